@@ -1,0 +1,210 @@
+//! What can go wrong, as data: diagnostics about a file, and the one error that reaches the user.
+//! Leaves the rendering to `ui::errors`.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A configuration text with the name it is shown under.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Path as shown to the user: relative to where the command runs, when that is shorter.
+    pub name: String,
+    /// The whole text.
+    pub text: String,
+}
+
+impl Source {
+    /// One-based line and column (in characters) of a byte offset.
+    pub fn line_column(&self, offset: usize) -> (usize, usize) {
+        let mut offset = offset.min(self.text.len());
+        while !self.text.is_char_boundary(offset) {
+            offset -= 1;
+        }
+        let before = &self.text[..offset];
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// A range of bytes in a source.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The text it lies in.
+    pub source: Arc<Source>,
+    /// Byte range in `source.text`.
+    pub span: Range<usize>,
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// `services.toml:4:1`, the form editors and terminals make clickable.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = self.source.line_column(self.span.start);
+        write!(f, "{}:{line}:{column}", self.source.name)
+    }
+}
+
+/// How bad a diagnostic is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Worth saying; nothing is refused.
+    Warning,
+    /// The configuration can't be used.
+    Error,
+}
+
+/// One finding about the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Error or warning.
+    pub severity: Severity,
+    /// What is wrong: lower case, no full stop.
+    pub message: String,
+    /// Where, if it has a place.
+    pub place: Option<Place>,
+    /// Words beside the caret.
+    pub label: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error at a place.
+    pub fn error(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, message: message.into(), place: place.into(), label: None, hint: None }
+    }
+
+    /// A warning at a place.
+    pub fn warning(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(place, message) }
+    }
+
+    /// Adds words beside the caret.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// Adds what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// What a failure means to the caller; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// Anything without a code of its own.
+    Other,
+    /// A wrong flag, or a configuration that can't be used.
+    Usage,
+    /// No engine answers, or it is too old.
+    Engine,
+    /// An image can't be pulled or built.
+    Image,
+    /// A host port is taken.
+    Port,
+    /// Not ready within its time.
+    NotReady,
+    /// A service exited, or a job failed.
+    Crashed,
+    /// Another run holds the stack's lock.
+    Locked,
+    /// SIGINT (Ctrl-C).
+    Interrupted,
+    /// SIGTERM.
+    Terminated,
+}
+
+impl ErrorKind {
+    /// The exit code of the contract.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Other => 1,
+            Self::Usage => 2,
+            Self::Engine => 3,
+            Self::Image => 4,
+            Self::Port => 5,
+            Self::NotReady => 6,
+            Self::Crashed => 7,
+            Self::Locked => 8,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+}
+
+/// The error a command ends with.
+#[derive(Debug)]
+pub struct Error {
+    /// Decides the exit code.
+    pub kind: ErrorKind,
+    /// What happened, with its causes; boxed and closed by `anyhow`.
+    pub source: anyhow::Error,
+    /// Remedies, most useful first.
+    pub hints: Vec<String>,
+    /// Diagnostics of a configuration that can't be used (kind [`ErrorKind::Usage`]).
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Error {
+    /// An error of a kind from a message.
+    pub fn new(kind: ErrorKind, message: impl fmt::Display) -> Self {
+        Self::from_source(kind, anyhow::anyhow!("{message}"))
+    }
+
+    /// An error of a kind with its chain of causes.
+    pub fn from_source(kind: ErrorKind, source: anyhow::Error) -> Self {
+        Self { kind, source, hints: Vec::new(), diagnostics: Vec::new() }
+    }
+
+    /// The configuration can't be used, and these are the reasons.
+    pub fn configuration(diagnostics: Vec<Diagnostic>) -> Self {
+        let errors = diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
+        let noun = if errors == 1 { "error" } else { "errors" };
+        Self { diagnostics, ..Self::new(ErrorKind::Usage, format_args!("{errors} {noun} in the configuration")) }
+    }
+
+    /// Adds a remedy.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.source)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<anyhow::Error> for Error {
+    fn from(source: anyhow::Error) -> Self {
+        match source.downcast::<Self>() {
+            Ok(error) => error,
+            Err(source) => Self::from_source(ErrorKind::Other, source),
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(source: std::io::Error) -> Self {
+        Self::from_source(ErrorKind::Other, source.into())
+    }
+}
+
+/// The result of everything that may reach the user.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -1,0 +1,133 @@
+//! Everything that can be told about a run. The only words between the work and the screen.
+//!
+//! `run` emits them, `ui` shows them: as a live tree, as plain lines, or one JSON object a line (versioned, see
+//! [`VERSION`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::diag::ErrorKind;
+use crate::model::ServiceName;
+use crate::plan::{Plan, StepId};
+
+/// Version of the JSON form; grows when a field changes its meaning or goes.
+pub const VERSION: u32 = 1;
+
+/// Something happened.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "fields are what their names say; times are milliseconds since the run began or took")]
+pub enum Event {
+    /// Another run works on the stack; this one waits for it.
+    LockWaiting { holder: String },
+    /// A plan is about to be carried out.
+    PlanStarted { stack: String, plan: Arc<Plan> },
+    /// A step began.
+    StepStarted { step: StepId, text: String, service: Option<ServiceName> },
+    /// A step is getting on. `layer` tells parallel parts of one step apart (image layers, build steps).
+    StepProgress { step: StepId, layer: Option<String>, text: String, current: Option<u64>, total: Option<u64> },
+    /// A step is done.
+    StepDone { step: StepId, text: String, service: Option<ServiceName>, ms: u64 },
+    /// A step failed.
+    StepFailed { step: StepId, text: String, service: Option<ServiceName>, message: String, ms: u64 },
+    /// A step was left out because one it waits for failed.
+    StepSkipped { step: StepId, text: String, service: Option<ServiceName>, because: StepId },
+    /// A service is ready.
+    ServiceReady { service: ServiceName, ms: u64 },
+    /// Still at it: what the run waits for. Every ten seconds.
+    Heartbeat { waiting: Vec<String>, ms: u64 },
+    /// Something worth knowing that is no failure.
+    Notice { message: String },
+    /// Something the user should look at.
+    Warning { message: String, hint: Option<String> },
+    /// Ctrl-C or SIGTERM was seen; says what happens now.
+    Interrupted { message: String },
+    /// The end of a run; always the last event.
+    Summary(Summary),
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Summary {
+    /// Whether everything succeeded.
+    pub ok: bool,
+    /// Steps that changed something.
+    pub changes: usize,
+    /// Root causes of failure, one a service; what failed because of them is not here.
+    pub failures: Vec<Failure>,
+    /// Services that were left out because of a failure.
+    pub skipped: Vec<ServiceName>,
+    /// Where the running services can be reached.
+    pub endpoints: Vec<Endpoint>,
+    /// How long it took.
+    pub ms: u64,
+}
+
+/// A service and where it can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// The service.
+    pub service: ServiceName,
+    /// `5432`, `http`, …: which of its ports.
+    pub label: String,
+    /// URL with passwords masked, or `host:port`.
+    pub url: String,
+}
+
+/// Why a service failed: everything one needs to go on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// The service, if the failure belongs to one.
+    pub service: Option<ServiceName>,
+    /// Decides the exit code.
+    pub kind: ErrorKind,
+    /// What happened: `exited with code 1`, `not ready after 60 s`.
+    pub message: String,
+    /// Exit code, when its container ended.
+    pub exit_code: Option<i64>,
+    /// The engine ran out of memory for it.
+    pub oom_killed: bool,
+    /// What the last probe got as an answer.
+    pub last_probe: Option<String>,
+    /// The last lines of its log, sanitised.
+    pub log: Vec<String>,
+    /// The likely reason, when it is a known one.
+    pub reason: Option<String>,
+    /// The one command or edit to try next.
+    pub next: Option<String>,
+}
+
+/// Where events go. Cheap to clone; silent by default.
+#[derive(Clone)]
+pub struct Events(Arc<dyn Fn(&Event) + Send + Sync>);
+
+impl Events {
+    /// Sends each event to a function.
+    pub fn to(sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+
+    /// Tells.
+    pub fn emit(&self, event: &Event) {
+        (self.0)(event);
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::to(|_| {})
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events")
+    }
+}
+
+/// Whole milliseconds, as events carry them.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

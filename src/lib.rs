@@ -1,0 +1,19 @@
+//! `taskava dev`: a local development orchestrator. One command from clone to a ready stack.
+//!
+//! One sentence for every command: observe, plan, apply. The modules, in reading order (= the order of the data flow):
+//!
+//! - [`diag`]: what can go wrong, as data
+//! - [`config`]: text → `Config`
+//! - [`model`]: `Config` → [`model::Stack`], valid by construction
+//! - [`kinds`]: what is special about PostgreSQL, Redis, LocalStack, …
+//! - [`load`]: finds and reads the files behind a stack
+//! - [`plan`]: stack + what is there + request → [`plan::Plan`]
+//! - [`engine`]: the only place that knows Docker
+//! - [`event`]: everything that can be told about a run
+//! - [`run`]: carries a plan out
+//! - `ui`, `cli`: the only places that print and parse arguments
+
+pub mod diag;
+pub mod event;
+pub mod model;
+pub mod plan;

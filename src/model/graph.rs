@@ -1,0 +1,43 @@
+//! Questions of order over the services of a stack.
+
+use indexmap::IndexSet;
+
+use super::{ServiceName, Stack};
+
+/// Services in dependency order: each after everything it depends on, otherwise as in the file.
+/// A dependency cycle (refused by `resolve`) ends where it was entered.
+pub fn order(stack: &Stack) -> Vec<&ServiceName> {
+    closure(stack, stack.services.keys())
+}
+
+/// The given services with all they depend on, in dependency order.
+pub fn closure<'a>(stack: &'a Stack, names: impl IntoIterator<Item = &'a ServiceName>) -> Vec<&'a ServiceName> {
+    fn visit<'a>(stack: &'a Stack, name: &'a ServiceName, seen: &mut IndexSet<&'a ServiceName>, out: &mut Vec<&'a ServiceName>) {
+        let Some((name, service)) = stack.services.get_key_value(name) else { return };
+        if seen.insert(name) {
+            for dependency in service.depends_on.keys() {
+                visit(stack, dependency, seen, out);
+            }
+            out.push(name);
+        }
+    }
+    let (mut seen, mut out) = (IndexSet::new(), Vec::new());
+    for name in names {
+        visit(stack, name, &mut seen, &mut out);
+    }
+    out
+}
+
+/// The services that depend on a service, directly or through others.
+pub fn dependents<'a>(stack: &'a Stack, name: &ServiceName) -> IndexSet<&'a ServiceName> {
+    let mut found: IndexSet<&ServiceName> = IndexSet::new();
+    let mut queue = vec![name.clone()];
+    while let Some(next) = queue.pop() {
+        for (other, service) in &stack.services {
+            if service.depends_on.contains_key(&next) && found.insert(other) {
+                queue.push(other.clone());
+            }
+        }
+    }
+    found
+}

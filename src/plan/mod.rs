@@ -1,0 +1,247 @@
+//! (Stack, Observed, Request) → Plan. Pure: no I/O, no clock.
+//!
+//! A plan is data: it can be printed, tested and explained before anything happens. Pulling, starting and waiting are
+//! steps like any other, so what gates what is visible in the plan. `run::apply` carries it out.
+
+pub mod observed;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::{Condition, ServiceName};
+
+pub use observed::Observed;
+
+/// Number of a step in its plan, from 1.
+pub type StepId = usize;
+
+/// What would be done, in topological order: a step comes after every step it waits for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+impl Plan {
+    /// The steps that change something; waiting for what already runs and checks do not.
+    pub fn changes(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.cause != Cause::Unchanged)
+    }
+
+    /// Nothing to do.
+    pub fn is_noop(&self) -> bool {
+        self.changes().next().is_none()
+    }
+
+    /// The step with this number.
+    pub fn step(&self, id: StepId) -> &Step {
+        &self.steps[id - 1]
+    }
+
+    /// Appends a step and returns its number.
+    pub(crate) fn push(&mut self, op: Op, cause: Cause, mut after: Vec<StepId>) -> StepId {
+        after.sort_unstable();
+        after.dedup();
+        let id = self.steps.len() + 1;
+        debug_assert!(after.iter().all(|other| *other < id), "a step can only wait for earlier ones");
+        self.steps.push(Step { id, op, cause, after });
+        id
+    }
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Step {
+    /// Its number.
+    pub id: StepId,
+    /// What is done.
+    #[serde(flatten)]
+    pub op: Op,
+    /// Why.
+    pub cause: Cause,
+    /// What must have succeeded before.
+    pub after: Vec<StepId>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "op", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "fields are what their names say: names on the engine, services of the stack")]
+pub enum Op {
+    /// Fetch an image from its registry.
+    Pull { service: ServiceName, image: String },
+    /// Build an image.
+    Build { service: ServiceName, image: String },
+    /// Create a network, by short name.
+    CreateNetwork { network: String },
+    /// Create a volume, by short name.
+    CreateVolume { volume: String },
+    /// Create a service's container.
+    Create { service: ServiceName },
+    /// Look into the data directory before a server starts on it: half-initialised, or of another major version.
+    CheckData { service: ServiceName, volume: String },
+    /// Start a service's container.
+    Start { service: ServiceName },
+    /// Wait until a service is ready; for a job: until it has ended with exit 0.
+    WaitReady { service: ServiceName },
+    /// Stop a container.
+    Stop { service: ServiceName, container: String },
+    /// Remove a container and its nameless volumes.
+    Remove { service: ServiceName, container: String },
+    /// Remove a network, by name on the engine.
+    RemoveNetwork { network: String },
+    /// Remove a volume and what is in it, by name on the engine.
+    RemoveVolume { volume: String },
+}
+
+impl Op {
+    /// The service a step is about, if it is about one.
+    pub fn service(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Pull { service, .. }
+            | Self::Build { service, .. }
+            | Self::Create { service }
+            | Self::CheckData { service, .. }
+            | Self::Start { service }
+            | Self::WaitReady { service }
+            | Self::Stop { service, .. }
+            | Self::Remove { service, .. } => Some(service),
+            Self::CreateNetwork { .. }
+            | Self::CreateVolume { .. }
+            | Self::RemoveNetwork { .. }
+            | Self::RemoveVolume { .. } => None,
+        }
+    }
+}
+
+/// `create postgres`: verb and object, as in `plan` and in progress lines.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pull { image, .. } => write!(f, "pull {image}"),
+            Self::Build { image, .. } => write!(f, "build {image}"),
+            Self::CreateNetwork { network } => write!(f, "create network {network}"),
+            Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
+            Self::Create { service } => write!(f, "create {service}"),
+            Self::CheckData { service, volume } => write!(f, "check data of {service} in {volume}"),
+            Self::Start { service } => write!(f, "start {service}"),
+            Self::WaitReady { service } => write!(f, "wait {service}"),
+            Self::Stop { service, .. } => write!(f, "stop {service}"),
+            Self::Remove { service, .. } => write!(f, "remove {service}"),
+            Self::RemoveNetwork { network } => write!(f, "remove network {network}"),
+            Self::RemoveVolume { volume } => write!(f, "remove volume {volume}"),
+        }
+    }
+}
+
+/// Why a step is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "why", rename_all = "kebab-case")]
+#[expect(missing_docs, reason = "fields are what their names say")]
+pub enum Cause {
+    /// It does not exist.
+    Missing,
+    /// It exists but does not run.
+    NotRunning { state: String },
+    /// It runs as it should; the step only looks.
+    Unchanged,
+    /// Its configuration differs: the fields, as in services.toml.
+    ConfigChanged { fields: Vec<String> },
+    /// Its image is another one now.
+    ImageChanged,
+    /// What it depends on was made anew.
+    DependencyRecreated { dependency: ServiceName },
+    /// Something it uses is made anew.
+    Replaced,
+    /// What the step before prepared.
+    Follows,
+    /// Waits for this, for at most so many seconds.
+    Gate { probe: String, seconds: u64 },
+    /// Asked for: `restart`, `--recreate`, `--pull always`, `down`.
+    Requested,
+    /// A container of this stack whose service is in services.toml no more.
+    Orphan,
+    /// Two containers claim the same service.
+    Duplicate,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => write!(f, "missing"),
+            Self::NotRunning { state } => write!(f, "{state}"),
+            Self::Unchanged => write!(f, "runs, unchanged"),
+            Self::ConfigChanged { fields } => write!(f, "config changed: {}", fields.join(", ")),
+            Self::ImageChanged => write!(f, "image changed"),
+            Self::DependencyRecreated { dependency } => write!(f, "{dependency} was made anew"),
+            Self::Replaced => write!(f, "replaced"),
+            Self::Follows => Ok(()),
+            Self::Gate { probe, seconds } => write!(f, "{probe} within {seconds}s"),
+            Self::Requested => write!(f, "requested"),
+            Self::Orphan => write!(f, "not in services.toml"),
+            Self::Duplicate => write!(f, "second container of the service"),
+        }
+    }
+}
+
+/// What the user asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
+pub struct Request {
+    /// Only these, and for `up` what they need; empty = all active ones.
+    pub services: Vec<ServiceName>,
+    /// Leave out what they need.
+    pub no_deps: bool,
+    /// Make containers anew even when nothing changed.
+    pub recreate: bool,
+    /// Restart even when nothing changed.
+    pub restart: bool,
+    /// Pull images even when they are there (`Some(Always)`), or not even when missing (`Some(Never)`).
+    pub pull: Option<crate::model::PullPolicy>,
+    /// Build images even when they are there.
+    pub build: bool,
+    /// Remove containers whose service is in services.toml no more.
+    pub remove_orphans: bool,
+    /// `down`: remove the stack's own volumes too.
+    pub volumes: bool,
+    /// `down`: only stop.
+    pub stop_only: bool,
+    /// `start`: only start what is there; never create or recreate.
+    pub start_only: bool,
+}
+
+/// What a dependency means for the step that starts the dependant.
+pub(crate) fn gate(condition: Condition, started: StepId, ready: StepId) -> StepId {
+    match condition {
+        Condition::Started => started,
+        Condition::Ready => ready,
+    }
+}
+
+/// The numbered table that `plan` prints and tests compare.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<[String; 4]> = self
+            .changes()
+            .map(|step| {
+                let after = step
+                    .after
+                    .iter()
+                    .filter(|id| self.step(**id).cause != Cause::Unchanged)
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(",");
+                let after = if after.is_empty() { after } else { format!("after {after}") };
+                [step.id.to_string(), step.op.to_string(), after, step.cause.to_string()]
+            })
+            .collect();
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let (number, op, after) = (width(0), width(1), width(2));
+        for row in &rows {
+            let line = format!("{:>number$}  {:op$}  {:after$}  {}", row[0], row[1], row[2], row[3]);
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}

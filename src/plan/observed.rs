@@ -1,0 +1,144 @@
+//! What is there, as plain data: everything the planner and `ps` know of the engine. `engine::observe` fills it in.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::model::{Protocol, ServiceName};
+
+/// Everything of one stack on the engine, from a fixed number of list calls.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Observed {
+    /// Containers that carry the stack's label, whatever their state.
+    pub containers: Vec<Container>,
+    /// Networks by name on the engine: the stack's own and those it refers to.
+    pub networks: Vec<Network>,
+    /// Volumes by name on the engine: the stack's own and those it refers to.
+    pub volumes: Vec<Volume>,
+    /// Images that are there, by the reference that was asked for.
+    pub images: BTreeMap<String, Image>,
+}
+
+impl Observed {
+    /// The containers of a service, the newest first.
+    pub fn of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Container> {
+        self.containers.iter().filter(move |container| &container.service == service)
+    }
+}
+
+/// A container as `GET /containers/json` shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// Full id.
+    pub id: String,
+    /// Name without the slash.
+    pub name: String,
+    /// Service it belongs to, from its label.
+    pub service: ServiceName,
+    /// Which checkout made it, from its label ([`crate::model::Stack::instance`]).
+    pub instance: String,
+    /// Folder of the services.toml it was made from, from its label.
+    pub root: String,
+    /// Configuration it was made from, from its label: field → short hash.
+    pub config: BTreeMap<String, String>,
+    /// Reference it was made from.
+    pub image: String,
+    /// Id of the image it runs.
+    pub image_id: String,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// Exit code, when it has ended.
+    pub exit_code: Option<i64>,
+    /// The engine's own words: `Up 3 minutes (healthy)`.
+    pub status: String,
+    /// Created at, seconds since 1970 by the engine's clock.
+    pub created: i64,
+    /// Ports the host can reach.
+    pub ports: Vec<PublishedPort>,
+    /// Its address in each network, by name on the engine.
+    pub networks: BTreeMap<String, Option<IpAddr>>,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the engine's words")]
+pub enum ContainerState {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+impl ContainerState {
+    /// As the engine writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A port the host can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct PublishedPort {
+    /// Host address it is bound to.
+    pub address: IpAddr,
+    /// Host port.
+    pub host: u16,
+    /// Port inside.
+    pub container: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+}
+
+/// A network on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network {
+    /// Name on the engine.
+    pub name: String,
+    /// Id.
+    pub id: String,
+    /// Stack it belongs to, from its label; none = not ours.
+    pub stack: Option<String>,
+    /// Hash of the configuration it was made from, from its label.
+    pub config: Option<String>,
+}
+
+/// A volume on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Name on the engine.
+    pub name: String,
+    /// Stack it belongs to, from its label; none = not ours.
+    pub stack: Option<String>,
+    /// Hash of the configuration it was made from, from its label.
+    pub config: Option<String>,
+}
+
+/// An image on the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Id (content digest of its configuration).
+    pub id: String,
+    /// `amd64`, `arm64`, …
+    pub architecture: String,
+    /// Content hash of the build context it was built from, from its label.
+    pub build: Option<String>,
+    /// Whether it declares a HEALTHCHECK.
+    pub healthcheck: bool,
+    /// Ports it exposes.
+    pub exposed: Vec<u16>,
+    /// Folders it declares as volumes.
+    pub volumes: Vec<String>,
+}
