@@ -14,6 +14,8 @@
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 pub mod diag;
+pub mod engine;
 pub mod event;
+pub mod kinds;
 pub mod model;
 pub mod plan;

@@ -1,0 +1,40 @@
+//! The only place that knows Docker. Nothing of bollard leaves this module.
+
+pub mod connect;
+
+use bollard::Docker;
+
+use crate::diag::Result;
+
+/// An engine that answered.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    pub(crate) docker: Docker,
+    /// What it said of itself.
+    pub about: About,
+}
+
+/// What an engine said of itself, and how it is reached.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Where it was found: `unix:///var/run/docker.sock`.
+    pub address: String,
+    /// Where published ports are reached: `127.0.0.1`, or the host of a `tcp://` address.
+    pub host: String,
+    /// Whether containers' own addresses can be reached from here (a rootful engine on this Linux).
+    pub container_network: bool,
+    /// Engine version: `20.10.24`.
+    pub version: String,
+    /// Newest API version it speaks, `(1, 41)`.
+    pub api: (u32, u32),
+    /// `amd64`, `arm64`.
+    pub architecture: String,
+}
+
+impl Engine {
+    /// Finds an engine and checks that it is new enough.
+    pub async fn connect(ask: &connect::Ask) -> Result<Self> {
+        let (docker, about) = connect::connect(ask).await?;
+        Ok(Self { docker, about })
+    }
+}
