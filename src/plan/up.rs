@@ -209,7 +209,9 @@ impl Builder<'_> {
         let mut remove_cause = cause.clone();
         if container.is_up() {
             after = vec![self.plan.push(Op::Stop { service: service.clone(), container: id.clone() }, cause, after)];
-            remove_cause = if remove_cause == Cause::IfImageChanged { remove_cause } else { Cause::Replaced };
+            if !matches!(remove_cause, Cause::IfImageChanged | Cause::Orphan | Cause::Duplicate) {
+                remove_cause = Cause::Replaced;
+            }
         }
         self.plan.push(Op::Remove { service, container: id }, remove_cause, after)
     }
@@ -239,11 +241,6 @@ impl Builder<'_> {
                 return Ok(());
             }
             Fate::Create(cause) | Fate::Replace(cause) => {
-                let cause = if self.names.gone.contains_key(&name) && cause != Cause::IfImageChanged {
-                    Cause::Replaced
-                } else {
-                    cause
-                };
                 before_start = vec![self.create(service, cause.clone())?];
                 if cause == Cause::IfImageChanged { cause } else { Cause::Follows }
             }
@@ -310,7 +307,7 @@ impl Builder<'_> {
             return None;
         }
         let path = kinds::data_path(service)?;
-        let mount = service.mounts.iter().find(|mount| mount.target == path)?;
+        let mount = service.mounts.iter().find(|mount| path.starts_with(&mount.target))?;
         let MountSource::Volume(short) = &mount.source else { return None };
         let volume = &self.stack.volumes[short];
         let there = self.seen.volumes.iter().any(|seen| seen.name == volume.name);
