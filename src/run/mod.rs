@@ -1,6 +1,7 @@
 //! Carries a plan out and tells what happens. The only place where things are done in time: bounded concurrency,
 //! deadlines, Ctrl-C.
 
+pub mod address;
 mod apply;
 pub mod cancel;
 mod data;
@@ -8,6 +9,7 @@ mod failure;
 pub mod lock;
 mod ports;
 pub mod probe;
+pub mod ready;
 mod step;
 mod wait;
 
