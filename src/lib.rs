@@ -13,9 +13,13 @@
 //! - [`run`]: carries a plan out
 //! - `ui`, `cli`: the only places that print and parse arguments
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod diag;
 pub mod engine;
 pub mod event;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+#[cfg(feature = "cli")]
+pub mod ui;
