@@ -70,9 +70,10 @@ mod tests {
     #[test]
     fn a_service_keeps_its_colour() {
         assert_eq!(Paint(true).service("postgres", 0), Paint(true).service("postgres", 0));
-        let colors: std::collections::BTreeSet<_> = ["postgres", "redis", "localstack", "mailhog"]
-            .map(|name| Paint(true).service(name, 0).replace(name, ""))
-            .into();
+        let colors: std::collections::BTreeSet<_> =
+            ["postgres", "redis", "localstack", "mailhog", "api", "web", "worker"]
+                .map(|name| Paint(true).service(name, 0).replace(name, ""))
+                .into();
         assert_eq!(colors.len(), 7, "the usual ones differ: {colors:?}");
     }
 
