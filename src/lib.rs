@@ -21,5 +21,6 @@ pub mod event;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+pub mod run;
 #[cfg(feature = "cli")]
 pub mod ui;
