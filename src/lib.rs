@@ -13,6 +13,8 @@
 //! - [`run`]: carries a plan out
 //! - `ui`, `cli`: the only places that print and parse arguments
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod diag;
 pub mod engine;
 pub mod event;
@@ -20,3 +22,5 @@ pub mod kinds;
 pub mod model;
 pub mod plan;
 pub mod run;
+#[cfg(feature = "cli")]
+pub mod ui;
