@@ -49,3 +49,8 @@ pub fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> 
 pub fn explain(service: &Service, failure: &mut Failure) {
     let _ = (service, failure);
 }
+
+/// Where a service keeps its data, inside.
+pub fn data_path(service: &Service) -> Option<String> {
+    defaults(service.kind).data_path.map(Into::into)
+}
