@@ -19,3 +19,4 @@ pub mod event;
 pub mod kinds;
 pub mod model;
 pub mod plan;
+pub mod run;
