@@ -157,7 +157,7 @@ impl Config {
             unusable(format_args!("the credentials for {registry} in {} can't be decoded", self.name))
                 .hint(format!("log in again: {}", login(registry)))
         };
-        Ok(entry.credentials().ok_or_else(bad)?)
+        entry.credentials().ok_or_else(bad)
     }
 }
 
