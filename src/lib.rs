@@ -19,6 +19,7 @@ pub mod diag;
 pub mod engine;
 pub mod event;
 pub mod kinds;
+pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;

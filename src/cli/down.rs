@@ -25,6 +25,7 @@ pub struct Args {
     /// Remove containers whose service is not in services.toml any more, too
     #[arg(long)]
     pub remove_orphans: bool,
+    /// How to wait for other runs.
     #[command(flatten)]
     pub lock: ChangeArgs,
 }
@@ -54,7 +55,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 /// Asks on a terminal before data goes. In a pipe, `-v` was the answer.
 fn confirm(plan: &Plan) -> Result<()> {
-    let volumes: Vec<&str> = plan.steps.iter().filter_map(|step| match &step.op {
+    let volumes = plan.steps.iter().filter_map(|step| match &step.op {
         Op::RemoveVolume { volume } => Some(volume.as_str()),
         _ => None,
     });

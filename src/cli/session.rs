@@ -14,6 +14,7 @@ use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
 use crate::plan::{self, Observed, Plan, Request};
 use crate::run::cancel::{Cancel, Hurry};
+use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Lock, Run};
 
 /// Options of every command that changes a stack.
@@ -45,8 +46,9 @@ impl<'a> Session<'a> {
         let events = context.screen.events();
         let cancel = Cancel::on_signals(&events);
         let stack = load_stack(context)?;
+        let ask = context.engine_ask();
         let engine = tokio::select! {
-            engine = Engine::connect(&context.engine_ask()) => engine?,
+            engine = Engine::connect(&ask) => engine?,
             () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
         };
         Ok(Self { context, stack, engine, events, cancel })
@@ -82,6 +84,7 @@ impl<'a> Session<'a> {
         let run = Run {
             engine: &self.engine,
             stack: &self.stack,
+            prober: Prober::new(Limits::default())?,
             events: &self.events,
             cancel: &self.cancel,
             timeout: change.timeout,

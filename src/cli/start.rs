@@ -15,6 +15,7 @@ pub struct Args {
     /// Only these services and what they depend on
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
+    /// How to wait for other runs.
     #[command(flatten)]
     pub lock: ChangeArgs,
 }

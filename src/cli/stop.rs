@@ -13,6 +13,7 @@ pub struct Args {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
+    /// How to wait for other runs.
     #[command(flatten)]
     pub lock: ChangeArgs,
 }

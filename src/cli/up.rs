@@ -21,8 +21,10 @@ pub struct Args {
     /// Return when everything is ready (the default; accepted for those who are used to it)
     #[arg(short, long)]
     pub detach: bool,
+    /// What `up` is asked.
     #[command(flatten)]
     pub change: UpArgs,
+    /// How to wait for other runs.
     #[command(flatten)]
     pub lock: ChangeArgs,
 }
