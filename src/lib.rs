@@ -13,9 +13,11 @@
 //! - [`run`]: carries a plan out
 //! - `ui`, `cli`: the only places that print and parse arguments
 
+pub mod config;
 pub mod diag;
 pub mod engine;
 pub mod event;
 pub mod kinds;
+pub mod load;
 pub mod model;
 pub mod plan;

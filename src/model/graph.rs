@@ -12,7 +12,12 @@ pub fn order(stack: &Stack) -> Vec<&ServiceName> {
 
 /// The given services with all they depend on, in dependency order.
 pub fn closure<'a>(stack: &'a Stack, names: impl IntoIterator<Item = &'a ServiceName>) -> Vec<&'a ServiceName> {
-    fn visit<'a>(stack: &'a Stack, name: &'a ServiceName, seen: &mut IndexSet<&'a ServiceName>, out: &mut Vec<&'a ServiceName>) {
+    fn visit<'a>(
+        stack: &'a Stack,
+        name: &'a ServiceName,
+        seen: &mut IndexSet<&'a ServiceName>,
+        out: &mut Vec<&'a ServiceName>,
+    ) {
         let Some((name, service)) = stack.services.get_key_value(name) else { return };
         if seen.insert(name) {
             for dependency in service.depends_on.keys() {

@@ -3,8 +3,11 @@
 //! `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container.
 
+pub mod fingerprint;
 pub mod graph;
 pub mod names;
+pub mod resolve;
+pub mod secret;
 
 use std::path::PathBuf;
 use std::time::Duration;
