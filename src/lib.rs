@@ -15,6 +15,7 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod config;
 pub mod diag;
 pub mod engine;
 pub mod event;

@@ -153,8 +153,16 @@ impl Builder<'_> {
         let (image, missing) = (service.image.clone(), !self.seen.images.contains_key(&service.image));
         let service_name = service.name.clone();
         if service.build.is_some() {
-            let cause = if missing { Cause::Missing } else { Cause::Requested };
-            return (missing || self.ask.build).then_some((Op::Build { service: service_name, image }, cause));
+            let cause = if missing {
+                Cause::Missing
+            } else if self.is_built_otherwise(service) {
+                Cause::ConfigChanged { fields: vec!["build".into()] }
+            } else if self.ask.build {
+                Cause::Requested
+            } else {
+                return None;
+            };
+            return Some((Op::Build { service: service_name, image }, cause));
         }
         match self.ask.pull.unwrap_or(service.pull) {
             PullPolicy::Always if !self.ask.start_only => Some((
@@ -164,6 +172,12 @@ impl Builder<'_> {
             PullPolicy::Missing if missing => Some((Op::Pull { service: service_name, image }, Cause::Missing)),
             _ => None,
         }
+    }
+
+    /// Whether the `build` of a service was edited since its container was made.
+    fn is_built_otherwise(&self, service: &Service) -> bool {
+        let wanted = fingerprint::fingerprint(self.stack, service);
+        self.seen.of(&service.name).next().is_some_and(|seen| seen.config.get("build") != wanted.get("build"))
     }
 
     /// Stops what has to go, dependants before what they depend on.
