@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Build, MountSource, RestartPolicy, Service, Stack, fingerprint_of};
+use super::{Build, MountSource, Network, RestartPolicy, Service, Stack, fingerprint_of};
 
 /// Field as in services.toml → 8 hex digits of the SHA-256 of its canonical text.
 pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
@@ -48,6 +48,14 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     let default = logging.max_size == "10m" && logging.max_files == 3;
     add("logging", if default { String::new() } else { format!("{} {}", logging.max_size, logging.max_files) });
     fields
+}
+
+/// What of a network matters to the engine, as one hash. Two that differ mean that it must be made anew.
+pub fn network(network: &Network) -> String {
+    let driver = network.driver.as_deref().unwrap_or_default();
+    let subnet = network.subnet.as_deref().unwrap_or_default();
+    let labels = lines(network.labels.iter().map(|(name, value)| format!("{name}={value}")));
+    short(&format!("{driver}\n{}\n{subnet}\n{labels}", network.internal))
 }
 
 /// The fields that differ between two fingerprints, sorted.
