@@ -21,3 +21,4 @@ pub mod kinds;
 pub mod load;
 pub mod model;
 pub mod plan;
+pub mod run;

@@ -1,6 +1,17 @@
 //! What is special about a service: how it is probed, reached, stopped and explained. One file a kind.
 //! Pure: what is asked over the network is `run::probe`'s.
 
+mod arguments;
+mod generic;
+mod job;
+mod localstack;
+mod mail;
+mod mailhog;
+mod mailpit;
+mod ministack;
+mod postgres;
+mod redis;
+
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -22,21 +33,43 @@ pub struct Defaults {
     pub data_path: Option<&'static str>,
 }
 
-/// What a kind sets where services.toml is silent.
-pub fn defaults(kind: Kind) -> Defaults {
-    let _ = kind;
-    Defaults {
+impl Defaults {
+    /// Of something of which nothing is known.
+    const UNKNOWN: Self = Self {
         image: None,
         ready_timeout: Duration::from_secs(60),
         stop_timeout: Duration::from_secs(10),
         data_path: None,
+    };
+}
+
+/// What a kind sets where services.toml is silent.
+pub fn defaults(kind: Kind) -> Defaults {
+    match kind {
+        Kind::Postgres => postgres::DEFAULTS,
+        Kind::Redis => redis::DEFAULTS,
+        Kind::Localstack => localstack::DEFAULTS,
+        Kind::Mailhog => mailhog::DEFAULTS,
+        Kind::Mailpit => mailpit::DEFAULTS,
+        Kind::Ministack => ministack::DEFAULTS,
+        Kind::Generic => Defaults::UNKNOWN,
+        Kind::Job => job::DEFAULTS,
     }
 }
 
 /// How a service of this kind is asked whether it is ready, from its environment and command.
 pub fn probe(kind: Kind, env: &IndexMap<String, EnvValue>, command: Option<&[String]>) -> Probe {
-    let _ = (env, command);
-    if kind == Kind::Job { Probe::Exit } else { Probe::Auto }
+    let arguments = arguments::Arguments::new(env, command);
+    match kind {
+        Kind::Postgres => postgres::probe(&arguments),
+        Kind::Redis => redis::probe(&arguments),
+        Kind::Localstack => localstack::probe(&arguments),
+        Kind::Mailhog => mailhog::probe(&arguments),
+        Kind::Mailpit => mailpit::probe(&arguments),
+        Kind::Ministack => ministack::probe(&arguments),
+        Kind::Generic => Probe::Auto,
+        Kind::Job => Probe::Exit,
+    }
 }
 
 /// Where a service can be reached from the host, passwords masked.
@@ -49,3 +82,6 @@ pub fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> 
 pub fn explain(service: &Service, failure: &mut Failure) {
     let _ = (service, failure);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Anything of which no more is known than its ports.

@@ -1,0 +1,19 @@
+//! MailHog: not maintained any more, published for amd64 only. Mailpit is the drop-in for everything else.
+
+use super::arguments::Arguments;
+use super::{Defaults, mail};
+use crate::model::Probe;
+
+pub(super) const DEFAULTS: Defaults = Defaults { image: Some("mailhog/mailhog:v1.0.1"), ..Defaults::UNKNOWN };
+
+pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
+    mail::probe(
+        arguments,
+        &mail::Settings {
+            http: (&["-api-bind-addr", "--api-bind-addr"], "MH_API_BIND_ADDR"),
+            smtp: (&["-smtp-bind-addr", "--smtp-bind-addr"], "MH_SMTP_BIND_ADDR"),
+            web_root: (&["-ui-web-path", "--ui-web-path"], "MH_UI_WEB_PATH"),
+            path: "/api/v2/messages?limit=1",
+        },
+    )
+}

@@ -1,0 +1,4 @@
+//! Carries a plan out.
+
+pub mod probe;
+pub mod ready;

@@ -1,0 +1,212 @@
+//! Asks a service once whether it is ready, in its own protocol, over the address a client would use.
+//!
+//! One question, one [`Answer`]; when to ask again is `run::ready`'s. Logs, commands inside and the engine's health
+//! check are not asked here ([`is_network`]).
+
+mod http;
+mod postgres;
+mod redis;
+mod tcp;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::diag::Result;
+use crate::model::Probe;
+
+/// What a service answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// A client can use it.
+    Ready,
+    /// Not now, in words: `connection refused`, `the database system is starting up`.
+    NotYet(String),
+    /// It never will, however long one waits: it refuses the configured password, an init script failed.
+    Never(String),
+}
+
+/// How long one question may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// To be accepted.
+    pub connect: Duration,
+    /// To be answered, once accepted.
+    pub answer: Duration,
+    /// A silent connection that is still open after this is taken as open: a port forwarder without anybody behind
+    /// it closes at once.
+    pub stays_open: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_millis(250),
+            answer: Duration::from_secs(1),
+            stays_open: Duration::from_millis(75),
+        }
+    }
+}
+
+/// Longest answer that is read: none of the protocols needs more, and who answers may be somebody else.
+const LONGEST_ANSWER: usize = 64 * 1024;
+
+/// Whether a probe is asked over the network, that is by [`Prober::ask`].
+pub fn is_network(probe: &Probe) -> bool {
+    match probe {
+        Probe::Postgres { .. }
+        | Probe::Redis { .. }
+        | Probe::Localstack { .. }
+        | Probe::Ministack { .. }
+        | Probe::Mail { .. }
+        | Probe::Smtp { .. }
+        | Probe::Http { .. }
+        | Probe::Tcp { .. } => true,
+        Probe::Log { .. } | Probe::Exec { .. } | Probe::Engine | Probe::Exit | Probe::Auto => false,
+    }
+}
+
+/// Asks services over the network. Made once a run; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Prober {
+    http: reqwest::Client,
+    limits: Limits,
+}
+
+impl Prober {
+    /// A prober with these limits.
+    pub fn new(limits: Limits) -> Result<Self> {
+        Ok(Self { http: http::client(limits)?, limits })
+    }
+
+    /// Asks once. `addresses`: where each container port can be reached from here.
+    pub async fn ask(&self, probe: &Probe, addresses: &BTreeMap<u16, SocketAddr>) -> Answer {
+        self.try_ask(probe, addresses).await.unwrap_or_else(|refusal| refusal)
+    }
+
+    /// As [`Self::ask`]; `Err` ends it early with what could not be done.
+    async fn try_ask(&self, probe: &Probe, addresses: &BTreeMap<u16, SocketAddr>) -> Result<Answer, Answer> {
+        let at = |port: &u16| addresses.get(port).copied().ok_or_else(|| unreachable_port(*port));
+        Ok(match probe {
+            Probe::Postgres { port, user, password, database } => {
+                self.talk(at(port)?, |stream| postgres::ask(stream, user, password.as_deref(), database)).await
+            }
+            Probe::Redis { port, password } => {
+                self.talk(at(port)?, |stream| redis::ask(stream, password.as_deref())).await
+            }
+            Probe::Localstack { port } => http::localstack(&self.http, at(port)?).await,
+            Probe::Ministack { port } => {
+                http::status(&self.http, at(port)?, "/_ministack/ready", |status| status == 200).await
+            }
+            Probe::Mail { http, smtp, path } => {
+                // A page that asks for a login is an API that answers.
+                let api = http::status(&self.http, at(http)?, path, |status| status == 200 || status == 401);
+                let (api, greeting) = tokio::join!(api, self.talk(at(smtp)?, tcp::smtp));
+                worst([api.of("HTTP"), greeting.of("SMTP")])
+            }
+            Probe::Smtp { port } => self.talk(at(port)?, tcp::smtp).await,
+            Probe::Http { port, path } => http::status(&self.http, at(port)?, path, |status| status < 400).await,
+            Probe::Tcp { ports } => {
+                let ports = if ports.is_empty() { addresses.keys().copied().collect() } else { ports.clone() };
+                let asked = ports.iter().map(async |port| match at(port) {
+                    Ok(address) => {
+                        let answer = self.talk(address, |stream| tcp::stays_open(stream, self.limits.stays_open)).await;
+                        answer.of(&format!("port {port}"))
+                    }
+                    Err(refusal) => refusal,
+                });
+                match futures_util::future::join_all(asked).await {
+                    none if none.is_empty() => Answer::NotYet("no port can be reached from the host".into()),
+                    answers => worst(answers),
+                }
+            }
+            Probe::Log { .. } | Probe::Exec { .. } | Probe::Engine | Probe::Exit | Probe::Auto => {
+                Answer::Never("this probe is not asked over the network".into())
+            }
+        })
+    }
+
+    /// Connects and holds a conversation, each within its limit.
+    async fn talk<F>(&self, address: SocketAddr, conversation: impl FnOnce(TcpStream) -> F) -> Answer
+    where
+        F: Future<Output = io::Result<Answer>>,
+    {
+        let Limits { connect, answer, .. } = self.limits;
+        let stream = match timeout(connect, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Answer::NotYet(words(&error)),
+            Err(_) => return Answer::NotYet(format!("not accepted within {} ms", connect.as_millis())),
+        };
+        match timeout(answer, conversation(stream)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Answer::NotYet(words(&error)),
+            Err(_) => Answer::NotYet(format!("accepted, but no answer within {} ms", answer.as_millis())),
+        }
+    }
+}
+
+impl Answer {
+    /// Says which part of the service answered so.
+    fn of(self, part: &str) -> Self {
+        match self {
+            Self::Ready => Self::Ready,
+            Self::NotYet(why) => Self::NotYet(format!("{part}: {why}")),
+            Self::Never(why) => Self::Never(format!("{part}: {why}")),
+        }
+    }
+}
+
+/// All must be ready; what is hopeless counts more than what takes time.
+fn worst(answers: impl IntoIterator<Item = Answer>) -> Answer {
+    answers.into_iter().fold(Answer::Ready, |worst, next| match (&worst, &next) {
+        (Answer::Ready, _) | (Answer::NotYet(_), Answer::Never(_)) => next,
+        _ => worst,
+    })
+}
+
+/// Not `Never`: a mapping may be missing from the engine's answer for a moment after the start.
+fn unreachable_port(port: u16) -> Answer {
+    Answer::NotYet(format!("port {port} can't be reached from the host"))
+}
+
+/// An I/O error in the words of somebody who waits for a service.
+fn words(error: &io::Error) -> String {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
+    match error.kind() {
+        ConnectionRefused => "connection refused".into(),
+        UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => "accepted, then closed".into(),
+        // Those made here carry their words; the system's carry a number that helps nobody.
+        _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+    }
+}
+
+/// Somebody answered who does not speak the protocol.
+fn unexpected(answer: &[u8]) -> io::Error {
+    let start = String::from_utf8_lossy(&answer[..answer.len().min(40)]);
+    io::Error::new(io::ErrorKind::InvalidData, format!("unexpected answer {:?}", start.trim_end()))
+}
+
+/// Sends, then reads so many lines; for the line protocols.
+async fn exchange(stream: &mut TcpStream, send: &[u8], lines: usize) -> io::Result<Vec<String>> {
+    stream.write_all(send).await?;
+    let mut reader = BufReader::new(stream.take(LONGEST_ANSWER as u64));
+    let mut answers = Vec::with_capacity(lines);
+    while answers.len() < lines {
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line).await?;
+        match line.strip_suffix(b"\n") {
+            Some(line) => answers.push(String::from_utf8_lossy(line).trim_end().to_owned()),
+            None if line.is_empty() => return Err(io::ErrorKind::UnexpectedEof.into()),
+            None => return Err(unexpected(&line)),
+        }
+    }
+    Ok(answers)
+}
+
+#[cfg(test)]
+mod tests;

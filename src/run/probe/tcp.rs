@@ -1,0 +1,30 @@
+//! Services of which no more is known than that they accept, or greet as a mail server does.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{Answer, exchange};
+
+/// Being accepted says little: the engine's port forwarder accepts before anybody listens behind it, then closes.
+pub(super) async fn stays_open(mut stream: TcpStream, wait: Duration) -> io::Result<Answer> {
+    match timeout(wait, stream.read(&mut [0; 1])).await {
+        Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(Err(error)) => Err(error),
+        Ok(Ok(_)) | Err(_) => Ok(Answer::Ready),
+    }
+}
+
+/// Greets with `220`.
+pub(super) async fn smtp(mut stream: TcpStream) -> io::Result<Answer> {
+    let greeting = exchange(&mut stream, b"", 1).await?.remove(0);
+    if !greeting.starts_with("220") {
+        return Ok(Answer::NotYet(greeting));
+    }
+    // Politeness only: without it some servers log a broken connection each time.
+    let _ = stream.write_all(b"QUIT\r\n").await;
+    Ok(Answer::Ready)
+}
