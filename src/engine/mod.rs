@@ -1,8 +1,17 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
 pub mod connect;
+mod error;
+mod images;
+mod labels;
+mod observe;
+mod ops;
+mod spec;
 
 use bollard::Docker;
+
+pub use images::Progress;
+pub use ops::{Executed, Health, Inspected};
 
 use crate::diag::Result;
 

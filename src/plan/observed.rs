@@ -60,6 +60,13 @@ pub struct Container {
     pub networks: BTreeMap<String, Option<IpAddr>>,
 }
 
+impl Container {
+    /// Whether there is a process to stop.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Paused | ContainerState::Restarting)
+    }
+}
+
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -133,10 +140,8 @@ pub struct Image {
     pub id: String,
     /// `amd64`, `arm64`, …
     pub architecture: String,
-    /// Content hash of the build context it was built from, from its label.
-    pub build: Option<String>,
-    /// Whether it declares a HEALTHCHECK.
-    pub healthcheck: bool,
+    /// The command of its HEALTHCHECK, if it declares one.
+    pub healthcheck: Option<Vec<String>>,
     /// Ports it exposes.
     pub exposed: Vec<u16>,
     /// Folders it declares as volumes.
