@@ -1,0 +1,3 @@
+//! The real binary against a real engine.
+
+mod hosts;
