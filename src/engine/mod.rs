@@ -5,6 +5,7 @@ mod credentials;
 mod error;
 mod images;
 mod labels;
+mod lines;
 mod observe;
 mod ops;
 mod spec;

@@ -1,0 +1,251 @@
+//! Decides when a service is asked next, and when waiting for it is over. Pure: no clock, no I/O; time is an argument,
+//! counted from any fixed moment.
+//!
+//! Whoever drives it does what the last [`Effect`] says, and comes back with what happened first: the answer, an event
+//! of the engine, a matching log line, or only time ([`Input::Tick`]).
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::diag::ErrorKind;
+use crate::event::Failure;
+use crate::model::{Probe, Readiness, RestartPolicy, ServiceName};
+use crate::run::probe::Answer;
+
+/// So many ends of a container that the engine restarts are a crash loop.
+const CRASH_LOOP: u32 = 3;
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The service was asked, and this is its answer.
+    Answer(Answer),
+    /// Its container ended.
+    Exited {
+        /// Exit code.
+        code: i64,
+        /// The engine ran out of memory for it.
+        oom: bool,
+    },
+    /// The engine's health check says healthy.
+    Healthy,
+    /// The engine's health check says unhealthy; with the output of its last run.
+    Unhealthy(String),
+    /// The log line that was waited for came.
+    LogMatched,
+    /// Nothing but time.
+    Tick,
+}
+
+/// What to do now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Ask the service after this pause.
+    Ask(Duration),
+    /// There is nothing to ask: wait for events, for so long at most.
+    Wait(Duration),
+    /// It is ready.
+    Ready,
+    /// It is not, and will not be.
+    Failed(Unready),
+}
+
+/// Why a service did not become ready.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unready {
+    /// Its container ended; after so many restarts.
+    Exited {
+        /// Exit code.
+        code: i64,
+        /// The engine ran out of memory for it.
+        oom: bool,
+        /// How often it ended.
+        exits: u32,
+    },
+    /// It answered that waiting is in vain.
+    Refused(String),
+    /// The engine's health check gave it up; with the output of its last run.
+    Unhealthy(String),
+    /// Not in time.
+    TimedOut {
+        /// The time it had.
+        after: Duration,
+        /// What it answered last.
+        last: Option<String>,
+    },
+}
+
+/// Waits for one service.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    timeout: Duration,
+    deadline: Duration,
+    asks: bool,
+    is_job: bool,
+    restart: RestartPolicy,
+    pause: Duration,
+    longest_pause: Duration,
+    due: Duration,
+    exits: u32,
+    last: Option<Answer>,
+    outcome: Option<Result<(), Unready>>,
+}
+
+impl Gate {
+    /// Starts to wait. The first [`Input::Tick`] says what to do first.
+    pub fn new(readiness: &Readiness, restart: RestartPolicy, now: Duration) -> Self {
+        // A command inside costs the engine far more than a question over the network.
+        let (pause, longest) = match readiness.probe {
+            Probe::Exec { .. } => (50, 500),
+            _ => (5, 100),
+        };
+        let longest_pause = readiness.interval.unwrap_or(Duration::from_millis(longest));
+        Self {
+            timeout: readiness.timeout,
+            deadline: now + readiness.timeout,
+            asks: !matches!(readiness.probe, Probe::Log { .. } | Probe::Engine | Probe::Exit),
+            is_job: readiness.probe == Probe::Exit,
+            restart,
+            pause: Duration::from_millis(pause).min(longest_pause),
+            longest_pause,
+            due: now,
+            exits: 0,
+            last: None,
+            outcome: None,
+        }
+    }
+
+    /// When it is given up: a [`Input::Tick`] is due then even while an answer is awaited.
+    pub fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Takes in what happened and says what to do now.
+    pub fn on(&mut self, input: Input, now: Duration) -> Effect {
+        if self.outcome.is_none() {
+            self.outcome = self.decide(input, now);
+        }
+        match &self.outcome {
+            Some(Ok(())) => Effect::Ready,
+            Some(Err(why)) => Effect::Failed(why.clone()),
+            None if self.asks => Effect::Ask(self.due.saturating_sub(now)),
+            None => Effect::Wait(self.deadline - now),
+        }
+    }
+
+    fn decide(&mut self, input: Input, now: Duration) -> Option<Result<(), Unready>> {
+        match input {
+            Input::Answer(Answer::Ready) | Input::Healthy | Input::LogMatched => return Some(Ok(())),
+            Input::Unhealthy(output) => return Some(Err(Unready::Unhealthy(output))),
+            Input::Exited { code: 0, .. } if self.is_job => return Some(Ok(())),
+            Input::Exited { code, oom } => {
+                self.exits += 1;
+                if self.exits >= self.patience(code) {
+                    return Some(Err(Unready::Exited { code, oom, exits: self.exits }));
+                }
+                // What the container before answered says nothing about the next one.
+                self.last = Some(Answer::NotYet(format!("restarting after {}", exit_words(code, oom))));
+            }
+            Input::Answer(answer) => {
+                if let Answer::Never(why) = &answer
+                    && self.last.as_ref() == Some(&answer)
+                {
+                    return Some(Err(Unready::Refused(why.clone())));
+                }
+                self.pace(&answer, now);
+                self.last = Some(answer);
+            }
+            Input::Tick => {}
+        }
+        (now >= self.deadline).then(|| Err(Unready::TimedOut { after: self.timeout, last: self.last_words() }))
+    }
+
+    /// When to ask again. A hopeless answer is heard twice, a full pause apart, before it is believed: what answers
+    /// in the first moment may be about to change.
+    fn pace(&mut self, answer: &Answer, now: Duration) {
+        let pause = if matches!(answer, Answer::Never(_)) { self.longest_pause } else { self.pause };
+        self.due = (now + pause).min(self.deadline);
+        self.pause = (self.pause * 3 / 2).min(self.longest_pause);
+    }
+
+    /// After how many ends it is given up: at the first, unless the engine restarts it.
+    fn patience(&self, code: i64) -> u32 {
+        match self.restart {
+            RestartPolicy::Always | RestartPolicy::UnlessStopped => CRASH_LOOP,
+            RestartPolicy::OnFailure(0) if code != 0 => CRASH_LOOP,
+            RestartPolicy::OnFailure(restarts) if code != 0 => CRASH_LOOP.min(restarts.saturating_add(1)),
+            RestartPolicy::OnFailure(_) | RestartPolicy::No => 1,
+        }
+    }
+
+    fn last_words(&self) -> Option<String> {
+        match &self.last {
+            Some(Answer::NotYet(why) | Answer::Never(why)) => Some(why.clone()),
+            Some(Answer::Ready) | None => None,
+        }
+    }
+}
+
+impl Unready {
+    /// As the failure report begins; the log, reason and remedy are added by others.
+    pub fn failure(&self, service: ServiceName) -> Failure {
+        let (exit_code, oom_killed) = match self {
+            Self::Exited { code, oom, .. } => (Some(*code), *oom),
+            _ => (None, false),
+        };
+        let last_probe = match self {
+            Self::Refused(why) | Self::Unhealthy(why) => Some(why.clone()),
+            Self::TimedOut { last, .. } => last.clone(),
+            Self::Exited { .. } => None,
+        };
+        Failure {
+            service: Some(service),
+            kind: if exit_code.is_some() { ErrorKind::Crashed } else { ErrorKind::NotReady },
+            message: self.to_string(),
+            exit_code,
+            oom_killed,
+            last_probe,
+            log: Vec::new(),
+            reason: None,
+            next: None,
+        }
+    }
+}
+
+impl fmt::Display for Unready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exited { code, oom, exits: 1 } => f.write_str(&exit_words(*code, *oom)),
+            Self::Exited { code, oom, exits } => {
+                write!(f, "crash loop: ended {exits} times, the last time {}", exit_words(*code, *oom))
+            }
+            Self::Refused(why) => f.write_str(why),
+            Self::Unhealthy(_) => f.write_str("its health check fails"),
+            Self::TimedOut { after, .. } => write!(f, "not ready after {} s", after.as_secs_f64()),
+        }
+    }
+}
+
+/// `exited with code 137 (SIGKILL, out of memory)`.
+fn exit_words(code: i64, oom: bool) -> String {
+    let signal = match code {
+        130 => "SIGINT",
+        132 => "SIGILL",
+        134 => "SIGABRT",
+        135 => "SIGBUS",
+        136 => "SIGFPE",
+        137 => "SIGKILL",
+        139 => "SIGSEGV",
+        143 => "SIGTERM",
+        _ => "",
+    };
+    let memory = if oom { "out of memory" } else { "" };
+    match (signal, memory) {
+        ("", "") => format!("exited with code {code}"),
+        (one, "") | ("", one) => format!("exited with code {code} ({one})"),
+        (signal, memory) => format!("exited with code {code} ({signal}, {memory})"),
+    }
+}
+
+#[cfg(test)]
+mod tests;
