@@ -13,10 +13,16 @@
 //! - [`run`]: carries a plan out
 //! - `ui`, `cli`: the only places that print and parse arguments
 
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod config;
 pub mod diag;
 pub mod engine;
 pub mod event;
 pub mod kinds;
+pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;
+#[cfg(feature = "cli")]
+pub mod ui;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `taskava` binary: hands over to the library.
+
+fn main() -> std::process::ExitCode {
+    taskava::cli::main()
+}

@@ -109,5 +109,11 @@ pub fn is_probe_noise(kind: Kind, line: &str) -> bool {
     }
 }
 
+/// Where a service keeps its data, inside.
+pub fn data_path(service: &Service) -> Option<String> {
+    let moved = (service.kind == Kind::Postgres).then(|| service.env.get("PGDATA")).flatten();
+    moved.map(|env| env.value.clone()).or_else(|| defaults(service.kind).data_path.map(Into::into))
+}
+
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,11 @@
 //! `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container.
 
+pub mod fingerprint;
 pub mod graph;
 pub mod names;
+pub mod resolve;
+pub mod secret;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -303,6 +306,31 @@ pub struct Readiness {
     pub timeout: Duration,
     /// Longest pause between two questions; 100 ms otherwise.
     pub interval: Option<Duration>,
+}
+
+impl Readiness {
+    /// What is asked, in a few words, as `plan` and `explain` show it.
+    pub fn describe(&self) -> String {
+        match &self.probe {
+            Probe::Postgres { port, .. } => format!("postgres handshake and login on {port}"),
+            Probe::Redis { port, .. } => format!("redis PING on {port}"),
+            Probe::Localstack { port } => format!("/_localstack/init READY on {port}"),
+            Probe::Ministack { port } => format!("/_ministack/ready on {port}"),
+            Probe::Mail { http, smtp, .. } => format!("HTTP on {http} and SMTP greeting on {smtp}"),
+            Probe::Smtp { port } => format!("SMTP greeting on {port}"),
+            Probe::Http { port, path } => format!("HTTP GET :{port}{path}"),
+            Probe::Tcp { ports } if ports.is_empty() => "published ports accept".into(),
+            Probe::Tcp { ports } => {
+                let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+                format!("TCP on {}", ports.join(", "))
+            }
+            Probe::Log { pattern } => format!("log line matches /{pattern}/"),
+            Probe::Exec { command } => format!("`{}` exits with 0", command.join(" ")),
+            Probe::Engine => "health check of the engine".into(),
+            Probe::Exit => "exit with 0".into(),
+            Probe::Auto => "health check of the image, or published ports accept".into(),
+        }
+    }
 }
 
 /// What is asked of a service. Ports are the container's; the caller finds the host's.

@@ -3,7 +3,9 @@
 //! A plan is data: it can be printed, tested and explained before anything happens. Pulling, starting and waiting are
 //! steps like any other, so what gates what is visible in the plan. `run::apply` carries it out.
 
+mod down;
 pub mod observed;
+mod up;
 
 use std::fmt;
 
@@ -11,7 +13,9 @@ use serde::Serialize;
 
 use crate::model::{Condition, ServiceName};
 
+pub use down::{down, removable_volumes};
 pub use observed::Observed;
+pub use up::{orphans, up};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;
@@ -150,6 +154,8 @@ pub enum Cause {
     ConfigChanged { fields: Vec<String> },
     /// Its image is another one now.
     ImageChanged,
+    /// Its image is fetched anew; the step is left out when that brings the same image.
+    IfImageChanged,
     /// What it depends on was made anew.
     DependencyRecreated { dependency: ServiceName },
     /// Something it uses is made anew.
@@ -174,6 +180,7 @@ impl fmt::Display for Cause {
             Self::Unchanged => write!(f, "runs, unchanged"),
             Self::ConfigChanged { fields } => write!(f, "config changed: {}", fields.join(", ")),
             Self::ImageChanged => write!(f, "image changed"),
+            Self::IfImageChanged => write!(f, "if the image changed"),
             Self::DependencyRecreated { dependency } => write!(f, "{dependency} was made anew"),
             Self::Replaced => write!(f, "replaced"),
             Self::Follows => Ok(()),
@@ -211,8 +218,8 @@ pub struct Request {
     pub start_only: bool,
 }
 
-/// What a dependency means for the step that starts the dependant.
-pub(crate) fn gate(condition: Condition, started: StepId, ready: StepId) -> StepId {
+/// The step a dependant's start waits for; none when the dependency is up already and was not asked to be ready.
+pub(crate) fn gate(condition: Condition, started: Option<StepId>, ready: Option<StepId>) -> Option<StepId> {
     match condition {
         Condition::Started => started,
         Condition::Ready => ready,

@@ -42,6 +42,8 @@ pub struct Container {
     pub root: String,
     /// Configuration it was made from, from its label: field → short hash.
     pub config: BTreeMap<String, String>,
+    /// Why it was made, in words, from its label.
+    pub cause: String,
     /// Reference it was made from.
     pub image: String,
     /// Id of the image it runs.
@@ -58,6 +60,13 @@ pub struct Container {
     pub ports: Vec<PublishedPort>,
     /// Its address in each network, by name on the engine.
     pub networks: BTreeMap<String, Option<IpAddr>>,
+}
+
+impl Container {
+    /// Whether there is a process to stop.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Paused | ContainerState::Restarting)
+    }
 }
 
 /// What a container is doing.
@@ -133,10 +142,8 @@ pub struct Image {
     pub id: String,
     /// `amd64`, `arm64`, …
     pub architecture: String,
-    /// Content hash of the build context it was built from, from its label.
-    pub build: Option<String>,
-    /// Whether it declares a HEALTHCHECK.
-    pub healthcheck: bool,
+    /// The command of its HEALTHCHECK, if it declares one.
+    pub healthcheck: Option<Vec<String>>,
     /// Ports it exposes.
     pub exposed: Vec<u16>,
     /// Folders it declares as volumes.

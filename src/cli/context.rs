@@ -1,0 +1,125 @@
+//! What every command gets: the global options and the screen. Finding the stack is `load`'s, the engine `engine`'s.
+
+use std::path::{Path, PathBuf};
+
+use clap::{ArgAction, ValueEnum, ValueHint};
+
+use crate::engine::connect::Ask;
+use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, Surroundings};
+
+/// Options of every command, accepted before and after its name.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// services.toml to use [default: the nearest one from here upwards]
+    #[arg(short, long, global = true, env = "TASKAVA_FILE", hide_env = true, value_name = "FILE")]
+    #[arg(value_hint = ValueHint::FilePath, value_parser = path)]
+    pub file: Option<PathBuf>,
+    /// Name of the stack [default: `project` in services.toml]
+    #[arg(short, long, global = true, env = "TASKAVA_PROJECT", hide_env = true, value_name = "NAME")]
+    pub project: Option<String>,
+    /// Also use services of this profile; repeatable
+    #[arg(long = "profile", global = true, env = "TASKAVA_PROFILES", hide_env = true, value_name = "NAME")]
+    #[arg(value_delimiter = ',', action = ArgAction::Append)]
+    pub profiles: Vec<String>,
+    /// Address of the Docker engine (unix:///…, tcp://…)
+    #[arg(long, global = true, value_name = "ADDRESS", conflicts_with = "context")]
+    pub host: Option<String>,
+    /// Docker context to take the engine from
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// How progress is shown: a live tree, plain lines, or JSON lines
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "auto", hide_default_value = true)]
+    pub format: FormatArg,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: ColorArg,
+    /// Show only results, warnings and failures
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Show every step
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// `--format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[expect(missing_docs, reason = "see ui::FormatChoice")]
+pub enum FormatArg {
+    #[default]
+    Auto,
+    Tty,
+    Plain,
+    Json,
+}
+
+/// `--color`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[expect(missing_docs, reason = "see ui::ColorChoice")]
+pub enum ColorArg {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// A path that may be empty: an empty variable is as good as none.
+fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
+    Ok(PathBuf::from(text))
+}
+
+/// What every command gets.
+#[derive(Debug)]
+pub struct Context {
+    /// The global options. Prefer the methods, which know that an empty variable is as good as none.
+    pub global: Global,
+    /// Where everything is shown.
+    pub screen: Screen,
+}
+
+impl Context {
+    /// From the global options and this process's surroundings.
+    pub fn new(global: Global) -> Self {
+        let options = Options {
+            format: match global.format {
+                FormatArg::Auto => FormatChoice::Auto,
+                FormatArg::Tty => FormatChoice::Tty,
+                FormatArg::Plain => FormatChoice::Plain,
+                FormatArg::Json => FormatChoice::Json,
+            },
+            color: match global.color {
+                ColorArg::Auto => ColorChoice::Auto,
+                ColorArg::Always => ColorChoice::Always,
+                ColorArg::Never => ColorChoice::Never,
+            },
+            quiet: global.quiet,
+            verbose: global.verbose,
+        };
+        Self { screen: Screen::new(&options, &Surroundings::read()), global }
+    }
+
+    /// The services.toml asked for, if one was.
+    pub fn file(&self) -> Option<&Path> {
+        self.global.file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    }
+
+    /// The stack name asked for, if one was.
+    pub fn project(&self) -> Option<&str> {
+        self.global.project.as_deref().filter(|name| !name.is_empty())
+    }
+
+    /// The active profiles.
+    pub fn profiles(&self) -> Vec<String> {
+        self.global.profiles.iter().filter(|name| !name.is_empty()).cloned().collect()
+    }
+
+    /// Which engine is asked for.
+    pub fn engine_ask(&self) -> Ask {
+        Ask::from_environment(self.global.host.clone(), self.global.context.clone())
+    }
+
+    /// How things are shown.
+    pub fn format(&self) -> Format {
+        self.screen.format()
+    }
+}

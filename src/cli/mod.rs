@@ -1,0 +1,121 @@
+//! The command line: one file a command, each with `Args` (their doc comments are the help) and `run`.
+//!
+//! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
+
+pub mod completions;
+pub mod context;
+pub mod down;
+pub mod explain;
+mod help;
+pub mod man;
+pub mod plan;
+pub mod ps;
+pub mod restart;
+pub mod session;
+pub mod start;
+pub mod stop;
+pub mod up;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{FromArgMatches as _, Parser, Subcommand};
+
+use crate::diag::{Error, Result};
+
+pub use context::{Context, Global};
+
+/// Taskava's developer tools.
+#[derive(Debug, Parser)]
+#[command(name = "taskava", version, about, arg_required_else_help = true, subcommand_required = true)]
+struct Taskava {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    Dev(Dev),
+}
+
+/// Local development stack: from clone to a ready stack with one command
+#[derive(Debug, clap::Args)]
+#[command(version, arg_required_else_help = true, subcommand_required = true)]
+struct Dev {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The commands. `help::GROUPS` says under which heading each is listed.
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Args),
+    Ps(ps::Args),
+    Down(down::Args),
+    Restart(restart::Args),
+    Stop(stop::Args),
+    Start(start::Args),
+    Plan(plan::Args),
+    Explain(explain::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
+}
+
+impl Command {
+    /// Carries out a command. Those that talk to an engine go through [`block_on`].
+    fn run(self, context: &Context) -> Result<ExitCode> {
+        match self {
+            Self::Up(args) => up::run(&args, context),
+            Self::Ps(args) => ps::run(&args, context),
+            Self::Down(args) => down::run(&args, context),
+            Self::Restart(args) => restart::run(&args, context),
+            Self::Stop(args) => stop::run(&args, context),
+            Self::Start(args) => start::run(&args, context),
+            Self::Plan(args) => plan::run(&args, context),
+            Self::Explain(args) => explain::run(&args, context),
+            Self::Completions(args) => completions::run(args, context),
+            Self::Man(args) => man::run(&args),
+        }
+    }
+}
+
+/// Runs a command that needs the asynchronous runtime. One thread is enough: the work is waiting.
+pub fn block_on(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // A name lookup or a read of stdin that hangs in a helper thread must not keep the process.
+    runtime.shutdown_background();
+    result
+}
+
+/// The whole command line, as clap sees it.
+pub fn command() -> clap::Command {
+    help::dress(<Taskava as clap::CommandFactory>::command())
+}
+
+/// The program.
+pub fn main() -> ExitCode {
+    clap_complete::CompleteEnv::with_factory(command).complete();
+    let parsed = Taskava::from_arg_matches(&command().get_matches());
+    let Tool::Dev(dev) = parsed.unwrap_or_else(|error| error.exit()).tool;
+    let context = Context::new(dev.global);
+    let result = dev.command.run(&context);
+    context.screen.finish();
+    match result {
+        Ok(code) => code,
+        // `| head` has seen enough: as if SIGPIPE had ended us.
+        Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
+        Err(error) => {
+            context.screen.error(&error);
+            ExitCode::from(error.kind.exit_code())
+        }
+    }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let broken = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
+    error.source.downcast_ref::<io::Error>().is_some_and(broken)
+}

@@ -1,0 +1,79 @@
+//! What the engine's errors mean to us.
+
+use bollard::errors::Error as Bollard;
+
+use crate::diag::{Error, ErrorKind};
+
+/// The HTTP status of an answer that was an error.
+pub(super) fn status(error: &Bollard) -> Option<u16> {
+    match error {
+        Bollard::DockerResponseServerError { status_code, .. } => Some(*status_code),
+        _ => None,
+    }
+}
+
+/// The engine's own words, without our library's around them.
+pub(super) fn message(error: &Bollard) -> String {
+    match error {
+        Bollard::DockerResponseServerError { message, .. } => message.trim().to_owned(),
+        Bollard::DockerStreamError { error } => error.trim().to_owned(),
+        Bollard::RequestTimeoutError => "the engine did not answer in time".into(),
+        other => causes(other),
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// An engine call failed: says what was tried, and sorts by what the user can do about it.
+pub(super) fn failed(what: impl std::fmt::Display, error: &Bollard) -> Error {
+    let text = message(error);
+    let kind = kind(error, &text);
+    let failed = Error::new(kind, format_args!("{what}: {text}"));
+    match hint(&text) {
+        Some(hint) => failed.hint(hint),
+        None if kind == ErrorKind::Engine => failed.hint("is the engine still running? try: taskava dev ps"),
+        None => failed,
+    }
+}
+
+fn kind(error: &Bollard, text: &str) -> ErrorKind {
+    match error {
+        Bollard::DockerResponseServerError { .. } if is_port_taken(text) => ErrorKind::Port,
+        Bollard::DockerResponseServerError { .. } | Bollard::DockerStreamError { .. } => ErrorKind::Other,
+        Bollard::RequestTimeoutError
+        | Bollard::HyperResponseError { .. }
+        | Bollard::HyperLegacyError { .. }
+        | Bollard::IOError { .. } => ErrorKind::Engine,
+        _ => ErrorKind::Other,
+    }
+}
+
+/// Whether the engine could not publish a port because something holds it already.
+pub(super) fn is_port_taken(text: &str) -> bool {
+    text.contains("port is already allocated")
+        || text.contains("address already in use")
+        || text.contains("ports are not available")
+}
+
+fn hint(text: &str) -> Option<&'static str> {
+    if text.contains("non-overlapping IPv4 address pool") {
+        return Some(
+            "the engine is out of network addresses; see `docker network ls`, remove unused networks, or give [networks.default] a subnet",
+        );
+    }
+    if text.contains("no space left on device") {
+        return Some("the engine's disk is full; `docker system df` shows what takes the room");
+    }
+    None
+}

@@ -1,0 +1,156 @@
+//! Pulls and builds images, and tells how far it is.
+
+use std::path::Path;
+
+use bollard::body_full;
+use bollard::errors::Error as Bollard;
+use bollard::query_parameters::{BuildImageOptions, CreateImageOptions};
+use futures_util::StreamExt;
+
+use super::error::{failed, message};
+use super::{Engine, credentials};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::Build;
+
+mod context;
+
+/// How far a pull or build is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Which of the parallel parts.
+    pub layer: Option<String>,
+    /// What is being done: `Downloading`, or a line of the build's output.
+    pub text: String,
+    /// Bytes so far.
+    pub current: Option<u64>,
+    /// Bytes in all.
+    pub total: Option<u64>,
+}
+
+impl Engine {
+    /// Pulls an image.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Image`] when the registry does not have it, can't be reached, or wants a login.
+    pub async fn pull(&self, reference: &str, platform: Option<&str>, tell: &mut dyn FnMut(Progress)) -> Result<()> {
+        let options = CreateImageOptions {
+            from_image: Some(reference.into()),
+            platform: platform.unwrap_or_default().into(),
+            ..Default::default()
+        };
+        let credentials = credentials::for_image(&self.config_dir, reference).await?;
+        let credentials = credentials.map(credentials::Credentials::into_bollard);
+        let mut stream = std::pin::pin!(self.docker.create_image(Some(options), None, credentials));
+        while let Some(item) = stream.next().await {
+            match item {
+                Ok(info) => tell(Progress {
+                    layer: info.id,
+                    text: info.status.unwrap_or_default(),
+                    current: info.progress_detail.as_ref().and_then(|detail| detail.current?.try_into().ok()),
+                    total: info.progress_detail.as_ref().and_then(|detail| detail.total?.try_into().ok()),
+                }),
+                // A stream that ends in the middle of a line says nothing about the pull; whether it is there does.
+                Err(error) if is_cut_off(&error) => break,
+                Err(error) => return Err(pull_failed(reference, &error)),
+            }
+        }
+        match self.image(reference).await? {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorKind::Image, format_args!("can't pull {reference}: the pull was cut off"))
+                .hint("run the command again; what was fetched so far is kept")),
+        }
+    }
+
+    /// Builds an image with the engine's own builder.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Image`] with the last lines of the build's output.
+    pub async fn build(
+        &self,
+        reference: &str,
+        build: &Build,
+        platform: Option<&str>,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        if !build.secrets.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Image,
+                format_args!("can't build {reference}: build secrets need BuildKit"),
+            )
+            .hint(format!("build it with `docker buildx build -t {reference} …`, then run the command again")));
+        }
+        let tar = context::tar(&build.context, &build.dockerfile)?;
+        let options = BuildImageOptions {
+            dockerfile: build.dockerfile.clone(),
+            t: Some(reference.into()),
+            target: build.target.clone().unwrap_or_default(),
+            buildargs: Some(build.args.clone().into_iter().collect()),
+            cachefrom: (!build.cache_from.is_empty()).then(|| build.cache_from.clone()),
+            platform: platform.unwrap_or_default().into(),
+            rm: true,
+            forcerm: true,
+            ..Default::default()
+        };
+        let mut tail: Vec<String> = Vec::new();
+        let mut stream = std::pin::pin!(self.docker.build_image(options, None, Some(body_full(tar.into()))));
+        while let Some(item) = stream.next().await {
+            let info = item.map_err(|error| build_failed(reference, &build.context, &tail, &message(&error)))?;
+            if let Some(detail) = info.error_detail {
+                let text = detail.message.unwrap_or_default();
+                return Err(build_failed(reference, &build.context, &tail, &text));
+            }
+            let text = info.stream.or(info.status).unwrap_or_default().trim().to_owned();
+            if !text.is_empty() {
+                tail.push(text.clone());
+                tail.drain(..tail.len().saturating_sub(20));
+                tell(Progress { layer: None, text, current: None, total: None });
+            }
+        }
+        match self.image(reference).await? {
+            Some(_) => Ok(()),
+            None => Err(build_failed(reference, &build.context, &tail, "the build was cut off")),
+        }
+    }
+}
+
+fn is_cut_off(error: &Bollard) -> bool {
+    matches!(error, Bollard::JsonDataError { .. } | Bollard::JsonSerdeError { .. })
+        || message(error).contains("bytes remaining on stream")
+}
+
+fn pull_failed(reference: &str, error: &Bollard) -> Error {
+    let text = message(error);
+    let of_registry = failed("", error).kind == ErrorKind::Other;
+    let kind = if of_registry { ErrorKind::Image } else { ErrorKind::Engine };
+    let failed = Error::new(kind, format_args!("can't pull {reference}: {text}"));
+    if !of_registry {
+        return failed;
+    }
+    failed.hint(pull_hint(reference, &text))
+}
+
+fn pull_hint(reference: &str, text: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["manifest unknown", "not found: manifest", "manifest for"]) {
+        format!("there is no such tag; check `image = \"{reference}\"` in services.toml")
+    } else if has(&["access denied", "unauthorized", "no basic auth", "authentication required"]) {
+        format!("the image does not exist or needs a login: docker login, then taskava dev up ({reference})")
+    } else if has(&["toomanyrequests", "rate limit"]) {
+        "the registry limits anonymous pulls; log in with: docker login".into()
+    } else if has(&["no matching manifest"]) {
+        "the image is not made for this machine's architecture; set `platform` to one it has".into()
+    } else if has(&["dial tcp", "lookup", "timeout", "refused", "TLS", "x509", "EOF"]) {
+        "the registry can't be reached from the engine: check the network, proxy and certificates of the engine".into()
+    } else {
+        format!("try it by hand: docker pull {reference}")
+    }
+}
+
+fn build_failed(reference: &str, context: &Path, tail: &[String], text: &str) -> Error {
+    let mut lines = tail.iter().map(|line| format!("\n  │ {line}")).collect::<String>();
+    if !lines.is_empty() {
+        lines.push('\n');
+    }
+    Error::new(ErrorKind::Image, format_args!("can't build {reference} from {}: {text}{lines}", context.display()))
+        .hint("fix the Dockerfile, then run the command again; finished steps are reused")
+}

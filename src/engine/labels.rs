@@ -1,0 +1,39 @@
+//! The labels that are the state of a stack. Everything we make carries them; nothing without them is ever removed.
+
+use std::collections::HashMap;
+
+use crate::model::{Kind, ServiceName, Stack};
+
+/// Name of the stack.
+pub(super) const PROJECT: &str = "dev.taskava.project";
+/// Which checkout: [`Stack::instance`].
+pub(super) const INSTANCE: &str = "dev.taskava.instance";
+/// Folder of the services.toml.
+pub(super) const ROOT: &str = "dev.taskava.root";
+/// Name of the service.
+pub(super) const SERVICE: &str = "dev.taskava.service";
+/// Kind of the service.
+pub(super) const KIND: &str = "dev.taskava.kind";
+/// What it was made from: JSON object, field → short hash, for containers; one hash for networks and volumes.
+pub(super) const CONFIG: &str = "dev.taskava.config";
+/// Why the container was made, in words.
+pub(super) const CAUSE: &str = "dev.taskava.cause";
+
+/// Labels of everything a stack makes.
+pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
+    HashMap::from([
+        (PROJECT.into(), stack.name.to_string()),
+        (INSTANCE.into(), stack.instance()),
+        (ROOT.into(), stack.root.display().to_string()),
+    ])
+}
+
+/// Labels of a service's container, besides those of its stack.
+pub(super) fn of_service(name: &ServiceName, kind: Kind, config: &str) -> [(String, String); 3] {
+    [(SERVICE.into(), name.to_string()), (KIND.into(), kind.as_str().into()), (CONFIG.into(), config.into())]
+}
+
+/// The filter that lists what a stack made.
+pub(super) fn filter(project: &str) -> HashMap<String, Vec<String>> {
+    HashMap::from([("label".into(), vec![format!("{PROJECT}={project}")])])
+}

@@ -1,0 +1,244 @@
+//! What is there: a few list calls, all at once, as plain data for the planner and `ps`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, ImageInspect, PortSummaryTypeEnum};
+use bollard::query_parameters::{
+    InspectNetworkOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
+};
+use futures_util::future::{join_all, try_join_all};
+use futures_util::try_join;
+
+use super::error::{failed, status};
+use super::{Engine, labels};
+use crate::diag::Result;
+use crate::model::{Protocol, ServiceName, Stack};
+use crate::plan::observed::{Container, ContainerState, Image, Network, Observed, PublishedPort, Volume};
+
+impl Engine {
+    /// Everything of a stack, and of what its services refer to.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
+        let (containers, networks, volumes, images) = try_join!(
+            self.containers(stack.name.as_str()),
+            self.networks(stack),
+            self.volumes(stack),
+            self.images(stack)
+        )?;
+        Ok(Observed { containers, networks, volumes, images })
+    }
+
+    /// The containers of a stack, whatever their state, in one call.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
+        let options = ListContainersOptions { all: true, filters: Some(labels::filter(project)), ..Default::default() };
+        let listed = self.docker.list_containers(Some(options)).await;
+        let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let mut containers: Vec<Container> = listed.into_iter().filter_map(container).collect();
+        containers.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+        Ok(containers)
+    }
+
+    /// The container that publishes a host port, other than the one named.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn publisher(&self, port: u16, but: &str) -> Result<Option<String>> {
+        let filters = std::collections::HashMap::from([("publish".into(), vec![port.to_string()])]);
+        let options = ListContainersOptions { filters: Some(filters), ..Default::default() };
+        let listed = self.docker.list_containers(Some(options)).await;
+        let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let published = |seen: &ContainerSummary| {
+            let names = seen.names.iter().flatten();
+            seen.ports.iter().flatten().any(|seen| seen.public_port == Some(port))
+                && names.into_iter().all(|name| name.trim_start_matches('/') != but)
+        };
+        let found = listed.into_iter().find(published);
+        Ok(found.map(|seen| {
+            let name = seen.names.unwrap_or_default().pop().unwrap_or_default();
+            let of = seen.labels.as_ref().and_then(|found| found.get(labels::PROJECT));
+            let of = of.map_or_else(String::new, |project| format!(" of stack {project}"));
+            format!("{}{of}", name.trim_start_matches('/'))
+        }))
+    }
+
+    async fn networks(&self, stack: &Stack) -> Result<Vec<Network>> {
+        let options = ListNetworksOptions { filters: Some(labels::filter(stack.name.as_str())) };
+        let listed = self.docker.list_networks(Some(options)).await;
+        let listed = listed.map_err(|error| failed("can't list networks", &error))?;
+        let mut networks: Vec<Network> =
+            listed.into_iter().map(|seen| network(seen.name, seen.id, seen.labels)).collect();
+        let unseen = stack.networks.values().map(|network| network.name.as_str());
+        let unseen = unseen.filter(|name| networks.iter().all(|seen| seen.name != *name)).collect::<BTreeSet<_>>();
+        let others = try_join_all(unseen.into_iter().map(|name| async move {
+            match self.docker.inspect_network(name, None::<InspectNetworkOptions>).await {
+                Ok(seen) if seen.name.as_deref() == Some(name) => Ok(Some(network(seen.name, seen.id, seen.labels))),
+                Ok(_) => Ok(None),
+                Err(error) if status(&error) == Some(404) => Ok(None),
+                Err(error) => Err(failed(format_args!("can't inspect network {name}"), &error)),
+            }
+        }));
+        networks.extend(others.await?.into_iter().flatten());
+        Ok(networks)
+    }
+
+    async fn volumes(&self, stack: &Stack) -> Result<Vec<Volume>> {
+        let options = ListVolumesOptions { filters: Some(labels::filter(stack.name.as_str())) };
+        let listed = self.docker.list_volumes(Some(options)).await;
+        let listed = listed.map_err(|error| failed("can't list volumes", &error))?.volumes.unwrap_or_default();
+        let mut volumes: Vec<Volume> = listed.into_iter().map(|seen| volume(seen.name, &seen.labels)).collect();
+        let unseen = stack.volumes.values().map(|volume| volume.name.as_str());
+        let unseen = unseen.filter(|name| volumes.iter().all(|seen| seen.name != *name)).collect::<BTreeSet<_>>();
+        let others = try_join_all(unseen.into_iter().map(|name| async move {
+            match self.docker.inspect_volume(name).await {
+                Ok(seen) => Ok(Some(volume(seen.name, &seen.labels))),
+                Err(error) if status(&error) == Some(404) => Ok(None),
+                Err(error) => Err(failed(format_args!("can't inspect volume {name}"), &error)),
+            }
+        }));
+        volumes.extend(others.await?.into_iter().flatten());
+        Ok(volumes)
+    }
+
+    async fn images(&self, stack: &Stack) -> Result<BTreeMap<String, Image>> {
+        let references: BTreeSet<&str> = stack.services.values().map(|service| service.image.as_str()).collect();
+        let seen = join_all(references.into_iter().map(|reference| async move {
+            self.image(reference).await.map(|image| image.map(|image| (reference.to_owned(), image)))
+        }));
+        seen.await.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    /// An image, if it is there.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn image(&self, reference: &str) -> Result<Option<Image>> {
+        match self.docker.inspect_image(reference).await {
+            Ok(seen) => Ok(Some(image(seen))),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failed(format_args!("can't inspect image {reference}"), &error)),
+        }
+    }
+}
+
+type Labels = std::collections::HashMap<String, String>;
+
+fn network(name: Option<String>, id: Option<String>, found: Option<Labels>) -> Network {
+    let found = found.unwrap_or_default();
+    Network {
+        name: name.unwrap_or_default(),
+        id: id.unwrap_or_default(),
+        stack: found.get(labels::PROJECT).cloned(),
+        config: found.get(labels::CONFIG).cloned(),
+    }
+}
+
+fn volume(name: String, found: &Labels) -> Volume {
+    let label = |key: &str| found.get(key).cloned();
+    Volume { name, stack: label(labels::PROJECT), config: label(labels::CONFIG) }
+}
+
+/// None for a container whose labels are not ours after all (someone else's tool copied one).
+fn container(seen: ContainerSummary) -> Option<Container> {
+    let found = seen.labels.unwrap_or_default();
+    let label = |key: &str| found.get(key).cloned().unwrap_or_default();
+    let status = seen.status.unwrap_or_default();
+    let networks = seen.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let address = |endpoint: bollard::models::EndpointSettings| endpoint.ip_address.and_then(|ip| ip.parse().ok());
+    Some(Container {
+        id: seen.id?,
+        name: seen.names?.first()?.trim_start_matches('/').to_owned(),
+        service: ServiceName::parse(found.get(labels::SERVICE)?).ok()?,
+        instance: label(labels::INSTANCE),
+        root: label(labels::ROOT),
+        config: serde_json::from_str(&label(labels::CONFIG)).unwrap_or_default(),
+        cause: label(labels::CAUSE),
+        image: seen.image.unwrap_or_default(),
+        image_id: seen.image_id.unwrap_or_default(),
+        state: state(seen.state),
+        exit_code: exit_code(&status),
+        status,
+        created: seen.created.unwrap_or_default(),
+        ports: seen.ports.unwrap_or_default().into_iter().filter_map(published).collect(),
+        networks: networks.into_iter().map(|(name, endpoint)| (name, address(endpoint))).collect(),
+    })
+}
+
+fn state(seen: Option<ContainerSummaryStateEnum>) -> ContainerState {
+    use ContainerSummaryStateEnum as Seen;
+    match seen {
+        Some(Seen::RUNNING) => ContainerState::Running,
+        Some(Seen::PAUSED) => ContainerState::Paused,
+        Some(Seen::RESTARTING) => ContainerState::Restarting,
+        Some(Seen::REMOVING) => ContainerState::Removing,
+        Some(Seen::CREATED) => ContainerState::Created,
+        Some(Seen::DEAD) => ContainerState::Dead,
+        // Podman's `stopped` and words of engines to come: not running is what matters.
+        _ => ContainerState::Exited,
+    }
+}
+
+/// The list has no exit code but in its words: `Exited (1) 3 minutes ago`.
+fn exit_code(status: &str) -> Option<i64> {
+    status.strip_prefix("Exited (")?.split_once(')')?.0.parse().ok()
+}
+
+fn published(seen: bollard::models::PortSummary) -> Option<PublishedPort> {
+    Some(PublishedPort {
+        address: seen.ip?.parse().ok()?,
+        host: seen.public_port?,
+        container: seen.private_port,
+        protocol: if seen.typ == Some(PortSummaryTypeEnum::UDP) { Protocol::Udp } else { Protocol::Tcp },
+    })
+}
+
+fn image(seen: ImageInspect) -> Image {
+    let config = seen.config.unwrap_or_default();
+    let port = |port: &String| port.split('/').next().and_then(|port| port.parse().ok());
+    let shell = config.shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);
+    Image {
+        id: seen.id.unwrap_or_default(),
+        architecture: seen.architecture.unwrap_or_default(),
+        healthcheck: config.healthcheck.and_then(|check| healthcheck(check.test.unwrap_or_default(), shell)),
+        exposed: config.exposed_ports.unwrap_or_default().iter().filter_map(port).collect(),
+        volumes: config.volumes.unwrap_or_default(),
+    }
+}
+
+/// The command of a HEALTHCHECK, as `exec` takes it.
+fn healthcheck(mut test: Vec<String>, mut shell: Vec<String>) -> Option<Vec<String>> {
+    let form = if test.is_empty() { return None } else { test.remove(0) };
+    match form.as_str() {
+        "CMD" => Some(test),
+        "CMD-SHELL" => {
+            shell.push(test.join(" "));
+            Some(shell)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_is_read_from_the_status() {
+        assert_eq!(exit_code("Exited (137) 3 minutes ago"), Some(137));
+        assert_eq!(exit_code("Up 3 minutes"), None);
+        assert_eq!(exit_code("Exited"), None);
+    }
+
+    #[test]
+    fn a_shell_health_check_runs_in_the_images_shell() {
+        let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+        let bash = || words("/bin/bash -c");
+        assert_eq!(healthcheck(vec!["CMD-SHELL".into(), "a && b".into()], bash()).unwrap()[2], "a && b");
+        assert_eq!(healthcheck(words("CMD a b"), bash()), Some(words("a b")));
+        assert_eq!(healthcheck(words("NONE"), bash()), None);
+    }
+}

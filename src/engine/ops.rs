@@ -1,0 +1,404 @@
+//! The calls that change something, and the questions about one container. Each can be repeated: what is already as
+//! asked is no error, so a run that was cut off is carried on by the next one.
+
+use std::time::Duration;
+
+use bollard::errors::Error as Bollard;
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::models::{
+    ContainerStateStatusEnum, HealthStatusEnum, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
+    VolumeCreateRequest,
+};
+use bollard::query_parameters::{
+    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, InspectNetworkOptions,
+    RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::error::{failed, message, status};
+use super::{Engine, labels, spec};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::{Network, Protocol, Service, Stack, Volume, fingerprint};
+use crate::plan::observed::PublishedPort;
+
+/// What `GET /containers/{id}/json` says, as far as we ask.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inspected {
+    /// Whether its process runs.
+    pub running: bool,
+    /// Exit code of the last process, when it does not run.
+    pub exit_code: Option<i64>,
+    /// The engine ran out of memory for it.
+    pub oom_killed: bool,
+    /// Why the engine could not start it.
+    pub error: Option<String>,
+    /// How often the engine restarted it.
+    pub restarts: i64,
+    /// What the health check says, if there is one.
+    pub health: Option<Health>,
+    /// When it was started last, RFC 3339 by the engine's clock.
+    pub started_at: Option<String>,
+    /// When it ended last, RFC 3339 by the engine's clock.
+    pub finished_at: Option<String>,
+    /// Ports the host can reach.
+    pub ports: Vec<PublishedPort>,
+    /// Its addresses in its networks.
+    pub addresses: Vec<std::net::IpAddr>,
+    /// Id of the image it runs.
+    pub image_id: String,
+}
+
+/// What a health check says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// No result that counts yet; output of the last check.
+    Starting(String),
+    /// The last check succeeded.
+    Healthy,
+    /// Too many checks failed; output of the last one.
+    Unhealthy(String),
+}
+
+/// How a command inside a container ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// Exit code.
+    pub code: i64,
+    /// The end of what it wrote, both streams.
+    pub output: String,
+}
+
+/// What is kept of a command's output.
+const OUTPUT_LIMIT: usize = 16 * 1024;
+
+impl Engine {
+    /// Creates a service's container and notes why on it; a container of that name made from the same configuration is taken as it is.
+    ///
+    /// # Errors
+    /// When the engine refuses; the message is its own. Returns the id and the engine's warnings.
+    pub async fn create(&self, stack: &Stack, service: &Service, cause: &str) -> Result<(String, Vec<String>)> {
+        let name = stack.container_name(&service.name);
+        let at_once = if self.about.api >= (1, 44) { service.networks.len() } else { 1 };
+        let body = spec::container(stack, service, cause, at_once);
+        let platform = service.platform.clone().unwrap_or_default();
+        let options = CreateContainerOptions { name: Some(name.clone()), platform };
+        let created = match self.docker.create_container(Some(options), body).await {
+            Ok(created) => created,
+            Err(error) if status(&error) == Some(409) => return self.adopt(stack, service, &name, &error).await,
+            Err(error) => return Err(failed(format_args!("can't create {name}"), &error)),
+        };
+        for short in service.networks.iter().skip(at_once) {
+            let network = &stack.networks[short].name;
+            let request =
+                NetworkConnectRequest { container: created.id.clone(), endpoint_config: Some(spec::endpoint(service)) };
+            let connected = self.docker.connect_network(network, request).await;
+            connected.map_err(|error| failed(format_args!("can't connect {name} to network {network}"), &error))?;
+        }
+        Ok((created.id, created.warnings))
+    }
+
+    /// The name is taken. By ourselves, when a call was cut off after the engine had done it: then it is ours.
+    async fn adopt(
+        &self,
+        stack: &Stack,
+        service: &Service,
+        name: &str,
+        error: &Bollard,
+    ) -> Result<(String, Vec<String>)> {
+        let containers = self.containers(stack.name.as_str()).await?;
+        let wanted = fingerprint::fingerprint(stack, service);
+        match containers.into_iter().find(|seen| seen.name == name) {
+            Some(seen) if seen.config == wanted && seen.service == service.name => Ok((seen.id, Vec::new())),
+            Some(_) => Err(failed(format_args!("can't create {name}"), error)
+                .hint("another run changed the stack at the same time; run the command again")),
+            None => Err(failed(format_args!("can't create {name}"), error).hint(format!(
+                "a container of that name exists that this stack did not make; remove or rename it, or give this \
+                 stack another name: -p NAME (now {})",
+                stack.name
+            ))),
+        }
+    }
+
+    /// Starts a container, or lets a paused one go on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Port`] when a host port is taken.
+    pub async fn start(&self, id: &str, name: impl std::fmt::Display) -> Result<()> {
+        match self.docker.start_container(id, None::<StartContainerOptions>).await {
+            Ok(()) => Ok(()),
+            Err(error) if status(&error) == Some(304) => Ok(()),
+            Err(error) if message(&error).contains("paused") => {
+                let unpaused = self.docker.unpause_container(id).await;
+                unpaused.map_err(|error| failed(format_args!("can't unpause {name}"), &error))
+            }
+            Err(error) => Err(failed(format_args!("can't start {name}"), &error)),
+        }
+    }
+
+    /// Stops a container: its stop signal, then SIGKILL after `grace`. A container that is gone counts as stopped.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn stop(&self, id: &str, grace: Duration) -> Result<()> {
+        let t = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
+        let stop = self.docker.stop_container(id, Some(StopContainerOptions { signal: None, t: Some(t) }));
+        match tokio::time::timeout(grace + Duration::from_secs(30), stop).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if matches!(status(&error), Some(304 | 404)) => Ok(()),
+            Ok(Err(error)) => Err(failed(format_args!("can't stop {}", short(id)), &error)),
+            Err(_) => Err(Error::new(ErrorKind::Engine, format_args!("the engine did not stop {} in time", short(id)))
+                .hint("restart the engine, then run the command again")),
+        }
+    }
+
+    /// Removes a container with its nameless volumes; kills it first if it runs. One that is gone is no error.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn remove(&self, id: &str) -> Result<()> {
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        match self.docker.remove_container(id, Some(options)).await {
+            Ok(()) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            // Someone removes it already: done when it is gone.
+            Err(error) if status(&error) == Some(409) => self.wait_removed(id).await,
+            Err(error) => Err(failed(format_args!("can't remove {}", short(id)), &error)),
+        }
+    }
+
+    async fn wait_removed(&self, id: &str) -> Result<()> {
+        let options = WaitContainerOptions { condition: "removed".into() };
+        let mut waiting = std::pin::pin!(self.docker.wait_container(id, Some(options)));
+        match tokio::time::timeout(Duration::from_secs(30), waiting.next()).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::new(ErrorKind::Other, format_args!("{} is being removed without end", short(id)))),
+        }
+    }
+
+    /// Waits until a container does not run. Returns its exit code; none when it was removed meanwhile.
+    ///
+    /// # Errors
+    /// When the engine goes away.
+    pub async fn exited(&self, id: &str) -> Result<Option<i64>> {
+        let options = WaitContainerOptions { condition: "not-running".into() };
+        let mut waiting = std::pin::pin!(self.docker.wait_container(id, Some(options)));
+        match waiting.next().await {
+            Some(Ok(answer)) => Ok(Some(answer.status_code)),
+            Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Ok(Some(code)),
+            Some(Err(error)) if status(&error) == Some(404) => Ok(None),
+            Some(Err(error)) => Err(failed(format_args!("lost sight of {}", short(id)), &error)),
+            None => Err(Error::new(ErrorKind::Engine, format_args!("the engine stopped watching {}", short(id)))),
+        }
+    }
+
+    /// Looks at one container; none when it is gone.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn inspect(&self, id: &str) -> Result<Option<Inspected>> {
+        match self.docker.inspect_container(id, None::<InspectContainerOptions>).await {
+            Ok(seen) => Ok(Some(inspected(seen))),
+            Err(error) if status(&error) == Some(404) => Ok(None),
+            Err(error) => Err(failed(format_args!("can't inspect {}", short(id)), &error)),
+        }
+    }
+
+    /// Creates a network of a stack.
+    ///
+    /// # Errors
+    /// When the engine refuses; the address pools may be used up.
+    pub async fn create_network(&self, stack: &Stack, network: &Network) -> Result<()> {
+        let mut all_labels = labels::of_stack(stack);
+        all_labels.extend(network.labels.clone());
+        all_labels.insert(labels::CONFIG.into(), fingerprint::network(network));
+        let pool = |subnet: &String| vec![IpamConfig { subnet: Some(subnet.clone()), ..Default::default() }];
+        let request = NetworkCreateRequest {
+            name: network.name.clone(),
+            driver: network.driver.clone(),
+            internal: network.internal.then_some(true),
+            ipam: network.subnet.as_ref().map(|subnet| Ipam { config: Some(pool(subnet)), ..Default::default() }),
+            labels: Some(all_labels),
+            ..Default::default()
+        };
+        match self.docker.create_network(request).await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(409) && self.is_own_network(&network.name, stack).await => Ok(()),
+            Err(error) => Err(failed(format_args!("can't create network {}", network.name), &error)),
+        }
+    }
+
+    async fn is_own_network(&self, name: &str, stack: &Stack) -> bool {
+        let seen = self.docker.inspect_network(name, None::<InspectNetworkOptions>).await;
+        let found = seen.ok().and_then(|seen| seen.labels).unwrap_or_default();
+        found.get(labels::PROJECT).is_some_and(|project| project == stack.name.as_str())
+    }
+
+    /// Removes a network of this stack. Endpoints that are just going are waited for.
+    ///
+    /// # Errors
+    /// When it is not this stack's, or in use by a container that is not.
+    pub async fn remove_network(&self, stack: &Stack, name: &str) -> Result<()> {
+        if !self.is_own_network(name, stack).await {
+            return Ok(());
+        }
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.docker.remove_network(name).await {
+                Ok(()) => return Ok(()),
+                Err(error) if status(&error) == Some(404) => return Ok(()),
+                Err(error) if message(&error).contains("active endpoints") && pause < Duration::from_secs(1) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(error) => {
+                    let failed = failed(format_args!("can't remove network {name}"), &error);
+                    return Err(failed.hint(format!("see who uses it: docker network inspect {name}")));
+                }
+            }
+        }
+    }
+
+    /// Creates a volume of a stack.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn create_volume(&self, stack: &Stack, volume: &Volume) -> Result<()> {
+        let mut all_labels = labels::of_stack(stack);
+        all_labels.extend(volume.labels.clone());
+        let request = VolumeCreateRequest {
+            name: Some(volume.name.clone()),
+            driver: volume.driver.clone(),
+            driver_opts: Some(volume.options.clone().into_iter().collect()),
+            labels: Some(all_labels),
+            ..Default::default()
+        };
+        let created = self.docker.create_volume(request).await;
+        created.map(drop).map_err(|error| failed(format_args!("can't create volume {}", volume.name), &error))
+    }
+
+    /// Removes a volume of this stack and what is in it. The labels are read again just before.
+    ///
+    /// # Errors
+    /// When it is not this stack's, or in use.
+    pub async fn remove_volume(&self, stack: &Stack, name: &str) -> Result<()> {
+        let seen = match self.docker.inspect_volume(name).await {
+            Ok(seen) => seen,
+            Err(error) if status(&error) == Some(404) => return Ok(()),
+            Err(error) => return Err(failed(format_args!("can't inspect volume {name}"), &error)),
+        };
+        if seen.labels.get(labels::PROJECT).map(String::as_str) != Some(stack.name.as_str()) {
+            return Err(Error::new(
+                ErrorKind::Other,
+                format_args!("volume {name} is not this stack's; it is left alone"),
+            ));
+        }
+        match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
+            Ok(()) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(failed(format_args!("can't remove volume {name}"), &error)),
+        }
+    }
+
+    /// Runs a command inside a container.
+    ///
+    /// # Errors
+    /// When the engine refuses, for instance because the container does not run.
+    pub async fn exec(&self, id: &str, command: &[String]) -> Result<Executed> {
+        let failed =
+            |error: Bollard| failed(format_args!("can't run `{}` in {}", command.join(" "), short(id)), &error);
+        let options = CreateExecOptions {
+            cmd: Some(command.to_vec()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..Default::default()
+        };
+        let exec = self.docker.create_exec(id, options).await.map_err(failed)?;
+        let mut output = Vec::new();
+        if let StartExecResults::Attached { output: mut stream, .. } =
+            self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.map_err(failed)?
+        {
+            while let Some(frame) = stream.next().await {
+                output.extend_from_slice(&frame.map_err(failed)?.into_bytes());
+                if output.len() > 2 * OUTPUT_LIMIT {
+                    output.drain(..output.len() - OUTPUT_LIMIT);
+                }
+            }
+        }
+        let seen = self.docker.inspect_exec(&exec.id).await.map_err(failed)?;
+        let output = String::from_utf8_lossy(&output).trim().to_owned();
+        Ok(Executed { code: seen.exit_code.unwrap_or(-1), output })
+    }
+
+    /// The start of a file in a container, running or not; none when there is no such file.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn read_file(&self, id: &str, path: &str) -> Result<Option<Vec<u8>>> {
+        let options = DownloadFromContainerOptions { path: path.into() };
+        let archive: std::result::Result<Vec<bytes::Bytes>, Bollard> =
+            self.docker.download_from_container(id, Some(options)).try_collect().await;
+        let archive = match archive {
+            Ok(chunks) => chunks.concat(),
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            Err(error) => return Err(failed(format_args!("can't read {path} in {}", short(id)), &error)),
+        };
+        let mut archive = tar::Archive::new(archive.as_slice());
+        let Some(entry) = archive.entries()?.next() else { return Ok(None) };
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut std::io::Read::take(entry?, 64 * 1024), &mut content)?;
+        Ok(Some(content))
+    }
+}
+
+/// An id as people see it.
+fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn inspected(seen: bollard::models::ContainerInspectResponse) -> Inspected {
+    let state = seen.state.unwrap_or_default();
+    let running = matches!(state.status, Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED));
+    let settings = seen.network_settings.unwrap_or_default();
+    let endpoints = settings.networks.unwrap_or_default();
+    let ports = settings.ports.unwrap_or_default();
+    Inspected {
+        running,
+        exit_code: state.exit_code.filter(|_| !running),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        error: state.error.filter(|error| !error.is_empty()),
+        restarts: seen.restart_count.unwrap_or_default(),
+        health: state.health.and_then(health),
+        started_at: state.started_at,
+        finished_at: state.finished_at,
+        ports: ports.into_iter().flat_map(|(key, bindings)| published(&key, bindings.unwrap_or_default())).collect(),
+        addresses: endpoints.into_values().filter_map(|endpoint| endpoint.ip_address?.parse().ok()).collect(),
+        image_id: seen.image.unwrap_or_default(),
+    }
+}
+
+fn health(seen: bollard::models::Health) -> Option<Health> {
+    let last = seen.log.unwrap_or_default().pop().and_then(|result| result.output).unwrap_or_default();
+    let last = last.trim().to_owned();
+    match seen.status? {
+        HealthStatusEnum::STARTING => Some(Health::Starting(last)),
+        HealthStatusEnum::HEALTHY => Some(Health::Healthy),
+        HealthStatusEnum::UNHEALTHY => Some(Health::Unhealthy(last)),
+        _ => None,
+    }
+}
+
+/// `5432/tcp` and its bindings.
+fn published(key: &str, bindings: Vec<bollard::models::PortBinding>) -> Vec<PublishedPort> {
+    let Some((container, protocol)) = key.split_once('/') else { return Vec::new() };
+    let Ok(container) = container.parse() else { return Vec::new() };
+    let protocol = if protocol == "udp" { Protocol::Udp } else { Protocol::Tcp };
+    let binding = |binding: bollard::models::PortBinding| {
+        Some(PublishedPort {
+            address: binding.host_ip?.parse().ok()?,
+            host: binding.host_port?.parse().ok()?,
+            container,
+            protocol,
+        })
+    };
+    bindings.into_iter().filter_map(binding).collect()
+}

@@ -1,0 +1,121 @@
+//! A service as the Engine API wants it.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount as ApiMount, MountType,
+    NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
+};
+
+use super::labels;
+use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint};
+
+/// The request that creates a service's container.
+///
+/// `networks`: how many of the service's networks go into the request; engines before API 1.44 take one, the others are
+/// connected afterwards.
+pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks: usize) -> ContainerCreateBody {
+    let mut all_labels = labels::of_stack(stack);
+    let config = serde_json::json!(fingerprint::fingerprint(stack, service)).to_string();
+    all_labels.extend(service.labels.clone());
+    all_labels.extend(labels::of_service(&service.name, service.kind, &config));
+    all_labels.insert(labels::CAUSE.into(), cause.into());
+    let endpoints = service.networks.iter().take(networks);
+    let endpoints = endpoints.map(|short| (stack.networks[short].name.clone(), endpoint(service))).collect();
+    ContainerCreateBody {
+        image: Some(service.image.clone()),
+        hostname: service.hostname.clone(),
+        user: service.user.clone(),
+        working_dir: service.working_dir.clone(),
+        cmd: service.command.clone(),
+        entrypoint: service.entrypoint.clone(),
+        env: Some(service.env.iter().map(|(name, env)| format!("{name}={}", env.value)).collect()),
+        labels: Some(all_labels),
+        exposed_ports: Some(service.ports.iter().map(port_key).collect()),
+        stop_signal: service.stop_signal.clone(),
+        healthcheck: no_healthcheck(service),
+        host_config: Some(host_config(stack, service)),
+        networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
+        ..Default::default()
+    }
+}
+
+/// What a container is called in a network: its service's name.
+pub(super) fn endpoint(service: &Service) -> EndpointSettings {
+    EndpointSettings { aliases: Some(vec![service.name.to_string()]), ..Default::default() }
+}
+
+/// Where we ask ourselves, the image's own health check would only cost: LocalStack's starts a Python every ten seconds.
+fn no_healthcheck(service: &Service) -> Option<HealthConfig> {
+    let asks_engine = matches!(service.ready.probe, Probe::Auto | Probe::Engine | Probe::Exit);
+    (!asks_engine).then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() })
+}
+
+fn host_config(stack: &Stack, service: &Service) -> HostConfig {
+    let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+    let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
+    for port in &service.ports {
+        let binding = PortBinding {
+            host_ip: Some(port.address.to_string()),
+            host_port: Some(port.host.map(|host| host.to_string()).unwrap_or_default()),
+        };
+        ports.entry(port_key(port)).or_default().get_or_insert_default().push(binding);
+    }
+    HostConfig {
+        port_bindings: Some(ports),
+        mounts: Some(service.mounts.iter().map(|mount| api_mount(stack, mount)).collect()),
+        tmpfs: Some(service.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.options.clone())).collect()),
+        network_mode: service.networks.first().map(|short| stack.networks[short].name.clone()),
+        init: service.init.then_some(true),
+        shm_size: service.shm_size.and_then(|size| size.try_into().ok()),
+        memory: service.memory.and_then(|size| size.try_into().ok()),
+        nano_cpus: service.nano_cpus.and_then(|cpus| cpus.try_into().ok()),
+        ulimits: Some(service.ulimits.iter().map(ulimit).collect()),
+        cap_add: some(&service.cap_add),
+        cap_drop: some(&service.cap_drop),
+        extra_hosts: some(&service.extra_hosts),
+        dns: some(&service.dns),
+        restart_policy: Some(restart(service.restart)),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".into()),
+            config: Some(HashMap::from([
+                ("max-size".into(), service.logging.max_size.clone()),
+                ("max-file".into(), service.logging.max_files.to_string()),
+            ])),
+        }),
+        ..Default::default()
+    }
+}
+
+fn port_key(port: &crate::model::Port) -> String {
+    format!("{}/{}", port.container, port.protocol.as_str())
+}
+
+fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
+    let (typ, source) = match &mount.source {
+        MountSource::Volume(short) => (MountType::VOLUME, Some(stack.volumes[short].name.clone())),
+        MountSource::Bind(path) => (MountType::BIND, Some(path.display().to_string())),
+        MountSource::Anonymous => (MountType::VOLUME, None),
+    };
+    ApiMount {
+        target: Some(mount.target.clone()),
+        source,
+        typ: Some(typ),
+        read_only: mount.read_only.then_some(true),
+        ..Default::default()
+    }
+}
+
+fn ulimit((name, limit): (&String, &crate::model::Ulimit)) -> ResourcesUlimits {
+    ResourcesUlimits { name: Some(name.clone()), soft: Some(limit.soft), hard: Some(limit.hard) }
+}
+
+fn restart(policy: RestartPolicy) -> ApiRestart {
+    let (name, count) = match policy {
+        RestartPolicy::No => (RestartPolicyNameEnum::NO, None),
+        RestartPolicy::OnFailure(count) => (RestartPolicyNameEnum::ON_FAILURE, Some(i64::from(count))),
+        RestartPolicy::Always => (RestartPolicyNameEnum::ALWAYS, None),
+        RestartPolicy::UnlessStopped => (RestartPolicyNameEnum::UNLESS_STOPPED, None),
+    };
+    ApiRestart { name: Some(name), maximum_retry_count: count }
+}

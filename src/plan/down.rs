@@ -1,0 +1,82 @@
+//! What `down` and `stop` would do: dependants before what they depend on, the network last, data only when asked for.
+
+use std::collections::{BTreeSet, HashMap};
+
+use indexmap::IndexSet;
+
+use super::observed::Container;
+use super::{Cause, Observed, Op, Plan, Request, StepId};
+use crate::model::{MountSource, ServiceName, Stack, graph};
+
+/// Plans to take services down. Only what carries this stack's label is ever in it.
+pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
+    let mut plan = Plan::default();
+    let chosen = |container: &&Container| {
+        let orphan = !stack.services.contains_key(&container.service);
+        (ask.services.is_empty() && (!orphan || ask.remove_orphans)) || ask.services.contains(&container.service)
+    };
+    let mut stopped: HashMap<&ServiceName, StepId> = HashMap::new();
+    let mut last = Vec::new();
+    for name in reverse_order(stack, seen) {
+        let after: Vec<StepId> =
+            graph::dependents(stack, name).iter().filter_map(|other| stopped.get(*other).copied()).collect();
+        for container in seen.of(name).filter(&chosen) {
+            let (service, id) = (name.clone(), container.id.clone());
+            let mut after = after.clone();
+            if container.is_up() {
+                let stop = Op::Stop { service: service.clone(), container: id.clone() };
+                let step = plan.push(stop, Cause::Requested, after);
+                stopped.insert(name, step);
+                after = vec![step];
+            }
+            if !ask.stop_only {
+                last.push(plan.push(Op::Remove { service, container: id }, Cause::Requested, after));
+            }
+        }
+    }
+    if ask.stop_only {
+        return plan;
+    }
+    // A container that stays keeps its networks.
+    if seen.containers.iter().all(|container| chosen(&container)) {
+        for network in seen.networks.iter().filter(|network| network.stack.as_deref() == Some(stack.name.as_str())) {
+            plan.push(Op::RemoveNetwork { network: network.name.clone() }, Cause::Requested, last.clone());
+        }
+    }
+    if ask.volumes {
+        for volume in removable_volumes(stack, seen, ask) {
+            plan.push(Op::RemoveVolume { volume }, Cause::Requested, last.clone());
+        }
+    }
+    plan
+}
+
+/// Every service that has a container, dependants first; those that are in services.toml no more come first of all.
+fn reverse_order<'a>(stack: &'a Stack, seen: &'a Observed) -> IndexSet<&'a ServiceName> {
+    let orphans = seen.containers.iter().map(|container| &container.service);
+    let known = graph::order(stack);
+    orphans.filter(|name| !stack.services.contains_key(*name)).chain(known.into_iter().rev()).collect()
+}
+
+/// The stack's own volumes that nothing outside the selection uses.
+pub fn removable_volumes(stack: &Stack, seen: &Observed, ask: &Request) -> BTreeSet<String> {
+    let used_by = |service: &crate::model::Service| -> Vec<String> {
+        let volume = |mount: &crate::model::Mount| match &mount.source {
+            MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
+            MountSource::Bind(_) | MountSource::Anonymous => None,
+        };
+        service.mounts.iter().filter_map(volume).collect()
+    };
+    let external: BTreeSet<&str> =
+        stack.volumes.values().filter(|volume| volume.external).map(|volume| volume.name.as_str()).collect();
+    let own = seen.volumes.iter().filter(|volume| volume.stack.as_deref() == Some(stack.name.as_str()));
+    let own = own.map(|volume| volume.name.clone()).filter(|name| !external.contains(name.as_str()));
+    if ask.services.is_empty() {
+        return own.collect();
+    }
+    let (inside, outside): (Vec<_>, Vec<_>) =
+        stack.services.values().partition(|service| ask.services.contains(&service.name));
+    let inside: BTreeSet<String> = inside.into_iter().flat_map(used_by).collect();
+    let outside: BTreeSet<String> = outside.into_iter().flat_map(used_by).collect();
+    own.filter(|name| inside.contains(name) && !outside.contains(name)).collect()
+}

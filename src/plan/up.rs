@@ -1,0 +1,409 @@
+//! What `up`, `restart` and `start` would do. Three passes over the services: decide what each needs, take down what
+//! has to go (dependants first), bring up what is missing (dependencies first).
+
+use std::collections::HashMap;
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::observed::{Container, ContainerState};
+use super::{Cause, Observed, Op, Plan, Request, StepId, gate};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::kinds;
+use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, fingerprint, graph};
+
+/// Plans to bring services up.
+///
+/// # Errors
+/// When something that is not this stack's is in the way, when an external network or volume is missing, or when
+/// `start` is asked for a service that has no container.
+pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
+    let services = selection(stack, ask);
+    let mut builder =
+        Builder { stack, seen, ask, plan: Plan::default(), fates: IndexMap::new(), names: Names::default() };
+    for service in &services {
+        let fate = builder.decide(service)?;
+        builder.fates.insert(service.name.clone(), fate);
+    }
+    builder.refuse_foreign(&services)?;
+    builder.take_down();
+    for service in services {
+        builder.bring_up(service)?;
+    }
+    Ok(builder.plan)
+}
+
+/// The services a request is about, dependencies first.
+fn selection<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
+    let active = stack.services.values().filter(|service| service.active).map(|service| &service.name);
+    let names: IndexSet<&ServiceName> = if ask.services.is_empty() {
+        graph::closure(stack, active).into_iter().collect()
+    } else if ask.no_deps {
+        ask.services.iter().collect()
+    } else {
+        graph::closure(stack, &ask.services).into_iter().collect()
+    };
+    graph::order(stack).into_iter().filter(|name| names.contains(name)).map(|name| &stack.services[name]).collect()
+}
+
+/// What happens to the container of a service.
+#[derive(Debug, Clone, PartialEq)]
+enum Fate {
+    /// There is none: make it.
+    Create(Cause),
+    /// It goes, and another one comes.
+    Replace(Cause),
+    /// It stays and is stopped and started.
+    Restart(Cause),
+    /// It stays and is started.
+    Start(Cause),
+    /// It runs; only its readiness is looked at.
+    Keep,
+    /// A job that has done its work.
+    Done,
+}
+
+/// Numbers of the steps later ones wait for.
+#[derive(Default)]
+struct Names {
+    images: HashMap<String, StepId>,
+    networks: HashMap<String, StepId>,
+    volumes: HashMap<String, StepId>,
+    /// What has to be gone before a service's container can be made or started.
+    gone: HashMap<ServiceName, StepId>,
+    started: HashMap<ServiceName, StepId>,
+    ready: HashMap<ServiceName, StepId>,
+}
+
+struct Builder<'a> {
+    stack: &'a Stack,
+    seen: &'a Observed,
+    ask: &'a Request,
+    plan: Plan,
+    fates: IndexMap<ServiceName, Fate>,
+    names: Names,
+}
+
+impl Builder<'_> {
+    /// Whether the user means this service itself, not only as a dependency of another.
+    fn named(&self, service: &Service) -> bool {
+        self.ask.services.is_empty() || self.ask.services.contains(&service.name)
+    }
+
+    fn decide(&self, service: &Service) -> Result<Fate> {
+        let Some(container) = self.seen.of(&service.name).next() else {
+            if self.ask.start_only {
+                return Err(Error::new(ErrorKind::Other, format_args!("{} has no container to start", service.name))
+                    .hint(format!("make it with: taskava dev up {}", service.name)));
+            }
+            return Ok(Fate::Create(Cause::Missing));
+        };
+        if self.ask.start_only {
+            return Ok(match container.state {
+                ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+                _ if service.kind == Kind::Job && container.exit_code == Some(0) => Fate::Done,
+                state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
+            });
+        }
+        if let Some(cause) = self.replaced(service, container) {
+            return Ok(Fate::Replace(cause));
+        }
+        let requested = self.ask.restart && self.named(service);
+        Ok(match container.state {
+            ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
+            ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+            _ if service.kind == Kind::Job => self.decide_ended_job(service, container, requested),
+            state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
+        })
+    }
+
+    /// Why a container can't stay as it is.
+    fn replaced(&self, service: &Service, container: &Container) -> Option<Cause> {
+        if self.ask.recreate && self.named(service) {
+            return Some(Cause::Requested);
+        }
+        if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
+            return Some(Cause::NotRunning { state: container.state.as_str().into() });
+        }
+        let fields = fingerprint::changed(&container.config, &fingerprint::fingerprint(self.stack, service));
+        if !fields.is_empty() {
+            return Some(Cause::ConfigChanged { fields });
+        }
+        if self.seen.images.get(&service.image).is_some_and(|image| image.id != container.image_id) {
+            return Some(Cause::ImageChanged);
+        }
+        self.fetches(service).is_some().then_some(Cause::IfImageChanged)
+    }
+
+    /// A job that ended well is done, unless what it worked on was made anew since.
+    fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Fate {
+        let anew = service
+            .depends_on
+            .keys()
+            .find(|dependency| matches!(self.fates.get(*dependency), Some(Fate::Create(_) | Fate::Replace(_))));
+        match anew {
+            _ if requested => Fate::Replace(Cause::Requested),
+            Some(dependency) => Fate::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),
+            None if container.exit_code == Some(0) && container.state == ContainerState::Exited => Fate::Done,
+            None => Fate::Replace(Cause::NotRunning { state: ended(container) }),
+        }
+    }
+
+    /// How the image of a service is fetched in this run, if it is.
+    fn fetches(&self, service: &Service) -> Option<(Op, Cause)> {
+        let (image, missing) = (service.image.clone(), !self.seen.images.contains_key(&service.image));
+        let service_name = service.name.clone();
+        if service.build.is_some() {
+            let cause = if missing {
+                Cause::Missing
+            } else if self.is_built_otherwise(service) {
+                Cause::ConfigChanged { fields: vec!["build".into()] }
+            } else if self.ask.build {
+                Cause::Requested
+            } else {
+                return None;
+            };
+            return Some((Op::Build { service: service_name, image }, cause));
+        }
+        match self.ask.pull.unwrap_or(service.pull) {
+            PullPolicy::Always if !self.ask.start_only => Some((
+                Op::Pull { service: service_name, image },
+                if missing { Cause::Missing } else { Cause::Requested },
+            )),
+            PullPolicy::Missing if missing => Some((Op::Pull { service: service_name, image }, Cause::Missing)),
+            _ => None,
+        }
+    }
+
+    /// Whether the `build` of a service was edited since its container was made.
+    fn is_built_otherwise(&self, service: &Service) -> bool {
+        let wanted = fingerprint::fingerprint(self.stack, service);
+        self.seen.of(&service.name).next().is_some_and(|seen| seen.config.get("build") != wanted.get("build"))
+    }
+
+    /// Stops what has to go, dependants before what they depend on.
+    fn take_down(&mut self) {
+        let fates: Vec<(ServiceName, Fate)> =
+            self.fates.iter().rev().map(|(name, fate)| (name.clone(), fate.clone())).collect();
+        let mut stopped: HashMap<ServiceName, StepId> = HashMap::new();
+        if self.ask.remove_orphans {
+            for container in orphans(self.stack, self.seen) {
+                self.remove(container, Cause::Orphan, &[]);
+            }
+        }
+        for (name, fate) in fates {
+            let (cause, replace) = match fate {
+                Fate::Replace(cause) => (cause, true),
+                Fate::Restart(cause) => (cause, false),
+                _ => continue,
+            };
+            let after: Vec<StepId> =
+                graph::dependents(self.stack, &name).iter().filter_map(|other| stopped.get(*other).copied()).collect();
+            let mut containers = self.seen.of(&name).cloned().collect::<Vec<_>>().into_iter();
+            let Some(container) = containers.next() else { continue };
+            // A new image has to be there before the old container goes: a failed pull then costs nothing.
+            let mut after_stop = after.clone();
+            after_stop.extend(self.image(&name));
+            let last = if replace {
+                self.remove(&container, cause, &after_stop)
+            } else {
+                self.plan.push(Op::Stop { service: name.clone(), container: container.id.clone() }, cause, after_stop)
+            };
+            stopped.insert(name.clone(), last);
+            self.names.gone.insert(name.clone(), last);
+            for duplicate in containers {
+                self.remove(&duplicate, Cause::Duplicate, &after);
+            }
+        }
+    }
+
+    /// Stops (where it runs) and removes a container; returns the last step.
+    fn remove(&mut self, container: &Container, cause: Cause, after: &[StepId]) -> StepId {
+        let (service, id) = (container.service.clone(), container.id.clone());
+        let mut after = after.to_vec();
+        let mut remove_cause = cause.clone();
+        if container.is_up() {
+            after = vec![self.plan.push(Op::Stop { service: service.clone(), container: id.clone() }, cause, after)];
+            if !matches!(remove_cause, Cause::IfImageChanged | Cause::Orphan | Cause::Duplicate) {
+                remove_cause = Cause::Replaced;
+            }
+        }
+        self.plan.push(Op::Remove { service, container: id }, remove_cause, after)
+    }
+
+    /// The step that fetches a service's image, made once an image.
+    fn image(&mut self, name: &ServiceName) -> Option<StepId> {
+        let service = &self.stack.services[name];
+        if let Some(step) = self.names.images.get(&service.image) {
+            return Some(*step);
+        }
+        let (op, cause) = self.fetches(service)?;
+        let step = self.plan.push(op, cause, Vec::new());
+        self.names.images.insert(service.image.clone(), step);
+        Some(step)
+    }
+
+    fn bring_up(&mut self, service: &Service) -> Result<()> {
+        let name = service.name.clone();
+        let fate = self.fates[&name].clone();
+        let mut before_start: Vec<StepId> = self.names.gone.get(&name).copied().into_iter().collect();
+        let start_cause = match fate {
+            Fate::Done => return Ok(()),
+            Fate::Keep => {
+                let after = Vec::new();
+                let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, after);
+                self.names.ready.insert(name, ready);
+                return Ok(());
+            }
+            Fate::Create(cause) | Fate::Replace(cause) => {
+                before_start = vec![self.create(service, cause.clone())?];
+                if cause == Cause::IfImageChanged { cause } else { Cause::Follows }
+            }
+            Fate::Restart(_) => Cause::Follows,
+            Fate::Start(cause) => cause,
+        };
+        before_start.extend(self.check_data(service, &before_start));
+        for (dependency, condition) in &service.depends_on {
+            let (started, ready) = (self.names.started.get(dependency), self.names.ready.get(dependency));
+            before_start.extend(gate(*condition, started.copied(), ready.copied()));
+        }
+        let started = self.plan.push(Op::Start { service: name.clone() }, start_cause, before_start);
+        let gate = Cause::Gate { probe: service.ready.describe(), seconds: service.ready.timeout.as_secs() };
+        let ready = self.plan.push(Op::WaitReady { service: name.clone() }, gate, vec![started]);
+        self.names.started.insert(name.clone(), started);
+        self.names.ready.insert(name, ready);
+        Ok(())
+    }
+
+    fn create(&mut self, service: &Service, cause: Cause) -> Result<StepId> {
+        let mut after: Vec<StepId> = self.names.gone.get(&service.name).copied().into_iter().collect();
+        after.extend(self.image(&service.name));
+        for network in &service.networks {
+            after.extend(self.network(network));
+        }
+        for mount in &service.mounts {
+            if let MountSource::Volume(volume) = &mount.source {
+                after.extend(self.volume(volume));
+            }
+        }
+        Ok(self.plan.push(Op::Create { service: service.name.clone() }, cause, after))
+    }
+
+    fn network(&mut self, short: &str) -> Option<StepId> {
+        let network = &self.stack.networks[short];
+        if network.external || self.seen.networks.iter().any(|seen| seen.name == network.name) {
+            return None;
+        }
+        if let Some(step) = self.names.networks.get(short) {
+            return Some(*step);
+        }
+        let step = self.plan.push(Op::CreateNetwork { network: short.into() }, Cause::Missing, Vec::new());
+        self.names.networks.insert(short.into(), step);
+        Some(step)
+    }
+
+    fn volume(&mut self, short: &str) -> Option<StepId> {
+        let volume = &self.stack.volumes[short];
+        if volume.external || self.seen.volumes.iter().any(|seen| seen.name == volume.name) {
+            return None;
+        }
+        if let Some(step) = self.names.volumes.get(short) {
+            return Some(*step);
+        }
+        let step = self.plan.push(Op::CreateVolume { volume: short.into() }, Cause::Missing, Vec::new());
+        self.names.volumes.insert(short.into(), step);
+        Some(step)
+    }
+
+    /// A server about to start on a volume that was there before: what is in it may be of another version, or a first
+    /// boot that was cut off.
+    fn check_data(&mut self, service: &Service, after: &[StepId]) -> Option<StepId> {
+        if service.kind != Kind::Postgres {
+            return None;
+        }
+        let path = kinds::data_path(service)?;
+        let mount = service.mounts.iter().find(|mount| path.starts_with(&mount.target))?;
+        let MountSource::Volume(short) = &mount.source else { return None };
+        let volume = &self.stack.volumes[short];
+        let there = self.seen.volumes.iter().any(|seen| seen.name == volume.name);
+        (there && !volume.external).then(|| {
+            let op = Op::CheckData { service: service.name.clone(), volume: short.clone() };
+            self.plan.push(op, Cause::Follows, after.to_vec())
+        })
+    }
+
+    /// Refuses to take over networks, volumes and images that are not this stack's.
+    fn refuse_foreign(&self, services: &[&Service]) -> Result<()> {
+        let makes = |service: &&&Service| matches!(self.fates[&service.name], Fate::Create(_) | Fate::Replace(_));
+        for service in services.iter().filter(makes) {
+            for short in &service.networks {
+                self.refuse_foreign_network(short)?;
+            }
+            for mount in &service.mounts {
+                if let MountSource::Volume(short) = &mount.source {
+                    self.refuse_foreign_volume(short)?;
+                }
+            }
+            let never = self.ask.pull.unwrap_or(service.pull) == PullPolicy::Never;
+            if never && service.build.is_none() && !self.seen.images.contains_key(&service.image) {
+                let message = format!("image {} of {} is not here, and pulling is off", service.image, service.name);
+                return Err(Error::new(ErrorKind::Image, message).hint("pull it with: taskava dev up --pull missing"));
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_foreign_volume(&self, short: &str) -> Result<()> {
+        let volume = &self.stack.volumes[short];
+        let seen = self.seen.volumes.iter().find(|seen| seen.name == volume.name);
+        match seen {
+            None if volume.external => {
+                let message = format!("external volume {} does not exist", volume.name);
+                Err(Error::new(ErrorKind::Other, message).hint(format!(
+                    "make it, or take `external = true` off [volumes.{short}] so that this stack makes its own"
+                )))
+            }
+            Some(seen) if !volume.external && seen.stack.as_deref() != Some(self.stack.name.as_str()) => {
+                let message = format!("a volume {} exists that this stack did not make", volume.name);
+                Err(Error::new(ErrorKind::Other, message).hint(format!(
+                    "to use it as it is, write `external = true` in [volumes.{short}]; \
+                     to keep it apart, give this stack another name with -p"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_foreign_network(&self, short: &str) -> Result<()> {
+        let network = &self.stack.networks[short];
+        let seen = self.seen.networks.iter().find(|seen| seen.name == network.name);
+        match seen {
+            None if network.external => {
+                Err(Error::new(ErrorKind::Other, format!("external network {} does not exist", network.name))
+                    .hint(format!("make it, or take `external = true` off [networks.{short}]")))
+            }
+            Some(seen) if !network.external && seen.stack.as_deref() != Some(self.stack.name.as_str()) => {
+                let message = format!("a network {} exists that this stack did not make", network.name);
+                Err(Error::new(ErrorKind::Other, message)
+                    .hint(format!("to use it, write `external = true` in [networks.{short}]; or use another name: -p")))
+            }
+            Some(seen) if !network.external && seen.config.as_deref() != Some(&fingerprint::network(network)) => {
+                let message = format!("network {} was made with other settings than [networks.{short}]", network.name);
+                Err(Error::new(ErrorKind::Other, message)
+                    .hint("networks can't be changed in place; make it anew with: taskava dev down && taskava dev up"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn ended(container: &Container) -> String {
+    match container.exit_code {
+        Some(code) if container.state == ContainerState::Exited => format!("exited with code {code}"),
+        _ => container.state.as_str().into(),
+    }
+}
+
+/// Containers of the stack whose service is in services.toml no more.
+pub fn orphans<'a>(stack: &Stack, seen: &'a Observed) -> Vec<&'a Container> {
+    seen.containers.iter().filter(|container| !stack.services.contains_key(&container.service)).collect()
+}

@@ -1,0 +1,248 @@
+//! The only place that prints. Takes events and texts and shows them: a live tree, plain lines, or JSON lines.
+//!
+//! stdout is data, stderr is progress. What is told is decided by `run` and `cli`; here is only how it looks.
+
+pub mod errors;
+pub mod json;
+pub mod plain;
+pub mod sanitise;
+#[cfg(test)]
+mod script;
+pub mod style;
+pub mod surroundings;
+pub mod table;
+pub mod tree;
+pub mod tty;
+
+use std::io::{self, Write as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use crate::diag::{Diagnostic, Error};
+use crate::event::{Event, Events, Summary};
+
+pub use surroundings::{ColorChoice, Format, FormatChoice, Surroundings};
+
+/// What the user asked of the screen.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `--format`.
+    pub format: FormatChoice,
+    /// `--color`.
+    pub color: ColorChoice,
+    /// `-q`: only data, warnings and failures.
+    pub quiet: bool,
+    /// `-v`: every step.
+    pub verbose: bool,
+}
+
+/// Where everything is shown. Cheap to clone; all clones are one screen.
+#[derive(Debug, Clone)]
+pub struct Screen(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    format: Format,
+    /// Colours on stdout.
+    color: bool,
+    /// Colours on stderr.
+    color_err: bool,
+    quiet: bool,
+    started: Instant,
+    view: Mutex<View>,
+}
+
+/// What shows events, by format.
+#[derive(Debug)]
+enum View {
+    Tty(tty::Tty),
+    Plain(plain::Plain),
+    Json,
+}
+
+impl Screen {
+    /// A screen on this process's stdout and stderr.
+    pub fn new(options: &Options, surroundings: &Surroundings) -> Self {
+        let format = surroundings.format(options.format);
+        let color_err = surroundings.color(options.color, surroundings.stderr_terminal);
+        let plain = plain::Plain::new(plain::Options {
+            color: color_err,
+            quiet: options.quiet,
+            verbose: options.verbose,
+            github: surroundings.github.then(plain::token),
+        });
+        let view = match format {
+            Format::Json => View::Json,
+            Format::Tty if !options.quiet => View::Tty(tty::Tty::stderr(plain, color_err)),
+            Format::Tty | Format::Plain => View::Plain(plain),
+        };
+        Self(Arc::new(Inner {
+            format,
+            color: surroundings.color(options.color, surroundings.stdout_terminal),
+            color_err,
+            quiet: options.quiet,
+            started: Instant::now(),
+            view: Mutex::new(view),
+        }))
+    }
+
+    /// The format that `auto` came to.
+    pub fn format(&self) -> Format {
+        self.0.format
+    }
+
+    /// Whether what goes to stdout may carry colours.
+    pub fn color(&self) -> bool {
+        self.0.color
+    }
+
+    /// A sink for events that shows them here.
+    pub fn events(&self) -> Events {
+        let screen = self.clone();
+        Events::to(move |event| screen.on(event))
+    }
+
+    fn on(&self, event: &Event) {
+        let at = self.0.started.elapsed();
+        match &mut *self.view() {
+            View::Tty(tty) => {
+                if tty.on(event, at) {
+                    self.keep_drawing();
+                }
+            }
+            View::Plain(plain) => write_err(&plain.on(event, at)),
+            // A reader that went away must not stop the work: the stack is brought up all the same.
+            View::Json => drop(write_out(&json::event(event, jiff::Timestamp::now()))),
+        }
+        if let Event::Summary(summary) = event {
+            self.endpoints(summary);
+        }
+    }
+
+    /// Draws until the run is over: times go on when nothing else happens. A thread of its own, because the one that
+    /// does the work may be busy.
+    fn keep_drawing(&self) {
+        let screen = Arc::downgrade(&self.0);
+        let draw = move || {
+            loop {
+                thread::sleep(tty::REDRAW);
+                let Some(screen) = screen.upgrade().map(Screen) else { return };
+                let now = screen.0.started.elapsed();
+                let live = match &mut *screen.view() {
+                    View::Tty(tty) => tty.draw(now),
+                    View::Plain(_) | View::Json => false,
+                };
+                if !live {
+                    return;
+                }
+            }
+        };
+        // Without a thread to spare there is no picture, but the work goes on.
+        let _ = thread::Builder::new().name("screen".into()).spawn(draw);
+    }
+
+    fn endpoints(&self, summary: &Summary) {
+        if self.0.format != Format::Json && !self.0.quiet && !summary.endpoints.is_empty() {
+            let text = table::endpoints(&summary.endpoints).render(table::stdout_width(), self.0.color);
+            let _ = self.out(&format!("\n{text}"));
+        }
+    }
+
+    /// Data for stdout, as it is. An error is a reader that went away, or a full disk.
+    pub fn out(&self, text: &str) -> io::Result<()> {
+        self.aside(|| write_out(text))
+    }
+
+    /// Prints without getting in the way of the live tree.
+    fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &*self.view() {
+            View::Tty(tty) => tty.aside(print),
+            View::Plain(_) | View::Json => print(),
+        }
+    }
+
+    /// One JSON value as a line on stdout.
+    pub fn json(&self, value: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_string(value).map_err(io::Error::other)?;
+        line.push('\n');
+        self.out(&line)
+    }
+
+    /// A remark beside the data: a line on stderr, left out with `-q`. In JSON: a `notice` event.
+    pub fn note(&self, text: &str) {
+        if self.0.format == Format::Json {
+            self.on(&Event::Notice { message: text.to_owned() });
+        } else if !self.0.quiet {
+            self.aside(|| write_err(&format!("{text}\n")));
+        }
+    }
+
+    /// Diagnostics that are no failure (warnings).
+    pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
+        self.aside(|| match self.0.format {
+            Format::Json => drop(write_out(&json::diagnostics(diagnostics, jiff::Timestamp::now()))),
+            Format::Tty | Format::Plain => write_err(&errors::diagnostics(diagnostics, self.0.color_err)),
+        });
+    }
+
+    /// The error a command ends with.
+    pub fn error(&self, error: &Error) {
+        self.aside(|| match self.0.format {
+            Format::Json => drop(write_out(&json::error(error, jiff::Timestamp::now()))),
+            Format::Tty | Format::Plain => write_err(&errors::error(error, self.0.color_err)),
+        });
+    }
+
+    /// Leaves the terminal as it was found. Harmless when called twice.
+    pub fn finish(&self) {
+        let now = self.0.started.elapsed();
+        if let View::Tty(tty) = &mut *self.view() {
+            tty.end(now);
+        }
+        let _ = io::stdout().flush();
+    }
+
+    fn view(&self) -> MutexGuard<'_, View> {
+        self.0.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn write_out(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Progress that nobody can read any more is no reason to fail.
+fn write_err(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// A time for people: `0.3s`, `12.0s`, `2m05s`, `1h02m`.
+pub fn seconds(time: Duration) -> String {
+    let tenths = (time.as_millis() + 50) / 100;
+    match tenths {
+        0..600 => format!("{}.{}s", tenths / 10, tenths % 10),
+        600..36_000 => format!("{}m{:02}s", tenths / 600, tenths / 10 % 60),
+        _ => format!("{}h{:02}m", tenths / 36_000, tenths / 600 % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_for_people() {
+        let shown = |ms| seconds(Duration::from_millis(ms));
+        assert_eq!(shown(0), "0.0s");
+        assert_eq!(shown(949), "0.9s");
+        assert_eq!(shown(59_949), "59.9s");
+        assert_eq!(shown(59_960), "1m00s");
+        assert_eq!(shown(125_000), "2m05s");
+        assert_eq!(shown(3_720_000), "1h02m");
+    }
+}

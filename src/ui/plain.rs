@@ -1,0 +1,286 @@
+//! One line for each change, with the time since the run began: for pipes, logs and CI. Never repaints.
+
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::style::Paint;
+use super::{errors, sanitise, seconds};
+use crate::event::{Event, Failure, Summary};
+use crate::model::ServiceName;
+use crate::plan::{Op, Plan, StepId};
+
+/// How lines look and which are shown.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Colours.
+    pub color: bool,
+    /// Only warnings and failures.
+    pub quiet: bool,
+    /// Every step.
+    pub verbose: bool,
+    /// Speak GitHub's workflow commands; the token fences off untrusted text.
+    pub github: Option<String>,
+}
+
+/// Turns events into lines.
+#[derive(Debug)]
+pub struct Plain {
+    options: Options,
+    plan: Arc<Plan>,
+    /// Width of the longest service name.
+    width: usize,
+}
+
+impl Plain {
+    /// Starts.
+    pub fn new(options: Options) -> Self {
+        Self { options, plan: Arc::default(), width: 0 }
+    }
+
+    /// The lines an event is worth, `at` a time since the run began.
+    pub fn on(&mut self, event: &Event, at: Duration) -> String {
+        let paint = Paint(self.options.color);
+        let mut out = String::new();
+        match event {
+            Event::PlanStarted { plan, .. } => {
+                let services = plan.steps.iter().filter_map(|step| step.op.service());
+                self.width = services.map(|service| service.as_str().len()).max().unwrap_or(0);
+                self.plan = plan.clone();
+            }
+            Event::StepStarted { step, text, service } => {
+                if self.options.verbose || self.op(*step).is_some_and(takes_long) {
+                    self.line(&mut out, at, service.as_ref(), &format!("{} …", doing(self.op(*step), text)));
+                }
+            }
+            Event::StepProgress { step, text, layer, .. } if self.options.verbose && layer.is_none() => {
+                let service = self.op(*step).and_then(Op::service);
+                self.line(&mut out, at, service, &sanitise::text(text));
+            }
+            Event::StepProgress { .. } => {}
+            Event::StepDone { step, text, service, ms } => {
+                let op = self.op(*step);
+                // What became ready has its own event.
+                if !matches!(op, Some(Op::WaitReady { .. })) {
+                    let took = if op.is_some_and(takes_long) { format!(" ({})", ms_text(*ms)) } else { String::new() };
+                    self.line(&mut out, at, service.as_ref(), &format!("{}{took}", done(op, text)));
+                }
+            }
+            Event::StepFailed { text, service, message, .. } => {
+                let text = format!("{text} failed: {}", sanitise::text(message));
+                self.important(&mut out, at, service.as_ref(), &paint.bad(&text));
+            }
+            Event::StepSkipped { step, text, service, because } => {
+                if self.options.verbose || self.op(*step).is_some_and(|op| matches!(op, Op::Start { .. })) {
+                    let because = self.op(*because).map_or_else(String::new, |op| format!(": {op} failed"));
+                    let what = service.as_ref().map_or_else(|| format!("{text} "), |_| String::new());
+                    self.line(&mut out, at, service.as_ref(), &format!("{what}left out{because}"));
+                }
+            }
+            Event::ServiceReady { service, ms } => {
+                self.line(&mut out, at, Some(service), &format!("{} ({})", paint.good("ready"), ms_text(*ms)));
+            }
+            Event::LockWaiting { holder } => self.important(&mut out, at, None, &format!("waiting for {holder}")),
+            Event::Heartbeat { waiting, .. } => {
+                self.line(&mut out, at, None, &format!("still waiting for {}", waiting.join(", ")));
+            }
+            Event::Notice { message } => self.line(&mut out, at, None, message),
+            Event::Interrupted { message } => self.important(&mut out, at, None, message),
+            Event::Warning { message, hint } => {
+                let _ = writeln!(out, "{} {message}", paint.warn("warning:"));
+                if let Some(hint) = hint {
+                    let _ = writeln!(out, "{} {hint}", paint.hint("hint:"));
+                }
+            }
+            Event::Summary(summary) => self.summary(&mut out, at, summary),
+        }
+        out
+    }
+
+    fn op(&self, step: StepId) -> Option<&Op> {
+        self.plan.steps.get(step.wrapping_sub(1)).map(|step| &step.op)
+    }
+
+    fn line(&self, out: &mut String, at: Duration, service: Option<&ServiceName>, text: &str) {
+        if !self.options.quiet {
+            self.important(out, at, service, text);
+        }
+    }
+
+    fn important(&self, out: &mut String, at: Duration, service: Option<&ServiceName>, text: &str) {
+        let paint = Paint(self.options.color);
+        let time = paint.dim(&format!("{:>6}", seconds(at)));
+        let name = service.map_or_else(String::new, |name| format!("{}  ", paint.service(name.as_str(), self.width)));
+        let _ = writeln!(out, "{time}  {name}{text}");
+    }
+
+    fn summary(&self, out: &mut String, at: Duration, summary: &Summary) {
+        for failure in &summary.failures {
+            match &self.options.github {
+                Some(token) => github(out, failure, self.options.color, token),
+                None => {
+                    out.push('\n');
+                    out.push_str(&errors::failure(failure, self.options.color));
+                }
+            }
+        }
+        if !summary.skipped.is_empty() {
+            let names: Vec<_> = summary.skipped.iter().map(ServiceName::as_str).collect();
+            let _ = writeln!(out, "\nleft out because of that: {}", names.join(", "));
+        }
+        if summary.ok {
+            self.line(out, at, None, &end(summary));
+        }
+    }
+}
+
+/// The last line of a run that went well.
+pub(super) fn end(summary: &Summary) -> String {
+    match summary.changes {
+        0 => "nothing to do".to_owned(),
+        1 => format!("done: 1 change in {}", ms_text(summary.ms)),
+        n => format!("done: {n} changes in {}", ms_text(summary.ms)),
+    }
+}
+
+/// A failure as GitHub shows it: an annotation, and the report in a group. The container's words are fenced off, so
+/// that they can't be commands.
+fn github(out: &mut String, failure: &Failure, color: bool, token: &str) {
+    let name = failure.service.as_ref().map_or("stack", |service| service.as_str());
+    let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let title = escape(name).replace(':', "%3A").replace(',', "%2C");
+    let _ = writeln!(out, "::error title={title}::{}", escape(&errors::what_happened(failure)));
+    let _ = writeln!(out, "::group::why {name} failed\n::stop-commands::{token}");
+    out.push_str(&errors::failure(failure, color));
+    let _ = writeln!(out, "::{token}::\n::endgroup::");
+}
+
+/// A word that a container can't guess.
+pub fn token() -> String {
+    let half = || RandomState::new().hash_one("fence");
+    format!("{:016x}{:016x}", half(), half())
+}
+
+/// Steps whose start is worth a line: they may take minutes.
+fn takes_long(op: &Op) -> bool {
+    matches!(op, Op::Pull { .. } | Op::Build { .. })
+}
+
+/// What a step is doing, for a line that names the service already.
+pub(super) fn doing(op: Option<&Op>, text: &str) -> String {
+    match op {
+        Some(Op::Pull { image, .. }) => format!("pulling {image}"),
+        Some(Op::Build { image, .. }) => format!("building {image}"),
+        Some(Op::CreateNetwork { network }) => format!("creating network {network}"),
+        Some(Op::CreateVolume { volume }) => format!("creating volume {volume}"),
+        Some(Op::Create { .. }) => "creating".into(),
+        Some(Op::CheckData { .. }) => "checking data".into(),
+        Some(Op::Start { .. }) => "starting".into(),
+        Some(Op::WaitReady { .. }) => "waiting".into(),
+        Some(Op::Stop { .. }) => "stopping".into(),
+        Some(Op::Remove { .. }) => "removing".into(),
+        Some(Op::RemoveNetwork { network }) => format!("removing network {network}"),
+        Some(Op::RemoveVolume { volume }) => format!("removing volume {volume}"),
+        None => text.to_owned(),
+    }
+}
+
+/// What a step has done.
+pub(super) fn done(op: Option<&Op>, text: &str) -> String {
+    match op {
+        Some(Op::Pull { image, .. }) => format!("pulled {image}"),
+        Some(Op::Build { image, .. }) => format!("built {image}"),
+        Some(Op::CreateNetwork { network }) => format!("created network {network}"),
+        Some(Op::CreateVolume { volume }) => format!("created volume {volume}"),
+        Some(Op::Create { .. }) => "created".into(),
+        Some(Op::CheckData { .. }) => "data checked".into(),
+        Some(Op::Start { .. }) => "started".into(),
+        Some(Op::WaitReady { .. }) => "ready".into(),
+        Some(Op::Stop { .. }) => "stopped".into(),
+        Some(Op::Remove { .. }) => "removed".into(),
+        Some(Op::RemoveNetwork { network }) => format!("removed network {network}"),
+        Some(Op::RemoveVolume { volume }) => format!("removed volume {volume}"),
+        None => text.to_owned(),
+    }
+}
+
+fn ms_text(ms: u64) -> String {
+    seconds(Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::script;
+
+    fn play(options: Options) -> String {
+        let mut plain = Plain::new(options);
+        script::run().iter().map(|(at, event)| plain.on(event, *at)).collect()
+    }
+
+    #[test]
+    fn a_line_for_each_change() {
+        assert_eq!(
+            format!("\n{}", play(Options::default())),
+            "
+  0.0s  postgres  pulling postgres:15-alpine …
+  0.0s  redis     ready (0.0s)
+  0.1s  created network default
+  1.0s  postgres  pulled postgres:15-alpine (1.0s)
+  1.2s  postgres  started
+  2.0s  still waiting for postgres
+  2.1s  postgres  ready (0.9s)
+  2.5s  api       start api failed: exited with code 139
+  2.5s  web       left out: start api failed
+
+✘ api: exited with code 139 (SIGSEGV)
+  last log lines:
+  │ ::error::not a command
+  │ boom
+  next: taskava dev logs api
+
+left out because of that: web
+"
+        );
+    }
+
+    #[test]
+    fn quiet_leaves_only_what_went_wrong() {
+        let text = play(Options { quiet: true, ..Options::default() });
+        assert!(text.starts_with("  2.5s  api       start api failed: exited with code 139\n\n✘ api"), "{text}");
+        let well = Event::Summary(Summary { ok: true, changes: 3, ms: 1_000, ..Summary::default() });
+        let options = Options { quiet: true, ..Options::default() };
+        assert_eq!(Plain::new(options).on(&well, Duration::ZERO), "");
+        let said = Plain::new(Options::default()).on(&well, Duration::from_secs(1));
+        assert_eq!(said, "  1.0s  done: 3 changes in 1.0s\n");
+    }
+
+    #[test]
+    fn github_gets_one_annotation_a_cause_and_no_commands_of_the_container() {
+        let text = play(Options { github: Some("f3nce".into()), ..Options::default() });
+        let report = &text[text.find("::error").unwrap()..];
+        assert_eq!(
+            report,
+            "\
+::error title=api::exited with code 139 (SIGSEGV)
+::group::why api failed
+::stop-commands::f3nce
+✘ api: exited with code 139 (SIGSEGV)
+  last log lines:
+  │ ::error::not a command
+  │ boom
+  next: taskava dev logs api
+::f3nce::
+::endgroup::
+
+left out because of that: web
+"
+        );
+    }
+
+    #[test]
+    fn fences_differ_from_run_to_run() {
+        assert_ne!(token(), token());
+    }
+}
