@@ -21,17 +21,12 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
     Probe::Localstack { port: Arguments::port(listen).unwrap_or(4566) }
 }
 
+const NEEDS_ACCOUNT: &str = "this version of LocalStack needs an account and its LOCALSTACK_AUTH_TOKEN";
+const PIN: &str = "set `image = \"localstack/localstack:4.14.0\"` of services.{service}, the last that runs without";
+
 pub(super) const KNOWN: &[Known] = &[
-    Known {
-        sign: Sign::Exit(55),
-        reason: "this version of LocalStack needs an account and its LOCALSTACK_AUTH_TOKEN",
-        next: "set `image = \"localstack/localstack:4.14.0\"` of services.{service}, the last one that runs without; or set `env.LOCALSTACK_AUTH_TOKEN`",
-    },
-    Known {
-        sign: Sign::Line(&["license activation failed"]),
-        reason: "this version of LocalStack needs an account and its LOCALSTACK_AUTH_TOKEN",
-        next: "set `image = \"localstack/localstack:4.14.0\"` of services.{service}, the last one that runs without; or set `env.LOCALSTACK_AUTH_TOKEN`",
-    },
+    Known { sign: Sign::Exit(55), reason: NEEDS_ACCOUNT, next: PIN },
+    Known { sign: Sign::Line(&["license activation failed"]), reason: NEEDS_ACCOUNT, next: PIN },
     Known {
         sign: Sign::Answer("init script"),
         reason: "a script in /etc/localstack/init failed or does not end",

@@ -95,7 +95,7 @@ pub fn explain(service: &Service, failure: &mut Failure) {
         Kind::Generic => generic::KNOWN,
         Kind::Mailpit | Kind::Ministack | Kind::Job => &[],
     };
-    failures::explain(own, defaults(service.kind).data_path, service, failure);
+    failures::explain(own, data_path(service).as_deref(), service, failure);
 }
 
 /// Whether a log line was caused by being asked whether it is ready: nothing that tells why a service failed.

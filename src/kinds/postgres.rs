@@ -126,7 +126,7 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         sign: Sign::Answer("database \""),
-        reason: "the data was made for another database than the one in services.toml; it only counts on an empty volume",
+        reason: "the data was made for another database; the one in services.toml only counts on an empty volume",
         next: "put the old `env.POSTGRES_DB` back; or start on fresh data: {reset}",
     },
     Known {

@@ -30,7 +30,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         sign: Sign::Line(&["bad file format reading the append only file"]),
         reason: "the append-only file is damaged",
-        next: "taskava dev run {service} sh -c 'redis-check-aof --fix /data/appendonlydir/*.manifest'; or start on fresh data: {reset}",
+        next: "repair it with `redis-check-aof --fix` in `taskava dev run {service} sh`; or start on fresh data: {reset}",
     },
     Known {
         sign: Sign::Line(&["wrong signature trying to load db"]),
