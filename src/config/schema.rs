@@ -23,7 +23,7 @@ table! {
         /// Variables for every service that does not set them itself. `${…}` can refer to them too, after the environment and `.env`.
         env: Pairs, default "", example "[env]\nAWS_REGION = \"eu-central-1\"";
         /// AWS resources that are made in the emulator.
-        aws: Option<Aws>, default "", example "[aws.buckets.uploads]\nversioning = true";
+        aws: Option<At<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
         /// Paths outside the folder of services.toml that services may use.
         allow_outside: Vec<At<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
     }

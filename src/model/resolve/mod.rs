@@ -1,8 +1,9 @@
 //! [`Config`] → [`Stack`], and every reason why not. No I/O: what must be true of paths is returned as [`PathUse`]s, which
 //! `load` checks; env files come in as they were read.
 //!
-//! This file looks at what concerns several services, `service` at one, `ready` at its readiness.
+//! This file looks at what concerns several services, `service` at one, `ready` at its readiness, `aws` at `[aws]`.
 
+mod aws;
 mod ready;
 mod service;
 
@@ -126,6 +127,7 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     resolver.cycles();
     resolver.activate(&mut services);
     resolver.duplicate_ports(&services);
+    resolver.aws();
     let Resolver { paths, volumes, networks, .. } = resolver;
     let stack = Stack { name, root: around.root.clone(), services, volumes, networks };
     Resolved { stack, paths }
