@@ -28,7 +28,7 @@ fn load(file: &Path) -> taskava::diag::Result<Loaded> {
 }
 
 fn render(diagnostics: &[Diagnostic]) -> String {
-    errors::diagnostics(diagnostics, false)
+    errors::diagnostics(diagnostics, false).replace(env!("CARGO_MANIFEST_DIR"), "[ROOT]")
 }
 
 /// Where the expected text of a fixture is.

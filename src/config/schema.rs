@@ -209,7 +209,7 @@ table! {
     /// Commands run at points of a service's life.
     Hooks "Hooks" {
         /// Run inside when it becomes ready, each time it was started.
-        ready: Vec<Words>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
+        ready: Vec<At<Words>>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
     }
 }
 
