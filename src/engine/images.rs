@@ -7,8 +7,8 @@ use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{BuildImageOptions, CreateImageOptions};
 use futures_util::StreamExt;
 
-use super::Engine;
 use super::error::{failed, message};
+use super::{Engine, credentials};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Build;
 
@@ -38,7 +38,9 @@ impl Engine {
             platform: platform.unwrap_or_default().into(),
             ..Default::default()
         };
-        let mut stream = std::pin::pin!(self.docker.create_image(Some(options), None, None));
+        let credentials = credentials::for_image(&self.config_dir, reference).await?;
+        let credentials = credentials.map(credentials::Credentials::into_bollard);
+        let mut stream = std::pin::pin!(self.docker.create_image(Some(options), None, credentials));
         while let Some(item) = stream.next().await {
             match item {
                 Ok(info) => tell(Progress {

@@ -16,6 +16,8 @@ pub(super) const SERVICE: &str = "dev.taskava.service";
 pub(super) const KIND: &str = "dev.taskava.kind";
 /// What it was made from: JSON object, field → short hash, for containers; one hash for networks and volumes.
 pub(super) const CONFIG: &str = "dev.taskava.config";
+/// Why the container was made, in words.
+pub(super) const CAUSE: &str = "dev.taskava.cause";
 
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {

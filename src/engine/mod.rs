@@ -1,12 +1,16 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
 pub mod connect;
+mod credentials;
 mod error;
 mod images;
 mod labels;
+mod lines;
 mod observe;
 mod ops;
 mod spec;
+
+use std::path::PathBuf;
 
 use bollard::Docker;
 
@@ -19,6 +23,8 @@ use crate::diag::Result;
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub(crate) docker: Docker,
+    /// Where `docker login` leaves credentials.
+    config_dir: PathBuf,
     /// What it said of itself.
     pub about: About,
 }
@@ -44,6 +50,6 @@ impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
         let (docker, about) = connect::connect(ask).await?;
-        Ok(Self { docker, about })
+        Ok(Self { docker, config_dir: ask.config_dir.clone(), about })
     }
 }

@@ -43,6 +43,29 @@ impl Engine {
         Ok(containers)
     }
 
+    /// The container that publishes a host port, other than the one named.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn publisher(&self, port: u16, but: &str) -> Result<Option<String>> {
+        let filters = std::collections::HashMap::from([("publish".into(), vec![port.to_string()])]);
+        let options = ListContainersOptions { filters: Some(filters), ..Default::default() };
+        let listed = self.docker.list_containers(Some(options)).await;
+        let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let published = |seen: &ContainerSummary| {
+            let names = seen.names.iter().flatten();
+            seen.ports.iter().flatten().any(|seen| seen.public_port == Some(port))
+                && names.into_iter().all(|name| name.trim_start_matches('/') != but)
+        };
+        let found = listed.into_iter().find(published);
+        Ok(found.map(|seen| {
+            let name = seen.names.unwrap_or_default().pop().unwrap_or_default();
+            let of = seen.labels.as_ref().and_then(|found| found.get(labels::PROJECT));
+            let of = of.map_or_else(String::new, |project| format!(" of stack {project}"));
+            format!("{}{of}", name.trim_start_matches('/'))
+        }))
+    }
+
     async fn networks(&self, stack: &Stack) -> Result<Vec<Network>> {
         let options = ListNetworksOptions { filters: Some(labels::filter(stack.name.as_str())) };
         let listed = self.docker.list_networks(Some(options)).await;
@@ -133,6 +156,7 @@ fn container(seen: ContainerSummary) -> Option<Container> {
         instance: label(labels::INSTANCE),
         root: label(labels::ROOT),
         config: serde_json::from_str(&label(labels::CONFIG)).unwrap_or_default(),
+        cause: label(labels::CAUSE),
         image: seen.image.unwrap_or_default(),
         image_id: seen.image_id.unwrap_or_default(),
         state: state(seen.state),

@@ -72,14 +72,14 @@ pub struct Executed {
 const OUTPUT_LIMIT: usize = 16 * 1024;
 
 impl Engine {
-    /// Creates a service's container; a container of that name made from the same configuration is taken as it is.
+    /// Creates a service's container and notes why on it; a container of that name made from the same configuration is taken as it is.
     ///
     /// # Errors
     /// When the engine refuses; the message is its own. Returns the id and the engine's warnings.
-    pub async fn create(&self, stack: &Stack, service: &Service) -> Result<(String, Vec<String>)> {
+    pub async fn create(&self, stack: &Stack, service: &Service, cause: &str) -> Result<(String, Vec<String>)> {
         let name = stack.container_name(&service.name);
         let at_once = if self.about.api >= (1, 44) { service.networks.len() } else { 1 };
-        let body = spec::container(stack, service, at_once);
+        let body = spec::container(stack, service, cause, at_once);
         let platform = service.platform.clone().unwrap_or_default();
         let options = CreateContainerOptions { name: Some(name.clone()), platform };
         let created = match self.docker.create_container(Some(options), body).await {

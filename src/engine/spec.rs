@@ -14,11 +14,12 @@ use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, Stack, fin
 ///
 /// `networks`: how many of the service's networks go into the request; engines before API 1.44 take one, the others are
 /// connected afterwards.
-pub(super) fn container(stack: &Stack, service: &Service, networks: usize) -> ContainerCreateBody {
+pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks: usize) -> ContainerCreateBody {
     let mut all_labels = labels::of_stack(stack);
     let config = serde_json::json!(fingerprint::fingerprint(stack, service)).to_string();
     all_labels.extend(service.labels.clone());
     all_labels.extend(labels::of_service(&service.name, service.kind, &config));
+    all_labels.insert(labels::CAUSE.into(), cause.into());
     let endpoints = service.networks.iter().take(networks);
     let endpoints = endpoints.map(|short| (stack.networks[short].name.clone(), endpoint(service))).collect();
     ContainerCreateBody {

@@ -11,13 +11,16 @@ use crate::model::{MountSource, ServiceName, Stack, graph};
 /// Plans to take services down. Only what carries this stack's label is ever in it.
 pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
     let mut plan = Plan::default();
-    let chosen = |container: &&Container| ask.services.is_empty() || ask.services.contains(&container.service);
+    let chosen = |container: &&Container| {
+        let orphan = !stack.services.contains_key(&container.service);
+        (ask.services.is_empty() && (!orphan || ask.remove_orphans)) || ask.services.contains(&container.service)
+    };
     let mut stopped: HashMap<&ServiceName, StepId> = HashMap::new();
     let mut last = Vec::new();
     for name in reverse_order(stack, seen) {
         let after: Vec<StepId> =
             graph::dependents(stack, name).iter().filter_map(|other| stopped.get(*other).copied()).collect();
-        for container in seen.of(name).filter(chosen) {
+        for container in seen.of(name).filter(&chosen) {
             let (service, id) = (name.clone(), container.id.clone());
             let mut after = after.clone();
             if container.is_up() {
@@ -34,7 +37,8 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
     if ask.stop_only {
         return plan;
     }
-    if ask.services.is_empty() {
+    // A container that stays keeps its networks.
+    if seen.containers.iter().all(|container| chosen(&container)) {
         for network in seen.networks.iter().filter(|network| network.stack.as_deref() == Some(stack.name.as_str())) {
             plan.push(Op::RemoveNetwork { network: network.name.clone() }, Cause::Requested, last.clone());
         }

@@ -42,6 +42,8 @@ pub struct Container {
     pub root: String,
     /// Configuration it was made from, from its label: field → short hash.
     pub config: BTreeMap<String, String>,
+    /// Why it was made, in words, from its label.
+    pub cause: String,
     /// Reference it was made from.
     pub image: String,
     /// Id of the image it runs.

@@ -153,8 +153,16 @@ impl Builder<'_> {
         let (image, missing) = (service.image.clone(), !self.seen.images.contains_key(&service.image));
         let service_name = service.name.clone();
         if service.build.is_some() {
-            let cause = if missing { Cause::Missing } else { Cause::Requested };
-            return (missing || self.ask.build).then_some((Op::Build { service: service_name, image }, cause));
+            let cause = if missing {
+                Cause::Missing
+            } else if self.is_built_otherwise(service) {
+                Cause::ConfigChanged { fields: vec!["build".into()] }
+            } else if self.ask.build {
+                Cause::Requested
+            } else {
+                return None;
+            };
+            return Some((Op::Build { service: service_name, image }, cause));
         }
         match self.ask.pull.unwrap_or(service.pull) {
             PullPolicy::Always if !self.ask.start_only => Some((
@@ -164,6 +172,12 @@ impl Builder<'_> {
             PullPolicy::Missing if missing => Some((Op::Pull { service: service_name, image }, Cause::Missing)),
             _ => None,
         }
+    }
+
+    /// Whether the `build` of a service was edited since its container was made.
+    fn is_built_otherwise(&self, service: &Service) -> bool {
+        let wanted = fingerprint::fingerprint(self.stack, service);
+        self.seen.of(&service.name).next().is_some_and(|seen| seen.config.get("build") != wanted.get("build"))
     }
 
     /// Stops what has to go, dependants before what they depend on.
@@ -209,7 +223,9 @@ impl Builder<'_> {
         let mut remove_cause = cause.clone();
         if container.is_up() {
             after = vec![self.plan.push(Op::Stop { service: service.clone(), container: id.clone() }, cause, after)];
-            remove_cause = if remove_cause == Cause::IfImageChanged { remove_cause } else { Cause::Replaced };
+            if !matches!(remove_cause, Cause::IfImageChanged | Cause::Orphan | Cause::Duplicate) {
+                remove_cause = Cause::Replaced;
+            }
         }
         self.plan.push(Op::Remove { service, container: id }, remove_cause, after)
     }
@@ -239,11 +255,6 @@ impl Builder<'_> {
                 return Ok(());
             }
             Fate::Create(cause) | Fate::Replace(cause) => {
-                let cause = if self.names.gone.contains_key(&name) && cause != Cause::IfImageChanged {
-                    Cause::Replaced
-                } else {
-                    cause
-                };
                 before_start = vec![self.create(service, cause.clone())?];
                 if cause == Cause::IfImageChanged { cause } else { Cause::Follows }
             }
@@ -310,7 +321,7 @@ impl Builder<'_> {
             return None;
         }
         let path = kinds::data_path(service)?;
-        let mount = service.mounts.iter().find(|mount| mount.target == path)?;
+        let mount = service.mounts.iter().find(|mount| path.starts_with(&mount.target))?;
         let MountSource::Volume(short) = &mount.source else { return None };
         let volume = &self.stack.volumes[short];
         let there = self.seen.volumes.iter().any(|seen| seen.name == volume.name);

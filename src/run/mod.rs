@@ -1,4 +1,43 @@
-//! Carries a plan out.
+//! Carries a plan out and tells what happens. The only place where things are done in time: bounded concurrency,
+//! deadlines, Ctrl-C.
 
+pub mod address;
+mod apply;
+pub mod cancel;
+mod data;
+mod failure;
+pub mod lock;
+mod ports;
 pub mod probe;
 pub mod ready;
+mod step;
+mod wait;
+
+use std::time::Duration;
+
+pub use apply::apply;
+pub use cancel::Cancel;
+pub use lock::Lock;
+
+use crate::engine::Engine;
+use crate::event::Events;
+use crate::model::Stack;
+
+/// What a run works on and how.
+#[derive(Debug)]
+pub struct Run<'a> {
+    /// The engine.
+    pub engine: &'a Engine,
+    /// The stack as it should be.
+    pub stack: &'a Stack,
+    /// Asks services over the network.
+    pub prober: probe::Prober,
+    /// Where it tells what happens.
+    pub events: &'a Events,
+    /// Whether the user wants to leave.
+    pub cancel: &'a Cancel,
+    /// Limit on all waiting for readiness together, besides each service's own.
+    pub timeout: Option<Duration>,
+    /// Start services even though one they depend on failed.
+    pub keep_going: bool,
+}

@@ -1,0 +1,75 @@
+//! `down`: stops and removes; data only when asked for, and after asking back.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use super::session::{Change, ChangeArgs, Session, tell_orphans};
+use super::{Context, block_on};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::plan::{self, Op, Plan, Request};
+
+/// Stop services and remove their containers and network; data volumes stay
+///
+/// Dependants stop before what they depend on. Only what carries this stack's labels is touched.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// Remove the stack's own volumes too: their data is lost
+    #[arg(short, long)]
+    pub volumes: bool,
+    /// Don't ask before data is removed
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Remove containers whose service is not in services.toml any more, too
+    #[arg(long)]
+    pub remove_orphans: bool,
+    /// How to wait for other runs.
+    #[command(flatten)]
+    pub lock: ChangeArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let session = Session::open(context).await?;
+        let request = Request {
+            services: session.services(&args.services)?,
+            volumes: args.volumes,
+            remove_orphans: args.remove_orphans,
+            ..Request::default()
+        };
+        session
+            .change("down", &args.lock, async |seen| {
+                tell_orphans(&session, seen, &request, "down");
+                let plan = plan::down(&session.stack, seen, &request);
+                if !args.yes {
+                    confirm(&plan)?;
+                }
+                Ok(Change::new(plan))
+            })
+            .await
+    })
+}
+
+/// Asks on a terminal before data goes. In a pipe, `-v` was the answer.
+fn confirm(plan: &Plan) -> Result<()> {
+    let volumes = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::RemoveVolume { volume } => Some(volume.as_str()),
+        _ => None,
+    });
+    let volumes: Vec<&str> = volumes.collect();
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    if volumes.is_empty() || !stdin.is_terminal() || !stderr.is_terminal() {
+        return Ok(());
+    }
+    write!(stderr, "this removes all data in: {}\ngo on? [y/N] ", volumes.join(", "))?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Other, "nothing was removed").hint("without -v, down keeps the data"))
+}

@@ -1,0 +1,99 @@
+//! `plan`: what would be done and why, without doing it.
+
+use std::process::ExitCode;
+
+use super::session::Session;
+use super::up::UpArgs;
+use super::{Context, block_on};
+use crate::diag::Result;
+use crate::plan::{self, Plan, Request};
+use crate::ui::Format;
+
+/// Exit code of `--exit-code` when there is something to do.
+const CHANGES: u8 = 10;
+
+/// Show what `up` or `down` would do and why, without doing it
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Args {
+    /// `up` or `down`.
+    #[command(subcommand)]
+    pub what: Option<What>,
+    /// Without either: `up`.
+    #[command(flatten)]
+    pub up: UpPlan,
+}
+
+/// What to plan.
+#[derive(Debug, clap::Subcommand)]
+pub enum What {
+    /// What `up` would do (the default)
+    Up(UpPlan),
+    /// What `down` would do
+    Down(DownPlan),
+}
+
+/// `plan up`
+#[derive(Debug, clap::Args)]
+pub struct UpPlan {
+    /// Only these services and what they depend on
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// What `up` is asked.
+    #[command(flatten)]
+    pub change: UpArgs,
+    /// Exit with 10 when there is something to do
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// `plan down`
+#[derive(Debug, clap::Args)]
+pub struct DownPlan {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// Remove the stack's own volumes too
+    #[arg(short, long)]
+    pub volumes: bool,
+    /// Exit with 10 when there is something to do
+    #[arg(long)]
+    pub exit_code: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let session = Session::open(context).await?;
+        let seen = session.observe().await?;
+        let (plan, exit_code) = match &args.what {
+            None => (up(&session, &seen, &args.up)?, args.up.exit_code),
+            Some(What::Up(args)) => (up(&session, &seen, args)?, args.exit_code),
+            Some(What::Down(args)) => {
+                let services = session.services(&args.services)?;
+                let request = Request { services, volumes: args.volumes, ..Request::default() };
+                (plan::down(&session.stack, &seen, &request), args.exit_code)
+            }
+        };
+        show(context, &session, &plan)?;
+        Ok(if exit_code && !plan.is_noop() { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
+    })
+}
+
+fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<Plan> {
+    let request = args.change.request(session, &args.services)?;
+    super::session::tell_orphans(session, seen, &request, "up");
+    plan::up(&session.stack, seen, &request)
+}
+
+fn show(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<()> {
+    if context.format() == Format::Json {
+        let steps: Vec<_> = plan.changes().collect();
+        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": session.stack.name, "steps": steps });
+        return Ok(context.screen.json(&value)?);
+    }
+    if plan.is_noop() {
+        return Ok(context.screen.out(&format!("nothing to do: {} is as services.toml says\n", session.stack.name))?);
+    }
+    Ok(context.screen.out(&plan.to_string())?)
+}

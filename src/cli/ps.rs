@@ -1,0 +1,207 @@
+//! `ps`: one engine call, and every service asked in its own protocol at the same time.
+
+use std::process::ExitCode;
+
+use futures_util::future::join_all;
+use serde::Serialize;
+
+use super::session::load_stack;
+use super::{Context, block_on};
+use crate::diag::Result;
+use crate::engine::Engine;
+use crate::model::{Kind, Service, ServiceName, Stack};
+use crate::plan::observed::{Container, ContainerState, PublishedPort};
+use crate::run::address;
+use crate::run::probe::{Answer, Limits, Prober, is_network};
+use crate::ui::Format;
+use crate::ui::table::Table;
+
+/// Show services: state, whether they are ready now, ports
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// Services that have no container, too
+    #[arg(short, long)]
+    pub all: bool,
+    /// Only container ids
+    #[arg(short = 'q', long = "ids", conflicts_with_all = ["names", "json"])]
+    pub ids: bool,
+    /// Only names of services
+    #[arg(long = "services", conflicts_with = "json")]
+    pub names: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// One row.
+#[derive(Debug, Serialize)]
+struct Row {
+    service: ServiceName,
+    kind: Kind,
+    state: &'static str,
+    /// None: nothing can be asked of it.
+    ready: Option<bool>,
+    /// Why it is not ready.
+    reason: Option<String>,
+    since: Option<String>,
+    ports: Vec<PublishedPort>,
+    image: String,
+    container: Option<String>,
+    exit_code: Option<i64>,
+    /// Its service is in services.toml no more.
+    orphan: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let stack = load_stack(context)?;
+        let chosen = args.services.iter().map(|name| super::session::service(&stack, name));
+        let chosen = chosen.collect::<Result<Vec<_>>>()?;
+        let engine = Engine::connect(&context.engine_ask()).await?;
+        let containers = engine.containers(stack.name.as_str()).await?;
+        let wanted = |name: &ServiceName| chosen.is_empty() || chosen.contains(name);
+        let rows = rows(args, &stack, &engine, &containers, wanted).await?;
+        show(args, context, &stack, rows)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn rows(
+    args: &Args,
+    stack: &Stack,
+    engine: &Engine,
+    containers: &[Container],
+    wanted: impl Fn(&ServiceName) -> bool,
+) -> Result<Vec<Row>> {
+    let prober = Prober::new(Limits::default())?;
+    let of = |service: &ServiceName| containers.iter().find(|container| container.service == *service);
+    let known = stack.services.values().filter(|service| wanted(&service.name)).filter_map(|service| {
+        let container = of(&service.name);
+        (container.is_some() || args.all).then_some((service, container))
+    });
+    let known = join_all(known.map(async |(service, container)| match container {
+        Some(container) => running(&prober, engine, service, container).await,
+        None => Row {
+            state: "missing",
+            service: service.name.clone(),
+            kind: service.kind,
+            image: service.image.clone(),
+            ready: None,
+            reason: None,
+            since: None,
+            ports: Vec::new(),
+            container: None,
+            exit_code: None,
+            orphan: false,
+        },
+    }));
+    let orphans = containers.iter().filter(|seen| !stack.services.contains_key(&seen.service) && wanted(&seen.service));
+    let orphans = orphans.map(|container| row(container, Kind::Generic, true));
+    let mut rows = known.await;
+    rows.extend(orphans);
+    Ok(rows)
+}
+
+fn row(container: &Container, kind: Kind, orphan: bool) -> Row {
+    let mut ports = container.ports.clone();
+    ports.sort();
+    Row {
+        service: container.service.clone(),
+        kind,
+        state: container.state.as_str(),
+        ready: None,
+        reason: None,
+        since: since(&container.status),
+        ports,
+        image: container.image.clone(),
+        container: Some(container.id.get(..12).unwrap_or(&container.id).to_owned()),
+        exit_code: container.exit_code,
+        orphan,
+    }
+}
+
+async fn running(prober: &Prober, engine: &Engine, service: &Service, container: &Container) -> Row {
+    let mut row = row(container, service.kind, false);
+    if service.kind == Kind::Job {
+        row.ready = (container.state == ContainerState::Exited).then_some(container.exit_code == Some(0));
+        return row;
+    }
+    if container.state != ContainerState::Running {
+        row.ready = Some(false);
+        return row;
+    }
+    let own = container.networks.values().flatten().next().copied();
+    let addresses = address::addresses(&engine.about, service, &container.ports, own);
+    let probe = &service.ready.probe;
+    let answer = if container.status.contains("(healthy)") {
+        Answer::Ready
+    } else if container.status.contains("(health: starting)") || container.status.contains("(unhealthy)") {
+        Answer::NotYet(container.status.clone())
+    } else if is_network(probe) {
+        prober.ask(probe, &addresses).await
+    } else if !addresses.is_empty() {
+        prober.ask(&crate::model::Probe::Tcp { ports: Vec::new() }, &addresses).await
+    } else {
+        Answer::Ready
+    };
+    match answer {
+        Answer::Ready => row.ready = Some(true),
+        Answer::NotYet(why) | Answer::Never(why) => {
+            row.ready = Some(false);
+            row.reason = Some(why);
+        }
+    }
+    row
+}
+
+/// `Up 3 minutes (healthy)` → `3 minutes`; `Exited (1) 2 hours ago` → `2 hours ago`.
+fn since(status: &str) -> Option<String> {
+    let rest = status.strip_prefix("Up ").or_else(|| Some(status.split_once(") ")?.1))?;
+    Some(rest.split(" (").next().unwrap_or(rest).to_lowercase())
+}
+
+fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result<()> {
+    if args.ids || args.names {
+        let line = |row: &Row| if args.ids { row.container.clone() } else { Some(row.service.to_string()) };
+        let lines: String = rows.iter().filter_map(line).map(|line| line + "\n").collect();
+        return Ok(context.screen.out(&lines)?);
+    }
+    if args.json || context.format() == Format::Json {
+        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "services": rows });
+        return Ok(context.screen.json(&value)?);
+    }
+    if rows.is_empty() {
+        context.screen.note(&format!("nothing runs of {}; start it with: taskava dev up", stack.name));
+        return Ok(());
+    }
+    let mut table = Table::new(&["SERVICE", "STATE", "READY", "SINCE", "PORTS", "IMAGE"]);
+    for row in rows {
+        let state = match row.exit_code {
+            Some(code) => format!("{} ({code})", row.state),
+            None => row.state.to_owned(),
+        };
+        let ready = match (row.ready, &row.reason) {
+            _ if row.orphan => "not in services.toml".into(),
+            (None, _) => "-".into(),
+            (Some(true), _) if row.kind == Kind::Job => "done".into(),
+            (Some(true), _) => "yes".into(),
+            (Some(false), Some(why)) => format!("no: {why}"),
+            (Some(false), None) => "no".into(),
+        };
+        let ports: Vec<String> = row.ports.iter().map(port).collect();
+        table.row([row.service.to_string(), state, ready, row.since.unwrap_or_default(), ports.join(", "), row.image]);
+    }
+    Ok(context.screen.out(&table.render(crate::ui::table::stdout_width(), context.screen.color()))?)
+}
+
+fn port(port: &PublishedPort) -> String {
+    let host = std::net::SocketAddr::new(port.address, port.host);
+    match port.protocol {
+        crate::model::Protocol::Tcp => format!("{host}→{}", port.container),
+        crate::model::Protocol::Udp => format!("{host}→{}/udp", port.container),
+    }
+}

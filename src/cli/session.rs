@@ -1,0 +1,198 @@
+//! What most commands begin with: the stack is loaded, the engine found, and nobody else's stack is in the way.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Context;
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::event::{Endpoint, Event, Events, Summary};
+use crate::kinds;
+use crate::load;
+use crate::model::{ServiceName, Stack};
+use crate::plan::observed::Container;
+use crate::plan::{self, Observed, Plan, Request};
+use crate::run::cancel::{Cancel, Hurry};
+use crate::run::probe::{Limits, Prober};
+use crate::run::{self, Lock, Run};
+
+/// Options of every command that changes a stack.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ChangeArgs {
+    /// How long to wait while another run changes the stack; 0 = not at all
+    #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
+    pub lock_timeout: u64,
+}
+
+/// A stack and the engine it runs on.
+#[derive(Debug)]
+pub struct Session<'a> {
+    /// The command's context.
+    pub context: &'a Context,
+    /// The stack as it should be.
+    pub stack: Stack,
+    /// The engine.
+    pub engine: Engine,
+    /// Where to tell what happens.
+    pub events: Events,
+    /// Whether the user wants to leave.
+    pub cancel: Cancel,
+}
+
+impl<'a> Session<'a> {
+    /// Loads the stack and finds the engine. Signals are listened to from here on.
+    pub async fn open(context: &'a Context) -> Result<Self> {
+        let events = context.screen.events();
+        let cancel = Cancel::on_signals(&events);
+        let stack = load_stack(context)?;
+        let ask = context.engine_ask();
+        let engine = tokio::select! {
+            engine = Engine::connect(&ask) => engine?,
+            () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
+        };
+        Ok(Self { context, stack, engine, events, cancel })
+    }
+
+    /// Everything of the stack on the engine.
+    ///
+    /// # Errors
+    /// When it was made from another checkout whose services.toml is still there.
+    pub async fn observe(&self) -> Result<Observed> {
+        let seen = self.engine.observe(&self.stack).await?;
+        refuse_other_checkout(&self.stack, &seen.containers)?;
+        Ok(seen)
+    }
+
+    /// Checks names from the command line; an unknown one gets a suggestion.
+    pub fn services(&self, names: &[String]) -> Result<Vec<ServiceName>> {
+        names.iter().map(|name| service(&self.stack, name)).collect()
+    }
+
+    /// Takes the stack's lock, plans and carries the plan out; ends with the summary and its exit code.
+    pub async fn change(
+        &self,
+        command: &str,
+        args: &ChangeArgs,
+        make: impl AsyncFnOnce(&Observed) -> Result<Change>,
+    ) -> Result<ExitCode> {
+        let patience = Duration::from_secs(args.lock_timeout);
+        let (address, project) = (&self.engine.about.address, self.stack.name.as_str());
+        let _lock = Lock::take(address, project, command, patience, &self.events, &self.cancel).await?;
+        let seen = self.observe().await?;
+        let change = make(&seen).await?;
+        let run = Run {
+            engine: &self.engine,
+            stack: &self.stack,
+            prober: Prober::new(Limits::default())?,
+            events: &self.events,
+            cancel: &self.cancel,
+            timeout: change.timeout,
+            keep_going: change.keep_going,
+        };
+        let mut summary = run::apply(&run, Arc::new(change.plan), &seen).await;
+        if change.endpoints {
+            summary.endpoints = self.endpoints().await.unwrap_or_default();
+        }
+        Ok(self.end(summary))
+    }
+
+    fn end(&self, summary: Summary) -> ExitCode {
+        let interrupted = self.cancel.hurry() != Hurry::None;
+        let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
+        let code = match summary.ok {
+            _ if interrupted => self.cancel.error().kind.exit_code(),
+            true => 0,
+            false => failed.exit_code(),
+        };
+        self.events.emit(&Event::Summary(summary));
+        ExitCode::from(code)
+    }
+
+    /// Where the running services can be reached, in the order of the file.
+    pub async fn endpoints(&self) -> Result<Vec<Endpoint>> {
+        let containers = self.engine.containers(self.stack.name.as_str()).await?;
+        let of = |service: &crate::model::Service| {
+            let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
+            container.map(|seen| kinds::endpoints(service, &self.engine.about.host, &seen.ports)).unwrap_or_default()
+        };
+        Ok(self.stack.services.values().flat_map(of).collect())
+    }
+}
+
+/// A plan and how it is carried out.
+#[derive(Debug)]
+pub struct Change {
+    /// What to do.
+    pub plan: Plan,
+    /// Limit on all waiting together.
+    pub timeout: Option<Duration>,
+    /// Start services even though one they depend on failed.
+    pub keep_going: bool,
+    /// Show where the services can be reached at the end.
+    pub endpoints: bool,
+}
+
+impl Change {
+    /// A plan with nothing special about it.
+    pub fn new(plan: Plan) -> Self {
+        Self { plan, timeout: None, keep_going: false, endpoints: false }
+    }
+}
+
+/// Loads the stack; warnings about services.toml are shown.
+pub fn load_stack(context: &Context) -> Result<Stack> {
+    let ask = load::Ask {
+        file: context.file().map(Into::into),
+        project: context.project().map(Into::into),
+        profiles: context.profiles(),
+    };
+    let loaded = load::stack(&ask)?;
+    if !loaded.warnings.is_empty() {
+        context.screen.diagnostics(&loaded.warnings);
+    }
+    Ok(loaded.stack)
+}
+
+/// Names containers that stay behind because their service is in services.toml no more.
+pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, command: &str) {
+    let orphans = plan::orphans(&session.stack, seen);
+    if orphans.is_empty() || request.remove_orphans {
+        return;
+    }
+    let names: Vec<&str> = orphans.iter().map(|container| container.service.as_str()).collect();
+    session.events.emit(&Event::Warning {
+        message: format!("not in services.toml any more, but still there: {}", names.join(", ")),
+        hint: Some(format!("remove them with: taskava dev {command} --remove-orphans")),
+    });
+}
+
+/// A service of the stack by name.
+pub fn service(stack: &Stack, name: &str) -> Result<ServiceName> {
+    if let Some((name, _)) = stack.services.get_key_value(name) {
+        return Ok(name.clone());
+    }
+    let error = Error::new(ErrorKind::Usage, format_args!("no service `{name}` in {}", stack.name));
+    let near = stack.services.keys().map(|known| (strsim::jaro_winkler(name, known.as_str()), known));
+    let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+    let all: Vec<&str> = stack.services.keys().map(ServiceName::as_str).collect();
+    Err(match near {
+        Some((_, near)) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("there are: {}", all.join(", "))),
+    })
+}
+
+/// Two checkouts with one stack name would take each other's containers down.
+fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> Result<()> {
+    let instance = stack.instance();
+    let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty());
+    let Some(other) = other else { return Ok(()) };
+    // A checkout that was moved or deleted has no say any more.
+    if !std::path::Path::new(&other.root).join("services.toml").exists() {
+        return Ok(());
+    }
+    let message = format!("stack {} runs from another checkout: {}", stack.name, other.root);
+    Err(Error::new(ErrorKind::Other, message)
+        .hint(format!("run this one beside it under its own name: -p {}2 (and other ports)", stack.name))
+        .hint(format!("or take the other one down: cd {} && taskava dev down", other.root)))
+}

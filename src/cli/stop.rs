@@ -1,0 +1,30 @@
+//! `stop`: stops and keeps everything.
+
+use std::process::ExitCode;
+
+use super::session::{Change, ChangeArgs, Session};
+use super::{Context, block_on};
+use crate::diag::Result;
+use crate::plan::{self, Request};
+
+/// Stop services; containers and data stay
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// How to wait for other runs.
+    #[command(flatten)]
+    pub lock: ChangeArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let session = Session::open(context).await?;
+        let services = session.services(&args.services)?;
+        let request = Request { services, stop_only: true, ..Request::default() };
+        let plan = async |seen: &_| Ok(Change::new(plan::down(&session.stack, seen, &request)));
+        session.change("stop", &args.lock, plan).await
+    })
+}

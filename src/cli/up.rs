@@ -1,0 +1,108 @@
+//! `up`: everything that is missing is made, in order, and is ready when the command returns.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use super::session::{Change, ChangeArgs, Session, tell_orphans};
+use super::{Context, block_on};
+use crate::diag::Result;
+use crate::model::PullPolicy;
+use crate::plan::{self, Request};
+
+/// Start services in dependency order and wait until they are ready
+///
+/// Pulls or builds images that are missing, creates what does not exist, makes anew what changed in services.toml, and
+/// returns when a client can use every service. Nothing to do is quick.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Only these services and what they depend on
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// Return when everything is ready (the default; accepted for those who are used to it)
+    #[arg(short, long)]
+    pub detach: bool,
+    /// What `up` is asked.
+    #[command(flatten)]
+    pub change: UpArgs,
+    /// How to wait for other runs.
+    #[command(flatten)]
+    pub lock: ChangeArgs,
+}
+
+/// Options that `up` and `plan up` have in common.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpArgs {
+    /// Give up when not everything is ready after this time [default: each service's own]
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Make containers anew even when nothing changed
+    #[arg(long, visible_alias = "force-recreate")]
+    pub recreate: bool,
+    /// When to pull images [default: each service's `pull`, which is missing]
+    #[arg(long, value_name = "WHEN")]
+    pub pull: Option<PullArg>,
+    /// Build images even when they are there
+    #[arg(long)]
+    pub build: bool,
+    /// Leave out what the services depend on
+    #[arg(long)]
+    pub no_deps: bool,
+    /// Start services even though one they depend on failed
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Remove containers whose service is not in services.toml any more
+    #[arg(long)]
+    pub remove_orphans: bool,
+}
+
+/// `--pull`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PullArg {
+    /// When the image is not there
+    Missing,
+    /// Each time
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl From<PullArg> for PullPolicy {
+    fn from(arg: PullArg) -> Self {
+        match arg {
+            PullArg::Missing => Self::Missing,
+            PullArg::Always => Self::Always,
+            PullArg::Never => Self::Never,
+        }
+    }
+}
+
+impl UpArgs {
+    /// What is asked of the planner.
+    pub fn request(&self, session: &Session<'_>, services: &[String]) -> Result<Request> {
+        Ok(Request {
+            services: session.services(services)?,
+            no_deps: self.no_deps,
+            recreate: self.recreate,
+            pull: self.pull.map(Into::into),
+            build: self.build,
+            remove_orphans: self.remove_orphans,
+            ..Request::default()
+        })
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let session = Session::open(context).await?;
+        let request = args.change.request(&session, &args.services)?;
+        session
+            .change("up", &args.lock, async |seen| {
+                tell_orphans(&session, seen, &request, "up");
+                let plan = plan::up(&session.stack, seen, &request)?;
+                let timeout = args.change.timeout.map(Duration::from_secs);
+                Ok(Change { plan, timeout, keep_going: args.change.keep_going, endpoints: true })
+            })
+            .await
+    })
+}

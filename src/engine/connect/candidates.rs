@@ -1,0 +1,476 @@
+//! Decides which engines may be meant, in which order, and why. Pure: files are read through a parameter, and the
+//! environment has been read into [`Ask`]. Leaves trying them to `connect`.
+
+use std::io::{self, ErrorKind as Io};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::Ask;
+use crate::diag::{Error, ErrorKind, Result};
+
+/// An engine that may be meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) address: Address,
+    /// What named it: `DOCKER_HOST`, `context "colima"`; nothing for the usual places.
+    pub(super) named_by: Option<String>,
+}
+
+/// How an engine is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Address {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// A Windows named pipe: `//./pipe/docker_engine`.
+    Pipe(String),
+    /// HTTP over TCP, in clear or with TLS.
+    Tcp { host: String, port: u16, tls: Option<Tls> },
+}
+
+/// What a TLS connection is made with; PEM texts as read from the files.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Tls {
+    /// The only authority to trust; the system's when there is none.
+    pub(super) ca: Option<Vec<u8>>,
+    /// Client certificate and its key.
+    pub(super) client: Option<(Vec<u8>, Vec<u8>)>,
+    /// Whether the server has to prove who it is.
+    pub(super) verify: bool,
+    /// Where the files are, for messages.
+    pub(super) directory: PathBuf,
+}
+
+// A key must not reach a log through `{:?}`.
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("directory", &self.directory).field("verify", &self.verify).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Pipe(path) => write!(f, "npipe://{path}"),
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "tcp://{host}:{port}"),
+        }
+    }
+}
+
+/// Reads a file; a parameter, so that the decision can be tested without one.
+pub(super) trait Read: Fn(&Path) -> io::Result<Vec<u8>> {}
+impl<F: Fn(&Path) -> io::Result<Vec<u8>>> Read for F {}
+
+/// The engines that may be meant, best first. One that was named is the only one: falling back from it to another would
+/// work on the wrong machine.
+///
+/// A flag wins over the environment; the rest of the order is that of the `docker` command.
+pub(super) fn candidates(ask: &Ask, read: impl Read) -> Result<Vec<Candidate>> {
+    if ask.host.is_some() && ask.context.is_some() {
+        return Err(usage("--host and --context both say which engine is meant").hint("give only one of them"));
+    }
+    if let Some(host) = &ask.host {
+        return named(host, "--host", environment_tls(ask, &read)?);
+    }
+    if let Some(name) = ask.context.as_deref().filter(|name| *name != "default") {
+        return context(ask, name, "--context", &read);
+    }
+    if let Some(host) = &ask.env_host {
+        return named(host, "DOCKER_HOST", environment_tls(ask, &read)?);
+    }
+    // `--context default` leaves out the two sources of a context below, as it does for `docker`.
+    if ask.context.is_none() {
+        match ask.env_context.as_deref() {
+            Some("default") => {}
+            Some(name) => return context(ask, name, "DOCKER_CONTEXT", &read),
+            None => match current_context(ask, &read)? {
+                Some((name, file)) if name != "default" => return context(ask, &name, &file, &read),
+                _ => {}
+            },
+        }
+    }
+    Ok(usual_places(ask).into_iter().map(|address| Candidate { address, named_by: None }).collect())
+}
+
+fn usage(message: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Usage, message)
+}
+
+fn named(host: &str, by: &str, tls: Option<Tls>) -> Result<Vec<Candidate>> {
+    let address = parse(host, tls, by)?;
+    Ok(vec![Candidate { address, named_by: Some(by.into()) }])
+}
+
+/// Understands `unix://`, `npipe://`, `tcp://`, `http://`, `https://` and bare `host:port`.
+fn parse(text: &str, tls: Option<Tls>, by: &str) -> Result<Address> {
+    let wrong = |what: &str| usage(format_args!("{text:?} (from {by}) {what}")).hint(ADDRESS_FORMS);
+    let (scheme, rest) = text.split_once("://").unwrap_or(("tcp", text));
+    let system_roots = || Tls { ca: None, client: None, verify: true, directory: PathBuf::new() };
+    let tls = match scheme {
+        "unix" if rest.starts_with('/') => return Ok(Address::Unix(rest.into())),
+        "unix" => return Err(wrong("needs an absolute path")),
+        "npipe" => return Ok(Address::Pipe(rest.into())),
+        "ssh" => return Err(over_ssh(text, rest, by)),
+        "http" => None,
+        "https" => Some(tls.unwrap_or_else(system_roots)),
+        "tcp" => tls,
+        _ => return Err(wrong("has an unknown scheme")),
+    };
+    let (host, port) = host_and_port(rest.trim_end_matches('/')).ok_or_else(|| wrong("is no address of an engine"))?;
+    let port = port.unwrap_or(if tls.is_some() { 2376 } else { 2375 });
+    Ok(Address::Tcp { host: host.into(), port, tls })
+}
+
+fn over_ssh(text: &str, rest: &str, by: &str) -> Error {
+    let server = rest.split('/').next().unwrap_or(rest);
+    // ssh wants a port as a flag.
+    let (server, port) = server.rsplit_once(':').map_or((server, String::new()), |(s, p)| (s, format!("-p {p} ")));
+    usage(format_args!("{text} (from {by}): an engine over ssh isn't supported"))
+        .hint(format!("forward its socket: ssh -nNT {port}-L /tmp/docker.sock:/var/run/docker.sock {server}"))
+        .hint("then name it: DOCKER_HOST=unix:///tmp/docker.sock, or a `docker context` with that host")
+}
+
+const ADDRESS_FORMS: &str = "addresses look like unix:///var/run/docker.sock, tcp://host:2375 or https://host:2376";
+
+/// `host`, `host:port`, `[::1]:port`.
+fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (host, rest) = rest.split_once(']')?;
+            (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':')?) })
+        }
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    let clean = !host.is_empty() && !host.contains(|c: char| c == '/' || c == '@' || c.is_whitespace());
+    let port = match port {
+        Some(port) => Some(port.parse().ok().filter(|port| *port != 0)?),
+        None => None,
+    };
+    clean.then_some((host, port))
+}
+
+/// TLS as `DOCKER_TLS_VERIFY`, `DOCKER_TLS` and `DOCKER_CERT_PATH` ask for it.
+fn environment_tls(ask: &Ask, read: &impl Read) -> Result<Option<Tls>> {
+    if !ask.tls_verify && !ask.tls {
+        return Ok(None);
+    }
+    let directory = ask.cert_path.as_ref().unwrap_or(&ask.config_dir);
+    let tls = tls_from(directory, ask.tls_verify, read)?;
+    if let Some(directory) = ask.cert_path.as_ref().filter(|_| tls.ca.is_none() && tls.client.is_none()) {
+        return Err(usage(format_args!("DOCKER_CERT_PATH={} has no ca.pem, cert.pem or key.pem", directory.display()))
+            .hint("point it to the directory with the engine's certificates, or unset it"));
+    }
+    Ok(Some(tls))
+}
+
+fn tls_from(directory: &Path, verify: bool, read: &impl Read) -> Result<Tls> {
+    let file = |name: &str| optional(&directory.join(name), read);
+    let client = match (file("cert.pem")?, file("key.pem")?) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (cert, _) => {
+            let missing = if cert.is_none() { "cert.pem" } else { "key.pem" };
+            return Err(usage(format_args!("{} is missing", directory.join(missing).display()))
+                .hint("a client certificate needs both cert.pem and key.pem"));
+        }
+    };
+    Ok(Tls { ca: file("ca.pem")?, client, verify, directory: directory.into() })
+}
+
+/// A file's bytes; nothing if there is none.
+fn optional(path: &Path, read: &impl Read) -> Result<Option<Vec<u8>>> {
+    match read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), Io::NotFound | Io::NotADirectory) => Ok(None),
+        Err(error) => Err(usage(format_args!("can't read {}: {error}", path.display()))),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Config {
+    current_context: Option<String>,
+}
+
+/// The current context and the file that says so.
+fn current_context(ask: &Ask, read: &impl Read) -> Result<Option<(String, String)>> {
+    let path = ask.config_dir.join("config.json");
+    let text = match read(&path) {
+        Ok(text) => text,
+        // A config.json left behind by `sudo docker login` must not lock its owner out of the engine.
+        Err(error) if error.kind() == Io::PermissionDenied => return Ok(None),
+        Err(_) => match optional(&path, read)? {
+            Some(text) => text,
+            None => return Ok(None),
+        },
+    };
+    let config: Config = serde_json::from_slice(&text).map_err(|error| {
+        usage(format_args!("{} isn't valid: {error}", path.display()))
+            .hint("repair the file, or name an engine with --host")
+    })?;
+    let name = config.current_context.filter(|name| !name.is_empty());
+    Ok(name.map(|name| (name, format!("currentContext in {}", path.display()))))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Meta {
+    #[serde(default)]
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize, Default)]
+struct Endpoints {
+    docker: Option<Endpoint>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Endpoint {
+    host: Option<String>,
+    #[serde(default, rename = "SkipTLSVerify")]
+    skip_tls_verify: bool,
+}
+
+/// The engine of a context, from the store of the `docker` command.
+fn context(ask: &Ask, name: &str, by: &str, read: &impl Read) -> Result<Vec<Candidate>> {
+    let wrong = |what: std::fmt::Arguments<'_>| {
+        usage(format_args!("context {name:?} (from {by}) {what}"))
+            .hint("list the contexts: docker context ls")
+            .hint("or name an engine with --host")
+    };
+    let id = hex(&Sha256::digest(name));
+    let contexts = ask.config_dir.join("contexts");
+    let meta = contexts.join("meta").join(&id).join("meta.json");
+    let text = optional(&meta, read)?.ok_or_else(|| wrong(format_args!("doesn't exist")))?;
+    let meta: Meta = serde_json::from_slice(&text)
+        .map_err(|error| wrong(format_args!("can't be read: {}: {error}", meta.display())))?;
+    let endpoint = meta.endpoints.docker.ok_or_else(|| wrong(format_args!("names no Docker engine")))?;
+    let host = endpoint.host.filter(|host| !host.is_empty()).ok_or_else(|| wrong(format_args!("names no host")))?;
+    let tls = tls_from(&contexts.join("tls").join(&id).join("docker"), !endpoint.skip_tls_verify, read)?;
+    // TLS is meant when there is material for it, or when its check was switched off.
+    let tls = (tls.ca.is_some() || tls.client.is_some() || !tls.verify).then_some(tls);
+    named(&host, &format!("context {name:?}, from {by}"), tls)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Where engines usually listen.
+fn usual_places(ask: &Ask) -> Vec<Address> {
+    if cfg!(windows) {
+        return ["docker_engine", "dockerDesktopLinuxEngine"]
+            .map(|name| Address::Pipe(format!("//./pipe/{name}")))
+            .into();
+    }
+    let in_dir = |dir: &Option<PathBuf>, path: &str| dir.as_ref().map(|dir| dir.join(path));
+    let colima = ask.colima_home.clone().or_else(|| in_dir(&ask.home, ".colima"));
+    let places = [
+        Some("/var/run/docker.sock".into()),
+        in_dir(&ask.runtime_dir, "docker.sock"),
+        in_dir(&ask.home, ".docker/run/docker.sock"),
+        in_dir(&ask.home, ".docker/desktop/docker.sock"),
+        in_dir(&ask.home, ".orbstack/run/docker.sock"),
+        in_dir(&colima, "default/docker.sock"),
+        in_dir(&ask.home, ".rd/docker.sock"),
+        in_dir(&ask.runtime_dir, "podman/podman.sock"),
+    ];
+    places.into_iter().flatten().map(Address::Unix).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn ask() -> Ask {
+        Ask { config_dir: "/home/me/.docker".into(), home: Some("/home/me".into()), ..Ask::default() }
+    }
+
+    fn decide(ask: &Ask, files: &[(String, &str)]) -> Result<Vec<Candidate>> {
+        let files: HashMap<PathBuf, Vec<u8>> = files.iter().map(|(p, t)| (p.into(), t.as_bytes().into())).collect();
+        candidates(ask, |path: &Path| files.get(path).cloned().ok_or_else(|| Io::NotFound.into()))
+    }
+
+    fn addresses(ask: &Ask, files: &[(String, &str)]) -> Vec<String> {
+        let found = decide(ask, files).expect("a decision");
+        found.iter().map(|candidate| candidate.address.to_string()).collect()
+    }
+
+    fn refusal(ask: &Ask, files: &[(String, &str)]) -> String {
+        let error = decide(ask, files).expect_err("a refusal");
+        assert_eq!(error.kind, ErrorKind::Usage);
+        assert!(!error.hints.is_empty(), "{error} says no remedy");
+        format!("{error}; {}", error.hints.join("; "))
+    }
+
+    fn some(text: &str) -> Option<String> {
+        Some(text.into())
+    }
+
+    fn meta(name: &str, json: &'static str) -> (String, &'static str) {
+        (format!("/home/me/.docker/contexts/meta/{}/meta.json", hex(&Sha256::digest(name))), json)
+    }
+
+    const FAR: &str =
+        r#"{"Name":"far","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://far:2376","SkipTLSVerify":false}}}"#;
+    const VM: &str = r#"{"Name":"vm","Endpoints":{"docker":{"Host":"unix:///vm.sock"}}}"#;
+
+    fn config(json: &'static str) -> (String, &'static str) {
+        ("/home/me/.docker/config.json".into(), json)
+    }
+
+    #[test]
+    fn the_source_that_stands_first_decides() {
+        let files = [meta("far", FAR), meta("vm", VM), config(r#"{"currentContext":"far"}"#)];
+        let mut ask = ask();
+        assert_eq!(addresses(&ask, &files), ["tcp://far:2376"]);
+        ask.env_context = some("vm");
+        assert_eq!(addresses(&ask, &files), ["unix:///vm.sock"]);
+        ask.env_host = some("tcp://env");
+        assert_eq!(addresses(&ask, &files), ["tcp://env:2375"]);
+        ask.context = some("far");
+        assert_eq!(addresses(&ask, &files), ["tcp://far:2376"]);
+        (ask.context, ask.host) = (None, some("unix:///flag.sock"));
+        assert_eq!(addresses(&ask, &files), ["unix:///flag.sock"]);
+        ask.context = some("vm");
+        assert!(refusal(&ask, &files).contains("--host and --context"));
+    }
+
+    #[test]
+    fn the_default_context_is_docker_host_or_the_usual_places() {
+        let files = [meta("far", FAR), config(r#"{"currentContext":"far"}"#)];
+        for ask in [Ask { context: some("default"), ..ask() }, Ask { env_context: some("default"), ..ask() }] {
+            assert_eq!(addresses(&ask, &files)[0], "unix:///var/run/docker.sock");
+            let ask = Ask { env_host: some("tcp://env"), ..ask };
+            assert_eq!(addresses(&ask, &files), ["tcp://env:2375"]);
+        }
+        assert_eq!(addresses(&ask(), &[config(r#"{"currentContext":"default"}"#)])[0], "unix:///var/run/docker.sock");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn usual_places_include_rootless_and_desktop_sockets() {
+        let ask = Ask { runtime_dir: Some("/run/user/1000".into()), ..ask() };
+        let places = [
+            "unix:///var/run/docker.sock",
+            "unix:///run/user/1000/docker.sock",
+            "unix:///home/me/.docker/run/docker.sock",
+            "unix:///home/me/.docker/desktop/docker.sock",
+            "unix:///home/me/.orbstack/run/docker.sock",
+            "unix:///home/me/.colima/default/docker.sock",
+            "unix:///home/me/.rd/docker.sock",
+            "unix:///run/user/1000/podman/podman.sock",
+        ];
+        assert_eq!(addresses(&ask, &[config("{}")]), places);
+        let ask = Ask { colima_home: Some("/colima".into()), home: None, runtime_dir: None, ..ask };
+        assert_eq!(addresses(&ask, &[]), ["unix:///var/run/docker.sock", "unix:///colima/default/docker.sock"]);
+    }
+
+    #[test]
+    fn a_context_lies_under_the_hash_of_its_name() {
+        // As the docker command names it: printf colima | sha256sum.
+        assert_eq!(hex(&Sha256::digest("colima")), "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16");
+    }
+
+    #[test]
+    fn a_context_that_cannot_be_used_says_which_and_where_it_came_from() {
+        let named = Ask { context: some("gone"), ..ask() };
+        assert!(
+            refusal(&named, &[]).starts_with(r#"context "gone" (from --context) doesn't exist; list the contexts"#)
+        );
+        let current = [config(r#"{"currentContext":"gone"}"#)];
+        assert!(refusal(&ask(), &current).contains("currentContext in /home/me/.docker/config.json"));
+        for (json, what) in
+            [("{", "can't be read"), ("{}", "names no Docker engine"), (r#"{"Endpoints":{"docker":{}}}"#, "no host")]
+        {
+            assert!(refusal(&named, &[meta("gone", json)]).contains(what), "{json}");
+        }
+        assert!(refusal(&ask(), &[config("{")]).contains("/home/me/.docker/config.json isn't valid"));
+    }
+
+    #[test]
+    fn a_config_of_somebody_else_does_not_lock_out() {
+        let found = candidates(&ask(), |_: &Path| Err(Io::PermissionDenied.into())).expect("a decision");
+        assert_eq!(found[0].address.to_string(), "unix:///var/run/docker.sock");
+    }
+
+    fn tls_of(ask: &Ask, files: &[(String, &str)]) -> Option<Tls> {
+        match decide(ask, files).expect("a decision").remove(0).address {
+            Address::Tcp { tls, .. } => tls,
+            other => panic!("{other} isn't tcp"),
+        }
+    }
+
+    #[test]
+    fn tls_comes_with_the_context() {
+        let dir = format!("/home/me/.docker/contexts/tls/{}/docker", hex(&Sha256::digest("far")));
+        let file = |name: &str| (format!("{dir}/{name}.pem"), "pem");
+        let ask = Ask { context: some("far"), ..ask() };
+        assert_eq!(tls_of(&ask, &[meta("far", FAR)]), None);
+        let tls = tls_of(&ask, &[meta("far", FAR), file("ca")]).expect("tls");
+        assert!(tls.verify && tls.ca.is_some() && tls.client.is_none());
+        let tls = tls_of(&ask, &[meta("far", FAR), file("cert"), file("key")]).expect("tls");
+        assert!(tls.ca.is_none() && tls.client.is_some());
+        assert!(refusal(&ask, &[meta("far", FAR), file("cert")]).contains("key.pem is missing"));
+        let trusting = r#"{"Endpoints":{"docker":{"Host":"tcp://far","SkipTLSVerify":true}}}"#;
+        assert!(!tls_of(&ask, &[meta("far", trusting)]).expect("tls").verify);
+        assert_eq!(addresses(&ask, &[meta("far", trusting)]), ["tcp://far:2376"]);
+    }
+
+    #[test]
+    fn tls_comes_from_the_environment() {
+        let mut ask = Ask { env_host: some("tcp://env"), cert_path: Some("/certs".into()), ..ask() };
+        let files = [("/certs/ca.pem".into(), "pem")];
+        assert_eq!(tls_of(&ask, &files), None);
+        ask.tls_verify = true;
+        assert!(tls_of(&ask, &files).expect("tls").verify);
+        assert!(refusal(&ask, &[]).contains("DOCKER_CERT_PATH=/certs has no ca.pem"));
+        (ask.tls_verify, ask.tls) = (false, true);
+        assert!(!tls_of(&ask, &files).expect("tls").verify);
+        ask.env_host = some("http://env");
+        assert_eq!(tls_of(&ask, &files), None);
+        (ask.tls, ask.cert_path, ask.env_host) = (false, None, some("https://env"));
+        assert_eq!(tls_of(&ask, &[]).expect("tls").ca, None);
+    }
+
+    #[test]
+    fn addresses_are_understood_or_refused_with_a_remedy() {
+        let address = |text: &str| addresses(&Ask { host: some(text), ..ask() }, &[]).remove(0);
+        for (text, form) in [
+            ("tcp://box", "tcp://box:2375"),
+            ("tcp://box:1/", "tcp://box:1"),
+            ("box:1", "tcp://box:1"),
+            ("https://box", "tcp://box:2376"),
+            ("tcp://[::1]:2375", "tcp://[::1]:2375"),
+            ("tcp://[::1]", "tcp://[::1]:2375"),
+            ("npipe:////./pipe/docker_engine", "npipe:////./pipe/docker_engine"),
+        ] {
+            assert_eq!(address(text), form);
+        }
+        for text in [
+            "tcp://",
+            "tcp://box:",
+            "tcp://box:0",
+            "tcp://box:99999",
+            "tcp://box/path",
+            "tcp://me@box",
+            "[::1",
+            "unix://rel",
+            "fd://",
+        ] {
+            let said = refusal(&Ask { env_host: some(text), ..ask() }, &[]);
+            assert!(said.starts_with(&format!("{text:?} (from DOCKER_HOST)")), "{said}");
+        }
+        let said = refusal(&Ask { host: some("ssh://me@box:22/run/x.sock"), ..ask() }, &[]);
+        assert!(
+            said.contains("ssh -nNT -p 22 -L /tmp/docker.sock:/var/run/docker.sock me@box")
+                && said.contains("docker context")
+        );
+    }
+}

@@ -1,0 +1,218 @@
+//! Finds the engine and checks that it is new enough: `--host` or `--context`, `DOCKER_HOST`, `DOCKER_CONTEXT`, the
+//! current context, then the usual sockets. Which may be meant is decided in `candidates`, the client for one is made in
+//! `transport`, and what to say when none answers is in `trouble`.
+
+mod candidates;
+mod transport;
+mod trouble;
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as Bollard;
+use bollard::models::SystemVersion;
+
+use self::candidates::{Address, Candidate, candidates};
+use self::trouble::{Trouble, unreachable};
+use super::About;
+use crate::diag::{Error, ErrorKind, Result};
+
+/// The oldest API that has everything needed: engine 20.10.
+const OLDEST_API: (u32, u32) = (1, 41);
+
+/// How long an engine in a usual place may take to answer a ping when there are others to try.
+const PING_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long an engine may take for an answer it has at hand (version, list, inspect). Calls that work first (pull, build,
+/// create, start, stop, wait, remove) have limits of their own.
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Which engine is meant; everything that decides it is here, so that it can be tested.
+#[derive(Debug, Clone, Default)]
+pub struct Ask {
+    /// `--host`.
+    pub host: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// `DOCKER_HOST`.
+    pub env_host: Option<String>,
+    /// `DOCKER_CONTEXT`.
+    pub env_context: Option<String>,
+    /// `DOCKER_TLS_VERIFY` is set: TLS, and the engine must prove who it is.
+    pub tls_verify: bool,
+    /// `DOCKER_TLS` is set: TLS.
+    pub tls: bool,
+    /// `DOCKER_CERT_PATH`.
+    pub cert_path: Option<PathBuf>,
+    /// `DOCKER_CONFIG`, or `.docker` in the home directory: contexts and credentials.
+    pub config_dir: PathBuf,
+    /// The home directory.
+    pub home: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`, where rootless engines listen.
+    pub runtime_dir: Option<PathBuf>,
+    /// `COLIMA_HOME`.
+    pub colima_home: Option<PathBuf>,
+}
+
+impl Ask {
+    /// Takes the flags, and reads the rest from the environment. As for `docker`, an empty variable is one that isn't set.
+    pub fn from_environment(host: Option<String>, context: Option<String>) -> Self {
+        let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let home = std::env::home_dir();
+        Self {
+            host,
+            context,
+            env_host: text("DOCKER_HOST"),
+            env_context: text("DOCKER_CONTEXT"),
+            tls_verify: text("DOCKER_TLS_VERIFY").is_some(),
+            tls: text("DOCKER_TLS").is_some(),
+            cert_path: path("DOCKER_CERT_PATH"),
+            config_dir: path("DOCKER_CONFIG")
+                .unwrap_or_else(|| home.clone().unwrap_or_else(|| "/".into()).join(".docker")),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
+            colima_home: path("COLIMA_HOME"),
+            home,
+        }
+    }
+}
+
+/// Tries the engines that may be meant, one after the other. Costs one call, `/version`, where only one can be meant.
+pub(super) async fn connect(ask: &Ask) -> Result<(Docker, About)> {
+    let candidates = candidates(ask, |path: &std::path::Path| std::fs::read(path))?;
+    let several = candidates.iter().filter(|candidate| is_there(&candidate.address).is_ok()).count() > 1;
+    let mut tried = Vec::new();
+    for candidate in candidates {
+        match attempt(&candidate, several).await {
+            Ok((docker, version)) => return Ok((docker, about(&candidate.address, version)?)),
+            Err(trouble) => tried.push((candidate, trouble)),
+        }
+    }
+    Err(unreachable(&tried, std::env::consts::OS))
+}
+
+async fn attempt(candidate: &Candidate, several: bool) -> Result<(Docker, SystemVersion), Trouble> {
+    is_there(&candidate.address).map_err(Trouble::from)?;
+    let docker = transport::client(&candidate.address).map_err(|error| Trouble::Other(format!("{error:#}")))?;
+    if several {
+        within(PING_LIMIT, docker.ping()).await.map_err(|error| Trouble::of(&error, PING_LIMIT))?;
+    }
+    let version = within(ANSWER_LIMIT, docker.version()).await.map_err(|error| Trouble::of(&error, ANSWER_LIMIT))?;
+    Ok((docker, version))
+}
+
+/// Whether there is something to connect to; a socket's own error says more than that of a failed connection.
+fn is_there(address: &Address) -> std::io::Result<()> {
+    match address {
+        Address::Unix(path) => std::fs::metadata(path).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// An engine's answer, head and body, within a time. bollard's own limit is for the head alone, and in whole seconds.
+/// Too late is [`Bollard::RequestTimeoutError`] in both cases.
+pub(super) async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Bollard>>) -> Result<T, Bollard> {
+    tokio::time::timeout(limit, answer).await.unwrap_or(Err(Bollard::RequestTimeoutError))
+}
+
+fn about(address: &Address, version: SystemVersion) -> Result<About> {
+    let engine = version.version.as_deref().unwrap_or("of unknown version");
+    let reported = version.api_version.as_deref().unwrap_or_default();
+    let api = api_version(reported).ok_or_else(|| {
+        Error::new(ErrorKind::Engine, format_args!("{address} answers, but not as a Docker engine does"))
+            .hint("check which service listens there")
+    })?;
+    if api < OLDEST_API {
+        let (major, minor) = OLDEST_API;
+        let message = format!(
+            "the engine at {address} ({engine}) is too old: it speaks API {reported}, {major}.{minor} is needed"
+        );
+        return Err(Error::new(ErrorKind::Engine, message).hint("upgrade it to Docker Engine 20.10 or later"));
+    }
+    Ok(About {
+        host: published_on(address),
+        container_network: reaches_containers(address, version.kernel_version.as_deref()),
+        address: address.to_string(),
+        version: engine.into(),
+        api,
+        architecture: version.arch.unwrap_or_default(),
+    })
+}
+
+fn api_version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Where ports published by the engine are reached.
+fn published_on(address: &Address) -> String {
+    match address {
+        // Ports are bound to 127.0.0.1, and `localhost` may mean `::1` first.
+        Address::Tcp { host, .. } if host != "localhost" => host.clone(),
+        _ => "127.0.0.1".into(),
+    }
+}
+
+/// Whether the addresses of containers can be reached from here: the engine runs on this kernel, as root (a rootless one
+/// or a desktop's VM owns its socket as a user), and its bridge lies in this network namespace (it doesn't when this is a
+/// container, or when the engine runs in another one).
+#[cfg(target_os = "linux")]
+fn reaches_containers(address: &Address, kernel: Option<&str>) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let Address::Unix(socket) = address else { return false };
+    let of_root = std::fs::metadata(socket).is_ok_and(|metadata| metadata.uid() == 0);
+    let this_kernel =
+        std::fs::read_to_string("/proc/sys/kernel/osrelease").is_ok_and(|here| Some(here.trim()) == kernel);
+    of_root && this_kernel && std::path::Path::new("/sys/class/net/docker0").exists()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn reaches_containers(_: &Address, _: Option<&str>) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(api: &str) -> SystemVersion {
+        SystemVersion { version: Some("19.03.15".into()), api_version: Some(api.into()), ..SystemVersion::default() }
+    }
+
+    fn tcp(host: &str) -> Address {
+        Address::Tcp { host: host.into(), port: 2375, tls: None }
+    }
+
+    #[test]
+    fn an_engine_that_is_too_old_is_refused_with_both_versions() {
+        let error = about(&tcp("box"), version("1.40")).expect_err("too old");
+        assert_eq!(error.kind, ErrorKind::Engine);
+        assert_eq!(
+            error.to_string(),
+            "the engine at tcp://box:2375 (19.03.15) is too old: it speaks API 1.40, 1.41 is needed"
+        );
+        assert_eq!(about(&tcp("box"), version("1.41")).expect("new enough").api, (1, 41));
+        assert_eq!(about(&tcp("box"), version("2.0")).expect("new enough").api, (2, 0));
+        assert!(about(&tcp("box"), version("")).expect_err("no engine").to_string().contains("not as a Docker engine"));
+    }
+
+    #[test]
+    fn ports_are_reached_where_the_engine_is() {
+        let host = |address: &Address| about(address, version("1.41")).expect("new enough").host;
+        assert_eq!(host(&tcp("box")), "box");
+        assert_eq!(host(&tcp("::1")), "::1");
+        assert_eq!(host(&tcp("localhost")), "127.0.0.1");
+        assert_eq!(host(&Address::Unix("/no/such.sock".into())), "127.0.0.1");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn containers_are_out_of_reach_over_tcp_and_on_another_kernel() {
+        let here = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a kernel");
+        assert!(!reaches_containers(&tcp("localhost"), Some(here.trim())));
+        assert!(!reaches_containers(&Address::Unix("/".into()), Some("linuxkit")));
+        assert!(!reaches_containers(&Address::Unix("/no/such.sock".into()), Some(here.trim())));
+    }
+}

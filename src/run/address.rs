@@ -1,0 +1,72 @@
+//! Where a container's ports can be reached from here.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+
+use crate::engine::About;
+use crate::model::{Probe, Protocol, Service};
+use crate::plan::observed::PublishedPort;
+
+/// The address of each TCP port of a service: the published one, as a client uses it; else the container's own, where
+/// this machine can reach that.
+pub fn addresses(
+    about: &About,
+    service: &Service,
+    published: &[PublishedPort],
+    own: Option<IpAddr>,
+) -> BTreeMap<u16, SocketAddr> {
+    let mut found = BTreeMap::new();
+    if let Some(own) = own.filter(|_| about.container_network) {
+        found.extend(needed(service).into_iter().map(|port| (port, SocketAddr::new(own, port))));
+    }
+    for port in published.iter().filter(|port| port.protocol == Protocol::Tcp) {
+        if let Some(host) = host(about, port.address) {
+            found.insert(port.container, SocketAddr::new(host, port.host));
+        }
+    }
+    found
+}
+
+/// What will be published, as far as services.toml says it: saves asking the engine when all host ports are fixed.
+pub(super) fn declared(service: &Service) -> Option<Vec<PublishedPort>> {
+    let fixed = |port: &crate::model::Port| {
+        Some(PublishedPort {
+            address: port.address,
+            host: port.host?,
+            container: port.container,
+            protocol: port.protocol,
+        })
+    };
+    let all: Vec<PublishedPort> = service.ports.iter().map(fixed).collect::<Option<_>>()?;
+    let reachable = |port: &u16| all.iter().any(|published| published.container == *port);
+    needed(service).iter().all(reachable).then_some(all)
+}
+
+/// The container ports a probe asks.
+pub(super) fn needed(service: &Service) -> Vec<u16> {
+    let published = || service.ports.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.container);
+    match &service.ready.probe {
+        Probe::Postgres { port, .. }
+        | Probe::Redis { port, .. }
+        | Probe::Localstack { port }
+        | Probe::Ministack { port }
+        | Probe::Smtp { port }
+        | Probe::Http { port, .. } => vec![*port],
+        Probe::Mail { http, smtp, .. } => vec![*http, *smtp],
+        Probe::Tcp { ports } if !ports.is_empty() => ports.clone(),
+        Probe::Tcp { .. } | Probe::Auto => published().collect(),
+        Probe::Log { .. } | Probe::Exec { .. } | Probe::Engine | Probe::Exit => Vec::new(),
+    }
+}
+
+/// A port bound to all addresses is asked on loopback; one of another machine's engine, on that machine.
+fn host(about: &About, bound: IpAddr) -> Option<IpAddr> {
+    match about.host.as_str() {
+        "127.0.0.1" | "localhost" => Some(match bound {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            other => other,
+        }),
+        host => host.parse().ok().or_else(|| Some((host, 0).to_socket_addrs().ok()?.next()?.ip())),
+    }
+}

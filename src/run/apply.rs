@@ -1,0 +1,248 @@
+//! The walker: starts each step as soon as those it waits for are done, and leaves out what can't succeed any more.
+
+use std::cell::RefCell;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+
+use super::Run;
+use super::cancel::Hurry;
+use crate::diag::ErrorKind;
+use crate::event::{Event, Failure, Summary, millis};
+use crate::model::ServiceName;
+use crate::plan::{Cause, Observed, Op, Plan, Step, StepId};
+
+/// How many engine calls run at once. More gains nothing: the engine serialises most of a start (measured with 4, 8
+/// and 40 at once on 40 containers).
+const AT_ONCE: usize = 8;
+
+/// How often a run that takes long says what it waits for.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What is known of the stack's containers while a plan is carried out.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Container of each service.
+    pub(super) containers: HashMap<ServiceName, String>,
+    /// Id of the image each of them was made from.
+    pub(super) images: HashMap<ServiceName, String>,
+    /// Services whose fetched image turned out to be the one they run.
+    pub(super) kept: HashMap<ServiceName, bool>,
+    /// Started by this run, in that order.
+    pub(super) started: Vec<ServiceName>,
+}
+
+/// How a step ended that did not succeed.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It failed.
+    Failed(Box<Failure>),
+    /// The user left.
+    Cancelled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    Waiting,
+    Running,
+    Done,
+    /// Did not succeed; the root cause is this step.
+    Failed,
+    Skipped,
+}
+
+/// Carries a plan out. `Summary::endpoints` is left to the caller, who knows what is shown.
+pub async fn apply(run: &Run<'_>, plan: Arc<Plan>, seen: &Observed) -> Summary {
+    let began = Instant::now();
+    let known = seen.containers.iter().rev().fold(Known::default(), |mut known, container| {
+        known.containers.insert(container.service.clone(), container.id.clone());
+        known.images.insert(container.service.clone(), container.image_id.clone());
+        known
+    });
+    run.events.emit(&Event::PlanStarted { stack: run.stack.name.to_string(), plan: plan.clone() });
+    let mut walk = Walk {
+        run,
+        plan: &plan,
+        began,
+        known: RefCell::new(known),
+        status: vec![Status::Waiting; plan.steps.len()],
+        summary: Summary::default(),
+    };
+    walk.all().await;
+    if run.cancel.hurry() != Hurry::None {
+        walk.stop_started().await;
+    }
+    walk.finish()
+}
+
+struct Walk<'a> {
+    run: &'a Run<'a>,
+    plan: &'a Plan,
+    began: Instant,
+    known: RefCell<Known>,
+    status: Vec<Status>,
+    summary: Summary,
+}
+
+type Finished = (StepId, Duration, Result<(), Ended>);
+
+impl Walk<'_> {
+    async fn all(&mut self) {
+        let (run, plan, began) = (self.run, self.plan, self.began);
+        let known = std::mem::take(&mut self.known);
+        let mut running: FuturesUnordered<LocalBoxFuture<'_, Finished>> = FuturesUnordered::new();
+        let mut heartbeat = tokio::time::interval_at(tokio::time::Instant::now() + HEARTBEAT, HEARTBEAT);
+        loop {
+            if run.cancel.hurry() == Hurry::None {
+                for id in self.startable() {
+                    let step = plan.step(id);
+                    self.status[id - 1] = Status::Running;
+                    if is_told(step) {
+                        run.events.emit(&Event::StepStarted {
+                            step: id,
+                            text: step.op.to_string(),
+                            service: step.op.service().cloned(),
+                        });
+                    }
+                    let known = &known;
+                    running.push(Box::pin(async move {
+                        let started = Instant::now();
+                        let result = super::step::carry_out(run, step, known, began).await;
+                        (id, started.elapsed(), result)
+                    }));
+                }
+            }
+            tokio::select! {
+                finished = running.next() => match finished {
+                    Some((id, took, result)) => self.finished(id, took, result),
+                    None => break,
+                },
+                _ = heartbeat.tick() => self.beat(),
+            }
+        }
+        drop(running);
+        self.known = known;
+    }
+
+    /// The steps that can start now, in their order, as far as the bound allows. Waiting costs nothing, so it is free.
+    fn startable(&self) -> Vec<StepId> {
+        let is_call = |step: &Step| !matches!(step.op, Op::WaitReady { .. });
+        let busy = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Running && is_call(step));
+        let mut room = AT_ONCE.saturating_sub(busy.count());
+        let mut found = Vec::new();
+        for step in &self.plan.steps {
+            if self.status[step.id - 1] != Status::Waiting || !step.after.iter().all(|id| self.lets_go_on(*id)) {
+                continue;
+            }
+            if is_call(step) {
+                if room == 0 {
+                    continue;
+                }
+                room -= 1;
+            }
+            found.push(step.id);
+        }
+        found
+    }
+
+    fn lets_go_on(&self, id: StepId) -> bool {
+        match self.status[id - 1] {
+            Status::Done => true,
+            Status::Failed => self.run.keep_going && matches!(self.plan.step(id).op, Op::WaitReady { .. }),
+            Status::Waiting | Status::Running | Status::Skipped => false,
+        }
+    }
+
+    fn finished(&mut self, id: StepId, took: Duration, result: Result<(), Ended>) {
+        let step = self.plan.step(id);
+        let (text, service, ms) = (step.op.to_string(), step.op.service().cloned(), millis(took));
+        match result {
+            Ok(()) => {
+                self.status[id - 1] = Status::Done;
+                if is_told(step) {
+                    self.summary.changes += 1;
+                    self.run.events.emit(&Event::StepDone { step: id, text, service: service.clone(), ms });
+                }
+                if let (Op::WaitReady { .. }, Some(service)) = (&step.op, service) {
+                    let ms = millis(self.began.elapsed());
+                    self.run.events.emit(&Event::ServiceReady { service, ms });
+                }
+            }
+            Err(Ended::Cancelled) => self.status[id - 1] = Status::Skipped,
+            Err(Ended::Failed(failure)) => {
+                self.status[id - 1] = Status::Failed;
+                let message = failure.message.clone();
+                self.run.events.emit(&Event::StepFailed { step: id, text, service, message, ms });
+                self.summary.failures.push(*failure);
+                self.skip_after(id, id);
+            }
+        }
+    }
+
+    /// Leaves out what waits for a step that failed, directly or through others.
+    fn skip_after(&mut self, failed: StepId, because: StepId) {
+        if self.lets_go_on(failed) {
+            return;
+        }
+        let waiting: Vec<&Step> = self.plan.steps.iter().filter(|step| step.after.contains(&failed)).collect();
+        for step in waiting {
+            if self.status[step.id - 1] != Status::Waiting {
+                continue;
+            }
+            self.status[step.id - 1] = Status::Skipped;
+            let (text, service) = (step.op.to_string(), step.op.service().cloned());
+            self.run.events.emit(&Event::StepSkipped { step: step.id, text, service, because });
+            self.skip_after(step.id, because);
+        }
+    }
+
+    fn beat(&self) {
+        let running = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Running);
+        let waiting = running.map(|step| step.op.to_string()).collect();
+        self.run.events.emit(&Event::Heartbeat { waiting, ms: millis(self.began.elapsed()) });
+    }
+
+    /// After Ctrl-C: what this run started does not stay behind half-way.
+    async fn stop_started(&mut self) {
+        let started = std::mem::take(&mut self.known.get_mut().started);
+        for name in started.iter().rev() {
+            let Some(id) = self.known.get_mut().containers.get(name).cloned() else { continue };
+            let service = &self.run.stack.services[name];
+            let stop = async {
+                if self.run.cancel.hurry() >= Hurry::Kill {
+                    return self.run.engine.stop(&id, Duration::ZERO).await;
+                }
+                tokio::select! {
+                    stopped = self.run.engine.stop(&id, service.stop_timeout) => stopped,
+                    () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(&id, Duration::ZERO).await,
+                }
+            };
+            let message = match stop.await {
+                Ok(()) => format!("stopped {name}"),
+                Err(error) => error.to_string(),
+            };
+            self.run.events.emit(&Event::Notice { message });
+        }
+    }
+
+    fn finish(mut self) -> Summary {
+        let failed: BTreeSet<_> = self.summary.failures.iter().filter_map(|failure| failure.service.clone()).collect();
+        let skipped = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Skipped);
+        let skipped: BTreeSet<_> = skipped.filter_map(|step| step.op.service().cloned()).collect();
+        self.summary.skipped = skipped.difference(&failed).cloned().collect();
+        self.summary.ok = self.status.iter().all(|status| *status == Status::Done);
+        self.summary.ms = millis(self.began.elapsed());
+        // What happened first is what the exit code tells; an engine that went away explains all the others.
+        self.summary.failures.sort_by_key(|failure| failure.kind != ErrorKind::Engine);
+        self.summary
+    }
+}
+
+/// Looking at what runs already is not worth a line.
+fn is_told(step: &Step) -> bool {
+    step.cause != Cause::Unchanged
+}

@@ -1,0 +1,44 @@
+//! Turns a step that failed into a report one can act on.
+
+use crate::diag::{Error, ErrorKind};
+use crate::engine::Engine;
+use crate::event::Failure;
+use crate::kinds;
+use crate::model::Service;
+
+/// How many of a service's last log lines a report shows.
+const LOG_LINES: usize = 20;
+
+/// An error of a step as a failure of its service.
+pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
+    Failure {
+        service: service.map(|service| service.name.clone()),
+        kind: error.kind,
+        message: error.to_string(),
+        exit_code: None,
+        oom_killed: false,
+        last_probe: None,
+        log: Vec::new(),
+        reason: None,
+        next: error.hints.first().cloned(),
+    }
+}
+
+/// Adds what the container can tell: exit code, memory, the last lines, the likely reason, and what to do next.
+pub(super) async fn explain(engine: &Engine, service: &Service, container: Option<&str>, failure: &mut Failure) {
+    if let Some(id) = container {
+        if let Ok(Some(seen)) = engine.inspect(id).await {
+            failure.exit_code = failure.exit_code.or(seen.exit_code);
+            failure.oom_killed |= seen.oom_killed;
+        }
+        failure.log = engine.tail(id, LOG_LINES).await;
+    }
+    kinds::explain(service, failure);
+    if failure.next.is_none() {
+        let name = &service.name;
+        failure.next = Some(match failure.kind {
+            ErrorKind::NotReady => format!("taskava dev explain {name}"),
+            _ => format!("taskava dev logs {name}"),
+        });
+    }
+}

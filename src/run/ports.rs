@@ -1,0 +1,81 @@
+//! Who holds a host port: a container, or a process of this machine.
+
+use std::net::IpAddr;
+
+use crate::engine::Engine;
+use crate::model::{Protocol, Service, Stack};
+
+/// Names the holder of the first port of a service that is taken, and how to get free of it.
+/// None when nobody can be found: the port may be free again, or held by another user's process.
+pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<String> {
+    for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
+        let Some(host) = port.host else { continue };
+        if let Ok(Some(container)) = engine.publisher(host, &stack.container_name(&service.name)).await {
+            return Some(format!("port {host} is published by container {container}"));
+        }
+        if let Some(process) = process(port.address, host) {
+            return Some(format!("port {host} is held by {process}"));
+        }
+    }
+    None
+}
+
+/// The process that listens on a port, by `/proc` (Linux).
+#[cfg(target_os = "linux")]
+fn process(address: IpAddr, port: u16) -> Option<String> {
+    let inode = ["/proc/net/tcp", "/proc/net/tcp6"]
+        .iter()
+        .find_map(|path| listening_inode(&std::fs::read_to_string(path).ok()?, address, port))?;
+    let link = format!("socket:[{inode}]");
+    for entry in std::fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(open) = std::fs::read_dir(entry.path().join("fd")) else { continue };
+        let holds = |fd: std::fs::DirEntry| std::fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == &*link);
+        if open.flatten().any(holds) {
+            let name = std::fs::read_to_string(entry.path().join("comm")).unwrap_or_default();
+            return Some(format!("process {} (pid {pid})", name.trim()));
+        }
+    }
+    Some("a process of another user".into())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process(_address: IpAddr, port: u16) -> Option<String> {
+    let _ = port;
+    None
+}
+
+/// The inode of the socket that listens on a port, from the text of `/proc/net/tcp`. A listener on all addresses
+/// holds every address.
+#[cfg(target_os = "linux")]
+fn listening_inode(table: &str, address: IpAddr, port: u16) -> Option<u64> {
+    const LISTEN: &str = "0A";
+    let wanted = match address {
+        IpAddr::V4(address) => format!("{:08X}", u32::from_le_bytes(address.octets())),
+        IpAddr::V6(_) => String::new(),
+    };
+    table.lines().skip(1).find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let (local, local_port) = fields.get(1)?.split_once(':')?;
+        let everywhere = local.bytes().all(|byte| byte == b'0') || address.is_unspecified();
+        let same = u16::from_str_radix(local_port, 16).ok()? == port
+            && *fields.get(3)? == LISTEN
+            && (everywhere || local == wanted || address.is_ipv6() || local.ends_with(&wanted));
+        same.then(|| fields.get(9)?.parse().ok())?
+    })
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_of_this_process_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let found = process(address.ip(), address.port()).unwrap();
+        assert!(found.contains(&std::process::id().to_string()), "{found}");
+        drop(listener);
+        assert_eq!(process(address.ip(), address.port()), None);
+    }
+}

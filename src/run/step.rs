@@ -1,0 +1,184 @@
+//! One step of a plan, as engine calls.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use super::apply::{Ended, Known};
+use super::cancel::Hurry;
+use super::{Run, data, failure, ports, wait};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Progress;
+use crate::event::Event;
+use crate::model::{Service, ServiceName};
+use crate::plan::{Cause, Op, Step};
+
+/// Time to stop for a container whose service is in services.toml no more.
+const ORPHAN_GRACE: Duration = Duration::from_secs(10);
+
+/// Carries a step out; `began` is when the run began.
+pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>, began: Instant) -> Result<(), Ended> {
+    let doing = Doing { run, step, known, service: step.op.service().and_then(|name| run.stack.services.get(name)) };
+    if step.cause == Cause::IfImageChanged && doing.keeps_image().await.unwrap_or(false) && !is_start(&step.op) {
+        return Ok(());
+    }
+    let result = match &step.op {
+        Op::WaitReady { service } => return doing.wait_ready(&run.stack.services[service], began).await,
+        Op::Pull { image, .. } | Op::Build { image, .. } => {
+            tokio::select! {
+                fetched = doing.fetch(image) => fetched,
+                () = run.cancel.reached(Hurry::Stop) => return Err(Ended::Cancelled),
+            }
+        }
+        Op::CreateNetwork { network } => run.engine.create_network(run.stack, &run.stack.networks[network]).await,
+        Op::CreateVolume { volume } => run.engine.create_volume(run.stack, &run.stack.volumes[volume]).await,
+        Op::Create { service } => doing.create(&run.stack.services[service]).await,
+        Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
+        Op::Start { service } => doing.start(&run.stack.services[service]).await,
+        Op::Stop { container, .. } => doing.stop(container).await,
+        Op::Remove { container, .. } => run.engine.remove(container).await,
+        Op::RemoveNetwork { network } => run.engine.remove_network(run.stack, network).await,
+        Op::RemoveVolume { volume } => run.engine.remove_volume(run.stack, volume).await,
+    };
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Ended::Failed(Box::new(doing.failure(&error).await))),
+    }
+}
+
+fn is_start(op: &Op) -> bool {
+    matches!(op, Op::Start { .. })
+}
+
+struct Doing<'a> {
+    run: &'a Run<'a>,
+    step: &'a Step,
+    known: &'a RefCell<Known>,
+    service: Option<&'a Service>,
+}
+
+impl Doing<'_> {
+    fn container(&self, service: &ServiceName) -> Result<String> {
+        let found = self.known.borrow().containers.get(service).cloned();
+        found.ok_or_else(|| Error::new(ErrorKind::Other, format_args!("{service} has no container")))
+    }
+
+    /// Whether the image that was fetched is the one the container runs already.
+    async fn keeps_image(&self) -> Result<bool> {
+        let Some(service) = self.service else { return Ok(false) };
+        if let Some(kept) = self.known.borrow().kept.get(&service.name) {
+            return Ok(*kept);
+        }
+        let before = self.known.borrow().images.get(&service.name).cloned();
+        let now = self.run.engine.image(&service.image).await?.map(|image| image.id);
+        let kept = before.is_some() && before == now;
+        self.known.borrow_mut().kept.insert(service.name.clone(), kept);
+        Ok(kept)
+    }
+
+    async fn fetch(&self, image: &str) -> Result<()> {
+        let Some(service) = self.service else { return Ok(()) };
+        let mut tell = |progress: Progress| {
+            let Progress { layer, text, current, total } = progress;
+            self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current, total });
+        };
+        let platform = service.platform.as_deref();
+        match &service.build {
+            Some(build) => self.run.engine.build(image, build, platform, &mut tell).await,
+            None => self.run.engine.pull(image, platform, &mut tell).await,
+        }
+    }
+
+    async fn create(&self, service: &Service) -> Result<()> {
+        let (id, warnings) = self.run.engine.create(self.run.stack, service, &self.step.cause.to_string()).await?;
+        for message in warnings {
+            self.run.events.emit(&Event::Warning { message: format!("{}: {message}", service.name), hint: None });
+        }
+        self.known.borrow_mut().containers.insert(service.name.clone(), id);
+        Ok(())
+    }
+
+    /// A first boot that was cut off left a database that looks finished: it is made anew, as nothing was ever in it.
+    async fn check_data(&self, service: &Service, volume: &str) -> Result<()> {
+        let id = self.container(&service.name)?;
+        if !data::is_cut_off(self.run.engine, service, &id).await? {
+            return Ok(());
+        }
+        let (engine, stack) = (self.run.engine, self.run.stack);
+        let volume = &stack.volumes[volume];
+        engine.remove(&id).await?;
+        engine.remove_volume(stack, &volume.name).await?;
+        engine.create_volume(stack, volume).await?;
+        self.run.events.emit(&Event::Warning {
+            message: format!(
+                "the first start of {} was cut off half-way; volume {} held no finished database and was made anew",
+                service.name, volume.name
+            ),
+            hint: None,
+        });
+        self.create(service).await
+    }
+
+    async fn start(&self, service: &Service) -> Result<()> {
+        let id = self.container(&service.name)?;
+        // Noted before: a start that is cut off may have happened.
+        self.known.borrow_mut().started.push(service.name.clone());
+        match self.run.engine.start(&id, &service.name).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind == ErrorKind::Port => Err(self.port_taken(service, error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn port_taken(&self, service: &Service, error: Error) -> Error {
+        match ports::holder(self.run.engine, self.run.stack, service).await {
+            Some(holder) => {
+                Error::new(ErrorKind::Port, format_args!("can't start {}: {holder}", service.name)).hint(format!(
+                    "end it, or publish another port: `ports` of [services.{}] in services.local.toml",
+                    service.name
+                ))
+            }
+            None => error.hint(format!("publish another port: `ports` of [services.{}]", service.name)),
+        }
+    }
+
+    async fn stop(&self, container: &str) -> Result<()> {
+        let grace = self.service.map_or(ORPHAN_GRACE, |service| service.stop_timeout);
+        if self.run.cancel.hurry() >= Hurry::Kill {
+            return self.run.engine.stop(container, Duration::ZERO).await;
+        }
+        tokio::select! {
+            stopped = self.run.engine.stop(container, grace) => stopped,
+            () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(container, Duration::ZERO).await,
+        }
+    }
+
+    async fn wait_ready(&self, service: &Service, began: Instant) -> Result<(), Ended> {
+        let id = match self.container(&service.name) {
+            Ok(id) => id,
+            Err(error) => return Err(Ended::Failed(Box::new(failure::of_error(Some(service), &error)))),
+        };
+        let tell = |text: String| {
+            let (layer, current, total) = (None, None, None);
+            self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current, total });
+        };
+        tokio::select! {
+            ready = wait::ready(self.run, service, &id, began, &tell) => match ready {
+                Ok(()) => Ok(()),
+                Err(mut failed) => {
+                    failure::explain(self.run.engine, service, Some(&id), &mut failed).await;
+                    Err(Ended::Failed(failed))
+                }
+            },
+            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+        }
+    }
+
+    async fn failure(&self, error: &Error) -> crate::event::Failure {
+        let mut failed = failure::of_error(self.service, error);
+        if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op) {
+            let id = self.container(&service.name).ok();
+            failure::explain(self.run.engine, service, id.as_deref(), &mut failed).await;
+        }
+        failed
+    }
+}
