@@ -50,10 +50,12 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     fields
 }
 
-/// What of a network matters: 8 hex digits of the SHA-256 of its canonical text.
+/// What of a network matters to the engine, as one hash. Two that differ mean that it must be made anew.
 pub fn network(network: &Network) -> String {
+    let driver = network.driver.as_deref().unwrap_or_default();
+    let subnet = network.subnet.as_deref().unwrap_or_default();
     let labels = lines(network.labels.iter().map(|(name, value)| format!("{name}={value}")));
-    short(&format!("{:?}\n{}\n{:?}\n{labels}", network.driver, network.internal, network.subnet))
+    short(&format!("{driver}\n{}\n{subnet}\n{labels}", network.internal))
 }
 
 /// The fields that differ between two fingerprints, sorted.

@@ -36,14 +36,13 @@ pub(super) async fn ask(
             | Message::BackendKeyData(_)
             | Message::NoticeResponse(_) => {}
             Message::ReadyForQuery(_) => break,
-            request => match password {
-                Some(password) => {
-                    if !reply(&request, user, password, &mut scram, &mut out)? {
-                        break;
-                    }
+            request => {
+                // Gone without a goodbye, as a client that has to ask its user first: the server logs nothing then.
+                let Some(password) = password else { return Ok(Answer::Ready) };
+                if !reply(&request, user, password, &mut scram, &mut out)? {
+                    return Ok(Answer::Ready);
                 }
-                None => break,
-            },
+            }
         }
     }
     frontend::terminate(&mut out);

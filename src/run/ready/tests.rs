@@ -47,6 +47,16 @@ fn asks_at_once_then_in_growing_pauses() {
 }
 
 #[test]
+fn a_new_answer_is_followed_up_quickly() {
+    let mut gate = gate(redis(), RestartPolicy::No);
+    for _ in 0..20 {
+        gate.on(not_yet("connection refused"), ms(0));
+    }
+    assert_eq!(gate.on(not_yet("connection refused"), ms(0)), Effect::Ask(ms(100)));
+    assert_eq!(gate.on(not_yet("LOADING"), ms(0)), Effect::Ask(ms(5)));
+}
+
+#[test]
 fn an_interval_bounds_every_pause() {
     for (interval, first, last) in [(2, 2, 2), (300, 5, 300)] {
         let readiness = Readiness { probe: redis(), timeout: ms(60_000), interval: Some(ms(interval)) };
