@@ -237,9 +237,7 @@ async fn respond(reply: Reply) -> Response<Body> {
         Reply::Json(status, Value::Null) => (status, Bytes::new(), None),
         Reply::Json(status, value) => (status, value.to_string().into(), None),
         Reply::Text(text) => (200, text.into(), None),
-        Reply::Cut(text) => {
-            (200, text.into(), Some(stream::iter([Err(io::ErrorKind::ConnectionReset.into())]).boxed()))
-        }
+        Reply::Cut(text) => (200, text.into(), Some(stream::once(cut()).boxed())),
         Reply::Stall(text) => (200, text.into(), Some(stream::pending().boxed())),
         Reply::Hang | Reply::Healthy => std::future::pending().await,
     };
@@ -253,6 +251,12 @@ async fn respond(reply: Reply) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
+}
+
+/// Breaks the connection, but only when what came before was sent.
+async fn cut() -> Result<Bytes, io::Error> {
+    tokio::task::yield_now().await;
+    Err(io::ErrorKind::ConnectionReset.into())
 }
 
 fn parameter(query: &str, name: &str) -> String {
@@ -310,7 +314,7 @@ fn named(all: &mut BTreeMap<String, Value>, method: &str, name: &str, mut body: 
         ("POST", "create") => {
             let name = body["Name"].as_str().unwrap_or_default().to_owned();
             body["Id"] = name.clone().into();
-            for (key, value) in [("Driver", "local"), ("Mountpoint", "/"), ("Scope", "local")] {
+            for (key, value) in [("Driver", "local"), ("Mountpoint", "/"), ("Scope", "local"), ("Warning", "")] {
                 body[key] = value.into();
             }
             body["Options"] = json!({});

@@ -37,7 +37,7 @@ async fn states_that_nobody_knows_do_not_hide_the_others() {
             json!({ "dev.taskava.managed": "1", "dev.taskava.project": "faults", "dev.taskava.service": service });
         json!({ "Id": service, "Names": [format!("/faults-{service}")], "Labels": labels, "State": state, "Status": "" })
     };
-    let list = json!([container("app", "running"), container("web", "stopping"), container("odd", "hibernating")]);
+    let list = json!([container("app", "running"), container("web", "stopping"), container("odd", "dead")]);
     let fake = Fake::new().on("GET", "/containers/json", Reply::Json(200, list));
     let services = ["app", "web", "odd"].map(|name| format!("services.{name} = {{ image = \"app:1\" }}")).join("\n");
     let run = dev(&fake, &services, &["ps", "-a"]).await;
