@@ -32,8 +32,6 @@ pub(crate) enum Reply {
     Stall(&'static str),
     /// No answer at all.
     Hang,
-    /// What a healthy engine answers.
-    Healthy,
 }
 
 impl Reply {
@@ -215,7 +213,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         })
     };
     let reply = match hooked {
-        None | Some(Reply::Healthy) => healthy(method, path, query, &body, &shared).await,
+        None => healthy(method, path, query, &body, &shared).await,
         Some(reply) => reply,
     };
     Ok(respond(reply).await)
@@ -239,7 +237,7 @@ async fn respond(reply: Reply) -> Response<Body> {
         Reply::Text(text) => (200, text.into(), None),
         Reply::Cut(text) => (200, text.into(), Some(stream::once(cut()).boxed())),
         Reply::Stall(text) => (200, text.into(), Some(stream::pending().boxed())),
-        Reply::Hang | Reply::Healthy => std::future::pending().await,
+        Reply::Hang => std::future::pending().await,
     };
     let body = match end {
         None => http_body_util::Full::new(text).map_err(|never| match never {}).boxed_unsync(),
