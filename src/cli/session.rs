@@ -92,7 +92,10 @@ impl<'a> Session<'a> {
         };
         let mut summary = run::apply(&run, Arc::new(change.plan), &seen).await;
         if change.endpoints {
-            summary.endpoints = self.endpoints().await.unwrap_or_default();
+            let failed = |name: &ServiceName| summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name));
+            let mut endpoints = self.endpoints().await.unwrap_or_default();
+            endpoints.retain(|endpoint| !failed(&endpoint.service));
+            summary.endpoints = endpoints;
         }
         Ok(self.end(summary))
     }
