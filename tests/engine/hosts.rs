@@ -3,6 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bollard::Docker;
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, StartContainerOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use taskava::diag::Error;
 use taskava::engine::Engine;
@@ -194,4 +197,30 @@ async fn a_context_brings_its_own_address_and_certificates() {
     found(&by_name(&directory)).await;
     let (directory, _) = store("unix:///var/run/docker.sock", false, None);
     found(&by_name(&directory)).await;
+}
+
+#[tokio::test]
+async fn a_command_in_a_container_is_heard_over_tls() {
+    let authority = Authority::new("ours");
+    let port = proxy(Some(authority.acceptor())).await;
+    let (directory, _) = store(&format!("tcp://127.0.0.1:{port}"), false, Some(&authority));
+    let ask = Ask { context: Some("remote".into()), config_dir: directory.path().into(), ..Ask::default() };
+    let engine = found(&ask).await;
+
+    let docker = Docker::connect_with_unix_defaults().expect("an engine");
+    let body = ContainerCreateBody {
+        image: Some("taskava/busybox:test".into()),
+        cmd: Some(vec!["tail".into(), "-f".into(), "/dev/null".into()]),
+        ..Default::default()
+    };
+    let created = docker.create_container(None::<CreateContainerOptions>, body).await;
+    let id = created.expect("taskava/busybox:test, which scripts/test makes").id;
+    let started = docker.start_container(&id, None::<StartContainerOptions>).await;
+    // This call turns its connection into a stream of its own.
+    let heard = engine.exec(&id, &["echo".into(), "hello".into()]).await;
+    let options = RemoveContainerOptions { force: true, v: true, link: false };
+    docker.remove_container(&id, Some(options)).await.expect("it goes");
+    started.expect("it starts");
+    let heard = heard.expect("an answer");
+    assert_eq!((heard.code, heard.output.as_str()), (0, "hello"));
 }

@@ -32,8 +32,6 @@ pub(crate) enum Reply {
     Stall(&'static str),
     /// No answer at all.
     Hang,
-    /// What a healthy engine answers.
-    Healthy,
 }
 
 impl Reply {
@@ -215,7 +213,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         })
     };
     let reply = match hooked {
-        None | Some(Reply::Healthy) => healthy(method, path, query, &body, &shared).await,
+        None => healthy(method, path, query, &body, &shared).await,
         Some(reply) => reply,
     };
     Ok(respond(reply).await)
@@ -237,11 +235,9 @@ async fn respond(reply: Reply) -> Response<Body> {
         Reply::Json(status, Value::Null) => (status, Bytes::new(), None),
         Reply::Json(status, value) => (status, value.to_string().into(), None),
         Reply::Text(text) => (200, text.into(), None),
-        Reply::Cut(text) => {
-            (200, text.into(), Some(stream::iter([Err(io::ErrorKind::ConnectionReset.into())]).boxed()))
-        }
+        Reply::Cut(text) => (200, text.into(), Some(stream::once(cut()).boxed())),
         Reply::Stall(text) => (200, text.into(), Some(stream::pending().boxed())),
-        Reply::Hang | Reply::Healthy => std::future::pending().await,
+        Reply::Hang => std::future::pending().await,
     };
     let body = match end {
         None => http_body_util::Full::new(text).map_err(|never| match never {}).boxed_unsync(),
@@ -253,6 +249,12 @@ async fn respond(reply: Reply) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
+}
+
+/// Breaks the connection, but only when what came before was sent.
+async fn cut() -> Result<Bytes, io::Error> {
+    tokio::task::yield_now().await;
+    Err(io::ErrorKind::ConnectionReset.into())
 }
 
 fn parameter(query: &str, name: &str) -> String {
@@ -310,7 +312,7 @@ fn named(all: &mut BTreeMap<String, Value>, method: &str, name: &str, mut body: 
         ("POST", "create") => {
             let name = body["Name"].as_str().unwrap_or_default().to_owned();
             body["Id"] = name.clone().into();
-            for (key, value) in [("Driver", "local"), ("Mountpoint", "/"), ("Scope", "local")] {
+            for (key, value) in [("Driver", "local"), ("Mountpoint", "/"), ("Scope", "local"), ("Warning", "")] {
                 body[key] = value.into();
             }
             body["Options"] = json!({});
