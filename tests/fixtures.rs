@@ -5,8 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use taskava::diag::{Diagnostic, Severity};
+use taskava::diag::Diagnostic;
 use taskava::load::{self, Ask, Loaded};
+use taskava::ui::errors;
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new("tests/fixtures").join(folder);
@@ -27,16 +28,7 @@ fn load(file: &Path) -> taskava::diag::Result<Loaded> {
 }
 
 fn render(diagnostics: &[Diagnostic]) -> String {
-    let mut out = String::new();
-    for diagnostic in diagnostics {
-        let severity = if diagnostic.severity == Severity::Error { "error" } else { "warning" };
-        out += &format!("{severity}: {}\n", diagnostic.message);
-        if let Some(place) = &diagnostic.place {
-            out += &format!("  --> {place}\n");
-        }
-        out += &diagnostic.hint.as_ref().map(|hint| format!("  hint: {hint}\n")).unwrap_or_default();
-    }
-    out
+    errors::diagnostics(diagnostics, false).replace(env!("CARGO_MANIFEST_DIR"), "[ROOT]")
 }
 
 /// Where the expected text of a fixture is.
