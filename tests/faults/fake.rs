@@ -1,6 +1,5 @@
 //! A small engine on a Unix socket, with faults put in where a test wants one. Where it wants none, `healthy` answers.
 
-use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -32,6 +31,8 @@ pub(crate) enum Reply {
     Stall(&'static str),
     /// No answer at all.
     Hang,
+    /// Does what was asked for, but the answer gets lost.
+    Lost,
 }
 
 impl Reply {
@@ -174,7 +175,7 @@ async fn serve(listener: UnixListener, shared: Arc<Shared>) {
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Body>, Infallible> {
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let method = head.method.as_str();
@@ -182,6 +183,10 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
     let query = head.uri.query().unwrap_or_default();
     lock(&shared.requests).push(format!("{method} {path}"));
     let reply = match shared.hooked(method, path) {
+        Some(Reply::Lost) => {
+            shared.engine.answer(method, path, query, &body).await;
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         Some(reply) => reply,
         None => shared.engine.answer(method, path, query, &body).await,
     };
@@ -206,7 +211,7 @@ async fn respond(reply: Reply) -> Response<Body> {
         Reply::Text(text) => (200, text.into(), None),
         Reply::Cut(text) => (200, text.into(), Some(stream::once(cut()).boxed())),
         Reply::Stall(text) => (200, text.into(), Some(stream::pending().boxed())),
-        Reply::Hang => std::future::pending().await,
+        Reply::Hang | Reply::Lost => std::future::pending().await,
     };
     let body = match end {
         None => http_body_util::Full::new(text).map_err(|never| match never {}).boxed_unsync(),
