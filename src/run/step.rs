@@ -163,7 +163,7 @@ impl Doing<'_> {
         };
         tokio::select! {
             ready = wait::ready(self.run, service, &id, began, &tell) => match ready {
-                Ok(()) => Ok(()),
+                Ok(()) => self.ready_hooks(service, &id).await,
                 Err(mut failed) => {
                     failure::explain(self.run.engine, service, Some(&id), &mut failed).await;
                     Err(Ended::Failed(failed))
@@ -171,6 +171,27 @@ impl Doing<'_> {
             },
             () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
         }
+    }
+
+    /// Commands inside that belong to getting ready, each time it was started.
+    async fn ready_hooks(&self, service: &Service, id: &str) -> Result<(), Ended> {
+        if !self.known.borrow().started.contains(&service.name) {
+            return Ok(());
+        }
+        for command in &service.ready_hooks {
+            let error = match self.run.engine.exec(id, command).await {
+                Ok(executed) if executed.code == 0 => continue,
+                Ok(executed) => {
+                    let (command, code) = (command.join(" "), executed.code);
+                    let message = format!("its ready hook `{command}` exited with code {code}: {}", executed.output);
+                    Error::new(ErrorKind::Crashed, message)
+                        .hint(format!("edit `hooks.ready` of [services.{}]", service.name))
+                }
+                Err(error) => error,
+            };
+            return Err(Ended::Failed(Box::new(failure::of_error(Some(service), &error))));
+        }
+        Ok(())
     }
 
     async fn failure(&self, error: &Error) -> crate::event::Failure {
