@@ -10,6 +10,8 @@ pub mod down;
 pub mod explain;
 mod help;
 pub mod man;
+#[cfg(test)]
+mod markdown;
 pub mod plan;
 pub mod ps;
 pub mod restart;
