@@ -178,7 +178,9 @@ impl Reading {
         }
         if let Some(source) = self.optional(dotenv) {
             let (entries, problems) = dotenv::parse(&source, &variables);
-            self.problems.extend(problems);
+            // Other tools read this file too, and not every one of its lines is for us.
+            self.problems
+                .extend(problems.into_iter().map(|problem| Diagnostic { severity: Severity::Warning, ..problem }));
             // The last of two lines with one name counts, as in a shell.
             for entry in entries.into_iter().rev() {
                 variables.add(entry.name, entry.value, format!("{}:{}", source.name, entry.line));

@@ -153,3 +153,57 @@ fn the_project_asked_for_wins() {
     assert_eq!(name(Some("mine")).expect("it is a good file"), "mine");
     assert_eq!(name(Some("Mine!")).expect_err("it is no name").kind.exit_code(), 2);
 }
+
+/// The real program, in a folder of the fixtures, with nothing of the caller's environment that it would listen to.
+fn taskava(folder: &str, arguments: &[&str]) -> snapbox::cmd::OutputAssert {
+    let mut command = snapbox::cmd::Command::new(env!("CARGO_BIN_EXE_taskava"));
+    for name in ["TASKAVA_FILE", "TASKAVA_PROJECT", "TASKAVA_PROFILES", "CI", "GITHUB_ACTIONS"] {
+        command = command.env_remove(name);
+    }
+    command.arg("dev").args(arguments).current_dir(Path::new("tests/fixtures").join(folder)).assert()
+}
+
+#[test]
+fn check_finds_the_file_upwards_and_says_what_is_in_it() {
+    let valid = "services.toml is valid: 6 services (1 in inactive profiles), 2 volumes\n";
+    taskava("ok/contract/docker/api", &["check"]).success().stdout_eq(valid).stderr_eq("");
+    taskava("ok/contract", &["check", "--quiet"]).success().stdout_eq("");
+    taskava("ok", &["check", "--file", "contract"]).success().stdout_eq(valid);
+}
+
+#[test]
+fn check_shows_all_problems_on_stderr_and_exits_with_2() {
+    taskava("bad", &["check", "--file", "duplicate-key.toml"]).code(2).stdout_eq("").stderr_eq(
+        "\
+error: `kind` is written twice
+ --> duplicate-key.toml:4:1
+  |
+4 | kind = \"generic\"
+  | ^^^^
+  |
+  = hint: a key or table can be written once: merge the two
+
+error: 1 error in the configuration
+",
+    );
+}
+
+#[test]
+fn config_masks_secrets_unless_asked() {
+    let masked = taskava("ok/override", &["config"]).success();
+    let masked = String::from_utf8_lossy(&masked.get_output().stdout).into_owned();
+    assert!(masked.contains("POSTGRES_PASSWORD = \"********\"") && !masked.contains("s3cret"), "{masked}");
+    let shown = taskava("ok/override", &["config", "--show-secrets"]).success();
+    let shown = String::from_utf8_lossy(&shown.get_output().stdout).into_owned();
+    assert!(shown.contains("POSTGRES_PASSWORD = \"s3cret\""), "{shown}");
+    taskava("ok/override", &["config", "--services"]).success().stdout_eq("postgres\napi\nadminer\n");
+    let json = taskava("ok/override", &["config", "--format", "json"]).success();
+    let json: serde_json::Value = serde_json::from_slice(&json.get_output().stdout).expect("it is JSON");
+    assert_eq!(json["services"]["postgres"]["ports"][0], "127.0.0.1:15432:5432");
+}
+
+#[test]
+fn schema_prints_what_is_checked_in() {
+    let checked_in = std::fs::read_to_string("docs/services.schema.json").expect("it is checked in");
+    taskava("ok", &["schema"]).success().stdout_eq(snapbox::Data::text(checked_in).raw());
+}

@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use super::describe::Shape;
 use super::node::{Item, Node, Value};
+use super::words::{compose, similar};
 use crate::diag::{Diagnostic, Place};
 
 /// A type that can be read from a [`Node`].
@@ -111,48 +112,6 @@ impl Reader {
     }
 }
 
-/// What people who come from docker compose write in a service, and what it is here.
-fn compose(word: &str) -> Option<&'static str> {
-    Some(match word {
-        "healthcheck" => {
-            "what compose calls `healthcheck` is `ready` here: `ready = { exec = \"…\" }`, or leave it to the kind"
-        }
-        "environment" => "what compose calls `environment` is `env` here",
-        "develop" => "what compose calls `develop.watch` is `watch` here",
-        "deploy" | "mem_limit" | "cpus" => "limits are written `resources = { memory = \"512m\", cpus = 1.5 }`",
-        "pull_policy" => "what compose calls `pull_policy` is `pull` here",
-        "stop_grace_period" => "what compose calls `stop_grace_period` is `stop_timeout` here",
-        "container_name" => "containers are named after the project and the service",
-        "expose" => "services reach each other on every port; `ports` is for the host",
-        "links" => "services on one network reach each other by name; the order of starting is `depends_on`",
-        "service_healthy" | "service_completed_successfully" => {
-            "write \"ready\": for a job it means that it ended with exit code 0"
-        }
-        "service_started" => "write \"started\"",
-        _ => return None,
-    })
-}
-
-/// The hint for a word that is not one of the choices.
-pub fn choose(word: &str, words: &[&'static str]) -> String {
-    match (compose(word), similar(word, words.iter().copied())) {
-        (Some(hint), _) => hint.into(),
-        (None, Some(similar)) => format!("did you mean \"{similar}\"?"),
-        (None, None) => format!("one of \"{}\"", words.join("\", \"")),
-    }
-}
-
-/// The candidate that is most like a text, if one is like it at all.
-pub fn similar<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let text = text.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(text.chars().count()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
 /// Declares a table of services.toml: `key: Type, default "…", example "…";`.
 macro_rules! table {
     ($(#[doc = $doc:literal])* $name:ident $title:literal {
@@ -205,7 +164,7 @@ macro_rules! choice {
                 match word.as_str() {
                     $($word => Some($value),)*
                     _ => {
-                        let hint = $crate::config::decode::choose(&word, &[$($word),*]);
+                        let hint = $crate::config::words::choose(&word, &[$($word),*]);
                         reader.error(&node.place, format_args!("\"{word}\" is not one of the choices")).hint = Some(hint);
                         None
                     }

@@ -251,7 +251,8 @@ replaced. It is for one machine and not committed. With `--file other.toml` it i
 | `${VAR:?message}`, `${VAR?message}` | an error with the message when unset or empty; when unset |
 | `$$` | a dollar sign |
 
-A value comes from the environment of the command, else from `.env` beside the file, else from the file's `[env]`. Other
+A value comes from the environment of the command, else from `.env` beside the file, else from the file's `[env]`. Defaults may
+hold variables. What is wrong in `.env` is a warning, as other tools read it too; in an `env_file` it is an error. Other
 dollar signs (`$HOME` in a command) stay as they are. In `exports`, names in lower case (`${host}`) are filled in when the
 service runs. `taskava dev explain SERVICE` says where a value came from.
 

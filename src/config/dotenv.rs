@@ -54,11 +54,12 @@ pub fn parse(source: &Arc<Source>, variables: &Variables) -> (Vec<Entry>, Vec<Di
             Value::Literal(value) => value,
             Value::Template(template) => {
                 let expanded = interpolate::expand(&template, &scope, false);
-                problems.extend(expanded.faults.into_iter().map(|fault| {
-                    let mut problem = Diagnostic::error(place.clone(), fault.message);
-                    problem.hint = fault.hint;
-                    problem
-                }));
+                let faulty = !expanded.faults.is_empty();
+                let faults = expanded.faults.into_iter();
+                problems.extend(faults.map(|fault| Diagnostic::error(place.clone(), fault.message).hint(fault.hint)));
+                if faulty {
+                    continue;
+                }
                 expanded.text
             }
         };
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn says_what_is_wrong() {
         let (entries, problems) = read("oops\n1A=2\nB='open\nC=${NONE}\n");
-        assert_eq!(entries.len(), 1);
+        assert_eq!(entries, []);
         assert_eq!(
             problems,
             [

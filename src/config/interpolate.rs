@@ -37,7 +37,7 @@ impl Variables {
 
     /// The most similar name, for `did you mean`.
     fn similar(&self, name: &str) -> Option<&str> {
-        super::decode::similar(name, self.0.keys().map(String::as_str))
+        super::words::similar(name, self.0.keys().map(String::as_str))
     }
 }
 
@@ -69,38 +69,108 @@ pub struct Fault {
     /// What is wrong.
     pub message: String,
     /// What to do.
-    pub hint: Option<String>,
+    pub hint: String,
 }
 
 /// Puts variables into a text. With `placeholders`, `${name}` in lower case is left for whoever fills it in later.
 pub fn expand(text: &str, variables: &Variables, placeholders: bool) -> Expanded {
-    let mut out = Expanded::default();
-    part(text, 0..text.len(), variables, placeholders, &mut out);
-    out
+    let mut expander = Expander { text, variables, placeholders, depth: 0, out: Expanded::default() };
+    expander.part(0..text.len());
+    expander.out
 }
 
-fn part(text: &str, range: Range<usize>, variables: &Variables, placeholders: bool, out: &mut Expanded) {
-    let mut at = range.start;
-    while let Some(dollar) = text[at..range.end].find('$').map(|offset| at + offset) {
-        out.text.push_str(&text[at..dollar]);
-        let rest = &text[dollar..range.end];
-        if rest.starts_with("$$") {
-            out.text.push('$');
-            at = dollar + 2;
-        } else if rest.starts_with("${") {
-            let Some(end) = closing(text, dollar + 2, range.end) else {
-                let hint = Some("write `$$` for a dollar sign".to_owned());
-                out.faults.push(Fault { span: dollar..range.end, message: "`${` has no closing `}`".into(), hint });
-                return;
+/// How deeply defaults may hold variables with defaults.
+const MAX_DEPTH: usize = 8;
+
+struct Expander<'a> {
+    text: &'a str,
+    variables: &'a Variables,
+    placeholders: bool,
+    depth: usize,
+    out: Expanded,
+}
+
+impl Expander<'_> {
+    fn part(&mut self, range: Range<usize>) {
+        let text = self.text;
+        let mut at = range.start;
+        while let Some(dollar) = text[at..range.end].find('$').map(|offset| at + offset) {
+            self.out.text.push_str(&text[at..dollar]);
+            let rest = &text[dollar..range.end];
+            if rest.starts_with("$$") {
+                self.out.text.push('$');
+                at = dollar + 2;
+            } else if rest.starts_with("${") {
+                let Some(end) = closing(text, dollar + 2, range.end) else {
+                    return self.fault(dollar..range.end, "`${` has no closing `}`", "write `$$` for a dollar sign");
+                };
+                self.variable(dollar..end + 1);
+                at = end + 1;
+            } else {
+                self.out.text.push('$');
+                at = dollar + 1;
+            }
+        }
+        self.out.text.push_str(&text[at..range.end]);
+    }
+
+    fn fault(&mut self, span: Range<usize>, message: impl Into<String>, hint: impl Into<String>) {
+        self.out.faults.push(Fault { span, message: message.into(), hint: hint.into() });
+    }
+
+    /// One `${…}`, the whole of it in `span`.
+    fn variable(&mut self, span: Range<usize>) {
+        let whole = &self.text[span.clone()];
+        let inner = &whole[2..whole.len() - 1];
+        let length = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
+        let (name, operator) = inner.split_at(length);
+        if self.placeholders && inner.starts_with(|c: char| c.is_ascii_lowercase()) {
+            return self.out.text.push_str(whole);
+        }
+        if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+            let message = format!("`{whole}` does not name a variable");
+            return self.fault(span, message, "write `${NAME}`, or `$$` for a dollar sign");
+        }
+        let found = self.variables.get(name);
+        let set = match operator.strip_prefix(':') {
+            Some(_) => found.filter(|variable| !variable.value.is_empty()),
+            None => found,
+        };
+        let operand = operator.strip_prefix(':').unwrap_or(operator);
+        if let Some(variable) = set.filter(|_| operator.is_empty() || operand.starts_with(['-', '?'])) {
+            self.out.text.push_str(&variable.value);
+            self.out.taken.push(Taken::Variable(name.into(), variable.origin.clone()));
+        } else if operand.starts_with('-') {
+            self.default(span.end - operand.len()..span.end - 1);
+        } else if let Some(message) = operand.strip_prefix('?') {
+            let message = if message.is_empty() { "a value is required" } else { message };
+            self.fault(
+                span,
+                format!("{name} is not set: {message}"),
+                format!("set {name} in the environment or in .env"),
+            );
+        } else if operator.is_empty() {
+            let hint = match self.variables.similar(name) {
+                Some(similar) => format!("did you mean `{similar}`? A default is written `${{{name}:-default}}`"),
+                None => format!("set {name} in the environment or in .env, or give a default: `${{{name}:-default}}`"),
             };
-            variable(text, dollar..end + 1, variables, placeholders, out);
-            at = end + 1;
+            self.fault(span, format!("{name} is not set"), hint);
         } else {
-            out.text.push('$');
-            at = dollar + 1;
+            let message = format!("`{whole}` is not a form of interpolation");
+            let hint = "use `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}` or `${NAME?message}`";
+            self.fault(span, message, hint);
         }
     }
-    out.text.push_str(&text[at..range.end]);
+
+    fn default(&mut self, span: Range<usize>) {
+        self.out.taken.push(Taken::Default(span.clone()));
+        if self.depth == MAX_DEPTH {
+            return self.fault(span, "defaults are nested too deeply", "give one of the variables a value");
+        }
+        self.depth += 1;
+        self.part(span);
+        self.depth -= 1;
+    }
 }
 
 /// The `}` that closes what was opened before `start`.
@@ -116,49 +186,6 @@ fn closing(text: &str, start: usize, end: usize) -> Option<usize> {
         }
     }
     None
-}
-
-/// One `${…}`, the whole of it in `span`.
-fn variable(text: &str, span: Range<usize>, variables: &Variables, placeholders: bool, out: &mut Expanded) {
-    let inner = &text[span.start + 2..span.end - 1];
-    let length = inner.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(inner.len());
-    let (name, operator) = inner.split_at(length);
-    if placeholders && inner.starts_with(|c: char| c.is_ascii_lowercase()) {
-        return out.text.push_str(&text[span]);
-    }
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-        let message = format!("`{}` does not name a variable", &text[span.clone()]);
-        let hint = Some("write `${NAME}`, or `$$` for a dollar sign".to_owned());
-        return out.faults.push(Fault { span, message, hint });
-    }
-    let found = variables.get(name);
-    let set = match operator.strip_prefix(':') {
-        Some(_) => found.filter(|variable| !variable.value.is_empty()),
-        None => found,
-    };
-    let operand = operator.trim_start_matches(':');
-    if let Some(variable) = set.filter(|_| operand.is_empty() || operand.starts_with(['-', '?'])) {
-        out.text.push_str(&variable.value);
-        out.taken.push(Taken::Variable(name.into(), variable.origin.clone()));
-    } else if operand.starts_with('-') {
-        let start = span.end - operand.len();
-        out.taken.push(Taken::Default(start..span.end - 1));
-        part(text, start..span.end - 1, variables, placeholders, out);
-    } else if let Some(message) = operand.strip_prefix('?') {
-        let message = if message.is_empty() { "a value is required" } else { message };
-        let hint = format!("set {name} in the environment or in .env");
-        out.faults.push(Fault { span, message: format!("{name} is not set: {message}"), hint: Some(hint) });
-    } else if operator.is_empty() {
-        let hint = match variables.similar(name) {
-            Some(similar) => format!("did you mean `{similar}`? A default is written `${{{name}:-default}}`"),
-            None => format!("set {name} in the environment or in .env, or give a default: `${{{name}:-default}}`"),
-        };
-        out.faults.push(Fault { span, message: format!("{name} is not set"), hint: Some(hint) });
-    } else {
-        let message = format!("`{}` is not a form of interpolation", &text[span.clone()]);
-        let hint = "use `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}` or `${NAME?message}`";
-        out.faults.push(Fault { span, message, hint: Some(hint.into()) });
-    }
 }
 
 /// Puts variables into all strings of a document, its own `[env]` first.
@@ -203,9 +230,7 @@ fn walk(node: &mut Node, variables: &Variables, placeholders: bool, problems: &m
             let expanded = expand(text, variables, placeholders);
             for fault in expanded.faults {
                 let place = within(&node.place, text, fault.span);
-                let mut problem = Diagnostic::error(place, fault.message);
-                problem.hint = fault.hint;
-                problems.push(problem);
+                problems.push(Diagnostic::error(place, fault.message).hint(fault.hint));
             }
             for taken in expanded.taken {
                 node.story.push(match taken {
@@ -274,11 +299,20 @@ mod tests {
             ("x${SET", 1..6, "`${` has no closing `}`"),
             ("${}", 0..3, "`${}` does not name a variable"),
             ("${SET+x}", 0..8, "`${SET+x}` is not a form of interpolation"),
+            ("${SET:}", 0..7, "`${SET:}` is not a form of interpolation"),
+            ("${NONE::-x}", 0..11, "`${NONE::-x}` is not a form of interpolation"),
         ] {
             let faults = expanded(text).faults;
             assert_eq!(faults.len(), 1, "{text}");
             assert_eq!((faults[0].span.clone(), faults[0].message.as_str()), (span, message));
         }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |depth: usize| expanded(&("${A:-".repeat(depth) + &"}".repeat(depth)));
+        assert_eq!(nested(8).faults, []);
+        assert_eq!(nested(100_000).faults[0].message, "defaults are nested too deeply");
     }
 
     #[test]

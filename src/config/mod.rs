@@ -11,9 +11,12 @@ pub mod describe;
 pub mod dotenv;
 pub mod forms;
 pub mod interpolate;
+pub mod mounts;
 pub mod node;
+pub mod ports;
 pub mod scalars;
 pub mod schema;
+pub mod words;
 
 use std::sync::Arc;
 
@@ -62,4 +65,58 @@ pub fn parse(files: &[Arc<Source>], variables: &Variables) -> (Config, Vec<Diagn
         problems.push(Diagnostic::error(place, "no services are declared").hint(hint));
     }
     (config, problems)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::resolve::{Surroundings, resolve};
+
+    const EVERYTHING: &str = include_str!("../../tests/fixtures/ok/everything/services.toml");
+
+    /// Parses and resolves, and looks at every place that is named.
+    fn understand(text: String) -> usize {
+        let source = Arc::new(Source { name: "services.toml".into(), text });
+        let (config, mut problems) = parse(&[source], &Variables::default());
+        resolve(&config, &Surroundings::default(), &mut problems);
+        problems.iter().filter_map(|problem| problem.place.as_ref()).map(|place| place.to_string().len()).sum()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+
+        #[test]
+        fn nothing_that_is_written_makes_it_panic(at in 0..EVERYTHING.len(), length in 0..40_usize, put in r#"[\[\]{}"'$:\-=.,0-9a-zä/\n ]{0,12}"#) {
+            let boundary = |at: usize| (at..EVERYTHING.len()).find(|at| EVERYTHING.is_char_boundary(*at)).unwrap_or(EVERYTHING.len());
+            let (start, end) = (boundary(at), boundary(at + length));
+            understand(format!("{}{put}{}", &EVERYTHING[..start], &EVERYTHING[end.max(start)..]));
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,200}") {
+            understand(text);
+        }
+    }
+
+    #[test]
+    fn an_override_wins_key_by_key() {
+        let file = |name: &str, text: &str| Arc::new(Source { name: name.into(), text: text.into() });
+        let base = file("a.toml", "[services.x]\nimage = \"x:1\"\nprofiles = [\"p\"]\nenv = { A = \"1\", B = \"2\" }");
+        let over = file(
+            "b.toml",
+            "[services.x]\nimage = \"x:2\"\nprofiles = []\n[services.x.env]\nB = \"3\"\nC = \"4\"\n[services.y]\nimage = \"y\"",
+        );
+        let (config, problems) = parse(&[base, over], &Variables::default());
+        assert_eq!(problems, []);
+        let service = &config.services["x"];
+        let image = service.image.as_ref().unwrap();
+        assert_eq!((image.value.as_str(), image.place.to_string()), ("x:2", "b.toml:2:9".to_owned()));
+        assert_eq!(image.story, ["overrides a.toml:2:9"]);
+        assert!(service.profiles.is_empty(), "lists are replaced");
+        let env: Vec<_> = service.env.0.iter().map(|(name, value)| (name.as_str(), value.value.0.as_str())).collect();
+        assert_eq!(env, [("A", "1"), ("B", "3"), ("C", "4")]);
+        assert!(config.services.contains_key("y"));
+    }
 }

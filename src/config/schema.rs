@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::aws::Aws;
 use super::decode::{At, Decode, Map, Reader, table};
 use super::describe::Shape;
-use super::forms::{Cpus, DependsOn, MountSpec, OneOrMany, Pairs, Ports, Scalar, Size, UlimitSpec, Words};
+use super::forms::{Cpus, DependsOn, OneOrMany, Pairs, Scalar, Size, UlimitSpec, Words};
+use super::mounts::MountSpec;
 use super::node::{Node, Value};
+use super::ports::Ports;
 use crate::model::{Kind, PullPolicy, RestartPolicy, WatchAction};
 
 table! {

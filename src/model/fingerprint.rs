@@ -149,3 +149,111 @@ fn resources(service: &Service) -> String {
         (memory, cpus) => format!("{} {}", memory.unwrap_or(0), cpus.unwrap_or(0)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{self, Variables};
+    use crate::diag::Source;
+    use crate::model::resolve::{Surroundings, resolve};
+
+    fn stack(root: &str, lines: &str) -> Stack {
+        let text = format!("project = \"x\"\n[services.a]\nimage = \"a:1\"\n{lines}\n[services.b]\nimage = \"b:1\"\n");
+        let source = Arc::new(Source { name: "services.toml".into(), text });
+        let (config, mut problems) = config::parse(&[source], &Variables::default());
+        let around = Surroundings { root: PathBuf::from(root), ..Surroundings::default() };
+        let stack = resolve(&config, &around, &mut problems).stack;
+        assert_eq!(problems, [], "{lines}");
+        stack
+    }
+
+    fn of(lines: &str) -> BTreeMap<String, String> {
+        let stack = stack("/project", lines);
+        fingerprint(&stack, &stack.services["a"])
+    }
+
+    /// What changes when these lines are added to a bare service.
+    fn change(lines: &str) -> Vec<String> {
+        changed(&of(""), &of(lines))
+    }
+
+    #[test]
+    fn a_bare_service_is_its_image() {
+        let bare = of("");
+        assert_eq!(bare.keys().collect::<Vec<_>>(), ["image"]);
+        assert!(bare["image"].len() == 8 && bare["image"].chars().all(|c| c.is_ascii_hexdigit()), "{bare:?}");
+    }
+
+    #[test]
+    fn what_matters_to_the_container_is_named() {
+        for (lines, fields) in [
+            ("env = { A = \"1\", B = \"\" }", vec!["env.A", "env.B"]),
+            ("command = \"a b\"\nentrypoint = \"c\"", vec!["command", "entrypoint"]),
+            ("ports = [80]\nvolumes = [\"v:/v\"]\ntmpfs = \"/t\"", vec!["ports", "tmpfs", "volumes"]),
+            ("user = 1\nworking_dir = \"/w\"\nhostname = \"h\"", vec!["hostname", "user", "working_dir"]),
+            ("init = true\nshm_size = 1\nplatform = \"linux/arm64\"", vec!["init", "platform", "shm_size"]),
+            (
+                "ulimits = { nofile = 1 }\ncap_add = [\"ALL\"]\ncap_drop = [\"ALL\"]",
+                vec!["cap_add", "cap_drop", "ulimits"],
+            ),
+            (
+                "extra_hosts = [\"a:1.1.1.1\"]\ndns = \"1.1.1.1\"\nlabels = { a = 1 }",
+                vec!["dns", "extra_hosts", "labels"],
+            ),
+            ("stop_signal = \"INT\"\nrestart = \"always\"", vec!["restart", "stop_signal"]),
+            ("resources = { cpus = 1 }\nlogging = { max_files = 1 }", vec!["logging", "resources"]),
+            ("build = \".\"", vec!["build"]),
+        ] {
+            assert_eq!(change(lines), fields, "{lines}");
+        }
+    }
+
+    #[test]
+    fn what_only_concerns_us_is_left_out() {
+        for lines in [
+            "depends_on = [\"b\"]",
+            "ready = { tcp = 80, timeout = \"1s\" }",
+            "watch = [{ path = \"src\" }]",
+            "profiles = [\"p\"]",
+            "exports = { A = \"1\" }",
+            "hooks = { ready = [\"a\"] }",
+            "stop_timeout = \"1s\"",
+            "pull = \"always\"",
+            "restart = \"no\"\ninit = false\nlogging = { max_size = \"10m\" }\nnetworks = [\"default\"]",
+        ] {
+            assert_eq!(change(lines), Vec::<String>::new(), "{lines}");
+        }
+    }
+
+    #[test]
+    fn one_service_does_not_change_another() {
+        let (before, after) = (stack("/project", ""), stack("/project", "env = { A = \"1\" }\nports = [80]"));
+        assert_eq!(fingerprint(&before, &before.services["b"]), fingerprint(&after, &after.services["b"]));
+    }
+
+    #[test]
+    fn a_checkout_elsewhere_is_the_same() {
+        let lines = "volumes = [\"./src:/src\"]\nbuild = \".\"";
+        let (one, two) = (stack("/one", lines), stack("/two", lines));
+        assert_eq!(fingerprint(&one, &one.services["a"]), fingerprint(&two, &two.services["a"]));
+    }
+
+    #[test]
+    fn order_counts_only_where_it_matters() {
+        assert_eq!(changed(&of("ports = [80, 81]"), &of("ports = [81, 80]")), Vec::<String>::new());
+        assert_eq!(changed(&of("command = [\"a\", \"b\"]"), &of("command = [\"b\", \"a\"]")), ["command"]);
+        assert_eq!(changed(&of("command = [\"a b\"]"), &of("command = [\"a\", \"b\"]")), ["command"]);
+        assert_eq!(changed(&of(""), &of("entrypoint = []")), ["entrypoint"], "empty is not the image's own");
+    }
+
+    #[test]
+    fn a_network_that_must_be_made_anew() {
+        let plain = Network { name: "x-default".into(), ..Network::default() };
+        let internal = Network { internal: true, ..plain.clone() };
+        assert_eq!(network(&plain), network(&plain.clone()));
+        assert_ne!(network(&plain), network(&internal));
+    }
+}

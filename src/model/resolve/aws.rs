@@ -1,7 +1,8 @@
 //! `[aws]`: do its parts refer to each other rightly? What is made of them is `aws`'s.
 
 use super::Resolver;
-use crate::config::decode::{At, similar};
+use crate::config::decode::At;
+use crate::config::words::similar;
 use crate::model::Kind;
 
 impl Resolver<'_> {

@@ -1,10 +1,14 @@
 //! [`Config`] → [`Stack`], and every reason why not. No I/O: what must be true of paths is returned as [`PathUse`]s, which
 //! `load` checks; env files come in as they were read.
 //!
-//! This file looks at what concerns several services, `service` at one, `ready` at its readiness, `aws` at `[aws]`.
+//! This file looks at what concerns several services, `service` at one (with `image`, `mounts` and `ready`), `resources`
+//! at volumes and networks, `aws` at `[aws]`.
 
 mod aws;
+mod image;
+mod mounts;
 mod ready;
+mod resources;
 mod service;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,8 +17,8 @@ use std::path::{Component, PathBuf};
 use indexmap::IndexMap;
 
 use super::{Network, Port, Service, ServiceName, Stack, StackName, Volume};
-use crate::config::decode::{Entry, similar};
-use crate::config::{Config, dotenv, schema};
+use crate::config::words::similar;
+use crate::config::{Config, dotenv};
 use crate::diag::{Diagnostic, Place};
 
 /// What a configuration is resolved against.
@@ -170,91 +174,6 @@ impl Resolver<'_> {
         self.problems.push(Diagnostic::error(place.clone(), message).hint(hint));
     }
 
-    fn declared_volumes(&mut self) {
-        for (key, volume) in &self.config.volumes {
-            self.check_resource_name("volume", key, &volume.key);
-            if let Some(name) = &volume.name {
-                self.check_resource_name("volume", name, &name.place);
-            }
-            let external = volume.external.unwrap_or(false);
-            if external && (volume.driver.is_some() || !volume.options.0.is_empty()) {
-                self.error(
-                    &volume.key,
-                    format!("volume `{key}` is external: `driver` and `options` have no effect on it"),
-                );
-            }
-            let name = self.engine_name(key, volume.name.as_ref().map(|name| name.value.as_str()), external);
-            let labels = self.labels(&volume.labels);
-            let options = strings(&volume.options);
-            self.volumes.insert(key.clone(), Volume { name, external, driver: volume.driver.clone(), options, labels });
-        }
-    }
-
-    fn declared_networks(&mut self) {
-        for (key, network) in &self.config.networks {
-            self.check_resource_name("network", key, &network.key);
-            let made = self.network(key, network);
-            self.networks.insert(key.clone(), made);
-        }
-        let name = self.engine_name("default", None, false);
-        self.networks.entry("default".into()).or_insert_with(|| Network { name, ..Network::default() });
-    }
-
-    fn network(&mut self, key: &str, network: &Entry<schema::Network>) -> Network {
-        if let Some(name) = &network.name {
-            self.check_resource_name("network", name, &name.place);
-        }
-        let external = network.external.unwrap_or(false);
-        if external && (network.driver.is_some() || network.subnet.is_some() || network.internal.is_some()) {
-            let message =
-                format!("network `{key}` is external: `driver`, `internal` and `subnet` have no effect on it");
-            self.error(&network.key, message);
-        }
-        if let Some(subnet) = network.subnet.as_ref().filter(|subnet| !is_subnet(subnet)) {
-            let hint = "write an address and its prefix length, such as \"172.30.0.0/24\"";
-            self.error_hint(&subnet.place, format!("`{}` is not a subnet", subnet.value), hint);
-        }
-        Network {
-            name: self.engine_name(key, network.name.as_ref().map(|name| name.value.as_str()), external),
-            external,
-            driver: network.driver.clone(),
-            internal: network.internal.unwrap_or(false),
-            subnet: network.subnet.as_ref().map(|subnet| subnet.value.clone()),
-            labels: self.labels(&network.labels),
-        }
-    }
-
-    /// What a volume or network is called on the engine. The name of an external one is its own.
-    fn engine_name(&self, key: &str, name: Option<&str>, external: bool) -> String {
-        match name {
-            Some(name) => name.into(),
-            None if external => key.into(),
-            None => format!("{}-{key}", self.name),
-        }
-    }
-
-    fn check_resource_name(&mut self, what: &str, name: &str, place: &Place) {
-        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
-        if name.len() > 200 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) {
-            let hint = "use letters, digits, `_`, `.` and `-`, beginning with a letter or digit";
-            self.error_hint(place, format!("`{name}` can't name a {what}"), hint);
-        }
-    }
-
-    fn labels(&mut self, labels: &crate::config::forms::Pairs) -> IndexMap<String, String> {
-        for (name, value) in &labels.0 {
-            if name.starts_with("dev.taskava.") || name.is_empty() {
-                let message = format!("the label `{name}` is not yours to set");
-                self.error_hint(
-                    &value.place,
-                    message,
-                    "labels that begin with `dev.taskava.` tell the stack's own things apart",
-                );
-            }
-        }
-        strings(labels)
-    }
-
     /// Reports each dependency cycle once, as a path.
     fn cycles(&mut self) {
         let mut done: HashMap<&str, bool> = HashMap::new();
@@ -295,25 +214,23 @@ impl Resolver<'_> {
 
     /// Two active services can't have one host port.
     fn duplicate_ports(&mut self, services: &IndexMap<ServiceName, Service>) {
-        let mut seen: Vec<(&ServiceName, &Port)> = Vec::new();
+        let mut seen: HashMap<_, Vec<(&ServiceName, &Port)>> = HashMap::new();
         for service in services.values().filter(|service| service.active) {
-            for port in service.ports.iter().filter(|port| port.host.is_some()) {
-                let clash = seen.iter().find(|(_, other)| {
-                    let overlap = other.address == port.address
-                        || other.address.is_unspecified()
-                        || port.address.is_unspecified();
-                    overlap && other.host == port.host && other.protocol == port.protocol
+            for port in &service.ports {
+                let Some(number) = port.host else { continue };
+                let owners = seen.entry((number, port.protocol)).or_default();
+                let clash = owners.iter().find(|(_, other)| {
+                    other.address == port.address || other.address.is_unspecified() || port.address.is_unspecified()
                 });
                 if let Some((owner, other)) = clash {
-                    let number = port.host.unwrap_or_default();
-                    let owner = if *owner == &service.name { "this service".to_owned() } else { format!("`{owner}`") };
+                    let owner = if *owner == &service.name { "this service".into() } else { format!("`{owner}`") };
                     let place = other.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
                     let message = format!("host port {number} is already published by {owner}{place}");
                     let hint =
                         format!("choose another host port, or write \"{}\" to let the engine choose", port.container);
                     self.problems.push(Diagnostic::error(port.place.clone(), message).hint(hint));
                 } else {
-                    seen.push((&service.name, port));
+                    owners.push((&service.name, port));
                 }
             }
         }
@@ -358,15 +275,4 @@ fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     names.sort_unstable();
     names.dedup();
     names
-}
-
-fn is_subnet(text: &str) -> bool {
-    text.split_once('/').is_some_and(|(address, prefix)| {
-        let bits = match address.parse::<std::net::IpAddr>() {
-            Ok(std::net::IpAddr::V4(_)) => 32,
-            Ok(std::net::IpAddr::V6(_)) => 128,
-            Err(_) => return false,
-        };
-        prefix.parse::<u8>().is_ok_and(|prefix| prefix <= bits)
-    })
 }

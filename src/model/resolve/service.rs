@@ -4,15 +4,16 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-use super::{MustBe, PathUse, Resolver, strings};
-use crate::config::decode::{At, Entry, similar};
-use crate::config::forms::{MountSpec, Scalar};
+use super::{MustBe, PathUse, Resolver};
+use crate::config::decode::{At, Entry};
+use crate::config::forms::Scalar;
 use crate::config::schema;
-use crate::diag::{Diagnostic, Place};
+use crate::config::words::similar;
+use crate::diag::Place;
 use crate::kinds;
 use crate::model::{
-    Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, RestartPolicy, Service, ServiceName, Tmpfs,
-    Ulimit, Volume, WatchAction, WatchRule, secret,
+    Condition, EnvValue, Kind, Logging, Port, RestartPolicy, Service, ServiceName, Ulimit, WatchAction, WatchRule,
+    secret,
 };
 
 impl Resolver<'_> {
@@ -73,78 +74,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// The image's reference, with the tag filled in.
-    fn image(&mut self, name: &ServiceName, kind: Kind, entry: &Entry<schema::Service>) -> String {
-        let Some(image) = &entry.image else {
-            return match kinds::defaults(kind).image {
-                Some(image) if entry.build.is_none() => image.into(),
-                _ if entry.build.is_some() => format!("{}-{name}:latest", self.name),
-                _ => {
-                    if !entry.broken {
-                        let message = format!("service `{name}` has neither `image` nor `build`");
-                        self.error_hint(
-                            &entry.key,
-                            message,
-                            "say what to run: `image = \"…\"`, or `build = \"<folder>\"`",
-                        );
-                    }
-                    String::new()
-                }
-            };
-        };
-        if let Err(message) = check_image(image) {
-            self.error(&image.place, format!("`{}` is not an image: {message}", image.value));
-            return image.value.clone();
-        }
-        let (repository, tag) = split_tag(image);
-        let localstack = repository == "localstack/localstack" || repository.ends_with("/localstack/localstack");
-        if localstack && entry.build.is_none() && matches!(tag, None | Some("latest" | "stable" | "s3-latest")) {
-            let message = format!("`{}` needs a LocalStack account and exits with code 55 without one", image.value);
-            let hint = "4.14.0 is the last version that runs without: image = \"localstack/localstack:4.14.0\"";
-            if !entry.env.0.contains_key("LOCALSTACK_AUTH_TOKEN") {
-                self.problems.push(Diagnostic::warning(image.place.clone(), message).hint(hint));
-            }
-        }
-        if tag.is_none() { format!("{}:latest", image.value) } else { image.value.clone() }
-    }
-
-    fn build(&mut self, entry: &Entry<schema::Service>) -> Option<Build> {
-        let build = entry.build.as_ref()?;
-        let spec = &build.value.0;
-        let written = spec.context.as_deref().unwrap_or(".");
-        let context = self.path(written, "build context", MustBe::Folder, &build.place);
-        let dockerfile = spec.dockerfile.clone().unwrap_or_else(|| "Dockerfile".into());
-        let file = context.join(&dockerfile);
-        let shown = if spec.context.is_some() && !dockerfile.starts_with('/') {
-            format!("{}/{dockerfile}", written.trim_end_matches('/'))
-        } else {
-            dockerfile.clone()
-        };
-        let path = self.around.absolute(&file.to_string_lossy());
-        self.paths.push(PathUse {
-            path,
-            written: shown,
-            role: "dockerfile",
-            must_be: MustBe::File,
-            place: build.place.clone(),
-        });
-        let secrets = spec
-            .secrets
-            .iter()
-            .map(|(id, file)| (id.clone(), self.path(&file.value, "build secret", MustBe::File, &file.key)));
-        let secrets = secrets.collect();
-        Some(Build {
-            context,
-            dockerfile,
-            target: spec.target.clone(),
-            args: strings(&spec.args),
-            cache_from: spec.cache_from.0.clone(),
-            secrets,
-        })
-    }
-
     /// Notes a path that is used, and makes it absolute.
-    fn path(&mut self, written: &str, role: &'static str, must_be: MustBe, place: &Place) -> PathBuf {
+    pub(super) fn path(&mut self, written: &str, role: &'static str, must_be: MustBe, place: &Place) -> PathBuf {
         let path = self.around.absolute(written);
         if written.is_empty() {
             self.error(place, format!("the path of the {role} is empty"));
@@ -192,67 +123,6 @@ impl Resolver<'_> {
             }
         }
         env
-    }
-
-    fn mounts(&mut self, entry: &Entry<schema::Service>) -> Vec<Mount> {
-        let mut targets: Vec<(String, Place)> = Vec::new();
-        let mut mounts = Vec::new();
-        for spec in &entry.volumes {
-            self.check_target(&spec.target, &spec.place, &mut targets);
-            let source = self.mount_source(spec);
-            let place = Some(spec.place.clone());
-            mounts.push(Mount { source, target: spec.target.clone(), read_only: spec.read_only, place });
-        }
-        for tmpfs in &entry.tmpfs.0 {
-            let target = tmpfs.split_once(':').map_or(tmpfs.value.as_str(), |(target, _)| target);
-            self.check_target(target, &tmpfs.place, &mut targets);
-        }
-        mounts
-    }
-
-    fn mount_source(&mut self, spec: &At<MountSpec>) -> MountSource {
-        let Some(source) = &spec.source else { return MountSource::Anonymous };
-        if source.starts_with(['.', '/', '~']) {
-            let path = self.around.absolute(source);
-            if path.file_name().is_some_and(|name| name == "docker.sock") {
-                let message = "the Docker socket gives the container full control of this machine";
-                self.problems.push(Diagnostic::warning(spec.place.clone(), message));
-                return MountSource::Bind(path);
-            }
-            return MountSource::Bind(self.path(source, "mount source", MustBe::Anything, &spec.place));
-        }
-        if !self.volumes.contains_key(source) {
-            if source.contains('/') {
-                let hint = format!("if it is a path, write `./{source}`");
-                self.error_hint(&spec.place, format!("`{source}` can't name a volume"), hint);
-            } else {
-                self.check_resource_name("volume", source, &spec.place);
-            }
-            let name = self.engine_name(source, None, false);
-            self.volumes.insert(source.clone(), Volume { name, ..Volume::default() });
-        }
-        MountSource::Volume(source.clone())
-    }
-
-    fn check_target(&mut self, target: &str, place: &Place, seen: &mut Vec<(String, Place)>) {
-        let plain = target.trim_end_matches('/');
-        if !target.starts_with('/') {
-            self.error(place, format!("`{target}` is not an absolute path inside the container"));
-        } else if plain.is_empty() {
-            self.error(place, "nothing can be mounted over `/`");
-        } else if let Some((_, other)) = seen.iter().find(|(other, _)| other == plain) {
-            let message = format!("`{target}` is already mounted at {other}");
-            self.error_hint(place, message, "each path inside can be mounted once");
-        }
-        seen.push((plain.to_owned(), place.clone()));
-    }
-
-    fn tmpfs(&mut self, entry: &Entry<schema::Service>) -> Vec<Tmpfs> {
-        let split = |text: &At<String>| {
-            let (target, options) = text.split_once(':').unwrap_or((text, ""));
-            Tmpfs { target: target.into(), options: options.into() }
-        };
-        entry.tmpfs.0.iter().map(split).collect()
     }
 
     fn depends_on(&mut self, name: &ServiceName, entry: &Entry<schema::Service>) -> IndexMap<ServiceName, Condition> {
@@ -411,44 +281,6 @@ fn ports(entry: &Entry<schema::Service>) -> Vec<Port> {
         }
     }
     ports
-}
-
-/// Repository, and tag or digest.
-fn split_tag(image: &str) -> (&str, Option<&str>) {
-    if let Some((name, digest)) = image.split_once('@') {
-        return (
-            name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name),
-            Some(digest),
-        );
-    }
-    match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (image, None),
-    }
-}
-
-fn check_image(image: &str) -> Result<(), String> {
-    let (repository, tag) = split_tag(image);
-    let path = match repository.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
-        _ => repository,
-    };
-    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/');
-    if path.is_empty() {
-        Err("it has no name".into())
-    } else if let Some(c) = repository.chars().find(|c| c.is_whitespace() || c.is_control()) {
-        Err(format!("it can't contain {c:?}"))
-    } else if path.chars().any(|c| c.is_ascii_uppercase()) {
-        Err("names are in lower case".into())
-    } else if let Some(c) = path.chars().find(|c| !good(*c)) {
-        Err(format!("its name can't contain {c:?}"))
-    } else if path.split('/').any(str::is_empty) {
-        Err("a part between slashes is empty".into())
-    } else if tag.is_some_and(|tag| tag.is_empty() || tag.contains(|c: char| c.is_whitespace())) {
-        Err("the tag is empty or has a space".into())
-    } else {
-        Ok(())
-    }
 }
 
 fn is_signal(text: &str) -> bool {

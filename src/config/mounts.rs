@@ -1,0 +1,76 @@
+//! Volumes and bind mounts: `"data:/var/lib/data:ro"`, or a table.
+
+use super::decode::{Decode, Reader, table};
+use super::describe::Shape;
+use super::node::{Node, Value};
+
+table! {
+    /// A volume or bind mount in its long form.
+    MountTable "Mounts" {
+        /// A volume's name, or a path (`./…`, `/…`, `~/…`); left out, a nameless volume that goes with the container.
+        source: Option<String>, default "a nameless volume", example r#"source = "postgres-data""#;
+        /// Where it is mounted, inside.
+        target: String, default "", example r#"target = "/var/lib/postgresql/data""#;
+        /// The container can't write to it.
+        read_only: Option<bool>, default "false", example "read_only = true";
+    }
+}
+
+/// `source:target[:ro]`, or only a target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountSpec {
+    /// Volume name or path as written.
+    pub source: Option<String>,
+    /// Where, inside.
+    pub target: String,
+    /// Read-only.
+    pub read_only: bool,
+}
+
+impl MountSpec {
+    fn parse(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let (source, target, options) = match parts[..] {
+            [target] => (None, target, ""),
+            [source, target] => (Some(source), target, ""),
+            [source, target, options] => (Some(source), target, options),
+            _ => return Err(format!("`{text}` has too many colons: source:target[:ro]")),
+        };
+        if source == Some("") {
+            return Err(format!("`{text}` has no source before the colon"));
+        }
+        let mut read_only = false;
+        for option in options.split(',').filter(|option| !option.is_empty()) {
+            match option {
+                "ro" => read_only = true,
+                // What compose files carry for other platforms changes nothing here.
+                "rw" | "cached" | "delegated" | "consistent" => {}
+                _ => return Err(format!("`{option}` is not an option of a mount: ro or rw")),
+            }
+        }
+        Ok(Self { source: source.map(Into::into), target: target.into(), read_only })
+    }
+}
+
+impl Decode for MountSpec {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &node.value {
+            Value::String(_) => {
+                let text = String::decode(node, reader)?;
+                reader.check(node, Self::parse(&text))
+            }
+            Value::Table(_) => MountTable::decode(node, reader).map(|table| Self {
+                source: table.source,
+                target: table.target,
+                read_only: table.read_only.unwrap_or(false),
+            }),
+            _ => {
+                reader.wrong::<Self>(node);
+                None
+            }
+        }
+    }
+    fn shape() -> Shape {
+        Shape::Any(vec![Shape::Text("a mount such as \"data:/var/lib/data\""), MountTable::shape()])
+    }
+}

@@ -1,0 +1,172 @@
+//! What one service runs: its image, or how it is built.
+
+use super::{MustBe, PathUse, Resolver, strings};
+use crate::config::decode::Entry;
+use crate::config::schema;
+use crate::diag::Diagnostic;
+use crate::kinds;
+use crate::model::{Build, Kind, ServiceName};
+
+impl Resolver<'_> {
+    /// The image's reference, with the tag filled in.
+    pub(super) fn image(&mut self, name: &ServiceName, kind: Kind, entry: &Entry<schema::Service>) -> String {
+        let Some(image) = &entry.image else {
+            return match kinds::defaults(kind).image {
+                Some(image) if entry.build.is_none() => image.into(),
+                _ if entry.build.is_some() => format!("{}-{name}:latest", self.name),
+                _ => {
+                    if !entry.broken {
+                        let message = format!("service `{name}` has neither `image` nor `build`");
+                        self.error_hint(
+                            &entry.key,
+                            message,
+                            "say what to run: `image = \"…\"`, or `build = \"<folder>\"`",
+                        );
+                    }
+                    String::new()
+                }
+            };
+        };
+        if let Err(message) = check_image(image) {
+            self.error(&image.place, format!("`{}` is not an image: {message}", image.value));
+            return image.value.clone();
+        }
+        let (repository, tag) = split_tag(image);
+        let ours = entry.build.is_some() || entry.env.0.contains_key("LOCALSTACK_AUTH_TOKEN");
+        if !ours && repository.ends_with("localstack/localstack") && needs_account(tag) {
+            let message = format!("`{}` needs a LocalStack account and exits with code 55 without one", image.value);
+            let hint = "4.14.0 is the last version that runs without: image = \"localstack/localstack:4.14.0\"";
+            self.problems.push(Diagnostic::warning(image.place.clone(), message).hint(hint));
+        }
+        if tag.is_none() { format!("{}:latest", image.value) } else { image.value.clone() }
+    }
+
+    pub(super) fn build(&mut self, entry: &Entry<schema::Service>) -> Option<Build> {
+        let build = entry.build.as_ref()?;
+        let spec = &build.value.0;
+        let written = spec.context.as_deref().unwrap_or(".");
+        let context = self.path(written, "build context", MustBe::Folder, &build.place);
+        let dockerfile = spec.dockerfile.clone().unwrap_or_else(|| "Dockerfile".into());
+        let file = context.join(&dockerfile);
+        let shown = if spec.context.is_some() && !dockerfile.starts_with('/') {
+            format!("{}/{dockerfile}", written.trim_end_matches('/'))
+        } else {
+            dockerfile.clone()
+        };
+        let path = self.around.absolute(&file.to_string_lossy());
+        self.paths.push(PathUse {
+            path,
+            written: shown,
+            role: "dockerfile",
+            must_be: MustBe::File,
+            place: build.place.clone(),
+        });
+        let secrets = spec
+            .secrets
+            .iter()
+            .map(|(id, file)| (id.clone(), self.path(&file.value, "build secret", MustBe::File, &file.key)));
+        let secrets = secrets.collect();
+        Some(Build {
+            context,
+            dockerfile,
+            target: spec.target.clone(),
+            args: strings(&spec.args),
+            cache_from: spec.cache_from.0.clone(),
+            secrets,
+        })
+    }
+}
+
+/// Repository, and tag or digest.
+fn split_tag(image: &str) -> (&str, Option<&str>) {
+    if let Some((name, digest)) = image.split_once('@') {
+        return (
+            name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name),
+            Some(digest),
+        );
+    }
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (image, None),
+    }
+}
+
+fn check_image(image: &str) -> Result<(), String> {
+    let (repository, tag) = split_tag(image);
+    let path = match repository.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
+        _ => repository,
+    };
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/');
+    if path.is_empty() {
+        Err("it has no name".into())
+    } else if let Some(c) = repository.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        Err(format!("it can't contain {c:?}"))
+    } else if path.chars().any(|c| c.is_ascii_uppercase()) {
+        Err("names are in lower case".into())
+    } else if let Some(c) = path.chars().find(|c| !good(*c)) {
+        Err(format!("its name can't contain {c:?}"))
+    } else if path.split('/').any(str::is_empty) {
+        Err("a part between slashes is empty".into())
+    } else if tag.is_some_and(|tag| tag.is_empty() || tag.contains(|c: char| c.is_whitespace())) {
+        Err("the tag is empty or has a space".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a tag of LocalStack's image starts only with an account: floating ones, and everything after 4.14.
+fn needs_account(tag: Option<&str>) -> bool {
+    let Some(tag) = tag else { return true };
+    let mut numbers = tag.split('.').map_while(|part| part.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(major), minor) => (major, minor.unwrap_or(0)) > (4, 14),
+        (None, _) => matches!(tag, "latest" | "stable" | "s3-latest"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_told_from_ports() {
+        for (image, repository, tag) in [
+            ("redis", "redis", None),
+            ("redis:7", "redis", Some("7")),
+            ("host:5000/redis", "host:5000/redis", None),
+            ("host:5000/redis:7", "host:5000/redis", Some("7")),
+            ("redis:7@sha256:00", "redis", Some("sha256:00")),
+            ("host:5000/redis@sha256:00", "host:5000/redis", Some("sha256:00")),
+        ] {
+            assert_eq!(split_tag(image), (repository, tag), "{image}");
+        }
+    }
+
+    #[test]
+    fn images_that_an_engine_takes() {
+        for good in ["redis", "team/app_1-x.y:v1", "localhost/app", "host:5000/team/app:1", "a@sha256:00"] {
+            assert_eq!(check_image(good), Ok(()), "{good}");
+        }
+        for bad in ["", ":1", "Redis", "a b", "a//b", "a/", "a:", "ä", "a$b", "host.example/"] {
+            assert!(check_image(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn localstack_with_an_account() {
+        for (tag, needs) in [
+            ("latest", true),
+            ("4.14.0", false),
+            ("4.14", false),
+            ("4", false),
+            ("3.8.1", false),
+            ("4.15.0", true),
+            ("2026.3.0", true),
+            ("mine", false),
+        ] {
+            assert_eq!(needs_account(Some(tag)), needs, "{tag}");
+        }
+        assert!(needs_account(None));
+    }
+}

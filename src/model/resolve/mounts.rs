@@ -1,0 +1,71 @@
+//! What one service sees of volumes, folders and memory file systems.
+
+use super::{MustBe, Resolver};
+use crate::config::decode::{At, Entry};
+use crate::config::mounts::MountSpec;
+use crate::config::schema;
+use crate::diag::{Diagnostic, Place};
+use crate::model::{Mount, MountSource, Tmpfs, Volume};
+
+impl Resolver<'_> {
+    pub(super) fn mounts(&mut self, entry: &Entry<schema::Service>) -> Vec<Mount> {
+        let mut targets: Vec<(String, Place)> = Vec::new();
+        let mut mounts = Vec::new();
+        for spec in &entry.volumes {
+            self.check_target(&spec.target, &spec.place, &mut targets);
+            let source = self.mount_source(spec);
+            let place = Some(spec.place.clone());
+            mounts.push(Mount { source, target: spec.target.clone(), read_only: spec.read_only, place });
+        }
+        for tmpfs in &entry.tmpfs.0 {
+            let target = tmpfs.split_once(':').map_or(tmpfs.value.as_str(), |(target, _)| target);
+            self.check_target(target, &tmpfs.place, &mut targets);
+        }
+        mounts
+    }
+
+    fn mount_source(&mut self, spec: &At<MountSpec>) -> MountSource {
+        let Some(source) = &spec.source else { return MountSource::Anonymous };
+        if source.starts_with(['.', '/', '~']) {
+            let path = self.around.absolute(source);
+            if path.file_name().is_some_and(|name| name == "docker.sock") {
+                let message = "the Docker socket gives the container full control of this machine";
+                self.problems.push(Diagnostic::warning(spec.place.clone(), message));
+                return MountSource::Bind(path);
+            }
+            return MountSource::Bind(self.path(source, "mount source", MustBe::Anything, &spec.place));
+        }
+        if !self.volumes.contains_key(source) {
+            if source.contains('/') {
+                let hint = format!("if it is a path, write `./{source}`");
+                self.error_hint(&spec.place, format!("`{source}` can't name a volume"), hint);
+            } else {
+                self.check_resource_name("volume", source, &spec.place);
+            }
+            let name = self.engine_name(source, None, false);
+            self.volumes.insert(source.clone(), Volume { name, ..Volume::default() });
+        }
+        MountSource::Volume(source.clone())
+    }
+
+    fn check_target(&mut self, target: &str, place: &Place, seen: &mut Vec<(String, Place)>) {
+        let plain = target.trim_end_matches('/');
+        if !target.starts_with('/') {
+            self.error(place, format!("`{target}` is not an absolute path inside the container"));
+        } else if plain.is_empty() {
+            self.error(place, "nothing can be mounted over `/`");
+        } else if let Some((_, other)) = seen.iter().find(|(other, _)| other == plain) {
+            let message = format!("`{target}` is already mounted at {other}");
+            self.error_hint(place, message, "each path inside can be mounted once");
+        }
+        seen.push((plain.to_owned(), place.clone()));
+    }
+
+    pub(super) fn tmpfs(&mut self, entry: &Entry<schema::Service>) -> Vec<Tmpfs> {
+        let split = |text: &At<String>| {
+            let (target, options) = text.split_once(':').unwrap_or((text, ""));
+            Tmpfs { target: target.into(), options: options.into() }
+        };
+        entry.tmpfs.0.iter().map(split).collect()
+    }
+}

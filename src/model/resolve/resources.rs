@@ -1,0 +1,108 @@
+//! Volumes, networks and labels.
+
+use indexmap::IndexMap;
+
+use super::{Resolver, strings};
+use crate::config::decode::Entry;
+use crate::config::forms::Pairs;
+use crate::config::schema;
+use crate::diag::Place;
+use crate::model::{Network, Volume};
+
+impl Resolver<'_> {
+    pub(super) fn declared_volumes(&mut self) {
+        for (key, volume) in &self.config.volumes {
+            self.check_resource_name("volume", key, &volume.key);
+            if let Some(name) = &volume.name {
+                self.check_resource_name("volume", name, &name.place);
+            }
+            let external = volume.external.unwrap_or(false);
+            if external && (volume.driver.is_some() || !volume.options.0.is_empty()) {
+                self.error(
+                    &volume.key,
+                    format!("volume `{key}` is external: `driver` and `options` have no effect on it"),
+                );
+            }
+            let name = self.engine_name(key, volume.name.as_ref().map(|name| name.value.as_str()), external);
+            let labels = self.labels(&volume.labels);
+            let options = strings(&volume.options);
+            self.volumes.insert(key.clone(), Volume { name, external, driver: volume.driver.clone(), options, labels });
+        }
+    }
+
+    pub(super) fn declared_networks(&mut self) {
+        for (key, network) in &self.config.networks {
+            self.check_resource_name("network", key, &network.key);
+            let made = self.network(key, network);
+            self.networks.insert(key.clone(), made);
+        }
+        let name = self.engine_name("default", None, false);
+        self.networks.entry("default".into()).or_insert_with(|| Network { name, ..Network::default() });
+    }
+
+    pub(super) fn network(&mut self, key: &str, network: &Entry<schema::Network>) -> Network {
+        if let Some(name) = &network.name {
+            self.check_resource_name("network", name, &name.place);
+        }
+        let external = network.external.unwrap_or(false);
+        if external && (network.driver.is_some() || network.subnet.is_some() || network.internal.is_some()) {
+            let message =
+                format!("network `{key}` is external: `driver`, `internal` and `subnet` have no effect on it");
+            self.error(&network.key, message);
+        }
+        if let Some(subnet) = network.subnet.as_ref().filter(|subnet| !is_subnet(subnet)) {
+            let hint = "write an address and its prefix length, such as \"172.30.0.0/24\"";
+            self.error_hint(&subnet.place, format!("`{}` is not a subnet", subnet.value), hint);
+        }
+        Network {
+            name: self.engine_name(key, network.name.as_ref().map(|name| name.value.as_str()), external),
+            external,
+            driver: network.driver.clone(),
+            internal: network.internal.unwrap_or(false),
+            subnet: network.subnet.as_ref().map(|subnet| subnet.value.clone()),
+            labels: self.labels(&network.labels),
+        }
+    }
+
+    /// What a volume or network is called on the engine. The name of an external one is its own.
+    pub(super) fn engine_name(&self, key: &str, name: Option<&str>, external: bool) -> String {
+        match name {
+            Some(name) => name.into(),
+            None if external => key.into(),
+            None => format!("{}-{key}", self.name),
+        }
+    }
+
+    pub(super) fn check_resource_name(&mut self, what: &str, name: &str, place: &Place) {
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        if name.len() > 200 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) {
+            let hint = "use letters, digits, `_`, `.` and `-`, beginning with a letter or digit";
+            self.error_hint(place, format!("`{name}` can't name a {what}"), hint);
+        }
+    }
+
+    pub(super) fn labels(&mut self, labels: &Pairs) -> IndexMap<String, String> {
+        for (name, value) in &labels.0 {
+            if name.starts_with("dev.taskava.") || name.is_empty() {
+                let message = format!("the label `{name}` is not yours to set");
+                self.error_hint(
+                    &value.place,
+                    message,
+                    "labels that begin with `dev.taskava.` tell the stack's own things apart",
+                );
+            }
+        }
+        strings(labels)
+    }
+}
+
+fn is_subnet(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(address, prefix)| {
+        let bits = match address.parse::<std::net::IpAddr>() {
+            Ok(std::net::IpAddr::V4(_)) => 32,
+            Ok(std::net::IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        prefix.parse::<u8>().is_ok_and(|prefix| prefix <= bits)
+    })
+}
