@@ -149,16 +149,20 @@ impl Change {
 
 /// Loads the stack; warnings about services.toml are shown.
 pub fn load_stack(context: &Context) -> Result<Stack> {
-    let ask = load::Ask {
-        file: context.file().map(Into::into),
-        project: context.project().map(Into::into),
-        profiles: context.profiles(),
-    };
-    let loaded = load::stack(&ask)?;
+    let loaded = load::stack(&ask(context))?;
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }
     Ok(loaded.stack)
+}
+
+/// Which stack the global options ask for.
+pub fn ask(context: &Context) -> load::Ask {
+    load::Ask {
+        file: context.file().map(Into::into),
+        project: context.project().map(Into::into),
+        profiles: context.profiles(),
+    }
 }
 
 /// Names containers that stay behind because their service is in services.toml no more.
