@@ -50,6 +50,7 @@ pub(super) fn failed(what: impl std::fmt::Display, error: &Bollard) -> Error {
 fn kind(error: &Bollard, text: &str) -> ErrorKind {
     match error {
         Bollard::DockerResponseServerError { .. } if is_port_taken(text) => ErrorKind::Port,
+        Bollard::DockerResponseServerError { .. } if text.contains("No such image") => ErrorKind::Image,
         Bollard::DockerResponseServerError { .. } if cannot_run(text) => ErrorKind::Crashed,
         Bollard::DockerResponseServerError { .. } | Bollard::DockerStreamError { .. } => ErrorKind::Other,
         Bollard::RequestTimeoutError
@@ -77,6 +78,9 @@ fn hint(text: &str) -> Option<&'static str> {
         return Some(
             "the engine is out of network addresses; see `docker network ls`, remove unused networks, or give [networks.default] a subnet",
         );
+    }
+    if text.contains("No such image") {
+        return Some("the image was removed meanwhile; run the command again");
     }
     if text.contains("no space left on device") {
         return Some("the engine's disk is full; `docker system df` shows what takes the room");

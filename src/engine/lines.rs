@@ -1,8 +1,11 @@
 //! A few lines of a container's log: the last ones for a report, or until one matches. Whole logs are `streams`'.
 
+use std::time::Duration;
+
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
 use regex::bytes::Regex;
+use tokio::time::{Instant, timeout_at};
 
 use super::Engine;
 use super::error::failed;
@@ -11,6 +14,9 @@ use crate::diag::Result;
 /// What is kept of one line.
 const LINE_LIMIT: usize = 2000;
 
+/// How long reading the end of a log may take; some log drivers never come to it.
+const TAIL_LIMIT: Duration = Duration::from_secs(5);
+
 impl Engine {
     /// The last lines of a container's log, both streams, as the container wrote them. Empty when there are none or
     /// they can't be read: a report goes on without.
@@ -18,7 +24,8 @@ impl Engine {
         let options = LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..Default::default() };
         let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
         let mut found = Vec::new();
-        while let Some(Ok(frame)) = stream.next().await {
+        let end = Instant::now() + TAIL_LIMIT;
+        while let Ok(Some(Ok(frame))) = timeout_at(end, stream.next()).await {
             let bytes = frame.into_bytes();
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LINE_LIMIT)]).into_owned();
             found.extend(text.lines().map(String::from));

@@ -359,12 +359,14 @@ fn short(id: &str) -> &str {
 fn inspected(seen: bollard::models::ContainerInspectResponse) -> Inspected {
     let state = seen.state.unwrap_or_default();
     let running = matches!(state.status, Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED));
+    let never_ran = state.status == Some(ContainerStateStatusEnum::CREATED);
     let settings = seen.network_settings.unwrap_or_default();
     let endpoints = settings.networks.unwrap_or_default();
     let ports = settings.ports.unwrap_or_default();
     Inspected {
         running,
-        exit_code: state.exit_code.filter(|_| !running),
+        // One that was never started has code 0, as if it had ended well; one that could not be started, 127 or so.
+        exit_code: state.exit_code.filter(|code| !running && (*code != 0 || !never_ran)),
         oom_killed: state.oom_killed.unwrap_or_default(),
         error: state.error.filter(|error| !error.is_empty()),
         restarts: seen.restart_count.unwrap_or_default(),

@@ -112,7 +112,9 @@ async fn a_run_that_lost_an_answer_is_repaired_by_the_next() {
 async fn a_container_removed_under_the_run_is_a_failure_of_its_service() {
     let gone = || Reply::error(404, "No such container: 123");
     let fake = Fake::new().on("POST", "/containers/*/start", gone());
-    dev(&fake, APP, &["up"]).await.ends(1, &["can't start", "No such container"]);
+    let run = dev(&fake, APP, &["up"]).await;
+    run.ends(7, &["can't start app: No such container"]);
+    assert!(!run.stderr.contains("exit code"), "it never ran: {run}");
     let fake = Fake::new().on("GET", "/containers/*/json", gone()).on("POST", "/containers/*/wait", gone());
     dev(&fake, JOB, &["up"]).await.ends(7, &["job", "removed"]);
 }
@@ -139,4 +141,33 @@ async fn json_lines_stay_json_when_the_engine_misbehaves() {
     let events: Vec<serde_json::Value> =
         run.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{run}"))).collect();
     assert_eq!(events.last().expect("events")["event"], "summary", "{run}");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_does_not_hold_up_the_report() {
+    for reply in [Reply::Hang, Reply::Cut(""), Reply::error(501, "the log driver does not support reading")] {
+        let fake = Fake::new().exits("app", 1, false).on("GET", "/containers/*/logs", reply);
+        dev(&fake, APP, &["up", "--timeout", "10"]).await.ends(7, &["app", "exited with code 1"]);
+    }
+}
+#[tokio::test]
+async fn refusals_are_told_in_the_engines_words_with_their_exit_code() {
+    for (path, status, message, code, said) in [
+        (
+            "/images/create",
+            500,
+            "dial tcp: lookup registry-1.docker.io: no such host",
+            4,
+            "can't be reached from the engine",
+        ),
+        ("/images/create", 404, "pull access denied for app, repository does not exist", 4, "docker login"),
+        ("/images/create", 429, "toomanyrequests: You have reached your pull rate limit", 4, "docker login"),
+        ("/containers/create", 404, "No such image: app:1", 4, "run the command again"),
+        ("/containers/create", 500, "no space left on device", 1, "docker system df"),
+        ("/containers/*/start", 500, "exec: \"nope\": executable file not found in $PATH", 7, "edit `command`"),
+    ] {
+        let fake = Fake::new().on("POST", path, Reply::error(status, message));
+        let fake = if path.starts_with("/images") { fake.without_image("app:1") } else { fake };
+        dev(&fake, APP, &["up"]).await.ends(code, &[message, said]);
+    }
 }
