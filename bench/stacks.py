@@ -1,0 +1,88 @@
+"""The stacks that are measured, written once, and given to each side in its own format."""
+
+import json
+
+# Ends at once on SIGTERM, which a shell as process 1 would otherwise ignore.
+WAITS = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
+LINE = "2026-01-01T00:00:00Z INFO request handled method=GET path=/api/v1/accounts status=200"
+
+
+def small(first_port):
+    """PostgreSQL, Redis and what depends on both."""
+    return {
+        "postgres": {
+            "kind": "postgres",
+            "image": "taskava/postgres:15",
+            "env": {"POSTGRES_USER": "taskava", "POSTGRES_PASSWORD": "taskava", "POSTGRES_DB": "taskava"},
+            "port": 5432,
+            "host_port": first_port,
+            "volume": "postgres-data:/var/lib/postgresql/data",
+            "check": ["CMD", "pg_isready", "-q", "-h", "127.0.0.1", "-U", "taskava", "-d", "taskava"],
+        },
+        "redis": {
+            "kind": "redis",
+            "image": "taskava/redis:7",
+            "port": 6379,
+            "host_port": first_port + 1,
+            "volume": "redis-data:/data",
+            "check": ["CMD", "redis-cli", "ping"],
+        },
+        "app": {"image": "taskava/busybox:test", "command": WAITS, "depends_on": ["postgres", "redis"]},
+    }
+
+
+def forty(_first_port):
+    """Four levels of ten; each service depends on the whole level before."""
+    stack = {}
+    for level in range(4):
+        before = [f"s{level - 1}{other}" for other in range(10)] if level else []
+        for number in range(10):
+            stack[f"s{level}{number}"] = {"image": "taskava/busybox:test", "command": WAITS, "depends_on": before}
+    return stack
+
+
+def writer(lines):
+    """Writes so many log lines and ends."""
+    program = f'BEGIN {{ for (i = 0; i < {lines}; i++) print "{LINE} request=" i }}'
+    return {"writer": {"kind": "job", "image": "taskava/busybox:test", "command": ["awk", program]}}
+
+
+def services_toml(project, stack):
+    """As `services.toml`. A JSON string or list of strings is one of TOML, too."""
+    lines = [f"project = {json.dumps(project)}"]
+    for name, service in stack.items():
+        lines += ["", f"[services.{name}]"]
+        for key in ("kind", "image", "command"):
+            if key in service:
+                lines.append(f"{key} = {json.dumps(service[key])}")
+        if service.get("depends_on"):
+            lines.append(f"depends_on = {json.dumps(service['depends_on'])}")
+        if "env" in service:
+            lines.append("env = { " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in service["env"].items()) + " }")
+        if "port" in service:
+            lines.append(f"ports = [\"{service['host_port']}:{service['port']}\"]")
+        if "volume" in service:
+            lines.append(f"volumes = [{json.dumps(service['volume'])}]")
+    return "\n".join(lines) + "\n"
+
+
+def compose_yaml(project, stack):
+    """As `compose.yaml`, of which JSON is a part. Health checks run every second."""
+    services, volumes = {}, {}
+    for name, service in stack.items():
+        out = services[name] = {"image": service["image"]}
+        if "command" in service:
+            out["command"] = [word.replace("$", "$$") for word in service["command"]]
+        if "env" in service:
+            out["environment"] = service["env"]
+        if "port" in service:
+            out["ports"] = [f"127.0.0.1:{service['host_port']}:{service['port']}"]
+        if "volume" in service:
+            out["volumes"] = [service["volume"]]
+            volumes[service["volume"].split(":")[0]] = {}
+        if "check" in service:
+            out["healthcheck"] = {"test": service["check"], "interval": "1s", "timeout": "1s", "retries": 60}
+        if service.get("depends_on"):
+            condition = lambda other: "service_healthy" if "check" in stack[other] else "service_started"
+            out["depends_on"] = {other: {"condition": condition(other)} for other in service["depends_on"]}
+    return json.dumps({"name": project, "services": services, "volumes": volumes}, indent=1)
