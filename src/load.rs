@@ -223,13 +223,19 @@ impl Reading {
 fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec<Diagnostic> {
     let real = |path: &Path| path.canonicalize().ok();
     let allowed: Vec<PathBuf> = config.allow_outside.iter().filter_map(|path| real(&around.absolute(path))).collect();
-    let mut problems = Vec::new();
+    let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
     for used in paths {
         let (role, written) = (used.role, &used.written);
+        // What is inside a folder that is not there needs no mention.
+        if used.must_be == MustBe::File && wrong_folders.iter().any(|folder| used.path.starts_with(folder)) {
+            continue;
+        }
+        let before = problems.len();
         let Some(path) = real(&used.path) else {
             let mut problem = Diagnostic::error(used.place.clone(), format!("the {role} `{written}` doesn't exist"));
             problem = problem.label(format!("looked at {}", used.path.display()));
             problems.push(problem);
+            wrong_folders.extend((used.must_be == MustBe::Folder).then_some(&*used.path));
             continue;
         };
         let wrong = match used.must_be {
@@ -245,12 +251,22 @@ fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec
             let hint = format!("if that is meant, allow it at the top of the file: allow_outside = [\"{written}\"]");
             problems.push(Diagnostic::error(used.place.clone(), message).hint(hint));
         }
+        wrong_folders.extend((used.must_be == MustBe::Folder && problems.len() > before).then_some(&*used.path));
     }
     problems
 }
 
-/// By file and place, so that the list reads like the files; without duplicates.
+/// By file and place, so that the list reads like the files; without duplicates and mere consequences.
 fn in_order(problems: &mut Vec<Diagnostic>) {
+    // What is said about a place inside a string is about its interpolation, and the string without it is nobody's.
+    let inner: Vec<Place> = problems.iter().filter_map(|problem| problem.place.clone()).collect();
+    let contains = |outer: &Place, inner: &Place| {
+        let string = outer.source.text[outer.span.clone()].starts_with(['"', '\'']);
+        let within = outer.span.start < inner.span.start && inner.span.end <= outer.span.end;
+        string && within && Arc::ptr_eq(&outer.source, &inner.source)
+    };
+    problems
+        .retain(|problem| problem.place.as_ref().is_none_or(|place| !inner.iter().any(|inner| contains(place, inner))));
     let mut files: Vec<String> = Vec::new();
     for place in problems.iter().filter_map(|problem| problem.place.as_ref()) {
         if !files.contains(&place.source.name) {

@@ -23,6 +23,11 @@ pub trait Decode: Sized {
     fn absent() -> Option<Self> {
         None
     }
+
+    /// What stands for a value that can't be read, where its name still matters to others.
+    fn broken() -> Option<Self> {
+        None
+    }
 }
 
 /// Collects problems and knows which key is being read.
@@ -87,12 +92,14 @@ impl Reader {
     pub fn known(&mut self, table: &IndexMap<String, Item>, keys: &[&str]) {
         for (key, item) in table {
             if !keys.contains(&key.as_str()) {
-                let hint = match similar(key, keys.iter().copied()) {
-                    Some(similar) => format!("did you mean `{similar}`?"),
-                    None => format!(
-                        "known keys: {}",
-                        keys.iter().copied().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>().join(", ")
-                    ),
+                let hint = match (compose(key).filter(|_| keys.contains(&"image")), similar(key, keys.iter().copied()))
+                {
+                    (Some(hint), _) => hint.into(),
+                    (None, Some(similar)) => format!("did you mean `{similar}`?"),
+                    (None, None) => {
+                        let sorted: BTreeSet<&str> = keys.iter().copied().collect();
+                        format!("known keys: {}", sorted.into_iter().collect::<Vec<_>>().join(", "))
+                    }
                 };
                 let place = item.key.clone();
                 self.under(key, |reader| {
@@ -101,6 +108,37 @@ impl Reader {
                 });
             }
         }
+    }
+}
+
+/// What people who come from docker compose write in a service, and what it is here.
+fn compose(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "healthcheck" => {
+            "what compose calls `healthcheck` is `ready` here: `ready = { exec = \"…\" }`, or leave it to the kind"
+        }
+        "environment" => "what compose calls `environment` is `env` here",
+        "develop" => "what compose calls `develop.watch` is `watch` here",
+        "deploy" | "mem_limit" | "cpus" => "limits are written `resources = { memory = \"512m\", cpus = 1.5 }`",
+        "pull_policy" => "what compose calls `pull_policy` is `pull` here",
+        "stop_grace_period" => "what compose calls `stop_grace_period` is `stop_timeout` here",
+        "container_name" => "containers are named after the project and the service",
+        "expose" => "services reach each other on every port; `ports` is for the host",
+        "links" => "services on one network reach each other by name; the order of starting is `depends_on`",
+        "service_healthy" | "service_completed_successfully" => {
+            "write \"ready\": for a job it means that it ended with exit code 0"
+        }
+        "service_started" => "write \"started\"",
+        _ => return None,
+    })
+}
+
+/// The hint for a word that is not one of the choices.
+pub fn choose(word: &str, words: &[&'static str]) -> String {
+    match (compose(word), similar(word, words.iter().copied())) {
+        (Some(hint), _) => hint.into(),
+        (None, Some(similar)) => format!("did you mean \"{similar}\"?"),
+        (None, None) => format!("one of \"{}\"", words.join("\", \"")),
     }
 }
 
@@ -135,6 +173,10 @@ macro_rules! table {
                 Some(Self { $($field: $field?),* })
             }
 
+            fn broken() -> Option<Self> {
+                Some(Self::default())
+            }
+
             fn shape() -> $crate::config::describe::Shape {
                 $crate::config::describe::Shape::Table($crate::config::describe::Table {
                     title: $title,
@@ -163,11 +205,7 @@ macro_rules! choice {
                 match word.as_str() {
                     $($word => Some($value),)*
                     _ => {
-                        let words = [$($word),*];
-                        let hint = match $crate::config::decode::similar(&word, words) {
-                            Some(similar) => format!("did you mean \"{similar}\"?"),
-                            None => format!("one of \"{}\"", words.join("\", \"")),
-                        };
+                        let hint = $crate::config::decode::choose(&word, &[$($word),*]);
                         reader.error(&node.place, format_args!("\"{word}\" is not one of the choices")).hint = Some(hint);
                         None
                     }
@@ -266,7 +304,7 @@ impl<T: Decode> Decode for Map<T> {
         };
         let entries = table.iter().filter_map(|(name, item)| {
             let before = reader.problems.len();
-            let value = reader.under(name, |reader| T::decode(&item.node, reader))?;
+            let value = reader.under(name, |reader| T::decode(&item.node, reader)).or_else(T::broken)?;
             let broken = reader.problems.len() > before;
             Some((name.clone(), Entry { key: item.key.clone(), value, broken }))
         });

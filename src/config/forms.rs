@@ -152,8 +152,10 @@ pub struct Words(pub Vec<String>);
 impl Decode for Words {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         match &node.value {
-            Value::Array(_) => {
-                Vec::<Scalar>::decode(node, reader).map(|words| Self(words.into_iter().map(|w| w.0).collect()))
+            Value::Array(items) => {
+                let words = Vec::<Scalar>::decode(node, reader)?;
+                // With a word missing it would be another command.
+                (words.len() == items.len()).then(|| Self(words.into_iter().map(|word| word.0).collect()))
             }
             Value::String(text) => reader.check(node, scalars::words(text)).map(Self),
             _ => {
@@ -289,6 +291,9 @@ fn parse_address(text: &str) -> Result<IpAddr, String> {
 }
 
 fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
+    if text.is_empty() {
+        return Err("the port is missing".into());
+    }
     let port = |text: &str| match text.parse::<u16>() {
         Ok(port) if port > 0 && text.starts_with(|c: char| c.is_ascii_digit()) => Ok(port),
         _ => Err(format!("`{text}` is not a port: a number from 1 to 65535")),
@@ -304,7 +309,11 @@ impl Decode for Ports {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         match &node.value {
             Value::String(text) => reader.check(node, Self::parse(text)),
-            Value::Integer(number) => reader.check(node, port_range(&number.to_string())).map(Self::new),
+            Value::Integer(number) => {
+                let port = u16::try_from(*number).ok().filter(|port| *port > 0);
+                let port = port.ok_or_else(|| format!("`{number}` is not a port: a number from 1 to 65535"));
+                reader.check(node, port).map(|port| Self::new(port..=port))
+            }
             Value::Table(_) => {
                 let table = PortTable::decode(node, reader)?;
                 let address = match table.address {

@@ -58,7 +58,7 @@ impl Node {
             let line = |place: &Option<Place>| place.as_ref().map(|p| p.source.line_column(p.span.start).0);
             // What follows on the same line is mostly a consequence of the first.
             if problems.last().is_none_or(|last| line(&last.place) != line(&place)) {
-                problems.push(syntax(place, error.message()));
+                problems.push(syntax(place, error.message().trim_end_matches('.')));
             }
         }
         Err(problems)
@@ -116,13 +116,14 @@ impl Node {
 
 /// A syntax error, in the words of this project where the parser's are terse.
 fn syntax(place: Option<Place>, message: &str) -> Diagnostic {
-    let diagnostic = Diagnostic::error(place, message.trim_end_matches('.').to_owned());
     if message.contains("duplicate key") {
-        diagnostic.hint("a key or table can be written once: merge the two")
+        let key = place.as_ref().map(|place| place.source.text[place.span.clone()].to_owned()).unwrap_or_default();
+        Diagnostic::error(place, format!("`{key}` is written twice"))
+            .hint("a key or table can be written once: merge the two")
     } else if message.contains("recursion") {
-        diagnostic.hint("nothing in services.toml needs to be nested this deeply")
+        Diagnostic::error(place, "nested too deeply").hint("nothing in services.toml needs to be nested this deeply")
     } else {
-        diagnostic
+        Diagnostic::error(place, message)
     }
 }
 

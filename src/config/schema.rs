@@ -23,7 +23,7 @@ table! {
         /// Variables for every service that does not set them itself. `${…}` can refer to them too, after the environment and `.env`.
         env: Pairs, default "", example "[env]\nAWS_REGION = \"eu-central-1\"";
         /// AWS resources that are made in the emulator.
-        aws: Option<Aws>, default "", example "[aws.buckets.uploads]\nversioning = true";
+        aws: Option<At<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
         /// Paths outside the folder of services.toml that services may use.
         allow_outside: Vec<At<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
     }
@@ -209,7 +209,7 @@ table! {
     /// Commands run at points of a service's life.
     Hooks "Hooks" {
         /// Run inside when it becomes ready, each time it was started.
-        ready: Vec<Words>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
+        ready: Vec<At<Words>>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
     }
 }
 

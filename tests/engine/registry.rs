@@ -1,6 +1,6 @@
 //! Pulls from a private registry: a real one with basic auth on the loopback interface, which engines accept without TLS.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -14,6 +14,7 @@ use futures_util::{FutureExt, TryStreamExt};
 use taskava::diag::ErrorKind;
 use taskava::engine::Engine;
 use taskava::engine::connect::Ask;
+use taskava::model::Build;
 
 /// An image that every test machine has, and that is small.
 const IMAGE: &str = "taskava/busybox:test";
@@ -151,10 +152,88 @@ async fn without_the_right_password_the_login_is_named() {
     .await;
 }
 
-/// Puts a credential helper called `test` into a directory.
+#[tokio::test]
+async fn a_build_may_start_from_a_private_image() {
+    with_registry(async |registry, docker| {
+        let context = registry.directory.path().join("context");
+        std::fs::create_dir(&context).expect("a directory");
+        std::fs::write(context.join("Dockerfile"), format!("FROM {}\n", registry.reference())).expect("a file");
+        let build = Build {
+            context,
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            args: Default::default(),
+            cache_from: Vec::new(),
+            secrets: Default::default(),
+        };
+        let name = format!("{}/built:1", registry.address);
+        let engine = Engine::connect(&registry.logged_in(PASSWORD)).await.expect("an engine");
+        engine.build(&name, &build, None, &mut |_| {}).await.expect("a build");
+        docker.remove_image(&name, None::<RemoveImageOptions>, None).await.expect("the image");
+    })
+    .await;
+}
+
+/// Puts a credential helper called `test` into a directory. By another process: a file that this one has open for writing
+/// can't be run while a test beside this one starts a process, which holds it open too for a moment.
 fn helper(directory: &Path, script: &str) {
-    use std::os::unix::fs::PermissionsExt;
-    let path = directory.join("docker-credential-test");
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("a script");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    let mut install = Command::new("install")
+        .args(["-D", "-m", "755", "/dev/stdin"])
+        .arg(directory.join("docker-credential-test"))
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("coreutils");
+    let mut stdin = install.stdin.take().expect("piped");
+    writeln!(stdin, "#!/bin/sh\n{script}").expect("install reads");
+    drop(stdin);
+    assert!(install.wait().expect("a child").success());
+}
+
+/// `taskava dev …` on a job made from the registry's image, with a helper in the PATH.
+async fn dev(registry: &Registry, arguments: &[&str]) -> std::process::Output {
+    let home = registry.directory.path();
+    let services = format!(
+        "project = \"registry-test\"\nservices.job = {{ kind = \"job\", image = \"{}\", command = [\"true\"] }}\n",
+        registry.reference()
+    );
+    std::fs::write(home.join("services.toml"), services).expect("a file");
+    let path = std::env::var("PATH").expect("a PATH");
+    let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_taskava"))
+        .arg("dev")
+        .args(arguments)
+        .current_dir(home)
+        .env("PATH", format!("{}:{path}", home.join("bin").display()))
+        .env("DOCKER_CONFIG", home.join("helped"))
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    run.await.expect("it can be started")
+}
+
+#[tokio::test]
+async fn up_asks_the_credential_helper_of_the_registry() {
+    with_registry(async |registry, _| {
+        let helpers = serde_json::json!({ &registry.address: "test" });
+        registry.config("helped", &serde_json::json!({ "credHelpers": helpers }));
+        let bin = registry.directory.path().join("bin");
+        let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+
+        helper(&bin, "echo the keychain is locked >&2; exit 1");
+        let locked = dev(registry, &["up"]).await;
+        assert_eq!(locked.status.code(), Some(4), "{}", said(&locked));
+        assert!(said(&locked).contains("docker-credential-test"), "{}", said(&locked));
+        assert!(said(&locked).contains("the keychain is locked"), "{}", said(&locked));
+
+        let ask = format!(
+            "[ $(cat) = {} ] && echo '{{\"Username\":\"puller\",\"Secret\":\"{PASSWORD}\"}}'",
+            registry.address
+        );
+        helper(&bin, &ask);
+        let helped = dev(registry, &["up"]).await;
+        let down = dev(registry, &["down", "-v", "-y"]).await;
+        assert_eq!(helped.status.code(), Some(0), "{}", said(&helped));
+        assert!(!said(&helped).contains(PASSWORD), "{}", said(&helped));
+        assert_eq!(down.status.code(), Some(0), "{}", said(&down));
+    })
+    .await;
 }

@@ -1,13 +1,14 @@
 //! [`Config`] → [`Stack`], and every reason why not. No I/O: what must be true of paths is returned as [`PathUse`]s, which
 //! `load` checks; env files come in as they were read.
 //!
-//! This file looks at what concerns several services, `service` at one, `ready` at its readiness.
+//! This file looks at what concerns several services, `service` at one, `ready` at its readiness, `aws` at `[aws]`.
 
+mod aws;
 mod ready;
 mod service;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, PathBuf};
 
 use indexmap::IndexMap;
 
@@ -120,12 +121,16 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
             Ok(name) => {
                 services.insert(name.clone(), resolver.service(name, entry));
             }
-            Err(message) => resolver.error(&entry.key, format!("`{text}` can't name a service: {message}")),
+            Err(message) => {
+                let hint = format!("for example `{}`", sanitised(text));
+                resolver.error_hint(&entry.key, format!("`{text}` can't name a service: {message}"), hint);
+            }
         }
     }
     resolver.cycles();
     resolver.activate(&mut services);
     resolver.duplicate_ports(&services);
+    resolver.aws();
     let Resolver { paths, volumes, networks, .. } = resolver;
     let stack = Stack { name, root: around.root.clone(), services, volumes, networks };
     Resolved { stack, paths }
@@ -136,20 +141,23 @@ fn stack_name(config: &Config, around: &Surroundings, problems: &mut Vec<Diagnos
     let (text, place) = match (&around.project, &config.project) {
         (Some(asked), _) => (asked.clone(), None),
         (None, Some(written)) => (written.value.clone(), Some(written.place.clone())),
-        (None, None) => (sanitised(&around.root), None),
+        (None, None) => {
+            let folder = around.root.file_name().map(|name| name.to_string_lossy().into_owned());
+            (sanitised(&folder.unwrap_or_default()), None)
+        }
     };
     StackName::parse(&text).unwrap_or_else(|message| {
-        problems.push(Diagnostic::error(place, format!("`{text}` can't name a project: {message}")));
+        let hint = format!("for example `{}`", sanitised(&text));
+        problems.push(Diagnostic::error(place, format!("`{text}` can't name a project: {message}")).hint(hint));
         StackName::parse("unnamed").expect("it is a valid name")
     })
 }
 
-fn sanitised(root: &Path) -> String {
-    let folder = root.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+/// The nearest text that can be a name.
+fn sanitised(text: &str) -> String {
     let keep = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' { c } else { '-' };
-    let name: String = folder.chars().map(keep).collect();
-    let name = name.trim_matches(['-', '_']);
-    let name: String = name.chars().take(63).collect();
+    let name: String = text.to_lowercase().chars().map(keep).collect();
+    let name: String = name.trim_matches(['-', '_']).chars().take(63).collect();
     if name.is_empty() { "taskava".into() } else { name }
 }
 
@@ -228,11 +236,7 @@ impl Resolver<'_> {
     fn check_resource_name(&mut self, what: &str, name: &str, place: &Place) {
         let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         if name.len() > 200 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) {
-            let hint = if name.contains('/') {
-                format!("if it is a path, write `./{name}`")
-            } else {
-                "use letters, digits, `_`, `.` and `-`, beginning with a letter or digit".into()
-            };
+            let hint = "use letters, digits, `_`, `.` and `-`, beginning with a letter or digit";
             self.error_hint(place, format!("`{name}` can't name a {what}"), hint);
         }
     }

@@ -60,7 +60,11 @@ impl Resolver<'_> {
             memory: resources.and_then(|r| r.memory).map(|size| size.0),
             nano_cpus: resources.and_then(|r| r.cpus).map(|cpus| cpus.0),
             exports: entry.exports.iter().map(|(name, text)| (name.clone(), text.value.value.clone())).collect(),
-            ready_hooks: entry.hooks.iter().flat_map(|hooks| hooks.ready.iter().map(|words| words.0.clone())).collect(),
+            ready_hooks: entry
+                .hooks
+                .iter()
+                .flat_map(|hooks| hooks.ready.iter().map(|words| words.value.0.clone()))
+                .collect(),
             place: Some(entry.key.clone()),
             kind,
             env,
@@ -218,7 +222,12 @@ impl Resolver<'_> {
             return MountSource::Bind(self.path(source, "mount source", MustBe::Anything, &spec.place));
         }
         if !self.volumes.contains_key(source) {
-            self.check_resource_name("volume", source, &spec.place);
+            if source.contains('/') {
+                let hint = format!("if it is a path, write `./{source}`");
+                self.error_hint(&spec.place, format!("`{source}` can't name a volume"), hint);
+            } else {
+                self.check_resource_name("volume", source, &spec.place);
+            }
             let name = self.engine_name(source, None, false);
             self.volumes.insert(source.clone(), Volume { name, ..Volume::default() });
         }
@@ -374,8 +383,7 @@ impl Resolver<'_> {
             self.error(&profile.place, "the name of a profile can't be empty");
         }
         for hook in entry.hooks.iter().flat_map(|hooks| &hooks.ready).filter(|words| words.0.is_empty()) {
-            let _ = hook;
-            self.error(&entry.key, "a hook's command is empty");
+            self.error(&hook.place, "the command is empty");
         }
         if let Some(command) = entry.command.as_ref().filter(|command| command.value.0.is_empty()) {
             self.error_hint(&command.place, "the command is empty", "remove the key to run the image's own command");

@@ -23,7 +23,7 @@ pub(super) async fn ask(
     password: Option<&str>,
     database: &str,
 ) -> io::Result<Answer> {
-    let (mut out, mut buffer) = (BytesMut::new(), BytesMut::new());
+    let (mut out, mut buffer) = (BytesMut::new(), BytesMut::with_capacity(1024));
     let parameters = [("user", user), ("database", database), ("application_name", "taskava")];
     frontend::startup_message(parameters, &mut out)?;
     let mut scram = None;

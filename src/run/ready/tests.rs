@@ -1,3 +1,5 @@
+//! Time is made up: each test says what happens when.
+
 use proptest::prelude::*;
 
 use super::*;
