@@ -30,7 +30,8 @@ pub struct Args {
 /// Completes names of services of the stack that is meant. A broken services.toml completes nothing.
 pub fn services() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        let Ok(loaded) = load::stack(&load::Ask::default()) else { return Vec::new() };
+        let file = std::env::var_os("TASKAVA_FILE").filter(|file| !file.is_empty()).map(Into::into);
+        let Ok(loaded) = load::stack(&load::Ask { file, ..load::Ask::default() }) else { return Vec::new() };
         let names = loaded.stack.services.keys().map(ServiceName::as_str);
         let typed = typed.to_string_lossy();
         names.filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()

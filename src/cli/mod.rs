@@ -21,12 +21,14 @@ pub mod start;
 pub mod stop;
 pub mod up;
 
+use std::ffi::OsString;
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{FromArgMatches as _, Parser, Subcommand};
 
-use crate::diag::{Error, Result};
+use crate::diag::{self, Error, Result};
 
 pub use context::{Context, Global};
 
@@ -110,8 +112,10 @@ pub fn command() -> clap::Command {
 /// The program.
 pub fn main() -> ExitCode {
     clap_complete::CompleteEnv::with_factory(command).complete();
-    let parsed = Taskava::from_arg_matches(&command().get_matches());
-    let Tool::Dev(dev) = parsed.unwrap_or_else(|error| error.exit()).tool;
+    let Tool::Dev(dev) = match command().try_get_matches().and_then(|found| Taskava::from_arg_matches(&found)) {
+        Ok(parsed) => parsed.tool,
+        Err(error) => return not_run(&error),
+    };
     let context = Context::new(dev.global);
     let result = dev.command.run(&context);
     context.screen.finish();
@@ -124,6 +128,28 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.kind.exit_code())
         }
     }
+}
+
+/// Ends where clap ended: help and version were asked for, or the command line is wrong.
+fn not_run(error: &clap::Error) -> ExitCode {
+    let wrong = error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if wrong && asks_for_json(std::env::args_os().skip(1)) {
+        let text = error.render().to_string();
+        let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
+        let global = Global { format: context::FormatArg::Json, ..Global::default() };
+        Context::new(global).screen.error(&Error::new(diag::ErrorKind::Usage, message));
+    } else {
+        // Nobody left to read it is no reason to fail.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { diag::ErrorKind::Usage.exit_code() } else { 0 })
+}
+
+/// Whether a command line that clap could not read asks for JSON.
+fn asks_for_json(args: impl Iterator<Item = OsString>) -> bool {
+    let args: Vec<_> = args.take_while(|arg| arg != "--").collect();
+    args.iter().any(|arg| arg == "--format=json")
+        || args.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
 fn is_broken_pipe(error: &Error) -> bool {

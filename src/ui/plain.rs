@@ -67,15 +67,15 @@ impl Plain {
                     self.line(&mut out, at, service.as_ref(), &format!("{}{took}", done(op, text)));
                 }
             }
-            Event::StepFailed { text, service, message, .. } => {
-                let text = format!("{text} failed: {}", sanitise::text(message));
+            Event::StepFailed { step, text, service, message, .. } => {
+                let text = failed(self.op(*step), text, message);
                 self.important(&mut out, at, service.as_ref(), &paint.bad(&text));
             }
             Event::StepSkipped { step, text, service, because } => {
                 if self.options.verbose || self.op(*step).is_some_and(|op| matches!(op, Op::Start { .. })) {
-                    let because = self.op(*because).map_or_else(String::new, |op| format!(": {op} failed"));
                     let what = service.as_ref().map_or_else(|| format!("{text} "), |_| String::new());
-                    self.line(&mut out, at, service.as_ref(), &format!("{what}left out{because}"));
+                    let text = format!("{what}{}", left_out(self.op(*because)));
+                    self.line(&mut out, at, service.as_ref(), &text);
                 }
             }
             Event::ServiceReady { service, ms } => {
@@ -205,6 +205,27 @@ pub(super) fn done(op: Option<&Op>, text: &str) -> String {
     }
 }
 
+/// How a step failed, for a line that names the service already.
+pub(super) fn failed(op: Option<&Op>, text: &str, message: &str) -> String {
+    let message = sanitise::text(message);
+    match op {
+        // That it was waited for is not the point.
+        Some(Op::WaitReady { .. }) => message,
+        _ => format!("{text} failed: {message}"),
+    }
+}
+
+/// That a step was left out, and why.
+pub(super) fn left_out(because: Option<&Op>) -> String {
+    match because {
+        Some(op) => match op.service() {
+            Some(service) => format!("left out: {service} failed"),
+            None => format!("left out: {op} failed"),
+        },
+        None => "left out".into(),
+    }
+}
+
 fn ms_text(ms: u64) -> String {
     seconds(Duration::from_millis(ms))
 }
@@ -232,7 +253,7 @@ mod tests {
   2.0s  still waiting for postgres
   2.1s  postgres  ready (0.9s)
   2.5s  api       start api failed: exited with code 139
-  2.5s  web       left out: start api failed
+  2.5s  web       left out: api failed
 
 ✘ api: exited with code 139 (SIGSEGV)
   last log lines:

@@ -64,8 +64,13 @@ fn all_printable(word: u64) -> bool {
     word & HIGH == 0 && word.wrapping_add(ONES) & HIGH == 0 && word.wrapping_add(0x60 * ONES) & HIGH == HIGH
 }
 
-/// Takes one character that is not ASCII, or the bytes that should have been one. Returns what follows.
+/// Takes characters that are not ASCII, or the bytes that should have been one. Returns what follows.
 fn character<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
+    let harmless = harmless_prefix(bytes);
+    if harmless > 0 {
+        out.extend_from_slice(&bytes[..harmless]);
+        return &bytes[harmless..];
+    }
     let length = match bytes[0] {
         0xc2..=0xdf => 2,
         0xe0..=0xef => 3,
@@ -84,6 +89,17 @@ fn character<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
             out.extend_from_slice("\u{fffd}".as_bytes());
             &bytes[error.error_len().unwrap_or(candidate.len()).max(1)..]
         }
+    }
+}
+
+/// How many bytes from the start are characters of which none can be hidden: none begins as those of [`is_hidden`] do.
+/// Bounded, so that what is no UTF-8 is not looked at again and again.
+fn harmless_prefix(bytes: &[u8]) -> usize {
+    let candidate = |byte: &&u8| **byte >= 0x80 && !matches!(**byte, 0xc2 | 0xd8 | 0xe2);
+    let length = bytes.iter().take(64).take_while(candidate).count();
+    match std::str::from_utf8(&bytes[..length]) {
+        Ok(_) => length,
+        Err(error) => error.valid_up_to(),
     }
 }
 

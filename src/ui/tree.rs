@@ -7,7 +7,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use indicatif::DecimalBytes;
 
-use super::plain::{doing, done};
+use super::plain::{doing, done, failed, left_out};
 use super::style::Paint;
 use super::{sanitise, seconds};
 use crate::event::Event;
@@ -84,14 +84,15 @@ impl Tree {
                 let text = done(self.op(*step), text);
                 self.row(service).end(State::Done, text, at);
             }
-            Event::StepFailed { text, service: Some(service), message, .. } => {
-                self.row(service).end(State::Failed, format!("{text} failed: {}", sanitise::text(message)), at);
+            Event::StepFailed { step, text, service: Some(service), message, .. } => {
+                let text = failed(self.op(*step), text, message);
+                self.row(service).end(State::Failed, text, at);
             }
             Event::StepSkipped { service: Some(service), because, .. } => {
-                let because = self.op(*because).map_or_else(String::new, |op| format!(": {op} failed"));
-                self.row(service).end(State::Skipped, format!("left out{because}"), at);
+                let text = left_out(self.op(*because));
+                self.row(service).end(State::Skipped, text, at);
             }
-            Event::ServiceReady { service, .. } => self.row(service).text = "ready".into(),
+            Event::ServiceReady { service, .. } => self.row(service).ready(),
             _ => {}
         }
     }
@@ -168,6 +169,14 @@ impl Row {
         }
         self.detail.clear();
         self.began.get_or_insert(at);
+    }
+
+    fn ready(&mut self) {
+        self.text = "ready".into();
+        // Nothing had to be done for it.
+        if self.state == State::Waiting {
+            self.state = State::Done;
+        }
     }
 
     fn progress(&mut self, layer: Option<&str>, text: &str, current: Option<u64>, total: Option<u64>) {
@@ -291,8 +300,16 @@ taskava  1/4 services  0.3s
 ✔ postgres  ready  2.1s
 ✔ redis     ready  0.0s
 ✘ api       start api failed: exited with code 139  0.4s
-- web       left out: start api failed"
+- web       left out: api failed"
         );
+    }
+
+    #[test]
+    fn what_was_ready_already_is_done() {
+        let mut tree = Tree::default();
+        tree.on(&Event::PlanStarted { stack: "s".into(), plan: script::plan(&["redis"]) }, Duration::ZERO);
+        tree.on(&Event::ServiceReady { service: script::name("redis"), ms: 1 }, Duration::ZERO);
+        assert_eq!(tree.record(Duration::ZERO, 80, false), ["✔ redis  ready"]);
     }
 
     #[test]

@@ -84,16 +84,18 @@ impl Tty {
         if !lines.is_empty() {
             self.drawn = (lines.len(), columns);
             self.bar.set_message(lines.join("\n"));
+            // The `^C` that a terminal echoes must not begin a line of its own.
+            let _ = term.write_str("\r").and_then(|()| term.flush());
         }
         true
     }
 
-    /// The terminal was resized: lines were filled to the old width, and have been wrapped anew by now. Clears what
-    /// they have become, and begins again there.
+    /// The terminal was resized: lines were filled to the old width, and have been wrapped anew by now, the cursor still
+    /// at the start of the last. Clears what they have become, and begins again there.
     fn forget(&mut self, term: &dyn TermLike, columns: usize) {
         let (lines, old) = self.drawn;
-        let rows = (lines * old).div_ceil(columns.max(1));
-        let cleared = term.move_cursor_up(rows.saturating_sub(1)).and_then(|()| term.write_str("\r\x1b[J"));
+        let above = lines.saturating_sub(1) * old / columns.max(1);
+        let cleared = term.move_cursor_up(above).and_then(|()| term.write_str("\r\x1b[J"));
         // A terminal that is gone needs no clearing.
         let _ = cleared.and_then(|()| term.flush());
         self.bar.set_draw_target(target(&self.open));
