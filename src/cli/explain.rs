@@ -1,5 +1,6 @@
 //! `explain`: why a service is in the state it is in, what made it so, and where each of its values comes from.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
@@ -9,15 +10,12 @@ use super::session::Session;
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::Inspected;
-use crate::model::{Condition, EnvValue, Kind, Service, ServiceName, graph};
+use crate::model::{Condition, EnvValue, Kind, Service, ServiceName, graph, secret};
 use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Observed, Request};
 use crate::run::address;
 use crate::run::probe::{Answer, Limits, Prober, is_network};
 use crate::ui::Format;
-
-/// What stands in for a secret.
-const MASK: &str = "***";
 
 /// How many log lines are shown of a service that is not well.
 const LOG_LINES: usize = 10;
@@ -159,8 +157,8 @@ impl Explained<'_> {
         })
     }
 
-    fn shown<'s>(&self, env: &'s EnvValue) -> &'s str {
-        if env.secret && !self.show_secrets { MASK } else { &env.value }
+    fn shown<'s>(&self, env: &'s EnvValue) -> Cow<'s, str> {
+        if self.show_secrets { Cow::Borrowed(&env.value) } else { secret::shown(env) }
     }
 
     fn state(&self) -> String {

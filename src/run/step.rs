@@ -161,8 +161,9 @@ impl Doing<'_> {
             let (layer, current, total) = (None, None, None);
             self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current, total });
         };
+        let fresh = self.known.borrow().started.contains(&service.name);
         tokio::select! {
-            ready = wait::ready(self.run, service, &id, began, &tell) => match ready {
+            ready = wait::ready(self.run, service, &id, fresh, began, &tell) => match ready {
                 Ok(()) => self.ready_hooks(service, &id).await,
                 Err(mut failed) => {
                     failure::explain(self.run.engine, service, Some(&id), &mut failed).await;

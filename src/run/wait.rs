@@ -18,16 +18,20 @@ use crate::model::{Probe, Protocol, Readiness, Service};
 /// How often the engine is asked what its health check says.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
 
-/// Waits until a service is ready; for a job: until it has ended with exit 0.
+/// A service that nothing can be asked of is taken as up when it ran for so long: what can't start at all, ends sooner.
+const STAYS_UP: Duration = Duration::from_millis(100);
+
+/// Waits until a service is ready; for a job: until it has ended with exit 0. `fresh`: it was started by this run.
 pub(super) async fn ready(
     run: &Run<'_>,
     service: &Service,
     id: &str,
+    fresh: bool,
     began: Instant,
     tell: &dyn Fn(String),
 ) -> Result<(), Box<Failure>> {
     let failed = |error: Error| Box::new(failure::of_error(Some(service), &error));
-    let mut waiting = Waiting::new(run, service, id).await.map_err(failed)?;
+    let mut waiting = Waiting::new(run, service, id, fresh).await.map_err(failed)?;
     let mut gate = Gate::new(&waiting.readiness(began), service.restart, began.elapsed());
     let mut effect = gate.on(Input::Tick, began.elapsed());
     loop {
@@ -71,15 +75,16 @@ struct Waiting<'a> {
     run: &'a Run<'a>,
     service: &'a Service,
     id: &'a str,
+    fresh: bool,
     question: Question,
     addresses: std::collections::BTreeMap<u16, std::net::SocketAddr>,
     exit: Option<Exit<'a>>,
 }
 
 impl<'a> Waiting<'a> {
-    async fn new(run: &'a Run<'a>, service: &'a Service, id: &'a str) -> Result<Self> {
+    async fn new(run: &'a Run<'a>, service: &'a Service, id: &'a str, fresh: bool) -> Result<Self> {
         let question = question(run, service).await?;
-        let mut waiting = Self { run, service, id, question, addresses: Default::default(), exit: None };
+        let mut waiting = Self { run, service, id, fresh, question, addresses: Default::default(), exit: None };
         if let Some(declared) = address::declared(service) {
             waiting.addresses = address::addresses(&run.engine.about, service, &declared, None);
         }
@@ -105,7 +110,7 @@ impl<'a> Waiting<'a> {
     /// Asks after a pause, unless the container ends first. Watching for that begins with the second question: what is
     /// ready at the first costs no more than that.
     async fn ask(&mut self, pause: Duration, left: Duration) -> Result<Input> {
-        let Self { run, service, id, question, addresses, exit } = self;
+        let Self { run, service, id, fresh, question, addresses, exit } = self;
         let asked = async {
             tokio::time::sleep(pause).await;
             if address::needed(service).iter().any(|port| !addresses.contains_key(port)) {
@@ -116,7 +121,12 @@ impl<'a> Waiting<'a> {
             match question {
                 Question::Network(probe) => Ok(run.prober.ask(probe, addresses).await),
                 Question::Inside(command) => inside(run, id, command).await,
-                Question::Runs => runs(run, id).await,
+                Question::Runs => {
+                    if std::mem::take(fresh) {
+                        tokio::time::sleep(STAYS_UP).await;
+                    }
+                    runs(run, id).await
+                }
                 Question::Engine | Question::Log(_) | Question::Exit => Ok(Answer::NotYet(String::new())),
             }
         };
