@@ -113,7 +113,7 @@ async fn a_container_removed_under_the_run_is_a_failure_of_its_service() {
     let gone = || Reply::error(404, "No such container: 123");
     let fake = Fake::new().on("POST", "/containers/*/start", gone());
     let run = dev(&fake, APP, &["up"]).await;
-    run.ends(7, &["can't start app: No such container"]);
+    run.ends(1, &["can't start app: No such container"]);
     assert!(!run.stderr.contains("exit code"), "it never ran: {run}");
     let fake = Fake::new().on("GET", "/containers/*/json", gone()).on("POST", "/containers/*/wait", gone());
     dev(&fake, JOB, &["up"]).await.ends(7, &["job", "removed"]);
