@@ -140,14 +140,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn stop(&self, id: &str, grace: Duration) -> Result<()> {
+    pub async fn stop(&self, id: &str, name: impl std::fmt::Display, grace: Duration) -> Result<()> {
         let t = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
         let stop = self.docker.stop_container(id, Some(StopContainerOptions { signal: None, t: Some(t) }));
         match tokio::time::timeout(grace + Duration::from_secs(30), stop).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if matches!(status(&error), Some(304 | 404)) => Ok(()),
-            Ok(Err(error)) => Err(failed(format_args!("can't stop {}", short(id)), &error)),
-            Err(_) => Err(Error::new(ErrorKind::Engine, format_args!("the engine did not stop {} in time", short(id)))
+            Ok(Err(error)) => Err(failed(format_args!("can't stop {name}"), &error)),
+            Err(_) => Err(Error::new(ErrorKind::Engine, format_args!("the engine did not stop {name} in time"))
                 .hint("restart the engine, then run the command again")),
         }
     }
@@ -156,14 +156,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn remove(&self, id: &str) -> Result<()> {
+    pub async fn remove(&self, id: &str, name: impl std::fmt::Display) -> Result<()> {
         let options = RemoveContainerOptions { force: true, v: true, link: false };
         match self.docker.remove_container(id, Some(options)).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
             // Someone removes it already: done when it is gone.
             Err(error) if status(&error) == Some(409) => self.wait_removed(id).await,
-            Err(error) => Err(failed(format_args!("can't remove {}", short(id)), &error)),
+            Err(error) => Err(failed(format_args!("can't remove {name}"), &error)),
         }
     }
 

@@ -218,11 +218,11 @@ impl Walk<'_> {
             let service = &self.run.stack.services[name];
             let stop = async {
                 if self.run.cancel.hurry() >= Hurry::Kill {
-                    return self.run.engine.stop(&id, Duration::ZERO).await;
+                    return self.run.engine.stop(&id, name, Duration::ZERO).await;
                 }
                 tokio::select! {
-                    stopped = self.run.engine.stop(&id, service.stop_timeout) => stopped,
-                    () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(&id, Duration::ZERO).await,
+                    stopped = self.run.engine.stop(&id, name, service.stop_timeout) => stopped,
+                    () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(&id, name, Duration::ZERO).await,
                 }
             };
             let message = match stop.await {

@@ -34,8 +34,8 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::Create { service } => doing.create(&run.stack.services[service]).await,
         Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
         Op::Start { service } => doing.start(&run.stack.services[service]).await,
-        Op::Stop { container, .. } => doing.stop(container).await,
-        Op::Remove { container, .. } => run.engine.remove(container).await,
+        Op::Stop { service, container } => doing.stop(service, container).await,
+        Op::Remove { service, container } => run.engine.remove(container, service).await,
         Op::RemoveNetwork { network } => run.engine.remove_network(run.stack, network).await,
         Op::RemoveVolume { volume } => run.engine.remove_volume(run.stack, volume).await,
     };
@@ -105,7 +105,7 @@ impl Doing<'_> {
         }
         let (engine, stack) = (self.run.engine, self.run.stack);
         let volume = &stack.volumes[volume];
-        engine.remove(&id).await?;
+        engine.remove(&id, &service.name).await?;
         engine.remove_volume(stack, &volume.name).await?;
         engine.create_volume(stack, volume).await?;
         self.run.events.emit(&Event::Warning {
@@ -141,14 +141,14 @@ impl Doing<'_> {
         }
     }
 
-    async fn stop(&self, container: &str) -> Result<()> {
+    async fn stop(&self, name: &ServiceName, container: &str) -> Result<()> {
         let grace = self.service.map_or(ORPHAN_GRACE, |service| service.stop_timeout);
         if self.run.cancel.hurry() >= Hurry::Kill {
-            return self.run.engine.stop(container, Duration::ZERO).await;
+            return self.run.engine.stop(container, name, Duration::ZERO).await;
         }
         tokio::select! {
-            stopped = self.run.engine.stop(container, grace) => stopped,
-            () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(container, Duration::ZERO).await,
+            stopped = self.run.engine.stop(container, name, grace) => stopped,
+            () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(container, name, Duration::ZERO).await,
         }
     }
 
@@ -202,6 +202,9 @@ impl Doing<'_> {
         {
             let id = self.container(&service.name).ok();
             failure::explain(self.run.engine, service, id.as_deref(), &mut failed).await;
+        }
+        if failed.next.is_none() {
+            failed.next = self.service.map(|service| format!("taskava dev explain {}", service.name));
         }
         failed
     }
