@@ -3,11 +3,13 @@
 pub mod connect;
 mod credentials;
 mod error;
+pub mod frames;
 mod images;
 mod labels;
 mod observe;
 mod ops;
 mod spec;
+pub mod streams;
 
 use std::path::PathBuf;
 
