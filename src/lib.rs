@@ -15,10 +15,12 @@
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod config;
 pub mod diag;
 pub mod engine;
 pub mod event;
 pub mod kinds;
+pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;

@@ -1,12 +1,16 @@
 //! `completions`: scripts that make shells complete commands, options and service names.
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap_complete::Shell;
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
 
 use super::Context;
 use crate::diag::{Error, ErrorKind, Result};
+use crate::load;
+use crate::model::ServiceName;
 
 /// Print a script that makes your shell complete taskava's commands
 #[derive(Debug, clap::Args)]
@@ -21,6 +25,16 @@ pub struct Args {
     /// Also complete names of services: the script asks taskava each time
     #[arg(long)]
     dynamic: bool,
+}
+
+/// Completes names of services of the stack that is meant. A broken services.toml completes nothing.
+pub fn services() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let Ok(loaded) = load::stack(&load::Ask::default()) else { return Vec::new() };
+        let names = loaded.stack.services.keys().map(ServiceName::as_str);
+        let typed = typed.to_string_lossy();
+        names.filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()
+    })
 }
 
 /// Prints the script.

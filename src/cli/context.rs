@@ -115,7 +115,7 @@ impl Context {
 
     /// Which engine is asked for.
     pub fn engine_ask(&self) -> Ask {
-        Ask { host: self.global.host.clone(), context: self.global.context.clone() }
+        Ask::from_environment(self.global.host.clone(), self.global.context.clone())
     }
 
     /// How things are shown.

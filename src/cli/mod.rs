@@ -4,8 +4,17 @@
 
 pub mod completions;
 pub mod context;
+pub mod down;
+pub mod explain;
 mod help;
 pub mod man;
+pub mod plan;
+pub mod ps;
+pub mod restart;
+pub mod session;
+pub mod start;
+pub mod stop;
+pub mod up;
 
 use std::io;
 use std::process::ExitCode;
@@ -42,6 +51,14 @@ struct Dev {
 /// The commands. `help::GROUPS` says under which heading each is listed.
 #[derive(Debug, Subcommand)]
 enum Command {
+    Up(up::Args),
+    Ps(ps::Args),
+    Down(down::Args),
+    Restart(restart::Args),
+    Stop(stop::Args),
+    Start(start::Args),
+    Plan(plan::Args),
+    Explain(explain::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -51,6 +68,14 @@ impl Command {
     /// Carries out a command. Those that talk to an engine go through [`block_on`].
     fn run(self, context: &Context) -> Result<ExitCode> {
         match self {
+            Self::Up(args) => up::run(&args, context),
+            Self::Ps(args) => ps::run(&args, context),
+            Self::Down(args) => down::run(&args, context),
+            Self::Restart(args) => restart::run(&args, context),
+            Self::Stop(args) => stop::run(&args, context),
+            Self::Start(args) => start::run(&args, context),
+            Self::Plan(args) => plan::run(&args, context),
+            Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(&args),
         }

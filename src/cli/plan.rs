@@ -16,8 +16,10 @@ const CHANGES: u8 = 10;
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
+    /// `up` or `down`.
     #[command(subcommand)]
     pub what: Option<What>,
+    /// Without either: `up`.
     #[command(flatten)]
     pub up: UpPlan,
 }
@@ -37,6 +39,7 @@ pub struct UpPlan {
     /// Only these services and what they depend on
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
+    /// What `up` is asked.
     #[command(flatten)]
     pub change: UpArgs,
     /// Exit with 10 when there is something to do

@@ -5,20 +5,18 @@ use std::process::ExitCode;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::session::{Session, load_stack};
+use super::session::load_stack;
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::Engine;
 use crate::model::{Kind, Service, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
-use crate::run::probe::{Answer, Limits, Prober, is_network};
 use crate::run::address;
+use crate::run::probe::{Answer, Limits, Prober, is_network};
 use crate::ui::Format;
 use crate::ui::table::Table;
 
 /// Show services: state, whether they are ready now, ports
-///
-/// `ps -q` prints container ids only.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only these services
@@ -27,6 +25,9 @@ pub struct Args {
     /// Services that have no container, too
     #[arg(short, long)]
     pub all: bool,
+    /// Only container ids
+    #[arg(short = 'q', long = "ids", conflicts_with_all = ["names", "json"])]
+    pub ids: bool,
     /// Only names of services
     #[arg(long = "services", conflicts_with = "json")]
     pub names: bool,
@@ -164,9 +165,8 @@ fn since(status: &str) -> Option<String> {
 }
 
 fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result<()> {
-    let ids = context.global.quiet;
-    if ids || args.names {
-        let line = |row: &Row| if ids { row.container.clone() } else { Some(row.service.to_string()) };
+    if args.ids || args.names {
+        let line = |row: &Row| if args.ids { row.container.clone() } else { Some(row.service.to_string()) };
         let lines: String = rows.iter().filter_map(line).map(|line| line + "\n").collect();
         return Ok(context.screen.out(&lines)?);
     }

@@ -14,11 +14,15 @@ use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
 use crate::plan::{self, Observed, Plan, Request};
 use crate::run::cancel::{Cancel, Hurry};
+use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Lock, Run};
 
 /// Options of every command that changes a stack.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ChangeArgs {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
     /// How long to wait while another run changes the stack; 0 = not at all
     #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
     pub lock_timeout: u64,
@@ -45,8 +49,9 @@ impl<'a> Session<'a> {
         let events = context.screen.events();
         let cancel = Cancel::on_signals(&events);
         let stack = load_stack(context)?;
+        let ask = context.engine_ask();
         let engine = tokio::select! {
-            engine = Engine::connect(&context.engine_ask()) => engine?,
+            engine = Engine::connect(&ask) => engine?,
             () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
         };
         Ok(Self { context, stack, engine, events, cancel })
@@ -82,6 +87,7 @@ impl<'a> Session<'a> {
         let run = Run {
             engine: &self.engine,
             stack: &self.stack,
+            prober: Prober::new(Limits::default())?,
             events: &self.events,
             cancel: &self.cancel,
             timeout: change.timeout,
@@ -89,7 +95,11 @@ impl<'a> Session<'a> {
         };
         let mut summary = run::apply(&run, Arc::new(change.plan), &seen).await;
         if change.endpoints {
-            summary.endpoints = self.endpoints().await.unwrap_or_default();
+            let failed =
+                |name: &ServiceName| summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name));
+            let mut endpoints = self.endpoints().await.unwrap_or_default();
+            endpoints.retain(|endpoint| !failed(&endpoint.service));
+            summary.endpoints = endpoints;
         }
         Ok(self.end(summary))
     }

@@ -6,6 +6,7 @@ mod error;
 pub mod frames;
 mod images;
 mod labels;
+mod lines;
 mod observe;
 mod ops;
 mod spec;

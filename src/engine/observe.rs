@@ -9,6 +9,7 @@ use bollard::query_parameters::{
 use futures_util::future::{join_all, try_join_all};
 use futures_util::try_join;
 
+use super::connect::answer;
 use super::error::{failed, status};
 use super::{Engine, labels};
 use crate::diag::Result;
@@ -36,7 +37,7 @@ impl Engine {
     /// When the engine can't be asked.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
         let options = ListContainersOptions { all: true, filters: Some(labels::filter(project)), ..Default::default() };
-        let listed = self.docker.list_containers(Some(options)).await;
+        let listed = answer(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list containers", &error))?;
         let mut containers: Vec<Container> = listed.into_iter().filter_map(container).collect();
         containers.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
@@ -50,7 +51,7 @@ impl Engine {
     pub async fn publisher(&self, port: u16, but: &str) -> Result<Option<String>> {
         let filters = std::collections::HashMap::from([("publish".into(), vec![port.to_string()])]);
         let options = ListContainersOptions { filters: Some(filters), ..Default::default() };
-        let listed = self.docker.list_containers(Some(options)).await;
+        let listed = answer(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list containers", &error))?;
         let published = |seen: &ContainerSummary| {
             let names = seen.names.iter().flatten();
@@ -68,14 +69,14 @@ impl Engine {
 
     async fn networks(&self, stack: &Stack) -> Result<Vec<Network>> {
         let options = ListNetworksOptions { filters: Some(labels::filter(stack.name.as_str())) };
-        let listed = self.docker.list_networks(Some(options)).await;
+        let listed = answer(self.docker.list_networks(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list networks", &error))?;
         let mut networks: Vec<Network> =
             listed.into_iter().map(|seen| network(seen.name, seen.id, seen.labels)).collect();
         let unseen = stack.networks.values().map(|network| network.name.as_str());
         let unseen = unseen.filter(|name| networks.iter().all(|seen| seen.name != *name)).collect::<BTreeSet<_>>();
         let others = try_join_all(unseen.into_iter().map(|name| async move {
-            match self.docker.inspect_network(name, None::<InspectNetworkOptions>).await {
+            match answer(self.docker.inspect_network(name, None::<InspectNetworkOptions>)).await {
                 Ok(seen) if seen.name.as_deref() == Some(name) => Ok(Some(network(seen.name, seen.id, seen.labels))),
                 Ok(_) => Ok(None),
                 Err(error) if status(&error) == Some(404) => Ok(None),
@@ -88,13 +89,13 @@ impl Engine {
 
     async fn volumes(&self, stack: &Stack) -> Result<Vec<Volume>> {
         let options = ListVolumesOptions { filters: Some(labels::filter(stack.name.as_str())) };
-        let listed = self.docker.list_volumes(Some(options)).await;
+        let listed = answer(self.docker.list_volumes(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list volumes", &error))?.volumes.unwrap_or_default();
         let mut volumes: Vec<Volume> = listed.into_iter().map(|seen| volume(seen.name, &seen.labels)).collect();
         let unseen = stack.volumes.values().map(|volume| volume.name.as_str());
         let unseen = unseen.filter(|name| volumes.iter().all(|seen| seen.name != *name)).collect::<BTreeSet<_>>();
         let others = try_join_all(unseen.into_iter().map(|name| async move {
-            match self.docker.inspect_volume(name).await {
+            match answer(self.docker.inspect_volume(name)).await {
                 Ok(seen) => Ok(Some(volume(seen.name, &seen.labels))),
                 Err(error) if status(&error) == Some(404) => Ok(None),
                 Err(error) => Err(failed(format_args!("can't inspect volume {name}"), &error)),
@@ -117,7 +118,7 @@ impl Engine {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn image(&self, reference: &str) -> Result<Option<Image>> {
-        match self.docker.inspect_image(reference).await {
+        match answer(self.docker.inspect_image(reference)).await {
             Ok(seen) => Ok(Some(image(seen))),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(failed(format_args!("can't inspect image {reference}"), &error)),

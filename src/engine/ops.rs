@@ -15,6 +15,7 @@ use bollard::query_parameters::{
 };
 use futures_util::{StreamExt, TryStreamExt};
 
+use super::connect::answer;
 use super::error::{failed, message, status};
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
@@ -196,7 +197,7 @@ impl Engine {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn inspect(&self, id: &str) -> Result<Option<Inspected>> {
-        match self.docker.inspect_container(id, None::<InspectContainerOptions>).await {
+        match answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await {
             Ok(seen) => Ok(Some(inspected(seen))),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(failed(format_args!("can't inspect {}", short(id)), &error)),
@@ -228,7 +229,7 @@ impl Engine {
     }
 
     async fn is_own_network(&self, name: &str, stack: &Stack) -> bool {
-        let seen = self.docker.inspect_network(name, None::<InspectNetworkOptions>).await;
+        let seen = answer(self.docker.inspect_network(name, None::<InspectNetworkOptions>)).await;
         let found = seen.ok().and_then(|seen| seen.labels).unwrap_or_default();
         found.get(labels::PROJECT).is_some_and(|project| project == stack.name.as_str())
     }
@@ -281,7 +282,7 @@ impl Engine {
     /// # Errors
     /// When it is not this stack's, or in use.
     pub async fn remove_volume(&self, stack: &Stack, name: &str) -> Result<()> {
-        let seen = match self.docker.inspect_volume(name).await {
+        let seen = match answer(self.docker.inspect_volume(name)).await {
             Ok(seen) => seen,
             Err(error) if status(&error) == Some(404) => return Ok(()),
             Err(error) => return Err(failed(format_args!("can't inspect volume {name}"), &error)),
@@ -312,7 +313,7 @@ impl Engine {
             attach_stderr: Some(true),
             ..Default::default()
         };
-        let exec = self.docker.create_exec(id, options).await.map_err(failed)?;
+        let exec = answer(self.docker.create_exec(id, options)).await.map_err(failed)?;
         let mut output = Vec::new();
         if let StartExecResults::Attached { output: mut stream, .. } =
             self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.map_err(failed)?
@@ -324,7 +325,7 @@ impl Engine {
                 }
             }
         }
-        let seen = self.docker.inspect_exec(&exec.id).await.map_err(failed)?;
+        let seen = answer(self.docker.inspect_exec(&exec.id)).await.map_err(failed)?;
         let output = String::from_utf8_lossy(&output).trim().to_owned();
         Ok(Executed { code: seen.exit_code.unwrap_or(-1), output })
     }

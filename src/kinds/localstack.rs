@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Defaults;
 use super::arguments::Arguments;
+use super::failures::{Known, Sign};
 use crate::model::Probe;
 
 pub(super) const DEFAULTS: Defaults = Defaults {
@@ -19,3 +20,21 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
     let listen = arguments.env("GATEWAY_LISTEN").and_then(|listen| listen.split(',').next());
     Probe::Localstack { port: Arguments::port(listen).unwrap_or(4566) }
 }
+
+const NEEDS_ACCOUNT: &str = "this version of LocalStack needs an account and its LOCALSTACK_AUTH_TOKEN";
+const PIN: &str = "set `image = \"localstack/localstack:4.14.0\"` of services.{service}, the last that runs without";
+
+pub(super) const KNOWN: &[Known] = &[
+    Known { sign: Sign::Exit(55), reason: NEEDS_ACCOUNT, next: PIN },
+    Known { sign: Sign::Line(&["license activation failed"]), reason: NEEDS_ACCOUNT, next: PIN },
+    Known {
+        sign: Sign::Answer("init script"),
+        reason: "a script in /etc/localstack/init failed or does not end",
+        next: "taskava dev logs {service}",
+    },
+    Known {
+        sign: Sign::Line(&["not a number", "specified port"]),
+        reason: "a port in its environment is no number: {line}",
+        next: "edit `env.GATEWAY_LISTEN` of services.{service}",
+    },
+];

@@ -1,6 +1,7 @@
 //! MailHog: not maintained any more, published for amd64 only. Mailpit is the drop-in for everything else.
 
 use super::arguments::Arguments;
+use super::failures::{Known, Sign};
 use super::{Defaults, mail};
 use crate::model::Probe;
 
@@ -17,3 +18,9 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
         },
     )
 }
+
+pub(super) const KNOWN: &[Known] = &[Known {
+    sign: Sign::Line(&["exec format error"]),
+    reason: "MailHog is published for amd64 only, and this machine is another",
+    next: "set `kind = \"mailpit\"` and remove `image` of services.{service}: Mailpit has the same ports",
+}];

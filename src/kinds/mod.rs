@@ -2,6 +2,8 @@
 //! Pure: what is asked over the network is `run::probe`'s.
 
 mod arguments;
+mod endpoints;
+mod failures;
 mod generic;
 mod job;
 mod localstack;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use crate::diag::ErrorKind;
 use crate::event::{Endpoint, Failure};
 use crate::model::{EnvValue, Kind, Probe, Service};
 use crate::plan::observed::PublishedPort;
@@ -72,15 +75,38 @@ pub fn probe(kind: Kind, env: &IndexMap<String, EnvValue>, command: Option<&[Str
     }
 }
 
-/// Where a service can be reached from the host, passwords masked.
+/// Where a service can be reached from the host, passwords masked. `host`: where the engine's ports are reached.
 pub fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> Vec<Endpoint> {
-    let _ = (service, host, published);
-    Vec::new()
+    endpoints::endpoints(service, host, published)
 }
 
-/// Adds the likely reason and what to do next to a failure, where it is a known one.
+/// Adds the likely reason and what to do next to a failure, where it is a known one. What is filled in stays.
 pub fn explain(service: &Service, failure: &mut Failure) {
-    let _ = (service, failure);
+    // Other failures are not the container's: who reports them knows why.
+    let is_containers = matches!(failure.kind, ErrorKind::Crashed | ErrorKind::NotReady | ErrorKind::Other);
+    if !is_containers || failure.reason.is_some() {
+        return;
+    }
+    let own = match service.kind {
+        Kind::Postgres => postgres::KNOWN,
+        Kind::Redis => redis::KNOWN,
+        Kind::Localstack => localstack::KNOWN,
+        Kind::Mailhog => mailhog::KNOWN,
+        Kind::Generic => generic::KNOWN,
+        Kind::Mailpit | Kind::Ministack | Kind::Job => &[],
+    };
+    failures::explain(own, data_path(service).as_deref(), service, failure);
+}
+
+/// Whether a log line was caused by being asked whether it is ready: nothing that tells why a service failed.
+pub fn is_probe_noise(kind: Kind, line: &str) -> bool {
+    match kind {
+        Kind::Postgres => line.contains("FATAL:  the database system is starting up"),
+        Kind::Localstack => line.contains(": GET /_localstack/init => "),
+        Kind::Ministack => line.contains("/_ministack/ready"),
+        Kind::Mailhog => line.contains("[APIv2] GET /api/v2/messages") || line.contains("[SMTP "),
+        Kind::Redis | Kind::Mailpit | Kind::Generic | Kind::Job => false,
+    }
 }
 
 /// Where a service keeps its data, inside.

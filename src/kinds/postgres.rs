@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Defaults;
 use super::arguments::Arguments;
+use super::failures::{Known, Sign};
 use crate::model::Probe;
 
 pub(super) const DEFAULTS: Defaults = Defaults {
@@ -26,3 +27,116 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
         database: arguments.env("POSTGRES_DB").unwrap_or(user).into(),
     }
 }
+
+const ANOTHER_VERSION: &str =
+    "go back to the old image and carry the data over with `taskava dev backup`; or start on fresh data: {reset}";
+const OTHER_CREDENTIALS: &str =
+    "the data was made with other credentials than those in services.toml; they only count on an empty volume";
+
+pub(super) const KNOWN: &[Known] = &[
+    Known {
+        sign: Sign::Line(&["superuser password is not specified"]),
+        reason: "PostgreSQL makes no database without a superuser password",
+        next: "set `env.POSTGRES_PASSWORD` of services.{service}",
+    },
+    Known {
+        sign: Sign::Line(&["the data directory was initialized by postgresql version"]),
+        reason: "the data was made by another major version: {line}",
+        next: ANOTHER_VERSION,
+    },
+    Known {
+        sign: Sign::Line(&["database files are incompatible with server"]),
+        reason: "the data was made by another major version of PostgreSQL",
+        next: ANOTHER_VERSION,
+    },
+    Known {
+        sign: Sign::Line(&["counter to that, there appears to be postgresql data in"]),
+        reason: "from version 18 on the image keeps its data elsewhere",
+        next: "mount the volume of services.{service} at /var/lib/postgresql; or, losing the data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["psql:/docker-entrypoint-initdb.d/", "error"]),
+        reason: "an init script failed: {line}",
+        next: "correct the script, then start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Between("running /docker-entrypoint-initdb.d/", "init process complete"),
+        reason: "it came no further than an init script: {line}",
+        next: "correct the script, or raise `ready.timeout` of services.{service}; then start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["could not access the server configuration file"]),
+        reason: "the first start was interrupted: the data is only half there",
+        next: "start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["error: directory", "exists but is not empty"]),
+        reason: "there are files in the data directory that are not a database",
+        next: "mount the volume one level higher, with `env.PGDATA` a folder in it; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["lock file", "postmaster.pid"]),
+        reason: "another server is running on the same data, or was a moment ago",
+        next: "stop what else uses the volume, then: taskava dev up {service}",
+    },
+    Known {
+        sign: Sign::Line(&["data directory", "has wrong ownership"]),
+        reason: "the data belongs to another user than the one PostgreSQL runs as",
+        next: "remove `user` of services.{service}; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["could not change permissions of directory"]),
+        reason: "the data belongs to another user than the one PostgreSQL runs as",
+        next: "remove `user` of services.{service}; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["/var/lib/postgresql", "permission denied"]),
+        reason: "PostgreSQL may not use its data directory",
+        next: "remove `user` of services.{service}; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["could not locate a valid checkpoint record"]),
+        reason: "the data is damaged",
+        next: "taskava dev snapshot restore NAME; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["could not resize shared memory segment"]),
+        reason: "it has too little shared memory",
+        next: "set `shm_size = \"256m\"` of services.{service}",
+    },
+    Known {
+        sign: Sign::Line(&["unrecognized configuration parameter"]),
+        reason: "a setting is not one of this PostgreSQL version: {line}",
+        next: "edit `command` of services.{service}",
+    },
+    Known {
+        sign: Sign::Line(&["requires a value"]),
+        reason: "a flag is not one of PostgreSQL's: {line}",
+        next: "edit `command` of services.{service}",
+    },
+    Known {
+        sign: Sign::Answer("password authentication failed"),
+        reason: OTHER_CREDENTIALS,
+        next: "put the old password back; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Answer("role \""),
+        reason: OTHER_CREDENTIALS,
+        next: "put the old `env.POSTGRES_USER` back; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Answer("database \""),
+        reason: "the data was made for another database; the one in services.toml only counts on an empty volume",
+        next: "put the old `env.POSTGRES_DB` back; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Answer("no pg_hba.conf entry"),
+        reason: "pg_hba.conf in the data allows no login from outside the container",
+        next: "add `host all all all scram-sha-256` to it; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Answer("too many clients"),
+        reason: "all connections are taken",
+        next: "add `-c max_connections=200` to `command` of services.{service}",
+    },
+];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Defaults;
 use super::arguments::Arguments;
+use super::failures::{Known, Sign};
 use crate::model::Probe;
 
 pub(super) const DEFAULTS: Defaults = Defaults {
@@ -19,3 +20,56 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
         password: arguments.flag(&["--requirepass"]).map(Into::into),
     }
 }
+
+pub(super) const KNOWN: &[Known] = &[
+    Known {
+        sign: Sign::Line(&["can't handle rdb format version"]),
+        reason: "the data was made by a newer Redis than {image}",
+        next: "go back to the newer image; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["bad file format reading the append only file"]),
+        reason: "the append-only file is damaged",
+        next: "repair it with `redis-check-aof --fix` in `taskava dev run {service} sh`; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["wrong signature trying to load db"]),
+        reason: "dump.rdb is no Redis data",
+        next: "remove the file; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["fatal error loading the db"]),
+        reason: "the data is damaged",
+        next: "taskava dev snapshot restore NAME; or start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Line(&["bad directive or wrong number of arguments"]),
+        reason: "a setting is not one of this Redis version",
+        next: "edit `command` of services.{service}",
+    },
+    Known {
+        sign: Sign::Line(&["fatal config file error"]),
+        reason: "a setting has a value that Redis does not take",
+        next: "edit `command` of services.{service}",
+    },
+    Known {
+        sign: Sign::Answer("MISCONF"),
+        reason: "it can't save its data: the disk is full, or /data belongs to another user",
+        next: "taskava dev logs {service}",
+    },
+    Known {
+        sign: Sign::Answer("WRONGPASS"),
+        reason: "it has another password than the one that is configured",
+        next: "make `ready.redis` and `--requirepass` of services.{service} the same",
+    },
+    Known {
+        sign: Sign::Answer("ERR AUTH"),
+        reason: "a password is configured, but the server has none",
+        next: "add `--requirepass` to `command` of services.{service}",
+    },
+    Known {
+        sign: Sign::Answer("DENIED"),
+        reason: "it is in protected mode: without a password it serves only its own container",
+        next: "add `--protected-mode no` to `command` of services.{service}",
+    },
+];

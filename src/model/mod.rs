@@ -6,6 +6,8 @@
 pub mod fingerprint;
 pub mod graph;
 pub mod names;
+pub mod resolve;
+pub mod secret;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -15,18 +15,18 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
         let orphan = !stack.services.contains_key(&container.service);
         (ask.services.is_empty() && (!orphan || ask.remove_orphans)) || ask.services.contains(&container.service)
     };
-    let mut stopped: HashMap<&ServiceName, StepId> = HashMap::new();
+    let mut stopped: HashMap<&ServiceName, Vec<StepId>> = HashMap::new();
     let mut last = Vec::new();
     for name in reverse_order(stack, seen) {
         let after: Vec<StepId> =
-            graph::dependents(stack, name).iter().filter_map(|other| stopped.get(*other).copied()).collect();
+            graph::dependents(stack, name).iter().flat_map(|other| stopped.get(*other)).flatten().copied().collect();
         for container in seen.of(name).filter(&chosen) {
             let (service, id) = (name.clone(), container.id.clone());
             let mut after = after.clone();
             if container.is_up() {
                 let stop = Op::Stop { service: service.clone(), container: id.clone() };
                 let step = plan.push(stop, Cause::Requested, after);
-                stopped.insert(name, step);
+                stopped.entry(name).or_default().push(step);
                 after = vec![step];
             }
             if !ask.stop_only {

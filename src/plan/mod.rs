@@ -5,6 +5,8 @@
 
 mod down;
 pub mod observed;
+#[cfg(test)]
+mod tests;
 mod up;
 
 use std::fmt;

@@ -83,7 +83,7 @@ struct Builder<'a> {
     names: Names,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     /// Whether the user means this service itself, not only as a dependency of another.
     fn named(&self, service: &Service) -> bool {
         self.ask.services.is_empty() || self.ask.services.contains(&service.name)
@@ -153,8 +153,16 @@ impl Builder<'_> {
         let (image, missing) = (service.image.clone(), !self.seen.images.contains_key(&service.image));
         let service_name = service.name.clone();
         if service.build.is_some() {
-            let cause = if missing { Cause::Missing } else { Cause::Requested };
-            return (missing || self.ask.build).then_some((Op::Build { service: service_name, image }, cause));
+            let cause = if missing {
+                Cause::Missing
+            } else if self.is_built_otherwise(service) {
+                Cause::ConfigChanged { fields: vec!["build".into()] }
+            } else if self.ask.build {
+                Cause::Requested
+            } else {
+                return None;
+            };
+            return Some((Op::Build { service: service_name, image }, cause));
         }
         match self.ask.pull.unwrap_or(service.pull) {
             PullPolicy::Always if !self.ask.start_only => Some((
@@ -166,39 +174,49 @@ impl Builder<'_> {
         }
     }
 
+    /// Whether the `build` of a service was edited since its container was made.
+    fn is_built_otherwise(&self, service: &Service) -> bool {
+        let wanted = fingerprint::fingerprint(self.stack, service);
+        self.seen.of(&service.name).next().is_some_and(|seen| seen.config.get("build") != wanted.get("build"))
+    }
+
     /// Stops what has to go, dependants before what they depend on.
     fn take_down(&mut self) {
         let fates: Vec<(ServiceName, Fate)> =
             self.fates.iter().rev().map(|(name, fate)| (name.clone(), fate.clone())).collect();
-        let mut stopped: HashMap<ServiceName, StepId> = HashMap::new();
+        let mut stopped: HashMap<ServiceName, Vec<StepId>> = HashMap::new();
         if self.ask.remove_orphans {
             for container in orphans(self.stack, self.seen) {
                 self.remove(container, Cause::Orphan, &[]);
             }
         }
         for (name, fate) in fates {
-            let (cause, replace) = match fate {
-                Fate::Replace(cause) => (cause, true),
-                Fate::Restart(cause) => (cause, false),
-                _ => continue,
-            };
-            let after: Vec<StepId> =
-                graph::dependents(self.stack, &name).iter().filter_map(|other| stopped.get(*other).copied()).collect();
-            let mut containers = self.seen.of(&name).cloned().collect::<Vec<_>>().into_iter();
+            let mut after: Vec<StepId> = graph::dependents(self.stack, &name)
+                .iter()
+                .flat_map(|other| stopped.get(*other))
+                .flatten()
+                .copied()
+                .collect();
+            let seen: &'a Observed = self.seen;
+            let mut containers = seen.containers.iter().filter(|seen| seen.service == name);
             let Some(container) = containers.next() else { continue };
-            // A new image has to be there before the old container goes: a failed pull then costs nothing.
-            let mut after_stop = after.clone();
-            after_stop.extend(self.image(&name));
-            let last = if replace {
-                self.remove(&container, cause, &after_stop)
-            } else {
-                self.plan.push(Op::Stop { service: name.clone(), container: container.id.clone() }, cause, after_stop)
+            let last = match fate {
+                // A new image has to be there before the old container goes: a failed pull then costs nothing.
+                Fate::Replace(cause) => {
+                    after.extend(self.image(&name));
+                    Some(self.remove(container, cause, &after))
+                }
+                Fate::Restart(cause) => {
+                    let stop = Op::Stop { service: name.clone(), container: container.id.clone() };
+                    Some(self.plan.push(stop, cause, after.clone()))
+                }
+                Fate::Create(_) | Fate::Start(_) | Fate::Keep | Fate::Done => None,
             };
-            stopped.insert(name.clone(), last);
-            self.names.gone.insert(name.clone(), last);
-            for duplicate in containers {
-                self.remove(&duplicate, Cause::Duplicate, &after);
-            }
+            self.names.gone.extend(last.map(|last| (name.clone(), last)));
+            let duplicates: Vec<_> = containers.collect();
+            let duplicates = duplicates.into_iter().map(|container| self.remove(container, Cause::Duplicate, &after));
+            let steps = last.into_iter().chain(duplicates).collect();
+            stopped.insert(name, steps);
         }
     }
 

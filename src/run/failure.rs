@@ -24,12 +24,6 @@ pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
     }
 }
 
-/// A service that is not as it should be, without its log yet.
-pub(super) fn of_service(service: &Service, kind: ErrorKind, message: impl Into<String>) -> Failure {
-    let bare = Error::new(kind, message.into());
-    of_error(Some(service), &bare)
-}
-
 /// Adds what the container can tell: exit code, memory, the last lines, the likely reason, and what to do next.
 pub(super) async fn explain(engine: &Engine, service: &Service, container: Option<&str>, failure: &mut Failure) {
     if let Some(id) = container {

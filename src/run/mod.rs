@@ -31,6 +31,8 @@ pub struct Run<'a> {
     pub engine: &'a Engine,
     /// The stack as it should be.
     pub stack: &'a Stack,
+    /// Asks services over the network.
+    pub prober: probe::Prober,
     /// Where it tells what happens.
     pub events: &'a Events,
     /// Whether the user wants to leave.

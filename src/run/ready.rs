@@ -83,6 +83,7 @@ pub struct Gate {
     asks: bool,
     is_job: bool,
     restart: RestartPolicy,
+    first_pause: Duration,
     pause: Duration,
     longest_pause: Duration,
     due: Duration,
@@ -95,18 +96,20 @@ impl Gate {
     /// Starts to wait. The first [`Input::Tick`] says what to do first.
     pub fn new(readiness: &Readiness, restart: RestartPolicy, now: Duration) -> Self {
         // A command inside costs the engine far more than a question over the network.
-        let (pause, longest) = match readiness.probe {
+        let (first, longest) = match readiness.probe {
             Probe::Exec { .. } => (50, 500),
             _ => (5, 100),
         };
         let longest_pause = readiness.interval.unwrap_or(Duration::from_millis(longest));
+        let first_pause = Duration::from_millis(first).min(longest_pause);
         Self {
             timeout: readiness.timeout,
             deadline: now + readiness.timeout,
             asks: !matches!(readiness.probe, Probe::Log { .. } | Probe::Engine | Probe::Exit),
             is_job: readiness.probe == Probe::Exit,
             restart,
-            pause: Duration::from_millis(pause).min(longest_pause),
+            first_pause,
+            pause: first_pause,
             longest_pause,
             due: now,
             exits: 0,
@@ -160,9 +163,12 @@ impl Gate {
         (now >= self.deadline).then(|| Err(Unready::TimedOut { after: self.timeout, last: self.last_words() }))
     }
 
-    /// When to ask again. A hopeless answer is heard twice, a full pause apart, before it is believed: what answers
-    /// in the first moment may be about to change.
+    /// When to ask again. A new answer means that things move: it is asked quickly again. A hopeless answer is heard
+    /// twice, a full pause apart, before it is believed: what answers in the first moment may be about to change.
     fn pace(&mut self, answer: &Answer, now: Duration) {
+        if self.last.as_ref() != Some(answer) {
+            self.pause = self.first_pause;
+        }
         let pause = if matches!(answer, Answer::Never(_)) { self.longest_pause } else { self.pause };
         self.due = (now + pause).min(self.deadline);
         self.pause = (self.pause * 3 / 2).min(self.longest_pause);

@@ -131,9 +131,12 @@ impl Doing<'_> {
 
     async fn port_taken(&self, service: &Service, error: Error) -> Error {
         match ports::holder(self.run.engine, self.run.stack, service).await {
-            Some(holder) => Error::new(ErrorKind::Port, format_args!("can't start {}: {holder}", service.name)).hint(
-                format!("end it, or publish another port: `ports` of [services.{}] in services.local.toml", service.name),
-            ),
+            Some(holder) => {
+                Error::new(ErrorKind::Port, format_args!("can't start {}: {holder}", service.name)).hint(format!(
+                    "end it, or publish another port: `ports` of [services.{}] in services.local.toml",
+                    service.name
+                ))
+            }
             None => error.hint(format!("publish another port: `ports` of [services.{}]", service.name)),
         }
     }
@@ -158,9 +161,8 @@ impl Doing<'_> {
             let (layer, current, total) = (None, None, None);
             self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current, total });
         };
-        let fresh = self.step.cause != Cause::Unchanged;
         tokio::select! {
-            ready = wait::ready(self.run, service, &id, fresh, began, &tell) => match ready {
+            ready = wait::ready(self.run, service, &id, began, &tell) => match ready {
                 Ok(()) => Ok(()),
                 Err(mut failed) => {
                     failure::explain(self.run.engine, service, Some(&id), &mut failed).await;
@@ -173,7 +175,11 @@ impl Doing<'_> {
 
     async fn failure(&self, error: &Error) -> crate::event::Failure {
         let mut failed = failure::of_error(self.service, error);
-        if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op) {
+        if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op)
+            && error.kind == ErrorKind::Other
+        {
+            // The engine could not run its command: for the user the service crashed before its first line.
+            failed.kind = ErrorKind::Crashed;
             let id = self.container(&service.name).ok();
             failure::explain(self.run.engine, service, id.as_deref(), &mut failed).await;
         }

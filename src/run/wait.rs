@@ -1,15 +1,22 @@
-//! Waits for one service: asks, watches its container, and reports at once when it ends.
+//! Waits for one service: asks it, watches its container, and reports at once when that ends. What an answer means and
+//! when to ask again is [`Gate`]'s.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use super::probe::{Answer, Limits, Prober, is_network};
-use super::{Run, failure};
-use crate::diag::{ErrorKind, Result};
-use crate::engine::{Engine, Health, Inspected};
+use anyhow::Context as _;
+use regex::bytes::Regex;
+
+use super::probe::{Answer, is_network};
+use super::ready::{Effect, Gate, Input};
+use super::{Run, address, failure};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Health;
 use crate::event::Failure;
-use crate::model::{Probe, RestartPolicy, Service};
+use crate::model::{Probe, Protocol, Readiness, Service};
+
+/// How often the engine is asked what its health check says.
+const HEALTH_EVERY: Duration = Duration::from_millis(100);
 
 /// Waits until a service is ready; for a job: until it has ended with exit 0.
 pub(super) async fn ready(
@@ -19,5 +26,228 @@ pub(super) async fn ready(
     began: Instant,
     tell: &dyn Fn(String),
 ) -> Result<(), Box<Failure>> {
-    todo_gate(run, service, id, began, tell).await
+    let failed = |error: Error| Box::new(failure::of_error(Some(service), &error));
+    let mut waiting = Waiting::new(run, service, id).await.map_err(failed)?;
+    let mut gate = Gate::new(&waiting.readiness(began), service.restart, began.elapsed());
+    let mut effect = gate.on(Input::Tick, began.elapsed());
+    loop {
+        let input = match effect {
+            Effect::Ready => return Ok(()),
+            Effect::Failed(why) => return Err(Box::new(why.failure(service.name.clone()))),
+            Effect::Ask(pause) => {
+                let left = gate.deadline().saturating_sub(began.elapsed());
+                waiting.ask(pause, left).await
+            }
+            Effect::Wait(left) => waiting.wait(left).await,
+        };
+        let input = input.map_err(failed)?;
+        if let Input::Answer(Answer::NotYet(why)) = &input {
+            tell(why.clone());
+        }
+        effect = gate.on(input, began.elapsed());
+    }
+}
+
+/// How a service is asked.
+#[derive(Debug)]
+enum Question {
+    /// From here, in its own protocol.
+    Network(Probe),
+    /// By a command inside.
+    Inside(Vec<String>),
+    /// The engine's health check.
+    Engine,
+    /// A line of its log.
+    Log(Regex),
+    /// It has to end.
+    Exit,
+    /// Nothing to ask: it runs.
+    Runs,
+}
+
+type Exit<'a> = Pin<Box<dyn Future<Output = Result<Option<i64>>> + 'a>>;
+
+struct Waiting<'a> {
+    run: &'a Run<'a>,
+    service: &'a Service,
+    id: &'a str,
+    question: Question,
+    addresses: std::collections::BTreeMap<u16, std::net::SocketAddr>,
+    exit: Option<Exit<'a>>,
+}
+
+impl<'a> Waiting<'a> {
+    async fn new(run: &'a Run<'a>, service: &'a Service, id: &'a str) -> Result<Self> {
+        let question = question(run, service).await?;
+        let mut waiting = Self { run, service, id, question, addresses: Default::default(), exit: None };
+        if let Some(declared) = address::declared(service) {
+            waiting.addresses = address::addresses(&run.engine.about, service, &declared, None);
+        }
+        Ok(waiting)
+    }
+
+    /// The service's readiness with the question that is really asked, and no more time than the run has.
+    fn readiness(&self, began: Instant) -> Readiness {
+        let declared = &self.service.ready;
+        let probe = match &self.question {
+            Question::Network(probe) => probe.clone(),
+            Question::Inside(command) => Probe::Exec { command: command.clone() },
+            Question::Engine => Probe::Engine,
+            Question::Log(pattern) => Probe::Log { pattern: pattern.to_string() },
+            Question::Exit => Probe::Exit,
+            Question::Runs => Probe::Auto,
+        };
+        let left = self.run.timeout.map(|timeout| timeout.saturating_sub(began.elapsed()));
+        let timeout = left.map_or(declared.timeout, |left| left.min(declared.timeout));
+        Readiness { probe, timeout, interval: declared.interval }
+    }
+
+    /// Asks after a pause, unless the container ends first. Watching for that begins with the second question: what is
+    /// ready at the first costs no more than that.
+    async fn ask(&mut self, pause: Duration, left: Duration) -> Result<Input> {
+        let Self { run, service, id, question, addresses, exit } = self;
+        let asked = async {
+            tokio::time::sleep(pause).await;
+            if address::needed(service).iter().any(|port| !addresses.contains_key(port)) {
+                let Some(seen) = run.engine.inspect(id).await? else { return Ok(gone()) };
+                let own = seen.addresses.first().copied();
+                *addresses = address::addresses(&run.engine.about, service, &seen.ports, own);
+            }
+            match question {
+                Question::Network(probe) => Ok(run.prober.ask(probe, addresses).await),
+                Question::Inside(command) => inside(run, id, command).await,
+                Question::Runs => runs(run, id).await,
+                Question::Engine | Question::Log(_) | Question::Exit => Ok(Answer::NotYet(String::new())),
+            }
+        };
+        let input = tokio::select! {
+            answer = asked => Input::Answer(answer?),
+            ended = watched(exit) => return self.ended(ended?).await,
+            () = tokio::time::sleep(left) => Input::Tick,
+        };
+        self.watch();
+        Ok(input)
+    }
+
+    /// Waits for what comes by itself.
+    async fn wait(&mut self, left: Duration) -> Result<Input> {
+        self.watch();
+        let Self { run, id, question, exit, .. } = self;
+        let event = async {
+            match question {
+                Question::Engine => healthy(run, id).await,
+                Question::Log(pattern) => {
+                    run.engine.wait_for_line(id, pattern).await?;
+                    Ok(Input::LogMatched)
+                }
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            input = event => input,
+            ended = watched(exit) => self.ended(ended?).await,
+            () = tokio::time::sleep(left) => Ok(Input::Tick),
+        }
+    }
+
+    fn watch(&mut self) {
+        let (run, id) = (self.run, self.id);
+        self.exit.get_or_insert_with(|| Box::pin(run.engine.exited(id)));
+    }
+
+    async fn ended(&mut self, code: Option<i64>) -> Result<Input> {
+        self.exit = None;
+        let Some(code) = code else {
+            let message = format!("the container of {} was removed while it was waited for", self.service.name);
+            return Err(Error::new(ErrorKind::Crashed, message));
+        };
+        let oom = self.run.engine.inspect(self.id).await?.is_some_and(|seen| seen.oom_killed);
+        Ok(Input::Exited { code, oom })
+    }
+}
+
+async fn watched(exit: &mut Option<Exit<'_>>) -> Result<Option<i64>> {
+    match exit {
+        Some(exit) => exit.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Finds out how a service can be asked, given where it runs.
+async fn question(run: &Run<'_>, service: &Service) -> Result<Question> {
+    let published = |port: &u16| service.ports.iter().any(|published| published.container == *port);
+    Ok(match &service.ready.probe {
+        Probe::Exit => Question::Exit,
+        Probe::Engine => Question::Engine,
+        Probe::Exec { command } => Question::Inside(command.clone()),
+        Probe::Log { pattern } => {
+            Question::Log(Regex::new(pattern).with_context(|| format!("ready.log of {}", service.name))?)
+        }
+        Probe::Auto => match run.engine.image(&service.image).await?.and_then(|image| image.healthcheck) {
+            Some(command) => Question::Inside(command),
+            None if service.ports.iter().any(|port| port.protocol == Protocol::Tcp) => {
+                Question::Network(Probe::Tcp { ports: Vec::new() })
+            }
+            None => Question::Runs,
+        },
+        probe if is_network(probe) => {
+            let reachable = run.engine.about.container_network || address::needed(service).iter().all(published);
+            match client_inside(probe).filter(|_| !reachable) {
+                Some(command) => Question::Inside(command),
+                None if reachable => Question::Network(probe.clone()),
+                None => Question::Runs,
+            }
+        }
+        _ => Question::Runs,
+    })
+}
+
+/// Where a port can't be reached from here, the service's own client asks over TCP inside.
+fn client_inside(probe: &Probe) -> Option<Vec<String>> {
+    let command = match probe {
+        Probe::Postgres { port, user, database, .. } => {
+            format!("pg_isready -q -h 127.0.0.1 -p {port} -U {user} -d {database}")
+        }
+        Probe::Redis { port, .. } => format!("redis-cli -p {port} ping"),
+        _ => return None,
+    };
+    Some(command.split(' ').map(String::from).collect())
+}
+
+async fn inside(run: &Run<'_>, id: &str, command: &[String]) -> Result<Answer> {
+    // A container that just ends refuses commands; its end is reported by who watches it.
+    let executed = match run.engine.exec(id, command).await {
+        Ok(executed) => executed,
+        Err(error) if error.kind == ErrorKind::Engine => return Err(error),
+        Err(error) => return Ok(Answer::NotYet(error.to_string())),
+    };
+    if executed.code == 0 {
+        return Ok(Answer::Ready);
+    }
+    let last = executed.output.lines().next_back().unwrap_or_default();
+    Ok(Answer::NotYet(format!("`{}` exits with {}: {last}", command.join(" "), executed.code)))
+}
+
+async fn runs(run: &Run<'_>, id: &str) -> Result<Answer> {
+    match run.engine.inspect(id).await? {
+        Some(seen) if seen.running => Ok(Answer::Ready),
+        Some(_) => Ok(Answer::NotYet("not running".into())),
+        None => Ok(gone()),
+    }
+}
+
+fn gone() -> Answer {
+    Answer::Never("the container is gone".into())
+}
+
+async fn healthy(run: &Run<'_>, id: &str) -> Result<Input> {
+    loop {
+        match run.engine.inspect(id).await?.and_then(|seen| seen.health) {
+            Some(Health::Healthy) => return Ok(Input::Healthy),
+            Some(Health::Unhealthy(output)) => return Ok(Input::Unhealthy(output)),
+            Some(Health::Starting(_)) => {}
+            None => return Ok(Input::Answer(Answer::Never("its image has no health check".into()))),
+        }
+        tokio::time::sleep(HEALTH_EVERY).await;
+    }
 }

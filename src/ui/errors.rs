@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
+use super::sanitise;
 use super::style::Paint;
 use crate::diag::{Diagnostic, Error, Severity};
 use crate::event::Failure;
@@ -61,12 +62,14 @@ pub fn failure(failure: &Failure, color: bool) -> String {
     let name = failure.service.as_ref().map_or("the stack", |service| service.as_str());
     let mut out = format!("{} {}: {}\n", paint.bad("✘"), paint.bold(name), what_happened(failure));
     if let Some(answer) = &failure.last_probe {
-        let _ = writeln!(out, "  {} {answer}", paint.dim("last probe:"));
+        let _ = writeln!(out, "  {} {}", paint.dim("last probe:"), sanitise::text(answer));
     }
     if !failure.log.is_empty() {
         let _ = writeln!(out, "  {}", paint.dim("last log lines:"));
         for line in &failure.log {
-            let _ = writeln!(out, "  {} {line}", paint.dim("│"));
+            let mut clean = Vec::new();
+            sanitise::line(line.as_bytes(), color, &mut clean);
+            let _ = writeln!(out, "  {} {}", paint.dim("│"), String::from_utf8_lossy(&clean));
         }
     }
     if let Some(reason) = &failure.reason {

@@ -7,12 +7,17 @@ pub mod json;
 pub mod logs;
 pub mod plain;
 pub mod sanitise;
+#[cfg(test)]
+mod script;
 pub mod style;
 pub mod surroundings;
 pub mod table;
+pub mod tree;
+pub mod tty;
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -54,6 +59,7 @@ struct Inner {
 /// What shows events, by format.
 #[derive(Debug)]
 enum View {
+    Tty(tty::Tty),
     Plain(plain::Plain),
     Json,
 }
@@ -63,14 +69,16 @@ impl Screen {
     pub fn new(options: &Options, surroundings: &Surroundings) -> Self {
         let format = surroundings.format(options.format);
         let color_err = surroundings.color(options.color, surroundings.stderr_terminal);
+        let plain = plain::Plain::new(plain::Options {
+            color: color_err,
+            quiet: options.quiet,
+            verbose: options.verbose,
+            github: surroundings.github.then(plain::token),
+        });
         let view = match format {
             Format::Json => View::Json,
-            Format::Tty | Format::Plain => View::Plain(plain::Plain::new(plain::Options {
-                color: color_err,
-                quiet: options.quiet,
-                verbose: options.verbose,
-                github: surroundings.github.then(plain::token),
-            })),
+            Format::Tty if !options.quiet => View::Tty(tty::Tty::stderr(plain, color_err)),
+            Format::Tty | Format::Plain => View::Plain(plain),
         };
         Self(Arc::new(Inner {
             format,
@@ -99,8 +107,14 @@ impl Screen {
     }
 
     fn on(&self, event: &Event) {
+        let at = self.0.started.elapsed();
         match &mut *self.view() {
-            View::Plain(plain) => write_err(&plain.on(event, self.0.started.elapsed())),
+            View::Tty(tty) => {
+                if tty.on(event, at) {
+                    self.keep_drawing();
+                }
+            }
+            View::Plain(plain) => write_err(&plain.on(event, at)),
             // A reader that went away must not stop the work: the stack is brought up all the same.
             View::Json => drop(write_out(&json::event(event, jiff::Timestamp::now()))),
         }
@@ -109,17 +123,46 @@ impl Screen {
         }
     }
 
+    /// Draws until the run is over: times go on when nothing else happens. A thread of its own, because the one that
+    /// does the work may be busy.
+    fn keep_drawing(&self) {
+        let screen = Arc::downgrade(&self.0);
+        let draw = move || {
+            loop {
+                thread::sleep(tty::REDRAW);
+                let Some(screen) = screen.upgrade().map(Screen) else { return };
+                let now = screen.0.started.elapsed();
+                let live = match &mut *screen.view() {
+                    View::Tty(tty) => tty.draw(now),
+                    View::Plain(_) | View::Json => false,
+                };
+                if !live {
+                    return;
+                }
+            }
+        };
+        // Without a thread to spare there is no picture, but the work goes on.
+        let _ = thread::Builder::new().name("screen".into()).spawn(draw);
+    }
+
     fn endpoints(&self, summary: &Summary) {
         if self.0.format != Format::Json && !self.0.quiet && !summary.endpoints.is_empty() {
             let text = table::endpoints(&summary.endpoints).render(table::stdout_width(), self.0.color);
-            let _ = write_out(&format!("\n{text}"));
+            let _ = self.out(&format!("\n{text}"));
         }
     }
 
     /// Data for stdout, as it is. An error is a reader that went away, or a full disk.
     pub fn out(&self, text: &str) -> io::Result<()> {
-        let _view = self.view();
-        write_out(text)
+        self.aside(|| write_out(text))
+    }
+
+    /// Prints without getting in the way of the live tree.
+    fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &*self.view() {
+            View::Tty(tty) => tty.aside(print),
+            View::Plain(_) | View::Json => print(),
+        }
     }
 
     /// One JSON value as a line on stdout.
@@ -134,31 +177,32 @@ impl Screen {
         if self.0.format == Format::Json {
             self.on(&Event::Notice { message: text.to_owned() });
         } else if !self.0.quiet {
-            let _view = self.view();
-            write_err(&format!("{text}\n"));
+            self.aside(|| write_err(&format!("{text}\n")));
         }
     }
 
     /// Diagnostics that are no failure (warnings).
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
-        let _view = self.view();
-        match self.0.format {
+        self.aside(|| match self.0.format {
             Format::Json => drop(write_out(&json::diagnostics(diagnostics, jiff::Timestamp::now()))),
             Format::Tty | Format::Plain => write_err(&errors::diagnostics(diagnostics, self.0.color_err)),
-        }
+        });
     }
 
     /// The error a command ends with.
     pub fn error(&self, error: &Error) {
-        let _view = self.view();
-        match self.0.format {
+        self.aside(|| match self.0.format {
             Format::Json => drop(write_out(&json::error(error, jiff::Timestamp::now()))),
             Format::Tty | Format::Plain => write_err(&errors::error(error, self.0.color_err)),
-        }
+        });
     }
 
     /// Leaves the terminal as it was found. Harmless when called twice.
     pub fn finish(&self) {
+        let now = self.0.started.elapsed();
+        if let View::Tty(tty) = &mut *self.view() {
+            tty.end(now);
+        }
         let _ = io::stdout().flush();
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::style::Paint;
-use super::{errors, seconds};
+use super::{errors, sanitise, seconds};
 use crate::event::{Event, Failure, Summary};
 use crate::model::ServiceName;
 use crate::plan::{Op, Plan, StepId};
@@ -54,8 +54,9 @@ impl Plain {
                     self.line(&mut out, at, service.as_ref(), &format!("{} …", doing(self.op(*step), text)));
                 }
             }
-            Event::StepProgress { text, layer, .. } if self.options.verbose && layer.is_none() => {
-                self.line(&mut out, at, None, text);
+            Event::StepProgress { step, text, layer, .. } if self.options.verbose && layer.is_none() => {
+                let service = self.op(*step).and_then(Op::service);
+                self.line(&mut out, at, service, &sanitise::text(text));
             }
             Event::StepProgress { .. } => {}
             Event::StepDone { step, text, service, ms } => {
@@ -67,12 +68,14 @@ impl Plain {
                 }
             }
             Event::StepFailed { text, service, message, .. } => {
-                self.important(&mut out, at, service.as_ref(), &paint.bad(&format!("{text} failed: {message}")));
+                let text = format!("{text} failed: {}", sanitise::text(message));
+                self.important(&mut out, at, service.as_ref(), &paint.bad(&text));
             }
             Event::StepSkipped { step, text, service, because } => {
                 if self.options.verbose || self.op(*step).is_some_and(|op| matches!(op, Op::Start { .. })) {
-                    let because = self.op(*because).map_or_else(String::new, |op| format!(": `{op}` failed"));
-                    self.line(&mut out, at, service.as_ref(), &format!("{text} left out{because}"));
+                    let because = self.op(*because).map_or_else(String::new, |op| format!(": {op} failed"));
+                    let what = service.as_ref().map_or_else(|| format!("{text} "), |_| String::new());
+                    self.line(&mut out, at, service.as_ref(), &format!("{what}left out{because}"));
                 }
             }
             Event::ServiceReady { service, ms } => {
@@ -108,10 +111,8 @@ impl Plain {
     fn important(&self, out: &mut String, at: Duration, service: Option<&ServiceName>, text: &str) {
         let paint = Paint(self.options.color);
         let time = paint.dim(&format!("{:>6}", seconds(at)));
-        let name = paint.service(service.map_or("", ServiceName::as_str), self.width);
-        let line = format!("{time}  {name}  {text}");
-        out.push_str(line.trim_end());
-        out.push('\n');
+        let name = service.map_or_else(String::new, |name| format!("{}  ", paint.service(name.as_str(), self.width)));
+        let _ = writeln!(out, "{time}  {name}{text}");
     }
 
     fn summary(&self, out: &mut String, at: Duration, summary: &Summary) {
@@ -206,4 +207,80 @@ pub(super) fn done(op: Option<&Op>, text: &str) -> String {
 
 fn ms_text(ms: u64) -> String {
     seconds(Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::script;
+
+    fn play(options: Options) -> String {
+        let mut plain = Plain::new(options);
+        script::run().iter().map(|(at, event)| plain.on(event, *at)).collect()
+    }
+
+    #[test]
+    fn a_line_for_each_change() {
+        assert_eq!(
+            format!("\n{}", play(Options::default())),
+            "
+  0.0s  postgres  pulling postgres:15-alpine …
+  0.0s  redis     ready (0.0s)
+  0.1s  created network default
+  1.0s  postgres  pulled postgres:15-alpine (1.0s)
+  1.2s  postgres  started
+  2.0s  still waiting for postgres
+  2.1s  postgres  ready (0.9s)
+  2.5s  api       start api failed: exited with code 139
+  2.5s  web       left out: start api failed
+
+✘ api: exited with code 139 (SIGSEGV)
+  last log lines:
+  │ ::error::not a command
+  │ boom
+  next: taskava dev logs api
+
+left out because of that: web
+"
+        );
+    }
+
+    #[test]
+    fn quiet_leaves_only_what_went_wrong() {
+        let text = play(Options { quiet: true, ..Options::default() });
+        assert!(text.starts_with("  2.5s  api       start api failed: exited with code 139\n\n✘ api"), "{text}");
+        let well = Event::Summary(Summary { ok: true, changes: 3, ms: 1_000, ..Summary::default() });
+        let options = Options { quiet: true, ..Options::default() };
+        assert_eq!(Plain::new(options).on(&well, Duration::ZERO), "");
+        let said = Plain::new(Options::default()).on(&well, Duration::from_secs(1));
+        assert_eq!(said, "  1.0s  done: 3 changes in 1.0s\n");
+    }
+
+    #[test]
+    fn github_gets_one_annotation_a_cause_and_no_commands_of_the_container() {
+        let text = play(Options { github: Some("f3nce".into()), ..Options::default() });
+        let report = &text[text.find("::error").unwrap()..];
+        assert_eq!(
+            report,
+            "\
+::error title=api::exited with code 139 (SIGSEGV)
+::group::why api failed
+::stop-commands::f3nce
+✘ api: exited with code 139 (SIGSEGV)
+  last log lines:
+  │ ::error::not a command
+  │ boom
+  next: taskava dev logs api
+::f3nce::
+::endgroup::
+
+left out because of that: web
+"
+        );
+    }
+
+    #[test]
+    fn fences_differ_from_run_to_run() {
+        assert_ne!(token(), token());
+    }
 }

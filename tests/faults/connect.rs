@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use taskava::diag::Error;
-use taskava::engine::Engine;
-use taskava::engine::connect::Ask;
+use ::taskava::diag::Error;
+use ::taskava::engine::Engine;
+use ::taskava::engine::connect::Ask;
 
 use crate::fake::{Fake, Reply, version};
 

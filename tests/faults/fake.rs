@@ -21,7 +21,7 @@ use tokio::sync::{Notify, oneshot};
 
 /// What the fake answers with.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// A status and a whole JSON body.
     Json(u16, Value),
     /// Status 200 and this body.
@@ -32,13 +32,11 @@ pub enum Reply {
     Stall(&'static str),
     /// No answer at all.
     Hang,
-    /// What a healthy engine answers.
-    Healthy,
 }
 
 impl Reply {
     /// An engine's error.
-    pub fn error(status: u16, message: &str) -> Self {
+    pub(crate) fn error(status: u16, message: &str) -> Self {
         Self::Json(status, json!({ "message": message }))
     }
 
@@ -49,11 +47,11 @@ impl Reply {
 
 /// How containers end that do not keep running.
 #[derive(Clone, Copy, Debug)]
-pub struct Exit {
+pub(crate) struct Exit {
     /// Exit code.
-    pub code: i64,
+    pub(crate) code: i64,
     /// Killed for want of memory.
-    pub oom: bool,
+    pub(crate) oom: bool,
 }
 
 struct Hook {
@@ -89,7 +87,7 @@ struct Shared {
 }
 
 /// A fake engine that is being set up, then runs until it is dropped.
-pub struct Fake {
+pub(crate) struct Fake {
     shared: Arc<Shared>,
     directory: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -98,7 +96,7 @@ pub struct Fake {
 
 impl Fake {
     /// A healthy engine.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Notify::new() });
         let directory = tempfile::tempdir().expect("a directory");
         let socket = directory.path().join("docker.sock");
@@ -125,51 +123,51 @@ impl Fake {
     }
 
     /// Answers every such request with this; `*` in the path stands for one part of it.
-    pub fn on(self, method: &'static str, path: &'static str, reply: Reply) -> Self {
+    pub(crate) fn on(self, method: &'static str, path: &'static str, reply: Reply) -> Self {
         self.first(usize::MAX, method, path, reply)
     }
 
     /// Answers the first `n` such requests with this.
-    pub fn first(self, n: usize, method: &'static str, path: &'static str, reply: Reply) -> Self {
+    pub(crate) fn first(self, n: usize, method: &'static str, path: &'static str, reply: Reply) -> Self {
         self.state().hooks.push(Hook { method, path, left: n, reply });
         self
     }
 
     /// Lets the containers of a service exit as soon as they are started.
-    pub fn exits(self, service: &'static str, code: i64, oom: bool) -> Self {
+    pub(crate) fn exits(self, service: &'static str, code: i64, oom: bool) -> Self {
         self.state().exits.insert(service, Exit { code, oom });
         self
     }
 
     /// What containers have written.
-    pub fn log(self, line: &'static str) -> Self {
+    pub(crate) fn log(self, line: &'static str) -> Self {
         self.state().log = line;
         self
     }
 
     /// Has this image only after a pull.
-    pub fn without_image(self, reference: &'static str) -> Self {
+    pub(crate) fn without_image(self, reference: &'static str) -> Self {
         self.state().missing.insert(reference);
         self
     }
 
     /// Where it keeps its socket; the rest is free for the test.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// Its socket.
-    pub fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.directory.path().join("docker.sock")
     }
 
     /// The requests so far, as `GET /version`.
-    pub fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         self.state().requests.clone()
     }
 
     /// Names of what is there, for tests that want nothing left.
-    pub fn left(&self) -> Vec<String> {
+    pub(crate) fn left(&self) -> Vec<String> {
         let state = self.state();
         let containers = state.containers.values().map(|container| container.name.clone());
         containers.chain(state.networks.keys().cloned()).chain(state.volumes.keys().cloned()).collect()
@@ -215,7 +213,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         })
     };
     let reply = match hooked {
-        None | Some(Reply::Healthy) => healthy(method, path, query, &body, &shared).await,
+        None => healthy(method, path, query, &body, &shared).await,
         Some(reply) => reply,
     };
     Ok(respond(reply).await)
@@ -237,11 +235,9 @@ async fn respond(reply: Reply) -> Response<Body> {
         Reply::Json(status, Value::Null) => (status, Bytes::new(), None),
         Reply::Json(status, value) => (status, value.to_string().into(), None),
         Reply::Text(text) => (200, text.into(), None),
-        Reply::Cut(text) => {
-            (200, text.into(), Some(stream::iter([Err(io::ErrorKind::ConnectionReset.into())]).boxed()))
-        }
+        Reply::Cut(text) => (200, text.into(), Some(stream::once(cut()).boxed())),
         Reply::Stall(text) => (200, text.into(), Some(stream::pending().boxed())),
-        Reply::Hang | Reply::Healthy => std::future::pending().await,
+        Reply::Hang => std::future::pending().await,
     };
     let body = match end {
         None => http_body_util::Full::new(text).map_err(|never| match never {}).boxed_unsync(),
@@ -253,6 +249,12 @@ async fn respond(reply: Reply) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).expect("a status");
     response
+}
+
+/// Breaks the connection, but only when what came before was sent.
+async fn cut() -> Result<Bytes, io::Error> {
+    tokio::task::yield_now().await;
+    Err(io::ErrorKind::ConnectionReset.into())
 }
 
 fn parameter(query: &str, name: &str) -> String {
@@ -299,7 +301,7 @@ async fn healthy(method: &str, path: &str, query: &str, body: &[u8], shared: &Sh
 }
 
 /// The answer of `/version` for an API version.
-pub fn version(api: &str) -> Value {
+pub(crate) fn version(api: &str) -> Value {
     json!({ "Version": "20.10.24", "ApiVersion": api, "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64" })
 }
 
@@ -310,7 +312,7 @@ fn named(all: &mut BTreeMap<String, Value>, method: &str, name: &str, mut body: 
         ("POST", "create") => {
             let name = body["Name"].as_str().unwrap_or_default().to_owned();
             body["Id"] = name.clone().into();
-            for (key, value) in [("Driver", "local"), ("Mountpoint", "/"), ("Scope", "local")] {
+            for (key, value) in [("Driver", "local"), ("Mountpoint", "/"), ("Scope", "local"), ("Warning", "")] {
                 body[key] = value.into();
             }
             body["Options"] = json!({});

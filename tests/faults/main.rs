@@ -5,3 +5,6 @@
 
 mod connect;
 mod fake;
+mod lifecycle;
+mod taskava;
+mod up;

@@ -25,9 +25,11 @@ const OLDEST_API: (u32, u32) = (1, 41);
 /// How long an engine in a usual place may take to answer a ping when there are others to try.
 const PING_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long an engine may take for an answer it has at hand (version, list, inspect). Calls that work first (pull, build,
-/// create, start, stop, wait, remove) have limits of their own.
-pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+/// How long a named engine, or the only one, may take to say its version.
+const VERSION_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long an engine may take for an answer it has at hand. Generous: one that is unpacking images is slow, not gone.
+const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 /// Which engine is meant; everything that decides it is here, so that it can be tested.
 #[derive(Debug, Clone, Default)]
@@ -99,7 +101,7 @@ async fn attempt(candidate: &Candidate, several: bool) -> Result<(Docker, System
     if several {
         within(PING_LIMIT, docker.ping()).await.map_err(|error| Trouble::of(&error, PING_LIMIT))?;
     }
-    let version = within(ANSWER_LIMIT, docker.version()).await.map_err(|error| Trouble::of(&error, ANSWER_LIMIT))?;
+    let version = within(VERSION_LIMIT, docker.version()).await.map_err(|error| Trouble::of(&error, VERSION_LIMIT))?;
     Ok((docker, version))
 }
 
@@ -111,10 +113,15 @@ fn is_there(address: &Address) -> std::io::Result<()> {
     }
 }
 
+/// An answer that the engine has at hand (list, inspect), or [`Bollard::RequestTimeoutError`]. Not for calls that work
+/// first: pull, build, create, start, stop, wait and remove have limits of their own.
+pub(super) async fn answer<T>(call: impl Future<Output = Result<T, Bollard>>) -> Result<T, Bollard> {
+    within(ANSWER_LIMIT, call).await
+}
+
 /// An engine's answer, head and body, within a time. bollard's own limit is for the head alone, and in whole seconds.
-/// Too late is [`Bollard::RequestTimeoutError`] in both cases.
-pub(super) async fn within<T>(limit: Duration, answer: impl Future<Output = Result<T, Bollard>>) -> Result<T, Bollard> {
-    tokio::time::timeout(limit, answer).await.unwrap_or(Err(Bollard::RequestTimeoutError))
+async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Bollard>>) -> Result<T, Bollard> {
+    tokio::time::timeout(limit, call).await.unwrap_or(Err(Bollard::RequestTimeoutError))
 }
 
 fn about(address: &Address, version: SystemVersion) -> Result<About> {

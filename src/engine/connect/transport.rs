@@ -15,7 +15,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 
 use super::candidates::{Address, Tls};
 
-/// How long the head of any answer may take: the last line of defence behind the limits of `connect::within`.
+/// How long the head of any answer may take: the last line of defence behind the limits of `connect`.
 /// Calls that rightly take longer to begin an answer use `docker.clone().with_timeout(…)`.
 const HEAD_LIMIT: Duration = Duration::from_secs(120);
 

@@ -70,15 +70,16 @@ impl Trouble {
     /// The innermost cause says what happened; what is around it, where in the client.
     fn of_cause(error: &Bollard) -> Self {
         let mut cause: &dyn std::error::Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
+        loop {
+            // An io::Error made of another error hides it from the chain.
+            let hidden = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            match hidden.map(|error| error as &dyn std::error::Error).or_else(|| cause.source()) {
+                Some(next) => cause = next,
+                None => break,
+            }
         }
         if let Some(error) = cause.downcast_ref::<io::Error>() {
-            // An error made of another one hides it from the chain.
-            return match error.get_ref() {
-                Some(inner) => Self::Other(inner.to_string()),
-                None => io::Error::from(error.kind()).into(),
-            };
+            return io::Error::from(error.kind()).into();
         }
         match cause.downcast_ref::<rustls::Error>() {
             Some(rustls::Error::InvalidMessage(_)) => Self::TlsMismatch,
@@ -113,32 +114,38 @@ pub(super) fn unreachable(tried: &[(Candidate, Trouble)], os: &str) -> Error {
 }
 
 fn remedies(tried: &[(Candidate, Trouble)], os: &str) -> Vec<String> {
-    let any = |is: fn(&Trouble) -> bool| tried.iter().any(|(_, trouble)| is(trouble));
+    let any = |is: &dyn Fn(&Trouble) -> bool| tried.iter().any(|(_, trouble)| is(trouble));
     let local = tried.iter().all(|(candidate, _)| !matches!(candidate.address, Address::Tcp { .. }));
     let named = tried.iter().any(|(candidate, _)| candidate.named_by.is_some());
     let mut hints: Vec<String> = Vec::new();
     let mut hint = |text: &str| hints.push(text.into());
-    if any(|trouble| matches!(trouble, Trouble::PermissionDenied)) {
+    if any(&|trouble| matches!(trouble, Trouble::PermissionDenied)) {
         match os {
             "linux" => hint("add yourself to the docker group: sudo usermod -aG docker $USER; then log in again"),
             _ => hint("check who owns the socket"),
         }
     }
-    if any(|trouble| matches!(trouble, Trouble::TlsMismatch)) {
+    let maybe_tls = |trouble: &Trouble| match trouble {
+        Trouble::TlsMismatch => true,
+        // The alert of a TLS server is no HTTP.
+        Trouble::Strange(_) => !local,
+        _ => false,
+    };
+    if any(&maybe_tls) {
         hint("an engine on port 2376 wants DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, one on 2375 neither");
     }
-    if any(|trouble| matches!(trouble, Trouble::Silent(_))) {
+    if any(&|trouble| matches!(trouble, Trouble::Silent(_))) {
         match (os, local) {
             ("linux", true) => hint("it may be starting or stuck; to restart it: sudo systemctl restart docker"),
             (_, true) => hint("it may be starting or stuck: wait a moment, or restart it"),
             (_, false) => hint("check that this machine can reach that host and port"),
         }
     }
-    if any(|trouble| matches!(trouble, Trouble::Refused | Trouble::NoSuchFile)) {
+    if any(&|trouble| matches!(trouble, Trouble::Refused | Trouble::NoSuchFile)) {
         match (os, local) {
             (_, false) => hint("check that an engine listens there"),
-            ("linux", _) if any(|trouble| matches!(trouble, Trouble::PermissionDenied)) => {}
-            ("linux", _) if any(|trouble| matches!(trouble, Trouble::Refused)) => {
+            ("linux", _) if any(&|trouble| matches!(trouble, Trouble::PermissionDenied)) => {}
+            ("linux", _) if any(&|trouble| matches!(trouble, Trouble::Refused)) => {
                 hint("its socket is there, but dockerd isn't running; to start it: sudo systemctl start docker");
             }
             ("linux", _) => {
@@ -187,6 +194,14 @@ mod tests {
         );
         assert_eq!(error.hints[0], "check that an engine listens there");
         assert!(error.hints[1].contains("--context"));
+    }
+
+    #[test]
+    fn an_engine_that_wants_tls_says_so() {
+        // Word for word what dockerd --tlsverify answers.
+        let message = "Client sent an HTTP request to an HTTPS server.\n".into();
+        let error = Bollard::DockerResponseServerError { status_code: 400, message };
+        assert_eq!(Trouble::of(&error, Duration::ZERO), Trouble::TlsMismatch);
     }
 
     #[test]

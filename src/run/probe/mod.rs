@@ -180,8 +180,11 @@ fn words(error: &io::Error) -> String {
     match error.kind() {
         ConnectionRefused => "connection refused".into(),
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => "accepted, then closed".into(),
-        // Those made here carry their words; the system's carry a number that helps nobody.
-        _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+        // The system's carry a number that helps nobody.
+        _ if error.raw_os_error().is_some() => {
+            error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+        _ => error.to_string(),
     }
 }
 

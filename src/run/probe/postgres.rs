@@ -23,7 +23,7 @@ pub(super) async fn ask(
     password: Option<&str>,
     database: &str,
 ) -> io::Result<Answer> {
-    let (mut out, mut buffer) = (BytesMut::new(), BytesMut::new());
+    let (mut out, mut buffer) = (BytesMut::new(), BytesMut::with_capacity(1024));
     let parameters = [("user", user), ("database", database), ("application_name", "taskava")];
     frontend::startup_message(parameters, &mut out)?;
     let mut scram = None;
@@ -36,14 +36,13 @@ pub(super) async fn ask(
             | Message::BackendKeyData(_)
             | Message::NoticeResponse(_) => {}
             Message::ReadyForQuery(_) => break,
-            request => match password {
-                Some(password) => {
-                    if !reply(&request, user, password, &mut scram, &mut out)? {
-                        break;
-                    }
+            request => {
+                // Gone without a goodbye, as a client that has to ask its user first: the server logs nothing then.
+                let Some(password) = password else { return Ok(Answer::Ready) };
+                if !reply(&request, user, password, &mut scram, &mut out)? {
+                    return Ok(Answer::Ready);
                 }
-                None => break,
-            },
+            }
         }
     }
     frontend::terminate(&mut out);

@@ -1,3 +1,5 @@
+//! Time is made up: each test says what happens when.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -44,6 +46,16 @@ fn asks_at_once_then_in_growing_pauses() {
     assert_eq!(pauses[..4], [5_000, 7_500, 11_250, 16_875]);
     assert!(pauses.is_sorted());
     assert_eq!(pauses[9], 100_000);
+}
+
+#[test]
+fn a_new_answer_is_followed_up_quickly() {
+    let mut gate = gate(redis(), RestartPolicy::No);
+    for _ in 0..20 {
+        gate.on(not_yet("connection refused"), ms(0));
+    }
+    assert_eq!(gate.on(not_yet("connection refused"), ms(0)), Effect::Ask(ms(100)));
+    assert_eq!(gate.on(not_yet("LOADING"), ms(0)), Effect::Ask(ms(5)));
 }
 
 #[test]

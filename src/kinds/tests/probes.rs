@@ -1,11 +1,6 @@
-use super::*;
+//! Probes from environment and command.
 
-fn env(pairs: &[(&str, &str)]) -> IndexMap<String, EnvValue> {
-    pairs
-        .iter()
-        .map(|(name, value)| ((*name).into(), EnvValue { value: (*value).into(), origin: Vec::new(), secret: false }))
-        .collect()
-}
+use super::*;
 
 fn probe_of(kind: Kind, variables: &[(&str, &str)], command: &[&str]) -> Probe {
     let command: Vec<String> = command.iter().map(ToString::to_string).collect();

@@ -1,0 +1,157 @@
+# shellcheck shell=bash
+# What the scripts share. Sourced, never run: set -euo pipefail is the caller's.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/taskava
+state=${XDG_STATE_HOME:-$HOME/.local/state}/taskava
+
+say() { printf '%s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# usage: prints the comment at the head of the calling script, which is its --help.
+usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; }
+
+# as_root CMD…: with sudo where needed; on a terminal only after asking, once per script.
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+        return
+    fi
+    command -v sudo >/dev/null || die "needs root and there is no sudo; run as root: $*"
+    if [ -t 0 ] && [ -z "${sudo_allowed:-}" ]; then
+        read -r -p "Run with sudo: $*  (and what follows from it) [Y/n] " answer
+        case $answer in '' | [yY]*) sudo_allowed=1 ;; *) die "not run: $*" ;; esac
+    fi
+    # Without a terminal nobody can type a password: fail instead of waiting.
+    if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
+}
+
+# need COMMAND PACKAGE…: installs the packages where the command is missing.
+need() {
+    local command=$1
+    shift
+    PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null && return
+    command -v apt-get >/dev/null || die "$command is missing; install it (on Debian: apt-get install $*)"
+    say "installing $* ($command is missing)"
+    if [ -z "${apt_updated:-}" ]; then
+        # One source of several that does not answer must not stop the rest.
+        as_root apt-get -qq update >&2 || say "apt-get update: not every source answered"
+        apt_updated=1
+    fi
+    as_root env DEBIAN_FRONTEND=noninteractive \
+        apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >&2
+}
+
+# debian_mirror: the mirror this machine takes Debian from; nothing (= the tools' default) elsewhere.
+debian_mirror() {
+    { cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true; } |
+        sed -nE 's/^deb (\[[^]]*\] )?([^ ]+\/debian\/?) .*/\2/p' | head -n 1 | grep . && return
+    { cat /etc/apt/sources.list.d/*.sources 2>/dev/null || true; } |
+        sed -nE 's/^URIs: *([^ ]+\/debian\/?)( .*)?$/\1/p' | head -n 1
+}
+
+# --- the engine ---------------------------------------------------------------------------------------------------------
+
+# candidates: where an engine may listen, best first, as in `taskava dev`.
+candidates() {
+    if [ -n "${DOCKER_HOST:-}" ]; then
+        echo "$DOCKER_HOST"
+        return
+    fi
+    # The docker client knows its contexts; where there is none, the usual sockets.
+    local host
+    if command -v docker >/dev/null && host=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null); then
+        echo "$host"
+    fi
+    printf 'unix://%s\n' /var/run/docker.sock ${XDG_RUNTIME_DIR:+"$XDG_RUNTIME_DIR/docker.sock"} \
+        "$HOME/.docker/run/docker.sock" "$HOME/.docker/desktop/docker.sock" "$HOME/.orbstack/run/docker.sock" \
+        "${COLIMA_HOME:-$HOME/.colima}/default/docker.sock" ${XDG_RUNTIME_DIR:+"$XDG_RUNTIME_DIR/podman/podman.sock"}
+}
+
+# use_engine HOST: makes `api` talk to it.
+use_engine() {
+    case $1 in
+        unix://*) engine=(--unix-socket "${1#unix://}" http://engine) ;;
+        tcp://* | http://*)
+            if [ -n "${DOCKER_TLS_VERIFY:-}" ]; then
+                local pem=${DOCKER_CERT_PATH:-$HOME/.docker}
+                engine=(--cacert "$pem/ca.pem" --cert "$pem/cert.pem" --key "$pem/key.pem" "https://${1#*://}")
+            else
+                engine=("http://${1#*://}")
+            fi
+            ;;
+        *) return 1 ;;
+    esac
+}
+
+# api METHOD PATH [CURL OPTION…]: one request to the engine's API; the answer on standard output, errors too.
+api() {
+    local method=$1 path=$2 last=$((${#engine[@]} - 1))
+    shift 2
+    curl --silent --show-error --fail-with-body --noproxy '*' --request "$method" "${engine[@]:0:last}" "$@" "${engine[last]}$path"
+}
+
+# find_engine: true when an engine answers; `api` then talks to it.
+find_engine() {
+    local host
+    for host in $(candidates); do
+        use_engine "$host" || continue
+        if [ "$(api GET /_ping --max-time 5 2>/dev/null)" = OK ]; then
+            engine_host=$host
+            return 0
+        fi
+    done
+    return 1
+}
+
+# need_engine: finds the engine, or installs and starts one. Sets engine_started=1 when this call started it.
+need_engine() {
+    engine_started=
+    need curl curl ca-certificates
+    find_engine && return
+    if [ -n "${DOCKER_HOST:-}" ]; then
+        die "no engine answers at DOCKER_HOST=$DOCKER_HOST; start it, or unset DOCKER_HOST to have one started here"
+    fi
+    [ "$(uname -s)" = Linux ] || die "no engine answers; start Docker Desktop, OrbStack or Colima"
+    need dockerd docker.io iptables
+    if [ -d /run/systemd/system ]; then
+        say "starting the engine: systemctl start docker"
+        as_root systemctl start docker
+        if ! [ -w /var/run/docker.sock ] && [ "$(id -u)" != 0 ]; then
+            die "$(id -un) may not talk to the engine yet; once: sudo usermod -aG docker $(id -un), then log in again"
+        fi
+    else
+        local log=/var/log/dockerd.log
+        say "starting the engine: dockerd (log: $log)"
+        # Its own session, so that Ctrl-C here does not stop it. The caller's group may use the socket.
+        # shellcheck disable=SC2016  # expanded by the inner shell, as root
+        as_root sh -c 'PATH=$PATH:/usr/sbin:/sbin setsid dockerd --group "$1" >>"$2" 2>&1 </dev/null &' sh "$(id -gn)" "$log"
+        engine_started=1
+    fi
+    local i
+    for ((i = 0; i < 300; i++)); do
+        find_engine && return
+        sleep 0.1
+    done
+    [ -z "$engine_started" ] || tail -n 20 /var/log/dockerd.log >&2
+    die "the engine does not answer after 30 s"
+}
+
+# stop_engine: stops the one that need_engine started, and waits for it.
+stop_engine() {
+    local pid i
+    pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
+    as_root kill "$pid"
+    for ((i = 0; i < 300; i++)); do
+        [ -e "/proc/$pid" ] || return 0
+        sleep 0.1
+    done
+    die "the engine (process $pid) does not stop"
+}
+
+# have_image REF [LABEL]: is it on the engine, with this label?
+have_image() {
+    local label=
+    [ -z "${2:-}" ] || label=",\"label\":[\"$2\"]"
+    [ "$(api GET /images/json -G --data-urlencode "filters={\"reference\":[\"$1\"]$label}" | tr -d '[:space:]')" != '[]' ]
+}

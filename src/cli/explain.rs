@@ -1,0 +1,213 @@
+//! `explain`: why a service is in the state it is in, what made it so, and where each of its values comes from.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::session::Session;
+use super::{Context, block_on};
+use crate::diag::Result;
+use crate::engine::Inspected;
+use crate::model::{Condition, EnvValue, Kind, Service, ServiceName, graph};
+use crate::plan::observed::Container;
+use crate::plan::{self, Cause, Observed, Request};
+use crate::run::address;
+use crate::run::probe::{Answer, Limits, Prober, is_network};
+use crate::ui::Format;
+
+/// What stands in for a secret.
+const MASK: &str = "***";
+
+/// How many log lines are shown of a service that is not well.
+const LOG_LINES: usize = 10;
+
+/// Explain a service: state and why, what made it be made anew, where each value comes from
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The service
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub service: String,
+    /// Show passwords, tokens and keys
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+/// What is known of a service.
+struct Explained<'a> {
+    session: &'a Session<'a>,
+    service: &'a Service,
+    container: Option<&'a Container>,
+    inspected: Option<Inspected>,
+    answer: Option<Answer>,
+    /// What `up` would do with it, and why.
+    next: Vec<(String, Cause)>,
+    log: Vec<String>,
+    show_secrets: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let session = Session::open(context).await?;
+        let name = super::session::service(&session.stack, &args.service)?;
+        let seen = session.observe().await?;
+        let explained = explain(&session, &seen, &name, args.show_secrets).await?;
+        if context.format() == Format::Json {
+            context.screen.json(&explained.json())?;
+        } else {
+            context.screen.out(&explained.text())?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn explain<'a>(
+    session: &'a Session<'a>,
+    seen: &'a Observed,
+    name: &'a ServiceName,
+    show_secrets: bool,
+) -> Result<Explained<'a>> {
+    let service = &session.stack.services[name];
+    let container = seen.of(name).next();
+    let inspected = match container {
+        Some(container) => session.engine.inspect(&container.id).await?,
+        None => None,
+    };
+    let request = Request { services: vec![name.clone()], ..Request::default() };
+    let plan = plan::up(&session.stack, seen, &request)?;
+    let of_service = plan.changes().filter(|step| step.op.service() == Some(name));
+    let next: Vec<_> = of_service.map(|step| (step.op.to_string(), step.cause.clone())).collect();
+    let answer = match container.filter(|container| container.is_up() && is_network(&service.ready.probe)) {
+        Some(container) => Some(ask(session, service, container).await?),
+        None => None,
+    };
+    let well = matches!(answer, Some(Answer::Ready)) || (answer.is_none() && next.is_empty());
+    let log = match container {
+        Some(container) if !well => session.engine.tail(&container.id, LOG_LINES).await,
+        _ => Vec::new(),
+    };
+    Ok(Explained { session, service, container, inspected, answer, next, log, show_secrets })
+}
+
+async fn ask(session: &Session<'_>, service: &Service, container: &Container) -> Result<Answer> {
+    let own = container.networks.values().flatten().next().copied();
+    let addresses = address::addresses(&session.engine.about, service, &container.ports, own);
+    Ok(Prober::new(Limits::default())?.ask(&service.ready.probe, &addresses).await)
+}
+
+impl Explained<'_> {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |key: &str, value: &str| {
+            let _ = writeln!(text, "{key:<12}{value}");
+        };
+        let service = self.service;
+        line("service", &format!("{} ({})", service.name, service.kind.as_str()));
+        if let Some(place) = &service.place {
+            line("declared", &place.to_string());
+        }
+        line("state", &self.state());
+        line("ready", &self.ready());
+        if let Some(container) = self.container {
+            line("container", &format!("{} {}", container.name, container.id.get(..12).unwrap_or_default()));
+            line("made", &made(container));
+        }
+        line("image", &service.image);
+        line("would do", &self.would_do());
+        for (name, condition) in &service.depends_on {
+            let until = if *condition == Condition::Ready { "ready" } else { "started" };
+            line("waits for", &format!("{name} ({until})"));
+        }
+        let dependents = graph::dependents(&self.session.stack, &service.name);
+        if !dependents.is_empty() {
+            let names: Vec<&str> = dependents.iter().map(|name| name.as_str()).collect();
+            line("needed by", &names.join(", "));
+        }
+        for (name, env) in &service.env {
+            line("env", &format!("{name} = {}", self.shown(env)));
+            for origin in &env.origin {
+                line("", &format!("  from {origin}"));
+            }
+        }
+        if !self.log.is_empty() {
+            line("last log", "");
+            for log in &self.log {
+                line("", &log);
+            }
+        }
+        text
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let env = self.service.env.iter().map(
+            |(name, env)| json!({ "name": name, "value": self.shown(env), "secret": env.secret, "origin": env.origin }),
+        );
+        let next: Vec<_> = self.next.iter().map(|(op, cause)| json!({ "op": op, "cause": cause })).collect();
+        json!({
+            "v": crate::event::VERSION,
+            "service": self.service.name,
+            "kind": self.service.kind,
+            "declared": self.service.place.as_ref().map(ToString::to_string),
+            "state": self.container.map(|container| container.state),
+            "ready": self.ready(),
+            "made_because": self.container.map(|container| &container.cause),
+            "image": self.service.image,
+            "would_do": next,
+            "env": env.collect::<Vec<_>>(),
+            "log": self.log,
+        })
+    }
+
+    fn shown<'s>(&self, env: &'s EnvValue) -> &'s str {
+        if env.secret && !self.show_secrets { MASK } else { &env.value }
+    }
+
+    fn state(&self) -> String {
+        let Some(container) = self.container else { return "no container".into() };
+        let mut state = format!("{} ({})", container.state.as_str(), container.status);
+        let Some(seen) = &self.inspected else { return state };
+        if seen.oom_killed {
+            state.push_str("; killed because it ran out of memory");
+        }
+        if let Some(error) = &seen.error {
+            let _ = write!(state, "; the engine says: {error}");
+        }
+        if seen.restarts > 0 {
+            let _ = write!(state, "; restarted {} times by the engine", seen.restarts);
+        }
+        state
+    }
+
+    fn ready(&self) -> String {
+        let probe = self.service.ready.describe();
+        match (&self.answer, self.container) {
+            (Some(Answer::Ready), _) => format!("yes ({probe})"),
+            (Some(Answer::NotYet(why)), _) => format!("not yet: {why} ({probe})"),
+            (Some(Answer::Never(why)), _) => format!("no, and waiting will not help: {why} ({probe})"),
+            (None, Some(container)) if self.service.kind == Kind::Job && container.exit_code == Some(0) => {
+                "done".into()
+            }
+            (None, Some(container)) if container.is_up() => format!("runs ({probe})"),
+            (None, _) => format!("no ({probe})"),
+        }
+    }
+
+    fn would_do(&self) -> String {
+        if self.next.is_empty() {
+            return "nothing: it is as services.toml says".into();
+        }
+        let step = |(op, cause): &(String, Cause)| match cause {
+            Cause::Follows | Cause::Replaced | Cause::Gate { .. } => op.clone(),
+            cause => format!("{op} ({cause})"),
+        };
+        self.next.iter().map(step).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn made(container: &Container) -> String {
+    let at = jiff::Timestamp::from_second(container.created).map(|at| at.to_zoned(jiff::tz::TimeZone::system()));
+    let at = at.map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    let why = if container.cause.is_empty() { "unknown" } else { &container.cause };
+    format!("{at}, because: {why}")
+}

@@ -1,0 +1,384 @@
+//! From the tree to types, collecting every problem; and from the same types to their description.
+//!
+//! [`table!`](crate::config::decode) declares a table once: struct, decoder, documentation and schema come from it.
+
+use std::collections::BTreeSet;
+use std::ops::{Deref, RangeInclusive};
+
+use indexmap::IndexMap;
+
+use super::describe::Shape;
+use super::node::{Item, Node, Value};
+use crate::diag::{Diagnostic, Place};
+
+/// A type that can be read from a [`Node`].
+pub trait Decode: Sized {
+    /// Reads it; a failure has been reported to the reader when this returns none.
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self>;
+
+    /// What may be written, for documentation, schema and error messages.
+    fn shape() -> Shape;
+
+    /// Its value when the key is absent; none when the key is required.
+    fn absent() -> Option<Self> {
+        None
+    }
+
+    /// What stands for a value that can't be read, where its name still matters to others.
+    fn broken() -> Option<Self> {
+        None
+    }
+}
+
+/// Collects problems and knows which key is being read.
+#[derive(Debug)]
+pub struct Reader {
+    problems: Vec<Diagnostic>,
+    path: Vec<String>,
+}
+
+impl Reader {
+    /// Starts with the problems found so far.
+    pub fn new(problems: Vec<Diagnostic>) -> Self {
+        Self { problems, path: Vec::new() }
+    }
+
+    /// All problems.
+    pub fn finish(self) -> Vec<Diagnostic> {
+        self.problems
+    }
+
+    /// Reports a problem with the key that is being read.
+    pub fn error(&mut self, place: &Place, message: impl std::fmt::Display) -> &mut Diagnostic {
+        let message = if self.path.is_empty() { message.to_string() } else { format!("`{}`: {message}", self.path()) };
+        self.problems.push(Diagnostic::error(place.clone(), message));
+        self.problems.last_mut().expect("one was just pushed")
+    }
+
+    /// Reports that something else was expected.
+    pub fn wrong<T: Decode>(&mut self, node: &Node) {
+        self.error(&node.place, format_args!("expected {}, found {}", T::shape(), node.kind()));
+    }
+
+    /// Reads what is under a key.
+    pub fn under<T>(&mut self, key: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        self.path.push(key.to_owned());
+        let result = read(self);
+        self.path.pop();
+        result
+    }
+
+    /// Turns the result of a text's own parser into a problem.
+    pub fn check<T>(&mut self, node: &Node, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.error(&node.place, message)).ok()
+    }
+
+    fn path(&self) -> String {
+        self.path.join(".")
+    }
+
+    /// One field of a table. A wrong optional field counts as absent, so that the rest can still be looked at.
+    pub fn field<T: Decode>(&mut self, owner: &Node, table: &IndexMap<String, Item>, key: &str) -> Option<T> {
+        match table.get(key) {
+            Some(item) => self.under(key, |reader| T::decode(&item.node, reader)).or_else(T::absent),
+            None => T::absent().or_else(|| {
+                self.error(&owner.place, format_args!("the key `{key}` is missing"));
+                None
+            }),
+        }
+    }
+
+    /// Reports keys that a table doesn't have.
+    pub fn known(&mut self, table: &IndexMap<String, Item>, keys: &[&str]) {
+        for (key, item) in table {
+            if !keys.contains(&key.as_str()) {
+                let hint = match (compose(key).filter(|_| keys.contains(&"image")), similar(key, keys.iter().copied()))
+                {
+                    (Some(hint), _) => hint.into(),
+                    (None, Some(similar)) => format!("did you mean `{similar}`?"),
+                    (None, None) => {
+                        let sorted: BTreeSet<&str> = keys.iter().copied().collect();
+                        format!("known keys: {}", sorted.into_iter().collect::<Vec<_>>().join(", "))
+                    }
+                };
+                let place = item.key.clone();
+                self.under(key, |reader| {
+                    let message = format!("unknown key `{}`", reader.path());
+                    reader.problems.push(Diagnostic::error(place, message).hint(hint));
+                });
+            }
+        }
+    }
+}
+
+/// What people who come from docker compose write in a service, and what it is here.
+fn compose(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "healthcheck" => {
+            "what compose calls `healthcheck` is `ready` here: `ready = { exec = \"…\" }`, or leave it to the kind"
+        }
+        "environment" => "what compose calls `environment` is `env` here",
+        "develop" => "what compose calls `develop.watch` is `watch` here",
+        "deploy" | "mem_limit" | "cpus" => "limits are written `resources = { memory = \"512m\", cpus = 1.5 }`",
+        "pull_policy" => "what compose calls `pull_policy` is `pull` here",
+        "stop_grace_period" => "what compose calls `stop_grace_period` is `stop_timeout` here",
+        "container_name" => "containers are named after the project and the service",
+        "expose" => "services reach each other on every port; `ports` is for the host",
+        "links" => "services on one network reach each other by name; the order of starting is `depends_on`",
+        "service_healthy" | "service_completed_successfully" => {
+            "write \"ready\": for a job it means that it ended with exit code 0"
+        }
+        "service_started" => "write \"started\"",
+        _ => return None,
+    })
+}
+
+/// The hint for a word that is not one of the choices.
+pub fn choose(word: &str, words: &[&'static str]) -> String {
+    match (compose(word), similar(word, words.iter().copied())) {
+        (Some(hint), _) => hint.into(),
+        (None, Some(similar)) => format!("did you mean \"{similar}\"?"),
+        (None, None) => format!("one of \"{}\"", words.join("\", \"")),
+    }
+}
+
+/// The candidate that is most like a text, if one is like it at all.
+pub fn similar<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let text = text.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(text.chars().count()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Declares a table of services.toml: `key: Type, default "…", example "…";`.
+macro_rules! table {
+    ($(#[doc = $doc:literal])* $name:ident $title:literal {
+        $($(#[doc = $about:literal])* $field:ident: $type:ty, default $default:literal, example $example:literal;)*
+    }) => {
+        $(#[doc = $doc])*
+        #[derive(Debug, Clone, Default)]
+        pub struct $name { $($(#[doc = $about])* pub $field: $type,)* }
+
+        impl $crate::config::decode::Decode for $name {
+            fn decode(node: &$crate::config::node::Node, reader: &mut $crate::config::decode::Reader) -> Option<Self> {
+                let $crate::config::node::Value::Table(table) = &node.value else {
+                    reader.wrong::<Self>(node);
+                    return None;
+                };
+                reader.known(table, &[$(stringify!($field).trim_start_matches("r#")),*]);
+                $(let $field = reader.field(node, table, stringify!($field).trim_start_matches("r#"));)*
+                Some(Self { $($field: $field?),* })
+            }
+
+            fn broken() -> Option<Self> {
+                Some(Self::default())
+            }
+
+            fn shape() -> $crate::config::describe::Shape {
+                $crate::config::describe::Shape::Table($crate::config::describe::Table {
+                    title: $title,
+                    about: concat!($($doc, "\n"),*),
+                    fields: || vec![$($crate::config::describe::Field {
+                        key: stringify!($field).trim_start_matches("r#"),
+                        about: concat!($($about, "\n"),*),
+                        required: <$type as $crate::config::decode::Decode>::absent().is_none(),
+                        default: $default,
+                        example: $example,
+                        shape: <$type as $crate::config::decode::Decode>::shape(),
+                    }),*],
+                })
+            }
+        }
+    };
+}
+pub(crate) use table;
+
+/// Declares which words an enum is written as.
+macro_rules! choice {
+    ($type:ty { $($word:literal => $value:expr),* $(,)? }) => {
+        impl $crate::config::decode::Decode for $type {
+            fn decode(node: &$crate::config::node::Node, reader: &mut $crate::config::decode::Reader) -> Option<Self> {
+                let word = String::decode(node, reader)?;
+                match word.as_str() {
+                    $($word => Some($value),)*
+                    _ => {
+                        let hint = $crate::config::decode::choose(&word, &[$($word),*]);
+                        reader.error(&node.place, format_args!("\"{word}\" is not one of the choices")).hint = Some(hint);
+                        None
+                    }
+                }
+            }
+
+            fn shape() -> $crate::config::describe::Shape {
+                $crate::config::describe::Shape::Choice(&[$($word),*])
+            }
+        }
+    };
+}
+pub(crate) use choice;
+
+/// A value with its place and story.
+#[derive(Debug, Clone)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is written.
+    pub place: Place,
+    /// See [`Node::story`].
+    pub story: Vec<String>,
+}
+
+impl<T> Deref for At<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// What a [`Map`] holds under a key.
+#[derive(Debug, Clone)]
+pub struct Entry<T> {
+    /// Where the key is written.
+    pub key: Place,
+    /// The value.
+    pub value: T,
+    /// It has problems that were reported: what is missing in it may only have been wrong.
+    pub broken: bool,
+}
+
+impl<T> Deref for Entry<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+/// A table whose keys are names the user chose.
+pub type Map<T> = IndexMap<String, Entry<T>>;
+
+impl<T: Decode> Decode for At<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Some(Self { value: T::decode(node, reader)?, place: node.place.clone(), story: node.story.clone() })
+    }
+    fn shape() -> Shape {
+        T::shape()
+    }
+}
+
+impl<T: Decode> Decode for Option<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        T::decode(node, reader).map(Some)
+    }
+    fn shape() -> Shape {
+        T::shape()
+    }
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+impl<T: Decode> Decode for Vec<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let Value::Array(items) = &node.value else {
+            reader.wrong::<Self>(node);
+            return None;
+        };
+        Some(items.iter().filter_map(|item| T::decode(item, reader)).collect())
+    }
+    fn shape() -> Shape {
+        Shape::List(Box::new(T::shape()))
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+impl<T: Decode> Decode for Map<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let Value::Table(table) = &node.value else {
+            reader.wrong::<Self>(node);
+            return None;
+        };
+        let entries = table.iter().filter_map(|(name, item)| {
+            let before = reader.problems.len();
+            let value = reader.under(name, |reader| T::decode(&item.node, reader)).or_else(T::broken)?;
+            let broken = reader.problems.len() > before;
+            Some((name.clone(), Entry { key: item.key.clone(), value, broken }))
+        });
+        Some(entries.collect())
+    }
+    fn shape() -> Shape {
+        Shape::Map(Box::new(T::shape()))
+    }
+    fn absent() -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+impl Decode for String {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let Value::String(text) = &node.value else {
+            reader.wrong::<Self>(node);
+            return None;
+        };
+        if text.contains('\0') {
+            reader.error(&node.place, "a NUL character can't be passed to a container");
+            return None;
+        }
+        Some(text.clone())
+    }
+    fn shape() -> Shape {
+        Shape::Text("a string")
+    }
+}
+
+impl Decode for bool {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let Value::Boolean(boolean) = &node.value else {
+            reader.wrong::<Self>(node);
+            return None;
+        };
+        Some(*boolean)
+    }
+    fn shape() -> Shape {
+        Shape::Boolean
+    }
+}
+
+/// Reads an integer within bounds.
+pub fn integer<T: Decode + TryFrom<i64>>(node: &Node, reader: &mut Reader, bounds: RangeInclusive<i64>) -> Option<T> {
+    let number = match &node.value {
+        Value::Integer(number) => *number,
+        // What a variable put in is text; a number is what was meant.
+        Value::String(text) if !node.story.is_empty() && text.trim().parse::<i64>().is_ok() => {
+            text.trim().parse().ok()?
+        }
+        _ => {
+            reader.wrong::<T>(node);
+            return None;
+        }
+    };
+    let converted = T::try_from(number).ok().filter(|_| bounds.contains(&number));
+    if converted.is_none() {
+        let (low, high) = bounds.into_inner();
+        reader.error(&node.place, format_args!("{number} is not between {low} and {high}"));
+    }
+    converted
+}
+
+macro_rules! integers {
+    ($($type:ty: $bounds:expr),*) => {$(
+        impl Decode for $type {
+            fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+                integer(node, reader, $bounds)
+            }
+            fn shape() -> Shape {
+                Shape::Integer(*$bounds.start(), *$bounds.end())
+            }
+        }
+    )*};
+}
+integers!(u16: 0..=65_535, u32: 0..=i64::from(u32::MAX), i64: i64::MIN..=i64::MAX);

@@ -1,0 +1,319 @@
+//! The tables of services.toml: the one place where a key is declared.
+
+use std::time::Duration;
+
+use super::aws::Aws;
+use super::decode::{At, Decode, Map, Reader, table};
+use super::describe::Shape;
+use super::forms::{Cpus, DependsOn, MountSpec, OneOrMany, Pairs, Ports, Scalar, Size, UlimitSpec, Words};
+use super::node::{Node, Value};
+use crate::model::{Kind, PullPolicy, RestartPolicy, WatchAction};
+
+table! {
+    /// What stands at the top of services.toml.
+    Config "Top level" {
+        /// Name of the stack: prefix of its containers, networks and volumes.
+        project: Option<At<String>>, default "name of the folder", example r#"project = "taskava""#;
+        /// The services, by name. The name is the host name under which the other services reach it.
+        services: Map<Service>, default "", example "[services.postgres]\nkind = \"postgres\"";
+        /// Named volumes that need more than a name. Others need no declaration.
+        volumes: Map<Volume>, default "", example "[volumes.shared]\nexternal = true";
+        /// Networks besides `default`.
+        networks: Map<Network>, default "", example "[networks.backend]\ninternal = true";
+        /// Variables for every service that does not set them itself. `${…}` can refer to them too, after the environment and `.env`.
+        env: Pairs, default "", example "[env]\nAWS_REGION = \"eu-central-1\"";
+        /// AWS resources that are made in the emulator.
+        aws: Option<At<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
+        /// Paths outside the folder of services.toml that services may use.
+        allow_outside: Vec<At<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
+    }
+}
+
+table! {
+    /// One service.
+    Service "Services" {
+        /// What it is: decides how readiness is tested and which defaults hold.
+        kind: Option<At<Kind>>, default "generic", example r#"kind = "postgres""#;
+        /// Image to run. With `build`, the name the result gets.
+        image: Option<At<String>>, default "the kind's own", example r#"image = "postgres:15-alpine""#;
+        /// Builds the image: the folder with the Dockerfile, or a table.
+        build: Option<At<Build>>, default "not built", example r#"build = "docker/migrate""#;
+        /// When to pull the image.
+        pull: Option<PullPolicy>, default "missing", example r#"pull = "always""#;
+        /// Platform of the image.
+        platform: Option<At<String>>, default "the engine's own", example r#"platform = "linux/amd64""#;
+        /// Replaces the image's command: a command line (no shell is involved) or the list of its words.
+        command: Option<At<Words>>, default "the image's own", example r#"command = "redis-server --appendonly yes""#;
+        /// Replaces the image's entrypoint.
+        entrypoint: Option<Words>, default "the image's own", example r#"entrypoint = ["/docker-entrypoint.sh"]"#;
+        /// Environment variables.
+        env: Pairs, default "", example r#"env = { POSTGRES_PASSWORD = "${POSTGRES_PASSWORD:-taskava}" }"#;
+        /// Files of `NAME=value` lines; `env` wins over them, later files over earlier ones.
+        env_file: OneOrMany<At<String>>, default "none", example r#"env_file = ["docker/api.env"]"#;
+        /// Published ports: `[address:][host:]container[/protocol]`, ranges too. Bound to 127.0.0.1 unless an address is written; without a host port the engine chooses one.
+        ports: Vec<At<Ports>>, default "none", example r#"ports = ["5432:5432", "0.0.0.0:8080:80", 9000]"#;
+        /// Volumes and bind mounts: `source:target[:ro]`. A source that begins with `.`, `/` or `~` is a path.
+        volumes: Vec<At<MountSpec>>, default "none", example r#"volumes = ["postgres-data:/var/lib/postgresql/data", "./init:/init:ro"]"#;
+        /// Memory file systems: `target[:options]`.
+        tmpfs: OneOrMany<At<String>>, default "none", example r#"tmpfs = ["/tmp:size=64m"]"#;
+        /// What must be ready before it starts; `started` where running is enough.
+        depends_on: DependsOn, default "nothing", example r#"depends_on = { postgres = "ready", mail = "started" }"#;
+        /// When it counts as ready.
+        ready: Option<At<ReadySpec>>, default "as its kind defines", example r#"ready = { http = "http://:8080/health" }"#;
+        /// Profiles it belongs to; it is left out unless one of them is active or an active service needs it.
+        profiles: Vec<At<String>>, default "always active", example r#"profiles = ["app"]"#;
+        /// What happens when files change.
+        watch: Vec<At<WatchSpec>>, default "nothing", example r#"watch = [{ path = "src", action = "restart" }]"#;
+        /// `user[:group]` to run as.
+        user: Option<At<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
+        /// Working directory inside.
+        working_dir: Option<At<String>>, default "the image's own", example r#"working_dir = "/app""#;
+        /// Host name inside.
+        hostname: Option<At<String>>, default "chosen by the engine", example r#"hostname = "db""#;
+        /// Networks it joins.
+        networks: Vec<At<String>>, default r#"["default"]"#, example r#"networks = ["default", "backend"]"#;
+        /// Labels of the container.
+        labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
+        /// Runs an init process as PID 1 that forwards signals and reaps zombies.
+        init: Option<bool>, default "false", example "init = true";
+        /// Size of /dev/shm.
+        shm_size: Option<Size>, default "the engine's own (64m)", example r#"shm_size = "256m""#;
+        /// Resource limits by name, as one number or as soft and hard.
+        ulimits: Map<UlimitSpec>, default "the engine's own", example "ulimits = { nofile = 65536 }";
+        /// Linux capabilities to add.
+        cap_add: Vec<At<String>>, default "none", example r#"cap_add = ["NET_ADMIN"]"#;
+        /// Linux capabilities to drop.
+        cap_drop: Vec<At<String>>, default "none", example r#"cap_drop = ["ALL"]"#;
+        /// Lines for /etc/hosts, as a table or a list of `"host:address"`.
+        extra_hosts: Option<At<Hosts>>, default "none", example r#"extra_hosts = { "host.docker.internal" = "host-gateway" }"#;
+        /// DNS servers.
+        dns: OneOrMany<At<String>>, default "the engine's own", example r#"dns = ["1.1.1.1"]"#;
+        /// Signal that asks it to stop.
+        stop_signal: Option<At<String>>, default "the image's own", example r#"stop_signal = "SIGINT""#;
+        /// Time to stop by itself before it is killed.
+        stop_timeout: Option<Duration>, default "the kind's own (10s)", example r#"stop_timeout = "30s""#;
+        /// What the engine does when it exits.
+        restart: Option<At<RestartPolicy>>, default "no", example r#"restart = "unless-stopped""#;
+        /// Limits on memory and CPU.
+        resources: Option<Resources>, default "none", example r#"resources = { memory = "512m", cpus = 1.5 }"#;
+        /// Bound on its logs.
+        logging: Option<Logging>, default "3 files of 10m", example r#"logging = { max_size = "50m", max_files = 2 }"#;
+        /// Variables for the application, printed by `taskava dev env`. `${host}`, `${port}` and `${port.5432}` are filled in when it runs.
+        exports: Map<At<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
+        /// Commands run at points of its life.
+        hooks: Option<Hooks>, default "none", example r#"hooks = { ready = ["psql -f /seed.sql"] }"#;
+    }
+}
+
+table! {
+    /// How an image is built.
+    BuildSpec "Build" {
+        /// Folder that is sent to the builder.
+        context: Option<String>, default ".", example r#"context = ".""#;
+        /// Dockerfile, relative to the context.
+        dockerfile: Option<String>, default "Dockerfile", example r#"dockerfile = "docker/api/Dockerfile""#;
+        /// Stage to build.
+        target: Option<String>, default "the last one", example r#"target = "dev""#;
+        /// Build arguments.
+        args: Pairs, default "none", example r#"args = { VERSION = "1.2" }"#;
+        /// Images whose layers may be reused.
+        cache_from: OneOrMany<String>, default "none", example r#"cache_from = ["registry.example/api:cache"]"#;
+        /// Secrets for the build, by id: the file each comes from.
+        secrets: Map<String>, default "none", example r#"secrets = { npmrc = ".npmrc" }"#;
+    }
+}
+
+/// `build` in either form.
+#[derive(Debug, Clone, Default)]
+pub struct Build(pub BuildSpec);
+
+impl Decode for Build {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &node.value {
+            Value::String(context) => Some(Self(BuildSpec { context: Some(context.clone()), ..BuildSpec::default() })),
+            Value::Table(_) => BuildSpec::decode(node, reader).map(Self),
+            _ => {
+                reader.wrong::<Self>(node);
+                None
+            }
+        }
+    }
+    fn shape() -> Shape {
+        Shape::Any(vec![Shape::Text("a folder"), BuildSpec::shape()])
+    }
+}
+
+table! {
+    /// When a service counts as ready. At most one test; without one the kind's own is used.
+    ReadySpec "Ready" {
+        /// `GET` answers with a status below 400. The port is the one inside the container.
+        http: Option<At<String>>, default "", example r#"http = "http://:8080/health""#;
+        /// The ports inside accept connections and keep them open; `true` = all published ones.
+        tcp: Option<At<TcpTest>>, default "", example "tcp = 6379";
+        /// A line of its log matches a regular expression.
+        log: Option<At<String>>, default "", example r#"log = "listening on .*:8080""#;
+        /// A command inside exits with 0.
+        exec: Option<At<Words>>, default "", example r#"exec = "pg_isready -q""#;
+        /// A PostgreSQL handshake and login succeed.
+        postgres: Option<At<PortTest>>, default "", example "postgres = 5432";
+        /// Redis answers `PING`.
+        redis: Option<At<PortTest>>, default "", example "redis = true";
+        /// SMTP greets with 220.
+        smtp: Option<At<PortTest>>, default "", example "smtp = 1025";
+        /// The image's own HEALTHCHECK says healthy.
+        engine: Option<At<bool>>, default "", example "engine = true";
+        /// How long until it is given up.
+        timeout: Option<Duration>, default "the kind's own (60s)", example r#"timeout = "2m""#;
+        /// Longest pause between two tests.
+        interval: Option<Duration>, default "100ms", example r#"interval = "1s""#;
+    }
+}
+
+table! {
+    /// What happens when files change.
+    WatchSpec "Watch" {
+        /// File or folder.
+        path: String, default "", example r#"path = "src""#;
+        /// What is done.
+        action: Option<WatchAction>, default "restart", example r#"action = "sync""#;
+        /// Where files go, inside; for `sync` and `sync+restart`.
+        target: Option<At<String>>, default "", example r#"target = "/app/web""#;
+        /// Patterns that are left out.
+        ignore: OneOrMany<At<String>>, default "none", example r#"ignore = ["node_modules"]"#;
+        /// Command that is run inside, for `exec`.
+        command: Option<Words>, default "", example r#"command = "npm run build""#;
+    }
+}
+
+table! {
+    /// Limits on memory and CPU.
+    Resources "Resources" {
+        /// Memory; beyond it the container is killed.
+        memory: Option<Size>, default "no limit", example r#"memory = "512m""#;
+        /// Cores.
+        cpus: Option<Cpus>, default "no limit", example "cpus = 1.5";
+    }
+}
+
+table! {
+    /// Bound on a container's logs.
+    Logging "Logging" {
+        /// Size of one file.
+        max_size: Option<At<String>>, default "10m", example r#"max_size = "50m""#;
+        /// Number of files.
+        max_files: Option<At<u32>>, default "3", example "max_files = 2";
+    }
+}
+
+table! {
+    /// Commands run at points of a service's life.
+    Hooks "Hooks" {
+        /// Run inside when it becomes ready, each time it was started.
+        ready: Vec<At<Words>>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
+    }
+}
+
+table! {
+    /// A named volume.
+    Volume "Volumes" {
+        /// Name on the engine.
+        name: Option<At<String>>, default "project and key", example r#"name = "shared-cache""#;
+        /// Not this stack's: must exist, is never created or removed.
+        external: Option<bool>, default "false", example "external = true";
+        /// Volume driver.
+        driver: Option<String>, default "local", example r#"driver = "local""#;
+        /// Options of the driver.
+        options: Pairs, default "none", example r#"options = { type = "tmpfs", device = "tmpfs" }"#;
+        /// Labels.
+        labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
+    }
+}
+
+table! {
+    /// A network.
+    Network "Networks" {
+        /// Name on the engine.
+        name: Option<At<String>>, default "project and key", example r#"name = "shared""#;
+        /// Not this stack's: must exist, is never created or removed.
+        external: Option<bool>, default "false", example "external = true";
+        /// Network driver.
+        driver: Option<String>, default "bridge", example r#"driver = "bridge""#;
+        /// Without a way out.
+        internal: Option<bool>, default "false", example "internal = true";
+        /// Address range.
+        subnet: Option<At<String>>, default "chosen by the engine", example r#"subnet = "172.30.0.0/24""#;
+        /// Labels.
+        labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
+    }
+}
+
+/// `true`, a port or several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpTest(pub Vec<u16>);
+
+impl Decode for TcpTest {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &node.value {
+            Value::Boolean(true) => Some(Self(Vec::new())),
+            Value::Array(_) => Vec::decode(node, reader).map(Self),
+            Value::Integer(_) => u16::decode(node, reader).map(|port| Self(vec![port])),
+            _ => {
+                reader.wrong::<Self>(node);
+                None
+            }
+        }
+    }
+    fn shape() -> Shape {
+        Shape::Any(vec![u16::shape(), Shape::List(Box::new(u16::shape())), Shape::Boolean])
+    }
+}
+
+/// `true` for the usual port, or a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PortTest(pub Option<u16>);
+
+impl Decode for PortTest {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &node.value {
+            Value::Boolean(true) => Some(Self(None)),
+            Value::Integer(_) => u16::decode(node, reader).map(|port| Self(Some(port))),
+            _ => {
+                reader.wrong::<Self>(node);
+                None
+            }
+        }
+    }
+    fn shape() -> Shape {
+        Shape::Any(vec![u16::shape(), Shape::Boolean])
+    }
+}
+
+/// `"host:address"` lines.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts(pub Vec<String>);
+
+impl Decode for Hosts {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let lines: Vec<String> = match &node.value {
+            Value::Table(_) => {
+                let map = Map::<String>::decode(node, reader)?;
+                map.into_iter().map(|(host, address)| format!("{host}:{}", address.value)).collect()
+            }
+            _ => Vec::decode(node, reader)?,
+        };
+        for line in &lines {
+            let address = line.split_once(':').map(|(_, address)| address);
+            if !address.is_some_and(|a| a == "host-gateway" || a.parse::<std::net::IpAddr>().is_ok()) {
+                reader.error(&node.place, format_args!("`{line}` is not a host and its address")).hint =
+                    Some("write \"host:10.0.0.1\" or \"host.docker.internal:host-gateway\"".into());
+            }
+        }
+        Some(Self(lines))
+    }
+    fn shape() -> Shape {
+        Shape::Any(vec![
+            Shape::Map(Box::new(Shape::Text("an address"))),
+            Shape::List(Box::new(Shape::Text("a string"))),
+        ])
+    }
+}

@@ -1,0 +1,48 @@
+//! A few lines of a container's log: the last ones for a report, or until one matches. Whole logs are `streams`'.
+
+use bollard::query_parameters::LogsOptions;
+use futures_util::StreamExt;
+use regex::bytes::Regex;
+
+use super::Engine;
+use super::error::failed;
+use crate::diag::Result;
+
+/// What is kept of one line.
+const LINE_LIMIT: usize = 2000;
+
+impl Engine {
+    /// The last lines of a container's log, both streams, as the container wrote them. Empty when there are none or
+    /// they can't be read: a report goes on without.
+    pub async fn tail(&self, id: &str, lines: usize) -> Vec<String> {
+        let options = LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..Default::default() };
+        let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
+        let mut found = Vec::new();
+        while let Some(Ok(frame)) = stream.next().await {
+            let bytes = frame.into_bytes();
+            let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LINE_LIMIT)]).into_owned();
+            found.extend(text.lines().map(String::from));
+        }
+        found.split_off(found.len().saturating_sub(lines))
+    }
+
+    /// Waits until a line that a container writes from its last start on matches. Never returns without one: its end is
+    /// for others to see.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn wait_for_line(&self, id: &str, pattern: &Regex) -> Result<()> {
+        let started = self.inspect(id).await?.and_then(|seen| seen.started_at);
+        let started = started.and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        let since = started.map_or(0, |at| i32::try_from(at.as_second()).unwrap_or_default());
+        let options = LogsOptions { stdout: true, stderr: true, follow: true, since, ..Default::default() };
+        let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
+        while let Some(frame) = stream.next().await {
+            let frame = frame.map_err(|error| failed("can't read the log", &error))?;
+            if pattern.is_match(frame.as_ref()) {
+                return Ok(());
+            }
+        }
+        std::future::pending().await
+    }
+}

@@ -1,0 +1,88 @@
+//! Where a service can be reached: its published ports, each as the URL that fits it.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::event::Endpoint;
+use crate::model::{Kind, Probe, Protocol, Service};
+use crate::plan::observed::PublishedPort;
+
+/// Ports that are almost always HTTP.
+const WEB: &[u16] =
+    &[80, 3000, 3001, 4000, 4173, 4200, 4321, 5000, 5173, 8000, 8001, 8025, 8080, 8081, 8088, 8888, 9000, 9090, 15672];
+/// Ports that are almost always HTTPS.
+const SECURE_WEB: &[u16] = &[443, 8443];
+
+pub(super) fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> Vec<Endpoint> {
+    let mut found: Vec<Endpoint> = Vec::new();
+    for port in published {
+        let (label, before, after) = form(service, port);
+        let endpoint =
+            Endpoint { service: service.name.clone(), label, url: format!("{before}{}{after}", authority(host, port)) };
+        // The engine lists a port that is bound to every address twice, for IPv4 and IPv6.
+        if !found.contains(&endpoint) {
+            found.push(endpoint);
+        }
+    }
+    found
+}
+
+/// `127.0.0.1:5432`. Bound to every address means: reachable where the engine is.
+fn authority(host: &str, port: &PublishedPort) -> String {
+    match (port.address.is_unspecified(), host.parse::<IpAddr>()) {
+        (false, _) => SocketAddr::new(port.address, port.host).to_string(),
+        (true, Ok(address)) => SocketAddr::new(address, port.host).to_string(),
+        (true, Err(_)) => format!("{host}:{}", port.host),
+    }
+}
+
+/// Label of a port, and what stands before and after `host:port` in its URL.
+fn form(service: &Service, published: &PublishedPort) -> (String, String, String) {
+    let port = published.container;
+    let plain = |label: &str, scheme: &str| (label.to_owned(), format!("{scheme}://"), String::new());
+    if published.protocol == Protocol::Udp {
+        return (format!("{port}/udp"), String::new(), String::new());
+    }
+    // The kind's own idea of its ports first: what is probed may have been chosen otherwise.
+    let own = super::probe(service.kind, &service.env, service.command.as_deref());
+    match [&own, &service.ready.probe].into_iter().find(|probe| asks(probe, port)) {
+        Some(Probe::Postgres { user, password, database, .. }) => {
+            let mask = if password.is_some() { ":***" } else { "" };
+            ("postgres".into(), format!("postgres://{}{mask}@", encode(user)), format!("/{}", encode(database)))
+        }
+        Some(Probe::Redis { password: Some(_), .. }) => ("redis".into(), "redis://:***@".into(), String::new()),
+        Some(Probe::Redis { .. }) => plain("redis", "redis"),
+        Some(Probe::Mail { smtp, .. } | Probe::Smtp { port: smtp }) if *smtp == port => plain("smtp", "smtp"),
+        Some(_) => plain("http", "http"),
+        None if service.kind == Kind::Generic && WEB.contains(&port) => plain("http", "http"),
+        None if service.kind == Kind::Generic && SECURE_WEB.contains(&port) => plain("https", "https"),
+        None => (port.to_string(), String::new(), String::new()),
+    }
+}
+
+/// Whether a probe says which protocol is spoken on a port.
+fn asks(probe: &Probe, asked: u16) -> bool {
+    match probe {
+        Probe::Postgres { port, .. }
+        | Probe::Redis { port, .. }
+        | Probe::Localstack { port }
+        | Probe::Ministack { port }
+        | Probe::Smtp { port }
+        | Probe::Http { port, .. } => *port == asked,
+        Probe::Mail { http, smtp, .. } => *http == asked || *smtp == asked,
+        Probe::Tcp { .. } | Probe::Log { .. } | Probe::Exec { .. } | Probe::Engine | Probe::Exit | Probe::Auto => false,
+    }
+}
+
+/// Percent-encodes what could be taken for a part of the URL.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}

@@ -1,0 +1,224 @@
+//! What is said about failures, with texts as the images print them.
+
+use super::*;
+use crate::kinds::failures::{self, Sign};
+use crate::model::{Mount, MountSource};
+
+fn failure(kind: ErrorKind, log: &str) -> Failure {
+    Failure {
+        service: None,
+        kind,
+        message: "exited with code 1".into(),
+        exit_code: (kind == ErrorKind::Crashed).then_some(1),
+        oom_killed: false,
+        last_probe: None,
+        log: log.lines().map(Into::into).collect(),
+        reason: None,
+        next: None,
+    }
+}
+
+/// What is said about a container that ended with code 1 and this log.
+fn reason(kind: Kind, log: &str) -> String {
+    let mut failure = failure(ErrorKind::Crashed, log);
+    explain(&service(kind, env(&[])), &mut failure);
+    failure.reason.unwrap_or_default()
+}
+
+/// What is said about a container that gave this answer until it was given up.
+fn reason_of_answer(kind: Kind, answer: &str) -> String {
+    let mut failure = Failure { last_probe: Some(answer.into()), ..failure(ErrorKind::NotReady, "") };
+    explain(&service(kind, env(&[])), &mut failure);
+    failure.reason.unwrap_or_default()
+}
+
+#[test]
+fn known_logs_are_explained() {
+    for (kind, log, expected) in [
+        (
+            Kind::Postgres,
+            "Error: Database is uninitialized and superuser password is not specified.\n       You must specify POSTGRES_PASSWORD to a non-empty value for the",
+            "superuser password",
+        ),
+        (
+            Kind::Postgres,
+            "FATAL:  database files are incompatible with server\nDETAIL:  The data directory was initialized by PostgreSQL version 14, which is not compatible with this version 15.18.",
+            "initialized by PostgreSQL version 14",
+        ),
+        (
+            Kind::Postgres,
+            "/usr/local/bin/docker-entrypoint.sh: running /docker-entrypoint-initdb.d/1.sql\nCREATE TABLE\npsql:/docker-entrypoint-initdb.d/1.sql:3: ERROR:  syntax error at or near \"selec\"\nLINE 1: selec 1;",
+            "1.sql:3: ERROR:  syntax error at or near \"selec\"",
+        ),
+        (
+            Kind::Postgres,
+            "/usr/local/bin/docker-entrypoint.sh: running /docker-entrypoint-initdb.d/2.sh\nboom",
+            "running /docker-entrypoint-initdb.d/2.sh",
+        ),
+        (
+            Kind::Postgres,
+            "running /docker-entrypoint-initdb.d/2.sh\nPostgreSQL init process complete; ready for start up.\nFATAL:  unrecognized configuration parameter \"nope\"",
+            "unrecognized configuration parameter \"nope\"",
+        ),
+        (
+            Kind::Postgres,
+            "postgres: could not access the server configuration file \"/var/lib/postgresql/data/postgresql.conf\": No such file or directory",
+            "interrupted",
+        ),
+        (
+            Kind::Postgres,
+            "initdb: error: directory \"/var/lib/postgresql/data\" exists but is not empty\ninitdb: hint: If you want to create a new database system, either remove or empty the directory",
+            "files in the data directory",
+        ),
+        (
+            Kind::Postgres,
+            "FATAL:  lock file \"postmaster.pid\" already exists\nHINT:  Is another postmaster (PID 1) running in data directory \"/var/lib/postgresql/data\"?",
+            "another server",
+        ),
+        (
+            Kind::Postgres,
+            "running bootstrap script ... 2026-11-24 02:32:04.763 UTC [32] FATAL:  could not write to file \"pg_wal/xlogtemp.32\": No space left on device\nchild process exited with exit code 1",
+            "is full",
+        ),
+        (
+            Kind::Postgres,
+            "fixing permissions on existing directory /var/lib/postgresql/data ... initdb: error: could not change permissions of directory \"/var/lib/postgresql/data\": Operation not permitted",
+            "another user",
+        ),
+        (
+            Kind::Postgres,
+            "LOG:  could not bind IPv4 address \"0.0.0.0\": Address already in use\nHINT:  Is another postmaster already running on port 5432? If not, wait a few seconds and retry.",
+            "already listens",
+        ),
+        (
+            Kind::Redis,
+            "# Can't handle RDB format version 99\n# Fatal error loading the DB: Invalid argument. Exiting.",
+            "newer Redis",
+        ),
+        (
+            Kind::Redis,
+            "# Wrong signature trying to load DB from file\n# Fatal error loading the DB: Invalid argument. Exiting.",
+            "dump.rdb",
+        ),
+        (
+            Kind::Redis,
+            "# Bad file format reading the append only file appendonly.aof.1.incr.aof: make a backup of your AOF file, then use ./redis-check-aof --fix <filename.manifest>",
+            "append-only file",
+        ),
+        (
+            Kind::Redis,
+            "*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***\nReading the configuration file, at line 3\n>>> 'nope \"yes\"'\nBad directive or wrong number of arguments",
+            "is not one of this Redis version",
+        ),
+        (Kind::Redis, ">>> 'port \"99999\"'\n*** FATAL CONFIG FILE ERROR (Redis 7.0.15) ***", "does not take"),
+        (Kind::Mailhog, "exec /usr/local/bin/MailHog: exec format error", "amd64 only"),
+        (Kind::Generic, "exec /s/exe: exec format error", "architecture"),
+        (Kind::Generic, "exec /s/run.sh: no such file or directory", "interpreter"),
+        (Kind::Generic, "Error: listen EADDRINUSE: address already in use :::3000", "already listens"),
+        (Kind::Generic, "all went well until it did not", ""),
+    ] {
+        let reason = reason(kind, log);
+        assert!(reason.contains(expected) && reason.is_empty() == expected.is_empty(), "{log}\n-> {reason:?}");
+    }
+}
+
+#[test]
+fn known_answers_are_explained() {
+    for (kind, answer, expected) in [
+        (Kind::Postgres, "password authentication failed for user \"taskava\"", "other credentials"),
+        (Kind::Postgres, "role \"nobody\" does not exist", "other credentials"),
+        (Kind::Postgres, "database \"other\" does not exist", "another database"),
+        (Kind::Redis, "WRONGPASS invalid username-password pair or user is disabled.", "another password"),
+        (Kind::Localstack, "init script b.sh failed (READY)", "/etc/localstack/init"),
+        (Kind::Generic, "port 80: accepted, then closed", "127.0.0.1 inside"),
+    ] {
+        let reason = reason_of_answer(kind, answer);
+        assert!(reason.contains(expected), "{answer}\n-> {reason:?}");
+    }
+}
+
+#[test]
+fn known_exits_are_explained() {
+    let reason = |kind, code, oom_killed| {
+        let mut failure = Failure { exit_code: Some(code), oom_killed, ..failure(ErrorKind::Crashed, "") };
+        explain(&service(kind, env(&[])), &mut failure);
+        failure.reason.unwrap_or_default()
+    };
+    assert!(reason(Kind::Localstack, 55, false).contains("LOCALSTACK_AUTH_TOKEN"));
+    assert_eq!(reason(Kind::Generic, 55, false), "");
+    assert!(reason(Kind::Generic, 137, true).contains("more memory"));
+    assert!(reason(Kind::Generic, 137, false).contains("killed from outside"));
+    assert_eq!(reason(Kind::Generic, 127, false), "a command was not found in app:1");
+    assert!(reason(Kind::Generic, 0, false).contains("ran to its end"));
+    assert_eq!(reason(Kind::Postgres, 0, false), "");
+}
+
+#[test]
+fn what_the_engine_says_at_the_start_is_explained() {
+    let say = |message: &str| {
+        let mut failure = Failure { message: message.into(), exit_code: None, ..failure(ErrorKind::Other, "") };
+        explain(&service(Kind::Generic, env(&[])), &mut failure);
+        failure.reason.unwrap_or_default()
+    };
+    let runc = "OCI runtime create failed: runc create failed: unable to start container process: exec:";
+    assert!(say(&format!("{runc} \"nope\": executable file not found in $PATH: unknown")).contains("does not exist"));
+    assert!(
+        say(&format!("{runc} \"/nope\": stat /nope: no such file or directory: unknown")).contains("does not exist")
+    );
+    assert!(say(&format!("{runc} \"/s/sh\": permission denied: unknown")).contains("must not be executed"));
+}
+
+#[test]
+fn fresh_data_depends_on_where_the_data_is() {
+    let next = |source: Option<MountSource>| {
+        let mut postgres = service(Kind::Postgres, env(&[]));
+        let target = "/var/lib/postgresql/data/".into();
+        postgres.mounts.extend(source.map(|source| Mount { source, target, read_only: false, place: None }));
+        let answer = Some("password authentication failed for user \"a\"".into());
+        let mut failure = Failure { last_probe: answer, ..failure(ErrorKind::NotReady, "") };
+        explain(&postgres, &mut failure);
+        failure.next.unwrap_or_default()
+    };
+    assert!(next(Some(MountSource::Volume("data".into()))).ends_with(": taskava dev down -v db"));
+    assert!(next(Some(MountSource::Bind("/srv/data".into()))).ends_with(": empty /srv/data"));
+    assert!(next(None).ends_with(": taskava dev up --recreate db"));
+}
+
+#[test]
+fn what_others_explain_is_left_alone() {
+    let mut said = Failure { reason: Some("known".into()), ..failure(ErrorKind::Crashed, "no space left on device") };
+    explain(&service(Kind::Generic, env(&[])), &mut said);
+    assert_eq!((said.reason.as_deref(), said.next), (Some("known"), None));
+    let mut port = failure(ErrorKind::Port, "address already in use");
+    explain(&service(Kind::Generic, env(&[])), &mut port);
+    assert_eq!(port.reason, None);
+}
+
+#[test]
+fn every_placeholder_is_filled_in() {
+    let tables = [postgres::KNOWN, redis::KNOWN, localstack::KNOWN, mailhog::KNOWN, generic::KNOWN, failures::COMMON];
+    for known in tables.into_iter().flatten() {
+        let mut failure = failure(ErrorKind::Crashed, "");
+        match known.sign {
+            Sign::Line(texts) => failure.log = vec![texts.join(" ")],
+            Sign::Answer(text) => failure.last_probe = Some(text.into()),
+            Sign::Exit(code) => failure.exit_code = Some(code),
+            Sign::Oom => failure.oom_killed = true,
+            Sign::Between(begin, _) => failure.log = vec![begin.into()],
+        }
+        failures::explain(std::slice::from_ref(known), None, &service(Kind::Postgres, env(&[])), &mut failure);
+        for text in [failure.reason.unwrap(), failure.next.unwrap()] {
+            assert!(!text.contains(['{', '}']), "{text}");
+        }
+    }
+}
+
+#[test]
+fn probes_leave_lines_that_tell_nothing() {
+    let line =
+        "2026-11-24T02:30:56.204  INFO --- [et.reactor-0] localstack.request.http    : GET /_localstack/init => 200";
+    assert!(is_probe_noise(Kind::Localstack, line));
+    assert!(!is_probe_noise(Kind::Generic, line));
+    assert!(is_probe_noise(Kind::Postgres, "02:29:58.764 UTC [61] FATAL:  the database system is starting up"));
+    assert!(!is_probe_noise(Kind::Postgres, "FATAL:  database \"other\" does not exist"));
+}

@@ -1,0 +1,59 @@
+//! What is common to the tests: how a service looks of which a test says only what matters.
+
+mod endpoints;
+mod failures;
+mod probes;
+
+use super::*;
+use crate::model::{Logging, PullPolicy, Readiness, RestartPolicy, ServiceName};
+
+fn env(pairs: &[(&str, &str)]) -> IndexMap<String, EnvValue> {
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).into(), EnvValue { value: (*value).into(), origin: Vec::new(), secret: false }))
+        .collect()
+}
+
+fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
+    let probe = probe(kind, &env, None);
+    Service {
+        name: ServiceName::parse("db").unwrap(),
+        place: None,
+        kind,
+        active: true,
+        profiles: Vec::new(),
+        image: defaults(kind).image.unwrap_or("app:1").into(),
+        build: None,
+        pull: PullPolicy::Missing,
+        platform: None,
+        command: None,
+        entrypoint: None,
+        env,
+        ports: Vec::new(),
+        mounts: Vec::new(),
+        tmpfs: Vec::new(),
+        depends_on: IndexMap::new(),
+        ready: Readiness { probe, timeout: Duration::from_secs(60), interval: None },
+        watch: Vec::new(),
+        user: None,
+        working_dir: None,
+        hostname: None,
+        networks: vec!["default".into()],
+        labels: IndexMap::new(),
+        init: false,
+        shm_size: None,
+        ulimits: IndexMap::new(),
+        cap_add: Vec::new(),
+        cap_drop: Vec::new(),
+        extra_hosts: Vec::new(),
+        dns: Vec::new(),
+        stop_signal: None,
+        stop_timeout: Duration::from_secs(10),
+        restart: RestartPolicy::No,
+        memory: None,
+        nano_cpus: None,
+        logging: Logging { max_size: "10m".into(), max_files: 3 },
+        exports: IndexMap::new(),
+        ready_hooks: Vec::new(),
+    }
+}

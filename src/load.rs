@@ -1,0 +1,280 @@
+//! The I/O shell of `config` and `model`: finds services.toml, reads it with its override, `.env` and env files, and looks
+//! whether the paths it names exist and stay inside the project.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind as Io, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
+use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
+use crate::model::Stack;
+use crate::model::resolve::{MustBe, PathUse, Surroundings, resolve};
+
+/// The file that describes a stack.
+pub const FILE: &str = "services.toml";
+/// The file beside it that overrides it, for one machine.
+pub const OVERRIDE: &str = "services.local.toml";
+
+/// Which stack is meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// The file; otherwise services.toml is looked for here and upward.
+    pub file: Option<PathBuf>,
+    /// Project name; otherwise the file's, otherwise the folder's.
+    pub project: Option<String>,
+    /// Active profiles.
+    pub profiles: Vec<String>,
+}
+
+/// A stack and what it was made from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The stack.
+    pub stack: Stack,
+    /// What is worth saying about it.
+    pub warnings: Vec<Diagnostic>,
+    /// All files that were read.
+    pub files: Vec<PathBuf>,
+}
+
+/// Finds, reads and resolves a stack. All problems of all its files are reported at once.
+pub fn stack(ask: &Ask) -> Result<Loaded> {
+    let here = std::env::current_dir().map_err(|error| {
+        Error::new(ErrorKind::Other, format_args!("the current folder can't be read: {error}"))
+            .hint("change to a folder that exists")
+    })?;
+    let file = find(ask, &here)?;
+    let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
+    let mut sources = Vec::new();
+    sources.extend(reading.text(&file, None));
+    if file.file_name().is_some_and(|name| name == FILE) {
+        sources.extend(reading.optional(&folder.join(OVERRIDE)));
+    }
+    let variables = reading.variables(&folder.join(".env"));
+    if sources.is_empty() {
+        return Err(Error::configuration(reading.problems));
+    }
+    let (config, problems) = config::parse(&sources, &variables);
+    reading.problems.extend(problems);
+    let mut around = Surroundings {
+        root: folder,
+        home: std::env::home_dir(),
+        project: ask.project.clone(),
+        profiles: ask.profiles.clone(),
+        env_files: BTreeMap::new(),
+    };
+    around.env_files = reading.env_files(&config, &around, &variables);
+    let Reading { files, mut problems, .. } = reading;
+    let resolved = resolve(&config, &around, &mut problems);
+    problems.extend(check_paths(&config, &around, &resolved.paths));
+    in_order(&mut problems);
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(Error::configuration(problems));
+    }
+    Ok(Loaded { stack: resolved.stack, warnings: problems, files })
+}
+
+/// The canonical path of the file that is meant.
+fn find(ask: &Ask, here: &Path) -> Result<PathBuf> {
+    let canonical = |path: &Path| -> Option<PathBuf> {
+        // The folder is made canonical, not the file: a link to a shared services.toml is a file of the folder it is in.
+        let folder = here.join(path.parent()?).canonicalize().ok()?;
+        Some(folder.join(path.file_name()?))
+    };
+    if let Some(asked) = &ask.file {
+        let path = here.join(asked);
+        let path = if path.is_dir() { path.join(FILE) } else { path };
+        return match canonical(&path).filter(|path| path.is_file()) {
+            Some(path) => Ok(path),
+            None => Err(Error::new(ErrorKind::Usage, format_args!("{} doesn't exist", path.display()))
+                .hint("name another file with --file, or write one here with `taskava dev init`")),
+        };
+    }
+    for folder in here.ancestors() {
+        let path = folder.join(FILE);
+        if path.is_file() {
+            return canonical(&path)
+                .ok_or_else(|| Error::new(ErrorKind::Other, format_args!("{} can't be read", path.display())));
+        }
+    }
+    let message = format!("no {FILE} in {} or a folder above it", here.display());
+    Err(Error::new(ErrorKind::Usage, message)
+        .hint("change to the project's folder, or name the file with --file")
+        .hint("write a new one with `taskava dev init`"))
+}
+
+/// Reads files and keeps what went wrong.
+struct Reading {
+    here: PathBuf,
+    files: Vec<PathBuf>,
+    problems: Vec<Diagnostic>,
+}
+
+impl Reading {
+    /// A path as it is shown: relative to where the command runs, when that is shorter.
+    fn shown(&self, path: &Path) -> String {
+        let here = self.here.canonicalize().unwrap_or_else(|_| self.here.clone());
+        match path.strip_prefix(&here) {
+            Ok(inside) => inside.display().to_string(),
+            Err(_) => {
+                let up = here.ancestors().skip(1).take(3).enumerate().find_map(|(level, folder)| {
+                    let inside = path.strip_prefix(folder).ok()?;
+                    Some(Path::new(&"../".repeat(level + 1)).join(inside).display().to_string())
+                });
+                let full = path.display().to_string();
+                up.filter(|up| up.len() < full.len()).unwrap_or(full)
+            }
+        }
+    }
+
+    /// A file that need not be there.
+    fn optional(&mut self, path: &Path) -> Option<Arc<Source>> {
+        if path.exists() { self.text(path, None) } else { None }
+    }
+
+    /// Reads a file; `place` is where it is named.
+    fn text(&mut self, path: &Path, place: Option<&Place>) -> Option<Arc<Source>> {
+        let name = self.shown(path);
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+        self.files.push(path.to_path_buf());
+        if let Err(error) = read {
+            let reason = match error.kind() {
+                Io::NotFound => "it doesn't exist".into(),
+                Io::IsADirectory => "it is a folder".into(),
+                Io::PermissionDenied => "permission denied".into(),
+                _ => error.to_string(),
+            };
+            self.problems.push(Diagnostic::error(place.cloned(), format!("{name} can't be read: {reason}")));
+            return None;
+        }
+        if bytes.len() > MAX_BYTES {
+            let message = format!("{name} is larger than {} MiB", MAX_BYTES >> 20);
+            self.problems.push(Diagnostic::error(place.cloned(), message));
+            return None;
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(Arc::new(Source { name, text })),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let place = Place { source: Arc::new(Source { name, text }), span: at..at + '\u{fffd}'.len_utf8() };
+                let hint = "save the file as UTF-8";
+                self.problems.push(Diagnostic::error(place, "the text is not valid UTF-8").hint(hint));
+                None
+            }
+        }
+    }
+
+    /// The process environment, then `.env`.
+    fn variables(&mut self, dotenv: &Path) -> Variables {
+        let mut variables = Variables::default();
+        for (name, value) in std::env::vars_os() {
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                variables.add(name, value, "environment");
+            }
+        }
+        if let Some(source) = self.optional(dotenv) {
+            let (entries, problems) = dotenv::parse(&source, &variables);
+            self.problems.extend(problems);
+            // The last of two lines with one name counts, as in a shell.
+            for entry in entries.into_iter().rev() {
+                variables.add(entry.name, entry.value, format!("{}:{}", source.name, entry.line));
+            }
+        }
+        variables
+    }
+
+    /// Every env file that a service names, read once.
+    fn env_files(
+        &mut self,
+        config: &Config,
+        around: &Surroundings,
+        variables: &Variables,
+    ) -> BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)> {
+        let mut read = BTreeMap::new();
+        for file in config.services.values().flat_map(|service| &service.env_file.0) {
+            let path = around.absolute(file);
+            let inside = PathUse {
+                path: path.clone(),
+                written: file.value.clone(),
+                role: "env file",
+                must_be: MustBe::File,
+                place: file.place.clone(),
+            };
+            let problems = check_paths(config, around, &[inside]);
+            if !problems.is_empty() {
+                self.problems.extend(problems);
+            } else if !read.contains_key(&path)
+                && let Some(source) = self.text(&path, Some(&file.place))
+            {
+                let (entries, problems) = dotenv::parse(&source, variables);
+                self.problems.extend(problems);
+                read.insert(path, (source.name.clone(), entries));
+            }
+        }
+        read
+    }
+}
+
+/// What is wrong with the paths that a configuration uses.
+fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec<Diagnostic> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let allowed: Vec<PathBuf> = config.allow_outside.iter().filter_map(|path| real(&around.absolute(path))).collect();
+    let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
+    for used in paths {
+        let (role, written) = (used.role, &used.written);
+        // What is inside a folder that is not there needs no mention.
+        if used.must_be == MustBe::File && wrong_folders.iter().any(|folder| used.path.starts_with(folder)) {
+            continue;
+        }
+        let before = problems.len();
+        let Some(path) = real(&used.path) else {
+            let mut problem = Diagnostic::error(used.place.clone(), format!("the {role} `{written}` doesn't exist"));
+            problem = problem.label(format!("looked at {}", used.path.display()));
+            problems.push(problem);
+            wrong_folders.extend((used.must_be == MustBe::Folder).then_some(&*used.path));
+            continue;
+        };
+        let wrong = match used.must_be {
+            MustBe::File => !path.is_file(),
+            MustBe::Folder => !path.is_dir(),
+            MustBe::Anything => false,
+        };
+        if wrong {
+            let kind = if used.must_be == MustBe::File { "file" } else { "folder" };
+            problems.push(Diagnostic::error(used.place.clone(), format!("the {role} `{written}` is not a {kind}")));
+        } else if !path.starts_with(&around.root) && !allowed.iter().any(|allowed| path.starts_with(allowed)) {
+            let message = format!("the {role} `{written}` is outside the project, at {}", path.display());
+            let hint = format!("if that is meant, allow it at the top of the file: allow_outside = [\"{written}\"]");
+            problems.push(Diagnostic::error(used.place.clone(), message).hint(hint));
+        }
+        wrong_folders.extend((used.must_be == MustBe::Folder && problems.len() > before).then_some(&*used.path));
+    }
+    problems
+}
+
+/// By file and place, so that the list reads like the files; without duplicates and mere consequences.
+fn in_order(problems: &mut Vec<Diagnostic>) {
+    // What is said about a place inside a string is about its interpolation, and the string without it is nobody's.
+    let inner: Vec<Place> = problems.iter().filter_map(|problem| problem.place.clone()).collect();
+    let contains = |outer: &Place, inner: &Place| {
+        let string = outer.source.text[outer.span.clone()].starts_with(['"', '\'']);
+        let within = outer.span.start < inner.span.start && inner.span.end <= outer.span.end;
+        string && within && Arc::ptr_eq(&outer.source, &inner.source)
+    };
+    problems
+        .retain(|problem| problem.place.as_ref().is_none_or(|place| !inner.iter().any(|inner| contains(place, inner))));
+    let mut files: Vec<String> = Vec::new();
+    for place in problems.iter().filter_map(|problem| problem.place.as_ref()) {
+        if !files.contains(&place.source.name) {
+            files.push(place.source.name.clone());
+        }
+    }
+    problems.sort_by_key(|problem| {
+        problem.place.as_ref().map(|place| (files.iter().position(|name| *name == place.source.name), place.span.start))
+    });
+    problems.dedup();
+}

@@ -1,0 +1,469 @@
+//! One service: every value checked, every default filled in.
+
+use std::path::PathBuf;
+
+use indexmap::IndexMap;
+
+use super::{MustBe, PathUse, Resolver, strings};
+use crate::config::decode::{At, Entry, similar};
+use crate::config::forms::{MountSpec, Scalar};
+use crate::config::schema;
+use crate::diag::{Diagnostic, Place};
+use crate::kinds;
+use crate::model::{
+    Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, RestartPolicy, Service, ServiceName, Tmpfs,
+    Ulimit, Volume, WatchAction, WatchRule, secret,
+};
+
+impl Resolver<'_> {
+    pub(super) fn service(&mut self, name: ServiceName, entry: &Entry<schema::Service>) -> Service {
+        let kind = entry.kind.as_ref().map_or(Kind::Generic, |kind| kind.value);
+        let defaults = kinds::defaults(kind);
+        let env = self.env(entry);
+        let ports = ports(entry);
+        let resources = entry.resources.as_ref();
+        self.check_words(entry);
+        Service {
+            image: self.image(&name, kind, entry),
+            build: self.build(entry),
+            ready: self.readiness(kind, entry, &env, &ports),
+            mounts: self.mounts(entry),
+            tmpfs: self.tmpfs(entry),
+            depends_on: self.depends_on(&name, entry),
+            watch: self.watch(entry),
+            networks: self.joined(entry),
+            restart: self.restart(kind, entry),
+            logging: self.logging(entry),
+            labels: self.labels(&entry.labels),
+            active: entry.profiles.is_empty() || entry.profiles.iter().any(|p| self.around.profiles.contains(&p.value)),
+            profiles: values(&entry.profiles),
+            pull: entry.pull.unwrap_or_default(),
+            platform: value(entry.platform.as_ref()),
+            command: entry.command.as_ref().map(|command| command.value.0.clone()),
+            entrypoint: entry.entrypoint.as_ref().map(|words| words.0.clone()),
+            user: entry.user.as_ref().map(|user| user.value.0.clone()),
+            working_dir: value(entry.working_dir.as_ref()),
+            hostname: value(entry.hostname.as_ref()),
+            init: entry.init.unwrap_or(false),
+            shm_size: entry.shm_size.map(|size| size.0),
+            ulimits: entry
+                .ulimits
+                .iter()
+                .map(|(k, v)| (k.clone(), Ulimit { soft: v.value.0, hard: v.value.1 }))
+                .collect(),
+            cap_add: values(&entry.cap_add),
+            cap_drop: values(&entry.cap_drop),
+            extra_hosts: entry.extra_hosts.as_ref().map(|hosts| hosts.value.0.clone()).unwrap_or_default(),
+            dns: values(&entry.dns.0),
+            stop_signal: value(entry.stop_signal.as_ref()),
+            stop_timeout: entry.stop_timeout.unwrap_or(defaults.stop_timeout),
+            memory: resources.and_then(|r| r.memory).map(|size| size.0),
+            nano_cpus: resources.and_then(|r| r.cpus).map(|cpus| cpus.0),
+            exports: entry.exports.iter().map(|(name, text)| (name.clone(), text.value.value.clone())).collect(),
+            ready_hooks: entry
+                .hooks
+                .iter()
+                .flat_map(|hooks| hooks.ready.iter().map(|words| words.value.0.clone()))
+                .collect(),
+            place: Some(entry.key.clone()),
+            kind,
+            env,
+            ports,
+            name,
+        }
+    }
+
+    /// The image's reference, with the tag filled in.
+    fn image(&mut self, name: &ServiceName, kind: Kind, entry: &Entry<schema::Service>) -> String {
+        let Some(image) = &entry.image else {
+            return match kinds::defaults(kind).image {
+                Some(image) if entry.build.is_none() => image.into(),
+                _ if entry.build.is_some() => format!("{}-{name}:latest", self.name),
+                _ => {
+                    if !entry.broken {
+                        let message = format!("service `{name}` has neither `image` nor `build`");
+                        self.error_hint(
+                            &entry.key,
+                            message,
+                            "say what to run: `image = \"…\"`, or `build = \"<folder>\"`",
+                        );
+                    }
+                    String::new()
+                }
+            };
+        };
+        if let Err(message) = check_image(image) {
+            self.error(&image.place, format!("`{}` is not an image: {message}", image.value));
+            return image.value.clone();
+        }
+        let (repository, tag) = split_tag(image);
+        let localstack = repository == "localstack/localstack" || repository.ends_with("/localstack/localstack");
+        if localstack && entry.build.is_none() && matches!(tag, None | Some("latest" | "stable" | "s3-latest")) {
+            let message = format!("`{}` needs a LocalStack account and exits with code 55 without one", image.value);
+            let hint = "4.14.0 is the last version that runs without: image = \"localstack/localstack:4.14.0\"";
+            if !entry.env.0.contains_key("LOCALSTACK_AUTH_TOKEN") {
+                self.problems.push(Diagnostic::warning(image.place.clone(), message).hint(hint));
+            }
+        }
+        if tag.is_none() { format!("{}:latest", image.value) } else { image.value.clone() }
+    }
+
+    fn build(&mut self, entry: &Entry<schema::Service>) -> Option<Build> {
+        let build = entry.build.as_ref()?;
+        let spec = &build.value.0;
+        let written = spec.context.as_deref().unwrap_or(".");
+        let context = self.path(written, "build context", MustBe::Folder, &build.place);
+        let dockerfile = spec.dockerfile.clone().unwrap_or_else(|| "Dockerfile".into());
+        let file = context.join(&dockerfile);
+        let shown = if spec.context.is_some() && !dockerfile.starts_with('/') {
+            format!("{}/{dockerfile}", written.trim_end_matches('/'))
+        } else {
+            dockerfile.clone()
+        };
+        let path = self.around.absolute(&file.to_string_lossy());
+        self.paths.push(PathUse {
+            path,
+            written: shown,
+            role: "dockerfile",
+            must_be: MustBe::File,
+            place: build.place.clone(),
+        });
+        let secrets = spec
+            .secrets
+            .iter()
+            .map(|(id, file)| (id.clone(), self.path(&file.value, "build secret", MustBe::File, &file.key)));
+        let secrets = secrets.collect();
+        Some(Build {
+            context,
+            dockerfile,
+            target: spec.target.clone(),
+            args: strings(&spec.args),
+            cache_from: spec.cache_from.0.clone(),
+            secrets,
+        })
+    }
+
+    /// Notes a path that is used, and makes it absolute.
+    fn path(&mut self, written: &str, role: &'static str, must_be: MustBe, place: &Place) -> PathBuf {
+        let path = self.around.absolute(written);
+        if written.is_empty() {
+            self.error(place, format!("the path of the {role} is empty"));
+        } else {
+            self.paths.push(PathUse {
+                path: path.clone(),
+                written: written.into(),
+                role,
+                must_be,
+                place: place.clone(),
+            });
+        }
+        path
+    }
+
+    /// Env files, then `env`, then the shared `[env]` for what is still missing.
+    fn env(&mut self, entry: &Entry<schema::Service>) -> IndexMap<String, EnvValue> {
+        let mut env = IndexMap::new();
+        for file in &entry.env_file.0 {
+            let path = self.around.absolute(file);
+            if let Some((shown, entries)) = self.around.env_files.get(&path) {
+                for line in entries {
+                    let origin = vec![format!("{shown}:{}", line.line)];
+                    env.insert(line.name.clone(), env_value(&line.name, &line.value, origin));
+                }
+            }
+        }
+        let mut add = |name: &String, value: &At<Scalar>, place: String| {
+            let origin = std::iter::once(place).chain(value.story.iter().cloned()).collect();
+            env.insert(name.clone(), env_value(name, &value.value.0, origin));
+        };
+        for (name, value) in &entry.env.0 {
+            add(name, value, value.place.to_string());
+        }
+        for (name, value) in &self.config.env.0 {
+            if !env.contains_key(name) {
+                let origin =
+                    std::iter::once(format!("[env] {}", value.place)).chain(value.story.iter().cloned()).collect();
+                env.insert(name.clone(), env_value(name, &value.value.0, origin));
+            }
+        }
+        for (name, value) in &entry.env.0 {
+            if name.is_empty() || name.contains(|c: char| c == '=' || c.is_whitespace() || c == '\0') {
+                self.error(&value.place, format!("`{name}` can't name an environment variable"));
+            }
+        }
+        env
+    }
+
+    fn mounts(&mut self, entry: &Entry<schema::Service>) -> Vec<Mount> {
+        let mut targets: Vec<(String, Place)> = Vec::new();
+        let mut mounts = Vec::new();
+        for spec in &entry.volumes {
+            self.check_target(&spec.target, &spec.place, &mut targets);
+            let source = self.mount_source(spec);
+            let place = Some(spec.place.clone());
+            mounts.push(Mount { source, target: spec.target.clone(), read_only: spec.read_only, place });
+        }
+        for tmpfs in &entry.tmpfs.0 {
+            let target = tmpfs.split_once(':').map_or(tmpfs.value.as_str(), |(target, _)| target);
+            self.check_target(target, &tmpfs.place, &mut targets);
+        }
+        mounts
+    }
+
+    fn mount_source(&mut self, spec: &At<MountSpec>) -> MountSource {
+        let Some(source) = &spec.source else { return MountSource::Anonymous };
+        if source.starts_with(['.', '/', '~']) {
+            let path = self.around.absolute(source);
+            if path.file_name().is_some_and(|name| name == "docker.sock") {
+                let message = "the Docker socket gives the container full control of this machine";
+                self.problems.push(Diagnostic::warning(spec.place.clone(), message));
+                return MountSource::Bind(path);
+            }
+            return MountSource::Bind(self.path(source, "mount source", MustBe::Anything, &spec.place));
+        }
+        if !self.volumes.contains_key(source) {
+            if source.contains('/') {
+                let hint = format!("if it is a path, write `./{source}`");
+                self.error_hint(&spec.place, format!("`{source}` can't name a volume"), hint);
+            } else {
+                self.check_resource_name("volume", source, &spec.place);
+            }
+            let name = self.engine_name(source, None, false);
+            self.volumes.insert(source.clone(), Volume { name, ..Volume::default() });
+        }
+        MountSource::Volume(source.clone())
+    }
+
+    fn check_target(&mut self, target: &str, place: &Place, seen: &mut Vec<(String, Place)>) {
+        let plain = target.trim_end_matches('/');
+        if !target.starts_with('/') {
+            self.error(place, format!("`{target}` is not an absolute path inside the container"));
+        } else if plain.is_empty() {
+            self.error(place, "nothing can be mounted over `/`");
+        } else if let Some((_, other)) = seen.iter().find(|(other, _)| other == plain) {
+            let message = format!("`{target}` is already mounted at {other}");
+            self.error_hint(place, message, "each path inside can be mounted once");
+        }
+        seen.push((plain.to_owned(), place.clone()));
+    }
+
+    fn tmpfs(&mut self, entry: &Entry<schema::Service>) -> Vec<Tmpfs> {
+        let split = |text: &At<String>| {
+            let (target, options) = text.split_once(':').unwrap_or((text, ""));
+            Tmpfs { target: target.into(), options: options.into() }
+        };
+        entry.tmpfs.0.iter().map(split).collect()
+    }
+
+    fn depends_on(&mut self, name: &ServiceName, entry: &Entry<schema::Service>) -> IndexMap<ServiceName, Condition> {
+        let mut all = IndexMap::new();
+        for (dependency, (place, condition)) in &entry.depends_on.0 {
+            let known = self.config.services.contains_key(dependency);
+            match ServiceName::parse(dependency) {
+                Ok(dependency) if known => {
+                    all.insert(dependency, *condition);
+                }
+                // The bad name is reported where it is declared.
+                Err(_) if known => {}
+                _ => {
+                    let others =
+                        self.config.services.keys().map(String::as_str).filter(|other| *other != name.as_str());
+                    let hint = match similar(dependency, others.clone()) {
+                        Some(similar) => format!("did you mean `{similar}`?"),
+                        None => format!("services: {}", others.collect::<Vec<_>>().join(", ")),
+                    };
+                    self.error_hint(place, format!("`{name}` depends on `{dependency}`, which doesn't exist"), hint);
+                }
+            }
+        }
+        all
+    }
+
+    fn watch(&mut self, entry: &Entry<schema::Service>) -> Vec<WatchRule> {
+        let mut rules = Vec::new();
+        for rule in &entry.watch {
+            let action = rule.action.unwrap_or(WatchAction::Restart);
+            let path = self.path(&rule.path, "watched path", MustBe::Anything, &rule.place);
+            let target = value(rule.target.as_ref());
+            match (action, &target, &rule.command) {
+                (WatchAction::Sync | WatchAction::SyncRestart, None, _) => {
+                    self.error_hint(
+                        &rule.place,
+                        "`sync` needs a `target`",
+                        "say where files go inside: `target = \"/app\"`",
+                    );
+                }
+                (WatchAction::Exec, _, None) => {
+                    self.error_hint(
+                        &rule.place,
+                        "`exec` needs a `command`",
+                        "say what to run inside: `command = \"…\"`",
+                    );
+                }
+                (WatchAction::Rebuild, ..) if entry.build.is_none() => {
+                    self.error(&rule.place, "`rebuild` needs a service with `build`");
+                }
+                _ => {}
+            }
+            if let Some(target) = rule.target.as_ref().filter(|target| !target.starts_with('/')) {
+                self.error(&target.place, format!("`{}` is not an absolute path inside the container", target.value));
+            }
+            let command = rule.command.as_ref().map(|words| words.0.clone());
+            rules.push(WatchRule { path, action, target, ignore: values(&rule.ignore.0), command });
+        }
+        rules
+    }
+
+    fn joined(&mut self, entry: &Entry<schema::Service>) -> Vec<String> {
+        for network in &entry.networks {
+            if !self.networks.contains_key(&network.value) {
+                let hint = match similar(network, self.networks.keys().map(String::as_str)) {
+                    Some(similar) => format!("did you mean `{similar}`?"),
+                    None => format!("declare it: `[networks.{}]`", network.value),
+                };
+                self.error_hint(&network.place, format!("the network `{}` doesn't exist", network.value), hint);
+            }
+        }
+        if entry.networks.is_empty() { vec!["default".into()] } else { values(&entry.networks) }
+    }
+
+    fn restart(&mut self, kind: Kind, entry: &Entry<schema::Service>) -> RestartPolicy {
+        let Some(restart) = &entry.restart else { return RestartPolicy::No };
+        if kind == Kind::Job && matches!(restart.value, RestartPolicy::Always | RestartPolicy::UnlessStopped) {
+            let hint = "remove `restart`, or write \"on-failure:3\" to try again after a failure";
+            self.error_hint(&restart.place, "a job ends: it can't be restarted whenever it does", hint);
+        }
+        restart.value
+    }
+
+    fn logging(&mut self, entry: &Entry<schema::Service>) -> Logging {
+        let written = entry.logging.clone().unwrap_or_default();
+        if let Some(size) = &written.max_size {
+            let digits = size.trim_end_matches(['k', 'm', 'g']);
+            if digits.len() + 1 < size.len() || digits.parse::<u32>().is_err() {
+                let message = format!("`{}` is not a size as the engine's log driver writes it", size.value);
+                self.error_hint(&size.place, message, "a whole number with k, m or g: \"10m\"");
+            }
+        }
+        if let Some(files) = written.max_files.as_ref().filter(|files| files.value == 0) {
+            self.error(&files.place, "at least one log file is needed");
+        }
+        Logging {
+            max_size: value(written.max_size.as_ref()).unwrap_or_else(|| "10m".into()),
+            max_files: written.max_files.map_or(3, |files| files.value),
+        }
+    }
+
+    /// Notations that the engine would refuse only when the container is created.
+    fn check_words(&mut self, entry: &Entry<schema::Service>) {
+        if let Some(platform) = &entry.platform {
+            let parts: Vec<&str> = platform.split('/').collect();
+            if !(2..=3).contains(&parts.len()) || parts.iter().any(|part| part.is_empty()) {
+                self.error(&platform.place, format!("`{}` is not a platform such as \"linux/amd64\"", platform.value));
+            }
+        }
+        if let Some(folder) = entry.working_dir.as_ref().filter(|folder| !folder.starts_with('/')) {
+            self.error(&folder.place, format!("`{}` is not an absolute path inside the container", folder.value));
+        }
+        if let Some(signal) = entry.stop_signal.as_ref().filter(|signal| !is_signal(signal)) {
+            self.error(&signal.place, format!("`{}` is not a signal such as \"SIGINT\"", signal.value));
+        }
+        for dns in entry.dns.0.iter().filter(|dns| dns.parse::<std::net::IpAddr>().is_err()) {
+            self.error(&dns.place, format!("`{}` is not an IP address", dns.value));
+        }
+        for capability in entry.cap_add.iter().chain(&entry.cap_drop) {
+            if capability.is_empty() || !capability.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
+                self.error(
+                    &capability.place,
+                    format!("`{}` is not a capability such as \"NET_ADMIN\"", capability.value),
+                );
+            }
+        }
+        for profile in entry.profiles.iter().filter(|profile| profile.is_empty()) {
+            self.error(&profile.place, "the name of a profile can't be empty");
+        }
+        for hook in entry.hooks.iter().flat_map(|hooks| &hooks.ready).filter(|words| words.0.is_empty()) {
+            self.error(&hook.place, "the command is empty");
+        }
+        if let Some(command) = entry.command.as_ref().filter(|command| command.value.0.is_empty()) {
+            self.error_hint(&command.place, "the command is empty", "remove the key to run the image's own command");
+        }
+    }
+}
+
+fn env_value(name: &str, value: &str, origin: Vec<String>) -> EnvValue {
+    // A password keeps being one under another name.
+    let took_secret = origin
+        .iter()
+        .skip(1)
+        .filter_map(|step| step.split_once(" from "))
+        .any(|(name, _)| secret::is_secret_name(name));
+    EnvValue { value: value.into(), secret: secret::is_secret_name(name) || took_secret, origin }
+}
+
+fn ports(entry: &Entry<schema::Service>) -> Vec<Port> {
+    let mut ports = Vec::new();
+    for spec in &entry.ports {
+        for (index, container) in spec.container.clone().enumerate() {
+            let host = spec.host.as_ref().and_then(|host| host.clone().nth(index));
+            let place = Some(spec.place.clone());
+            ports.push(Port { address: spec.address, host, container, protocol: spec.protocol, place });
+        }
+    }
+    ports
+}
+
+/// Repository, and tag or digest.
+fn split_tag(image: &str) -> (&str, Option<&str>) {
+    if let Some((name, digest)) = image.split_once('@') {
+        return (
+            name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name),
+            Some(digest),
+        );
+    }
+    match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (image, None),
+    }
+}
+
+fn check_image(image: &str) -> Result<(), String> {
+    let (repository, tag) = split_tag(image);
+    let path = match repository.split_once('/') {
+        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
+        _ => repository,
+    };
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/');
+    if path.is_empty() {
+        Err("it has no name".into())
+    } else if let Some(c) = repository.chars().find(|c| c.is_whitespace() || c.is_control()) {
+        Err(format!("it can't contain {c:?}"))
+    } else if path.chars().any(|c| c.is_ascii_uppercase()) {
+        Err("names are in lower case".into())
+    } else if let Some(c) = path.chars().find(|c| !good(*c)) {
+        Err(format!("its name can't contain {c:?}"))
+    } else if path.split('/').any(str::is_empty) {
+        Err("a part between slashes is empty".into())
+    } else if tag.is_some_and(|tag| tag.is_empty() || tag.contains(|c: char| c.is_whitespace())) {
+        Err("the tag is empty or has a space".into())
+    } else {
+        Ok(())
+    }
+}
+
+fn is_signal(text: &str) -> bool {
+    const NAMES: [&str; 12] =
+        ["TERM", "INT", "QUIT", "KILL", "HUP", "USR1", "USR2", "WINCH", "CONT", "ABRT", "STOP", "ALRM"];
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    NAMES.contains(&name)
+        || name.strip_prefix("RTMIN+").is_some()
+        || text.parse::<u8>().is_ok_and(|n| (1..=64).contains(&n))
+}
+
+fn value(at: Option<&At<String>>) -> Option<String> {
+    at.map(|at| at.value.clone())
+}
+
+fn values(list: &[At<String>]) -> Vec<String> {
+    list.iter().map(|at| at.value.clone()).collect()
+}

@@ -1,0 +1,448 @@
+//! Properties of the planner over random stacks in random states, and the printed plan of a few plain ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::sample::{Index, subsequence};
+
+use super::observed::{Container, ContainerState, Image, Network, Volume};
+use super::{Cause, Observed, Op, Plan, Request, down, up};
+use crate::config::{self, Variables};
+use crate::diag::Source;
+use crate::model::resolve::{Surroundings, resolve};
+use crate::model::{Condition, Kind, MountSource, ServiceName, Stack, fingerprint, graph};
+
+fn stack(text: &str) -> Stack {
+    let source = Arc::new(Source { name: "services.toml".into(), text: format!("project = \"p\"\n{text}") });
+    let (config, mut problems) = config::parse(&[source], &Variables::default());
+    let stack = resolve(&config, &Surroundings::default(), &mut problems).stack;
+    assert!(problems.is_empty(), "{problems:?}\n{text}");
+    stack
+}
+
+fn request() -> Request {
+    Request::default()
+}
+
+/// What the engine shows after a plan was carried out.
+fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
+    let mut seen = seen.clone();
+    for step in &plan.steps {
+        match &step.op {
+            Op::Pull { image, .. } | Op::Build { image, .. } => {
+                drop(seen.images.insert(image.clone(), an_image(image)))
+            }
+            Op::CreateNetwork { network } => {
+                let network = &stack.networks[network];
+                seen.networks.push(own_network(stack, &network.name, fingerprint::network(network)));
+            }
+            Op::CreateVolume { volume } => seen.volumes.push(own_volume(&stack.volumes[volume].name)),
+            Op::Create { service } => {
+                assert!(seen.of(service).next().is_none(), "two containers of {service}\n{plan}");
+                seen.containers.push(container(stack, service.as_str(), ContainerState::Created));
+            }
+            Op::Start { service } => {
+                let is_job = stack.services[service].kind == Kind::Job;
+                for container in seen.containers.iter_mut().filter(|seen| seen.service == *service) {
+                    container.state = if is_job { ContainerState::Exited } else { ContainerState::Running };
+                    container.exit_code = is_job.then_some(0);
+                }
+            }
+            Op::Stop { container, .. } => {
+                for seen in seen.containers.iter_mut().filter(|seen| seen.id == *container) {
+                    seen.state = ContainerState::Exited;
+                    seen.exit_code = Some(137);
+                }
+            }
+            Op::Remove { container, .. } => {
+                let before = seen.containers.len();
+                seen.containers.retain(|seen| seen.id != *container);
+                assert_eq!(before, seen.containers.len() + 1, "{container} is not there\n{plan}");
+            }
+            Op::RemoveNetwork { network } => seen.networks.retain(|seen| seen.name != *network),
+            Op::RemoveVolume { volume } => seen.volumes.retain(|seen| seen.name != *volume),
+            Op::CheckData { .. } | Op::WaitReady { .. } => {}
+        }
+    }
+    seen
+}
+
+fn an_image(reference: &str) -> Image {
+    Image {
+        id: format!("id of {reference}"),
+        architecture: "amd64".into(),
+        healthcheck: None,
+        exposed: Vec::new(),
+        volumes: Vec::new(),
+    }
+}
+
+fn own_network(stack: &Stack, name: &str, config: String) -> Network {
+    Network { name: name.into(), id: name.into(), stack: Some(stack.name.to_string()), config: Some(config) }
+}
+
+fn own_volume(name: &str) -> Volume {
+    Volume { name: name.into(), stack: Some("p".into()), config: None }
+}
+
+fn container(stack: &Stack, name: &str, state: ContainerState) -> Container {
+    let name = ServiceName::parse(name).unwrap();
+    let service = stack.services.get(&name);
+    let image = service.map_or_else(|| "gone:1".to_owned(), |service| service.image.clone());
+    Container {
+        id: format!("id-{name}"),
+        name: stack.container_name(&name),
+        instance: stack.instance(),
+        root: String::new(),
+        config: service.map(|service| fingerprint::fingerprint(stack, service)).unwrap_or_default(),
+        cause: String::new(),
+        image_id: an_image(&image).id,
+        image,
+        state,
+        exit_code: (state == ContainerState::Exited).then_some(0),
+        status: String::new(),
+        created: 0,
+        ports: Vec::new(),
+        networks: BTreeMap::new(),
+        service: name,
+    }
+}
+
+/// A stack that is up, with everything as it should be.
+fn all_up(stack: &Stack) -> Observed {
+    let nothing = Observed::default();
+    after(stack, &nothing, &up(stack, &nothing, &request()).unwrap())
+}
+
+/// What may have happened to a container since.
+#[derive(Debug, Clone)]
+enum Fate {
+    Fine,
+    Gone,
+    State(ContainerState),
+    ExitedWith(i64),
+    OtherConfig,
+    OtherImage,
+    Twice,
+}
+
+fn fate() -> impl Strategy<Value = Fate> {
+    use ContainerState as S;
+    let state = prop_oneof![
+        Just(S::Created),
+        Just(S::Running),
+        Just(S::Paused),
+        Just(S::Restarting),
+        Just(S::Removing),
+        Just(S::Exited),
+        Just(S::Dead)
+    ];
+    prop_oneof![
+        Just(Fate::Fine),
+        Just(Fate::Gone),
+        state.prop_map(Fate::State),
+        Just(Fate::ExitedWith(1)),
+        Just(Fate::OtherConfig),
+        Just(Fate::OtherImage),
+        Just(Fate::Twice),
+    ]
+}
+
+fn befall(seen: &mut Observed, position: usize, fate: &Fate) {
+    let container = &mut seen.containers[position];
+    match fate {
+        Fate::Fine | Fate::Gone | Fate::Twice => {}
+        Fate::State(state) => {
+            container.state = *state;
+            container.exit_code = (*state == ContainerState::Exited).then_some(0);
+        }
+        Fate::ExitedWith(code) => {
+            container.state = ContainerState::Exited;
+            container.exit_code = Some(*code);
+        }
+        Fate::OtherConfig => drop(container.config.insert("env.X".into(), "0".into())),
+        Fate::OtherImage => container.image_id = "another".into(),
+    }
+    if matches!(fate, Fate::Twice) {
+        let twin = Container { id: format!("{}-twin", container.id), ..container.clone() };
+        seen.containers.push(twin);
+    }
+}
+
+const KINDS: [&str; 5] = ["postgres", "redis", "generic", "job", "mailhog"];
+
+/// Services `s0`, `s1`, … that depend on earlier ones only.
+fn any_stack() -> impl Strategy<Value = Stack> {
+    prop::collection::vec((0..KINDS.len(), any::<[Index; 2]>(), any::<[bool; 3]>(), 0..3_usize), 1..8).prop_map(
+        |services| {
+            let mut text = String::new();
+            for (number, (kind, needs, [ready, volume, same_image], shape)) in services.iter().enumerate() {
+                let image = if *same_image { "same:1".to_owned() } else { format!("image{number}:1") };
+                writeln!(text, "[services.s{number}]\nkind = \"{}\"\nimage = \"{image}\"", KINDS[*kind]).unwrap();
+                let needs: BTreeSet<usize> = if number == 0 || *shape == 0 {
+                    BTreeSet::new()
+                } else {
+                    needs.iter().map(|index| index.index(number)).collect()
+                };
+                let condition = if *ready { "ready" } else { "started" };
+                let needs: Vec<String> = needs.iter().map(|need| format!("s{need} = \"{condition}\"")).collect();
+                writeln!(text, "depends_on = {{ {} }}", needs.join(", ")).unwrap();
+                if *volume {
+                    let path = if KINDS[*kind] == "postgres" { "/var/lib/postgresql/data" } else { "/data" };
+                    writeln!(text, "volumes = [\"v{}:{path}\"]", number % 3).unwrap();
+                }
+            }
+            stack(&text)
+        },
+    )
+}
+
+/// A stack, and what is seen of it at some moment of its life.
+fn any_situation() -> impl Strategy<Value = (Stack, Observed)> {
+    any_stack().prop_flat_map(|stack| {
+        let fates = prop::collection::vec(fate(), stack.services.len());
+        let volumes: Vec<_> = stack.volumes.values().map(|volume| volume.name.clone()).collect();
+        let kept = subsequence(volumes.clone(), 0..=volumes.len());
+        (Just(stack), fates, kept, any::<bool>(), any::<bool>()).prop_map(|(stack, fates, kept, network, orphan)| {
+            let mut seen = all_up(&stack);
+            for (position, fate) in fates.iter().enumerate() {
+                befall(&mut seen, position, fate);
+            }
+            let gone: Vec<_> = fates.iter().enumerate().filter(|(_, fate)| matches!(fate, Fate::Gone)).collect();
+            let gone: BTreeSet<String> = gone.iter().map(|(at, _)| seen.containers[*at].id.clone()).collect();
+            seen.containers.retain(|container| !gone.contains(&container.id));
+            if seen.containers.is_empty() {
+                seen.volumes.retain(|volume| kept.contains(&volume.name));
+                seen.networks.retain(|_| network);
+            }
+            if orphan {
+                seen.containers.push(container(&stack, "orphan", ContainerState::Running));
+            }
+            seen.volumes.push(Volume { name: "p-foreign".into(), stack: None, config: None });
+            (stack, seen)
+        })
+    })
+}
+
+fn any_request() -> impl Strategy<Value = Request> {
+    (any::<[bool; 6]>(), prop::option::of(any::<Index>())).prop_map(|(flags, pull)| {
+        let [no_deps, recreate, restart, build, remove_orphans, _] = flags;
+        let pull = pull.map(|index| *index.get(&[crate::model::PullPolicy::Always, crate::model::PullPolicy::Missing]));
+        Request { no_deps, recreate, restart, build, remove_orphans, pull, ..request() }
+    })
+}
+
+/// All steps a step waits for, directly or through others.
+fn before(plan: &Plan, id: usize) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut queue = plan.step(id).after.clone();
+    while let Some(next) = queue.pop() {
+        if found.insert(next) {
+            queue.extend(&plan.step(next).after);
+        }
+    }
+    found
+}
+
+fn find(plan: &Plan, wanted: impl Fn(&Op) -> bool) -> Option<usize> {
+    plan.steps.iter().find(|step| wanted(&step.op)).map(|step| step.id)
+}
+
+proptest! {
+    #[test]
+    fn after_up_there_is_nothing_left_to_do((stack, seen) in any_situation()) {
+        let plan = up(&stack, &seen, &request()).unwrap();
+        let then = after(&stack, &seen, &plan);
+        let again = up(&stack, &then, &request()).unwrap();
+        prop_assert!(again.is_noop(), "first:\n{plan}\nthen:\n{again}");
+    }
+
+    #[test]
+    fn a_step_waits_only_for_earlier_ones((stack, seen) in any_situation(), ask in any_request()) {
+        let plan = up(&stack, &seen, &ask).unwrap();
+        for (position, step) in plan.steps.iter().enumerate() {
+            prop_assert_eq!(step.id, position + 1);
+            prop_assert!(step.after.iter().all(|other| *other < step.id));
+        }
+    }
+
+    #[test]
+    fn nothing_starts_before_what_it_depends_on((stack, seen) in any_situation(), ask in any_request()) {
+        let plan = up(&stack, &seen, &ask).unwrap();
+        for (name, service) in &stack.services {
+            let Some(start) = find(&plan, |op| matches!(op, Op::Start { service } if service == name)) else { continue };
+            let before = before(&plan, start);
+            for (dependency, condition) in &service.depends_on {
+                let gate = find(&plan, |op| match (op, condition) {
+                    (Op::WaitReady { service }, Condition::Ready) => service == dependency,
+                    (Op::Start { service }, Condition::Started) => service == dependency,
+                    _ => false,
+                });
+                prop_assert!(gate.is_none_or(|gate| before.contains(&gate)), "{name} before {dependency}\n{plan}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_stops_before_what_depends_on_it((stack, seen) in any_situation(), ask in any_request()) {
+        let ask = Request { services: Vec::new(), ..ask };
+        for plan in [up(&stack, &seen, &ask).unwrap(), down(&stack, &seen, &ask)] {
+            for name in stack.services.keys() {
+                let stop = |wanted: &ServiceName| {
+                    find(&plan, |op| matches!(op, Op::Stop { service, .. } if service == wanted))
+                };
+                let Some(own) = stop(name) else { continue };
+                for dependent in graph::dependents(&stack, name) {
+                    let earlier = stop(dependent).is_none_or(|other| before(&plan, own).contains(&other));
+                    prop_assert!(earlier, "{name} before {dependent}\n{plan}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_volume_is_removed_unasked((stack, seen) in any_situation(), ask in any_request()) {
+        let removes = |plan: &Plan| find(plan, |op| matches!(op, Op::RemoveVolume { .. })).is_some();
+        prop_assert!(!removes(&up(&stack, &seen, &ask).unwrap()));
+        prop_assert!(!removes(&down(&stack, &seen, &ask)));
+        let plan = down(&stack, &seen, &Request { volumes: true, ..ask });
+        let foreign = find(&plan, |op| matches!(op, Op::RemoveVolume { volume } if volume == "p-foreign"));
+        prop_assert!(foreign.is_none());
+    }
+
+    #[test]
+    fn a_selection_never_touches_other_services(
+        (stack, seen) in any_situation(),
+        ask in any_request(),
+        chosen in any::<Index>(),
+    ) {
+        let name = stack.services.get_index(chosen.index(stack.services.len())).unwrap().0.clone();
+        let ask = Request { services: vec![name.clone()], remove_orphans: false, ..ask };
+        let mut allowed: BTreeSet<&ServiceName> = BTreeSet::from([&name]);
+        if !ask.no_deps {
+            allowed.extend(graph::closure(&stack, [&name]));
+        }
+        let plan = up(&stack, &seen, &ask).unwrap();
+        for step in &plan.steps {
+            prop_assert!(step.op.service().is_none_or(|service| allowed.contains(service)), "{plan}");
+        }
+        for step in &down(&stack, &seen, &ask).steps {
+            prop_assert!(step.op.service().is_none_or(|service| *service == name));
+        }
+    }
+
+    #[test]
+    fn down_leaves_only_data_and_what_is_not_in_the_file((stack, seen) in any_situation()) {
+        let plan = down(&stack, &seen, &request());
+        let then = after(&stack, &seen, &plan);
+        prop_assert!(then.containers.iter().all(|container| container.service.as_str() == "orphan"));
+        prop_assert_eq!(&then.volumes, &seen.volumes);
+        prop_assert!(down(&stack, &then, &request()).is_noop());
+        let everything = Request { volumes: true, remove_orphans: true, ..request() };
+        let then = after(&stack, &seen, &down(&stack, &seen, &everything));
+        prop_assert!(then.containers.is_empty() && then.networks.is_empty());
+        prop_assert_eq!(then.volumes.len(), 1);
+    }
+
+    #[test]
+    fn orphans_go_only_when_asked((stack, seen) in any_situation(), ask in any_request()) {
+        let plan = up(&stack, &seen, &ask).unwrap();
+        let touched = plan.steps.iter().any(|step| step.op.service().is_some_and(|name| name.as_str() == "orphan"));
+        let there = seen.containers.iter().any(|container| container.service.as_str() == "orphan");
+        prop_assert_eq!(touched, there && ask.remove_orphans);
+    }
+}
+
+const SMALL: &str = r#"
+[services.postgres]
+kind = "postgres"
+image = "postgres:15"
+ports = ["5432:5432"]
+env = { POSTGRES_PASSWORD = "x" }
+volumes = ["data:/var/lib/postgresql/data"]
+
+[services.migrate]
+kind = "job"
+image = "migrate:1"
+depends_on = ["postgres"]
+
+[services.api]
+image = "api:1"
+env = { LOG_LEVEL = "info" }
+depends_on = ["postgres", "migrate"]
+"#;
+
+#[test]
+fn a_first_up_reads_well() {
+    let stack = stack(SMALL);
+    let mut seen = Observed::default();
+    for image in ["migrate:1", "api:1"] {
+        seen.images.insert(image.into(), an_image(image));
+    }
+    let plan = up(&stack, &seen, &request()).unwrap();
+    snapbox::assert_data_eq!(
+        plan.to_string(),
+        snapbox::str![[r#"
+ 1  pull postgres:15                      missing
+ 2  create network default                missing
+ 3  create volume data                    missing
+ 4  create postgres         after 1,2,3   missing
+ 5  start postgres          after 4
+ 6  wait postgres           after 5       postgres handshake and login on 5432 within 60s
+ 7  create migrate          after 2       missing
+ 8  start migrate           after 6,7
+ 9  wait migrate            after 8       exit with 0 within 600s
+10  create api              after 2       missing
+11  start api               after 6,9,10
+12  wait api                after 11      health check of the image, or published ports accept within 60s
+
+"#]]
+    );
+}
+
+#[test]
+fn one_edited_variable_makes_one_container_anew_and_says_which() {
+    let before = stack(SMALL);
+    let after = stack(&SMALL.replace("info", "debug"));
+    let plan = up(&after, &all_up(&before), &request()).unwrap();
+    let causes: Vec<_> = plan.changes().map(|step| (step.op.to_string(), step.cause.to_string())).collect();
+    assert_eq!(causes[0], ("stop api".to_owned(), "config changed: env.LOG_LEVEL".to_owned()));
+    assert!(plan.changes().all(|step| step.op.service().is_some_and(|name| name.as_str() == "api")), "{plan}");
+}
+
+#[test]
+fn a_job_runs_again_when_its_database_was_made_anew() {
+    let stack = stack(SMALL);
+    let seen = all_up(&stack);
+    let recreate = Request { recreate: true, services: vec![ServiceName::parse("postgres").unwrap()], ..request() };
+    assert!(
+        find(
+            &up(&stack, &seen, &recreate).unwrap(),
+            |op| matches!(op, Op::Start { service } if service.as_str() == "migrate")
+        )
+        .is_none()
+    );
+    let mut gone = seen.clone();
+    gone.containers.retain(|container| container.service.as_str() != "postgres");
+    let plan = up(&stack, &gone, &request()).unwrap();
+    let again =
+        plan.steps.iter().find(|step| matches!(&step.op, Op::Remove { service, .. } if service.as_str() == "migrate"));
+    let dependency = ServiceName::parse("postgres").unwrap();
+    assert_eq!(again.unwrap().cause, Cause::DependencyRecreated { dependency });
+}
+
+#[test]
+fn what_this_stack_did_not_make_is_refused() {
+    let stack = stack(SMALL);
+    let data = stack.services["postgres"].mounts.iter().find_map(|mount| match &mount.source {
+        MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
+        _ => None,
+    });
+    let foreign = Volume { name: data.unwrap(), stack: Some("another".into()), config: None };
+    let seen = Observed { volumes: vec![foreign], ..Observed::default() };
+    let refused = up(&stack, &seen, &request()).unwrap_err();
+    assert!(refused.to_string().contains("that this stack did not make"), "{refused}");
+    assert!(refused.hints[0].contains("external = true"));
+}

@@ -1,0 +1,4 @@
+//! The real binary against a real engine.
+
+mod hosts;
+mod registry;

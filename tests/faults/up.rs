@@ -1,0 +1,99 @@
+//! `up` when pulling, creating, starting or running a container goes wrong: exit code and message of each.
+
+use crate::fake::{Fake, Reply};
+use crate::taskava::dev;
+
+const APP: &str = r#"services.app = { image = "app:1" }"#;
+const JOB: &str = r#"services.job = { kind = "job", image = "app:1" }"#;
+
+#[tokio::test]
+async fn a_healthy_engine_gets_a_stack_up_and_down() {
+    let fake = Fake::new().without_image("app:1");
+    let both = format!("{APP}\n{JOB}");
+    let fake = fake.exits("job", 0, false);
+    dev(&fake, &both, &["up"]).await.ends(0, &["app", "job"]);
+    let pulls = fake.requests().iter().filter(|request| *request == "POST /images/create").count();
+    assert_eq!(pulls, 1, "one image is pulled once");
+    dev(&fake, &both, &["up"]).await.ends(0, &["nothing to do"]);
+    dev(&fake, &both, &["down", "-v", "-y"]).await.ends(0, &[]);
+    assert_eq!(fake.left(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_pull_that_fails_after_it_began_is_an_image_error() {
+    let stream = "{\"status\":\"Pulling from app\"}\r\n\
+                  {\"errorDetail\":{\"message\":\"manifest unknown\"},\"error\":\"manifest unknown\"}\r\n";
+    let fake = Fake::new().without_image("app:1").on("POST", "/images/create", Reply::Text(stream));
+    dev(&fake, APP, &["up"]).await.ends(4, &["app:1", "manifest unknown", "no such tag"]);
+}
+
+#[tokio::test]
+async fn a_pull_that_is_cut_off_is_an_image_error() {
+    let half = "{\"status\":\"Pulling from app\"}\r\n{\"status\":\"Downl";
+    let fake = Fake::new().without_image("app:1").on("POST", "/images/create", Reply::Text(half));
+    dev(&fake, APP, &["up"]).await.ends(4, &["can't pull app:1", "cut off"]);
+    // When the connection breaks, it is the engine that went away.
+    let fake = Fake::new().without_image("app:1").on("POST", "/images/create", Reply::Cut(half));
+    dev(&fake, APP, &["up"]).await.ends(3, &["can't pull app:1"]);
+}
+
+#[tokio::test]
+async fn a_foreign_container_of_the_same_name_is_left_alone() {
+    let conflict = "Conflict. The container name \"/faults-app\" is already in use by container \"123\".";
+    let fake = Fake::new().on("POST", "/containers/create", Reply::error(409, conflict));
+    dev(&fake, APP, &["up"]).await.ends(1, &["already in use", "-p NAME"]);
+    assert!(!fake.requests().iter().any(|request| request.starts_with("DELETE /containers")));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_has_its_own_exit_code() {
+    for message in [
+        "driver failed programming external connectivity on endpoint faults-app: Bind for 127.0.0.1:5432 failed: port is already allocated",
+        "failed to bind port 127.0.0.1:5432/tcp: Error starting userland proxy: listen tcp4 127.0.0.1:5432: bind: address already in use",
+    ] {
+        let fake = Fake::new().on("POST", "/containers/*/start", Reply::error(500, message));
+        dev(&fake, APP, &["up"]).await.ends(5, &["app", "5432"]);
+    }
+}
+
+#[tokio::test]
+async fn a_container_that_exits_at_once_is_told_with_code_and_log() {
+    // A log line as the engine frames it: stream 2, length 15.
+    let fake = Fake::new().exits("app", 1, false).log("\x02\0\0\0\0\0\0\x0fno such config\n");
+    dev(&fake, APP, &["up"]).await.ends(7, &["app", "exited with code 1", "no such config"]);
+}
+
+#[tokio::test]
+async fn a_kill_for_want_of_memory_is_told_from_any_other_kill() {
+    let fake = Fake::new().exits("job", 137, true);
+    dev(&fake, JOB, &["up"]).await.ends(7, &["job", "137", "memory"]);
+    let fake = Fake::new().exits("job", 137, false);
+    let run = dev(&fake, JOB, &["up"]).await;
+    run.ends(7, &["job", "137"]);
+    assert!(!run.stderr.contains("out of memory"), "{run}");
+}
+
+#[tokio::test]
+async fn the_engine_going_away_under_a_job_is_no_failure_of_the_job() {
+    for reply in [Reply::Cut(""), Reply::Text("")] {
+        let fake = Fake::new().on("POST", "/containers/*/wait", reply);
+        dev(&fake, JOB, &["up"]).await.ends(3, &["job"]);
+    }
+}
+
+#[tokio::test]
+async fn no_network_address_left_is_told_with_the_remedy() {
+    let message = "could not find an available, non-overlapping IPv4 address pool among the defaults";
+    let fake = Fake::new().on("POST", "/networks/create", Reply::error(400, message));
+    dev(&fake, APP, &["up"]).await.ends(1, &["address pool", "docker network ls"]);
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_is_lost_is_found_again() {
+    let fake = Fake::new();
+    dev(&fake, APP, &["up"]).await.ends(0, &[]);
+    // Seen by the list only after the create was refused: as when the first answer never arrived.
+    let fake = fake.first(1, "GET", "/containers/json", Reply::Json(200, serde_json::json!([])));
+    dev(&fake, APP, &["up"]).await.ends(0, &[]);
+    assert_eq!(fake.left().len(), 2, "one container, one network: {:?}", fake.left());
+}
