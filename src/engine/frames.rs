@@ -56,7 +56,7 @@ pub struct Lines {
     framed: Option<bool>,
     /// What of the current payload has not been split into lines.
     payload: Option<Payload>,
-    /// What is still to come of a payload that is too long to wait for: its stream and how many bytes.
+    /// What is still to come of a payload that is too long to wait for: its stream and how many bytes (0: to a line feed).
     rest: Option<(u8, usize)>,
     /// Beginnings of lines by stream.
     partial: [Partial; 4],
@@ -69,6 +69,8 @@ pub struct Lines {
 #[derive(Debug, Clone)]
 struct Payload {
     kind: u8,
+    /// It goes on with what the payload before began, and has no time of its own.
+    continued: bool,
     at: u64,
     stamp: Range<usize>,
     text: Range<usize>,
@@ -143,7 +145,7 @@ impl Lines {
 
     /// Whether the bytes so far end in the middle of a frame.
     pub fn is_cut(&self) -> bool {
-        self.rest.is_some() || (self.framed == Some(true) && self.taken < self.buffer.len())
+        self.framed == Some(true) && (self.rest.is_some() || self.taken < self.buffer.len())
     }
 
     fn next_payload(&mut self) -> Option<Payload> {
@@ -174,8 +176,7 @@ impl Lines {
         self.taken = start + now;
         let continued = self.rest.is_some();
         self.rest = (length > now).then_some((kind, length - now));
-        let stamped = if continued { 0 } else { self.read_stamp(start..start + now) };
-        Some(self.payload(kind, start, stamped, start + now))
+        Some(self.payload(kind, continued, start..start + now))
     }
 
     /// A container with a terminal writes `\r\n`, and frames nothing.
@@ -188,14 +189,16 @@ impl Lines {
         };
         let start = self.taken;
         self.taken = start + length;
-        let fresh = self.partial[1].text.is_empty();
-        let stamped = if fresh { self.read_stamp(start..start + length) } else { 0 };
-        Some(self.payload(1, start, stamped, start + length))
+        let continued = self.rest.take().is_some();
+        self.rest = (length == PAYLOAD_LIMIT).then_some((1, 0));
+        Some(self.payload(1, continued, start..start + length))
     }
 
-    fn payload(&self, kind: u8, start: usize, stamped: usize, end: usize) -> Payload {
-        let text = if stamped == 0 { start } else { start + stamped + 1 };
-        Payload { kind, at: self.at, stamp: start..start + stamped, text: text.min(end)..end }
+    fn payload(&mut self, kind: u8, continued: bool, bytes: Range<usize>) -> Payload {
+        let stamped = if continued { 0 } else { self.read_stamp(bytes.clone()) };
+        let stamp = bytes.start..bytes.start + stamped;
+        let text = if stamped == 0 { bytes.start } else { stamp.end + 1 };
+        Payload { kind, continued, at: self.at, stamp, text: text..bytes.end }
     }
 
     /// Reads the time that a payload begins with into `self.at`; how long it is, without the space after it.
@@ -207,17 +210,17 @@ impl Lines {
 
     /// The next line of a payload; what is left of it stays for later. None: it holds only the beginning of a line.
     fn split(&mut self, payload: Payload) -> Option<Head> {
-        let Payload { kind, at, stamp, text } = payload;
+        let Payload { kind, continued, at, stamp, text } = payload;
         let bytes = &self.buffer[text.clone()];
         let partial = &mut self.partial[usize::from(kind)];
         let end = memchr::memchr(b'\n', bytes);
         let length = end.unwrap_or(bytes.len());
-        let whole = end.is_some() && partial.text.is_empty() && length <= LINE_LIMIT;
+        let whole = end.is_some() && !continued && partial.text.is_empty() && length <= LINE_LIMIT;
         let used = if whole { length } else { length.min(LINE_LIMIT - partial.text.len()) };
         // The line feed belongs to what it ends, unless the line is cut before it.
         let next = text.start + used + usize::from(end == Some(used));
         if next < text.end {
-            self.payload = Some(Payload { kind, at, stamp: stamp.clone(), text: next..text.end });
+            self.payload = Some(Payload { kind, continued, at, stamp: stamp.clone(), text: next..text.end });
         }
         if whole {
             let mut end = text.start + used;
@@ -226,7 +229,7 @@ impl Lines {
             }
             return Some(Head { at, kind, whole: Some((stamp, text.start..end)) });
         }
-        if partial.text.is_empty() {
+        if partial.text.is_empty() && !continued {
             partial.at = at;
             partial.stamp.clear();
             partial.stamp.extend_from_slice(&self.buffer[stamp]);
@@ -285,5 +288,130 @@ impl Clock {
         }
         let nanoseconds = (self.seconds - offset).checked_mul(1_000_000_000)?.checked_add(nanoseconds)?;
         Some((u64::try_from(nanoseconds).ok()?, at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const STAMP: &str = "2026-11-24T02:10:00.123456789Z";
+    const AT: u64 = 1_795_486_200_123_456_789;
+
+    fn frame(kind: u8, text: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(STAMP.len() + 1 + text.len()).unwrap().to_be_bytes();
+        [&[kind, 0, 0, 0][..], &length, STAMP.as_bytes(), b" ", text].concat()
+    }
+
+    /// All lines of these bytes, when they come in pieces of these lengths (in turn).
+    fn lines(bytes: &[u8], pieces: &[usize]) -> Vec<(Origin, Vec<u8>)> {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        let mut rest = bytes;
+        for piece in pieces.iter().cycle() {
+            let (now, later) = rest.split_at(rest.len().min(*piece));
+            lines.push(now);
+            while let Some(at) = lines.advance() {
+                let line = lines.line().unwrap();
+                assert_eq!((at, line.at, line.stamp), (AT, AT, STAMP.as_bytes()));
+                found.push((line.origin, line.text.to_vec()));
+            }
+            rest = later;
+            if rest.is_empty() {
+                break;
+            }
+        }
+        while lines.finish().is_some() {
+            let line = lines.line().unwrap();
+            found.push((line.origin, line.text.to_vec()));
+        }
+        assert!(!lines.is_cut());
+        found
+    }
+
+    #[test]
+    fn streams_are_told_apart() {
+        let bytes = [frame(1, b"out\n"), frame(2, b"err\n"), frame(3, b"sorry\n"), frame(1, b"\n")].concat();
+        let expected =
+            [(Origin::Stdout, "out"), (Origin::Stderr, "err"), (Origin::Engine, "sorry"), (Origin::Stdout, "")];
+        assert_eq!(lines(&bytes, &[bytes.len()]), expected.map(|(origin, text)| (origin, text.as_bytes().to_vec())));
+    }
+
+    #[test]
+    fn a_line_the_engine_cut_is_whole_again_even_between_lines_of_the_other_stream() {
+        let (a, b) = (vec![b'a'; 16_384], vec![b'b'; 10]);
+        let bytes = [frame(1, &a), frame(2, b"other\n"), frame(1, &[&b[..], b"\n"].concat())].concat();
+        let expected = vec![(Origin::Stderr, b"other".to_vec()), (Origin::Stdout, [a, b].concat())];
+        assert_eq!(lines(&bytes, &[100]), expected);
+    }
+
+    #[test]
+    fn a_line_without_end_comes_out_in_pieces() {
+        let part = vec![b'x'; 16_384];
+        let bytes: Vec<u8> = (0..10).flat_map(|_| frame(1, &part)).chain(frame(1, b"end\n")).collect();
+        let lengths: Vec<usize> = lines(&bytes, &[5000]).iter().map(|(_, text)| text.len()).collect();
+        assert_eq!(lengths, [LINE_LIMIT, LINE_LIMIT, 2 * 16_384 + 3]);
+    }
+
+    #[test]
+    fn a_frame_longer_than_anything_is_not_waited_for() {
+        let bytes = frame(1, &vec![b'x'; 10 * LINE_LIMIT]);
+        let mut log = Lines::default();
+        log.push(&bytes[..2 * LINE_LIMIT]);
+        assert!(log.advance().is_some());
+        let lengths: usize = lines(&bytes, &[8192]).iter().map(|(_, text)| text.len()).sum();
+        assert_eq!(lengths, 10 * LINE_LIMIT);
+    }
+
+    #[test]
+    fn a_terminal_has_bare_lines() {
+        let bytes = format!("{STAMP} one\r\n{STAMP} two\r\n{STAMP} unfinished");
+        let expected = ["one", "two", "unfinished"].map(|text| (Origin::Stdout, text.as_bytes().to_vec()));
+        assert_eq!(lines(bytes.as_bytes(), &[7]), expected);
+    }
+
+    #[test]
+    fn a_missing_end_is_noticed() {
+        let mut log = Lines::default();
+        log.push(&frame(1, b"hello\n")[..30]);
+        assert!(log.advance().is_none() && log.finish().is_none() && log.is_cut());
+    }
+
+    #[test]
+    fn times_of_any_zone_and_precision() {
+        let mut clock = Clock::default();
+        let mut read = |text: &str| clock.read(format!("{text} x").as_bytes());
+        assert_eq!(read(STAMP), Some((AT, 30)));
+        assert_eq!(read("2026-11-24T04:10:00.123456789+02:00"), Some((AT, 35)));
+        assert_eq!(read("2026-11-23T20:40:00.123456789-05:30"), Some((AT, 35)));
+        assert_eq!(read("2026-11-24T02:10:00Z"), Some((AT / 1_000_000_000 * 1_000_000_000, 20)));
+        assert_eq!(read("2026-11-24T02:10:00.5Z"), Some((AT / 1_000_000_000 * 1_000_000_000 + 500_000_000, 22)));
+        for none in ["", "hello", "2026-13-24T02:10:00Z", "2026-11-24T02:10:00", "2026-11-24T02:10:00+aa:00"] {
+            assert_eq!(read(none), None, "{none}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_are_the_same_however_the_bytes_were_cut(
+            texts in prop::collection::vec((1_u8..=2, "[ -~é]{0,40}"), 0..20),
+            pieces in prop::collection::vec(1_usize..200, 1..10),
+        ) {
+            let bytes: Vec<u8> = texts.iter().flat_map(|(kind, text)| frame(*kind, format!("{text}\n").as_bytes())).collect();
+            let expected: Vec<_> = texts.iter().map(|(kind, text)| (Origin::of(*kind), text.clone().into_bytes())).collect();
+            prop_assert_eq!(lines(&bytes, &pieces), expected);
+        }
+
+        #[test]
+        fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..300), piece in 1_usize..50) {
+            let mut log = Lines::default();
+            for piece in bytes.chunks(piece) {
+                log.push(piece);
+                while log.advance().is_some() {}
+            }
+            while log.finish().is_some() {}
+        }
     }
 }

@@ -124,7 +124,10 @@ impl<'a> Logs<'a> {
         if logs.ask.follow {
             logs.subscribe();
         }
-        for container in containers.iter().filter(|seen| logs.ask.wants(&seen.service)).rev() {
+        for container in containers.iter().rev() {
+            if !logs.ask.wants(&container.service) {
+                continue;
+            }
             logs.add(&container.id, &container.service, Phase::History, Mark::default());
         }
         Ok(logs)
@@ -221,7 +224,9 @@ impl<'a> Logs<'a> {
             self.services.len() - 1
         });
         let ask = match phase {
-            Phase::History => LogAsk { since: self.ask.since, until: self.ask.until, tail: self.ask.tail, follow: false },
+            Phase::History => {
+                LogAsk { since: self.ask.since, until: self.ask.until, tail: self.ask.tail, follow: false }
+            }
             Phase::Live => {
                 LogAsk { since: shown.since().or(self.ask.since), until: self.ask.until, tail: None, follow: true }
             }
@@ -284,8 +289,8 @@ impl<'a> Logs<'a> {
         if self.starts.is_none() {
             self.subscribe();
         }
-        for container in containers.iter().filter(|seen| self.ask.wants(&seen.service)).rev() {
-            if self.feeds.find(&container.id).is_some() {
+        for container in containers.iter().rev() {
+            if !self.ask.wants(&container.service) || self.feeds.find(&container.id).is_some() {
                 continue;
             }
             match self.seen.get(&container.id).copied() {

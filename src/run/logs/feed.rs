@@ -3,7 +3,6 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::Stream as _;
 use tokio::time::Instant;
 
 use super::merge::Merge;

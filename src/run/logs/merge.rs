@@ -64,7 +64,9 @@ impl Merge {
     pub(super) fn push(&mut self, number: usize, bytes: &[u8]) {
         let Some(log) = self.logs.get_mut(number).and_then(Option::as_mut) else { return };
         log.lines.push(bytes);
-        if !log.ready && let Some(at) = log.lines.advance() {
+        if !log.ready
+            && let Some(at) = log.lines.advance()
+        {
             log.ready = true;
             self.waiting -= usize::from(log.awaited);
             self.heads.push(Reverse((at, number)));
@@ -138,5 +140,85 @@ impl Merge {
 
     fn log(&self, number: usize) -> Option<&Log> {
         self.logs.get(number)?.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn line(second: u64, text: &str) -> Vec<u8> {
+        format!("2026-05-04T08:{:02}:{:02}.000000000Z {text}\r\n", second / 60, second % 60).into_bytes()
+    }
+
+    fn taken(merge: &mut Merge) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        while let Some(number) = merge.advance() {
+            let text = merge.line(number).unwrap().text;
+            found.push((number, String::from_utf8(text.to_vec()).unwrap()));
+        }
+        found
+    }
+
+    #[test]
+    fn a_log_without_a_line_holds_the_others_until_it_is_not_waited_for() {
+        let mut merge = Merge::default();
+        let (a, b) = (merge.add(), merge.add());
+        merge.push(a, &line(1, "a"));
+        assert!(taken(&mut merge).is_empty() && merge.is_held());
+        merge.wait_for(b, false);
+        assert_eq!(taken(&mut merge), [(a, "a".into())]);
+        merge.wait_for(b, true);
+        merge.push(a, &line(3, "later"));
+        merge.push(b, &line(2, "earlier"));
+        assert_eq!(taken(&mut merge), [(b, "earlier".into())], "a line of b may still come before 3");
+        merge.end(b);
+        assert_eq!(taken(&mut merge), [(a, "later".into())]);
+    }
+
+    #[test]
+    fn a_log_that_ended_is_exhausted_when_its_lines_are_out() {
+        let mut merge = Merge::default();
+        let a = merge.add();
+        merge.push(a, &line(1, "a"));
+        merge.end(a);
+        assert_eq!(merge.take_exhausted(), None);
+        assert_eq!(taken(&mut merge).len(), 1);
+        assert_eq!(merge.take_exhausted(), Some(a));
+        assert_eq!(merge.add(), a, "its number is free again");
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_is_all_and_in_order(
+            logs in prop::collection::vec(prop::collection::vec(0_u64..3600, 0..30), 1..6),
+            piece in 20_usize..200,
+        ) {
+            let mut merge = Merge::default();
+            let mut bytes: Vec<(usize, Vec<u8>)> = Vec::new();
+            let mut all: Vec<u64> = logs.iter().flatten().copied().collect();
+            for mut seconds in logs {
+                seconds.sort_unstable();
+                bytes.push((merge.add(), seconds.iter().flat_map(|at| line(*at, &at.to_string())).collect()));
+            }
+            let mut found = Vec::new();
+            while !bytes.is_empty() {
+                bytes.retain_mut(|(number, rest)| {
+                    while merge.is_empty(*number) && !rest.is_empty() {
+                        let now: Vec<u8> = rest.drain(..piece.min(rest.len())).collect();
+                        merge.push(*number, &now);
+                    }
+                    if rest.is_empty() && merge.is_empty(*number) {
+                        merge.end(*number);
+                    }
+                    !rest.is_empty() || merge.is_empty(*number) || merge.log(*number).is_some_and(|log| !log.ended)
+                });
+                found.extend(taken(&mut merge).into_iter().map(|(_, text)| text.parse::<u64>().unwrap()));
+            }
+            all.sort_unstable();
+            prop_assert_eq!(found, all);
+        }
     }
 }

@@ -56,8 +56,10 @@ mod tests {
 
     #[test]
     fn times_as_people_write_them() {
-        let at = |text: &str| "2026-05-04T08:00:00Z".parse::<Timestamp>().unwrap().as_nanosecond() - {
-            i128::from(parse(text, &now()).unwrap())
+        let at = |text: &str| {
+            "2026-05-04T08:00:00Z".parse::<Timestamp>().unwrap().as_nanosecond() - {
+                i128::from(parse(text, &now()).unwrap())
+            }
         };
         let second = 1_000_000_000;
         assert_eq!(at("10m"), 600 * second);
