@@ -3,12 +3,14 @@
 pub mod connect;
 mod credentials;
 mod error;
+pub mod frames;
 mod images;
 mod labels;
 mod lines;
 mod observe;
 mod ops;
 mod spec;
+pub mod streams;
 
 use std::path::PathBuf;
 

@@ -4,6 +4,7 @@
 
 pub mod errors;
 pub mod json;
+pub mod logs;
 pub mod plain;
 pub mod sanitise;
 #[cfg(test)]
