@@ -1,4 +1,8 @@
 //! The real binary against a real engine.
 
+mod clients;
+mod docker;
 mod hosts;
 mod registry;
+mod stack;
+mod up;
