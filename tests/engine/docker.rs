@@ -4,8 +4,8 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
-    ListVolumesOptions, RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions,
-    TagImageOptions,
+    ListVolumesOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions, StartContainerOptions,
+    StopContainerOptions, TagImageOptions,
 };
 
 /// Does something on the engine that `DOCKER_HOST` names.
@@ -190,4 +190,9 @@ impl Drop for ForeignVolume {
     fn drop(&mut self) {
         engine(async |docker| docker.remove_volume(&self.0, None::<RemoveVolumeOptions>).await);
     }
+}
+
+/// Takes a name off an image.
+pub(crate) fn untag(reference: &str) {
+    engine(async |docker| docker.remove_image(reference, None::<RemoveImageOptions>, None).await);
 }
