@@ -3,6 +3,7 @@
 mod change;
 mod clients;
 mod docker;
+mod down;
 mod hosts;
 mod never_early;
 mod registry;

@@ -99,11 +99,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+        Self::start_with_stdin(command.stdin(Stdio::null()))
+    }
+
+    /// With the stdin that the command was given.
+    pub(crate) fn start_with_stdin(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
         let stdout = collect(child.stdout.take().expect("piped"));
         let stderr = collect(child.stderr.take().expect("piped"));
         Self { child, began: Instant::now(), stdout, stderr }
+    }
+
+    /// What it reads, where that was piped.
+    pub(crate) fn stdin(&mut self) -> &mut std::process::ChildStdin {
+        self.child.stdin.as_mut().expect("piped")
     }
 
     /// What it said on stderr so far.
@@ -285,6 +294,11 @@ impl Stack {
     /// What the engine says of a service's container: `running`, `exited`, …; `none` without one.
     pub(crate) fn state(&self, service: &str) -> String {
         self.find(service).map_or_else(|| "none".into(), |id| docker::inspect(&id).state)
+    }
+
+    /// Name of one of its volumes on the engine.
+    pub(crate) fn volume(&self, short: &str) -> String {
+        format!("{}-{short}", self.project)
     }
 
     fn label(&self) -> String {
