@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034  # what is set here, the scripts use
 # What the scripts share. Sourced, never run: set -euo pipefail is the caller's.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -38,8 +39,24 @@ need() {
         as_root apt-get -qq update >&2 || say "apt-get update: not every source answered"
         apt_updated=1
     fi
-    as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@" >&2
+    # Without systemd a package may start its service by itself, which nobody would ever stop: not while this installs.
+    # shellcheck disable=SC2016  # expanded by the inner shell, as root
+    as_root sh -ec '
+        policy=/usr/sbin/policy-rc.d
+        if [ ! -d /run/systemd/system ] && [ ! -e $policy ]; then
+            trap "rm -f $policy" EXIT
+            printf "#!/bin/sh\nexit 101\n" >$policy
+            chmod 755 $policy
+        fi
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
+    ' sh "$@" >&2
+}
+
+# need_rust: cargo, and the C compiler and linker that it calls.
+need_rust() {
+    PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
+    command -v cargo >/dev/null || die "cargo is missing; install Rust, for example with rustup"
+    need cc gcc libc6-dev
 }
 
 # debian_mirror: the mirror this machine takes Debian from; nothing (= the tools' default) elsewhere.
@@ -104,7 +121,7 @@ find_engine() {
     return 1
 }
 
-# need_engine: finds the engine, or installs and starts one. Sets engine_started=1 when this call started it.
+# need_engine: finds the engine, or installs and starts one. Sets engine_started to how, when this call started it.
 need_engine() {
     engine_started=
     need curl curl ca-certificates
@@ -117,36 +134,45 @@ need_engine() {
     if [ -d /run/systemd/system ]; then
         say "starting the engine: systemctl start docker"
         as_root systemctl start docker
-        if ! [ -w /var/run/docker.sock ] && [ "$(id -u)" != 0 ]; then
-            die "$(id -un) may not talk to the engine yet; once: sudo usermod -aG docker $(id -un), then log in again"
+        engine_started=systemd
+        if [ "$(id -u)" != 0 ] && ! [ -w /var/run/docker.sock ]; then
+            die "$(id -un) may not talk to the engine; once: sudo usermod -aG docker $(id -un), then log in again"
         fi
     else
-        local log=/var/log/dockerd.log
-        say "starting the engine: dockerd (log: $log)"
+        say "starting the engine: dockerd (log: $engine_log)"
         # Its own session, so that Ctrl-C here does not stop it. The caller's group may use the socket.
         # shellcheck disable=SC2016  # expanded by the inner shell, as root
-        as_root sh -c 'PATH=$PATH:/usr/sbin:/sbin setsid dockerd --group "$1" >>"$2" 2>&1 </dev/null &' sh "$(id -gn)" "$log"
-        engine_started=1
+        as_root sh -c 'PATH=$PATH:/usr/sbin:/sbin setsid dockerd --group "$1" >>"$2" 2>&1 </dev/null &' \
+            sh "$(id -gn)" "$engine_log"
+        engine_started=dockerd
     fi
     local i
     for ((i = 0; i < 300; i++)); do
         find_engine && return
         sleep 0.1
     done
-    [ -z "$engine_started" ] || tail -n 20 /var/log/dockerd.log >&2
+    [ "$engine_started" = systemd ] || tail -n 20 "$engine_log" >&2
     die "the engine does not answer after 30 s"
 }
+engine_log=/var/log/dockerd.log
 
-# stop_engine: stops the one that need_engine started, and waits for it.
+# stop_engine: stops what need_engine started, and waits until it has gone.
 stop_engine() {
-    local pid i
-    pid=$(cat /var/run/docker.pid 2>/dev/null) || return 0
-    as_root kill "$pid"
+    case $engine_started in
+        systemd) as_root systemctl stop docker.socket docker ;;
+        dockerd) stop_process "$(cat /var/run/docker.pid)" ;;
+    esac
+    engine_started=
+}
+
+stop_process() {
+    local i
+    as_root kill "$1"
     for ((i = 0; i < 300; i++)); do
-        [ -e "/proc/$pid" ] || return 0
+        [ -e "/proc/$1" ] || return 0
         sleep 0.1
     done
-    die "the engine (process $pid) does not stop"
+    die "process $1 does not stop"
 }
 
 # have_image REF [LABEL]: is it on the engine, with this label?
@@ -155,3 +181,23 @@ have_image() {
     [ -z "${2:-}" ] || label=",\"label\":[\"$2\"]"
     [ "$(api GET /images/json -G --data-urlencode "filters={\"reference\":[\"$1\"]$label}" | tr -d '[:space:]')" != '[]' ]
 }
+
+# --- what the stack is made of ------------------------------------------------------------------------------------------
+
+# services: "NAME IMAGE" for each service of services.toml that has an image.
+services() {
+    awk '/^\[/ { name = "" }
+         /^\[services\.[^].]+\]/ { name = $1; gsub(/^\[services\.|\].*$/, "", name) }
+         name != "" && /^image *= *"/ { split($0, part, "\""); print name, part[2] }' "$root/services.toml"
+}
+
+# stand_ins: the folders of docker/ that an image is built from.
+stand_ins() {
+    local dir
+    for dir in "$root"/docker/*/Dockerfile; do basename "$(dirname "$dir")"; done
+}
+
+# official NAME: the image that services.toml names; nothing for what is not a service there.
+official() { services | awk -v name="$1" '$1 == name { print $2 }'; }
+# stand_in NAME: the image that docker/NAME builds, from its Dockerfile's first line.
+stand_in() { sed -n '1s/^# Image: *//p' "$root/docker/$1/Dockerfile"; }

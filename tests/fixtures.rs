@@ -4,9 +4,14 @@
 //! After a wanted change: `SNAPSHOTS=overwrite cargo test --test fixtures`, and read the difference.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use taskava::diag::Diagnostic;
+use taskava::cli::config::resolved;
+use taskava::config;
+use taskava::diag::{Diagnostic, Error, Severity, Source};
 use taskava::load::{self, Ask, Loaded};
+use taskava::model::Stack;
+use taskava::model::resolve::{Surroundings, resolve};
 use taskava::ui::errors;
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
@@ -53,11 +58,98 @@ fn bad_files_are_refused_with_all_their_problems() {
     }
 }
 
+/// The resolved configuration is compared, and read again: it must mean the same.
 #[test]
-fn good_files_are_accepted() {
-    for file in fixtures("ok") {
-        let loaded =
-            load(&file).unwrap_or_else(|error| panic!("{}: {error}\n{}", file.display(), render(&error.diagnostics)));
-        println!("{:#?}", loaded);
+fn good_files_are_understood() {
+    let files = fixtures("ok");
+    assert!(files.len() >= 6, "{} files", files.len());
+    for file in files {
+        let loaded = load(&file).unwrap_or_else(|e| panic!("{}: {e}\n{}", file.display(), render(&e.diagnostics)));
+        let stack = loaded.stack;
+        let text = render(&loaded.warnings) + &toml::to_string(&resolved(&stack, false)).expect("it is a table");
+        let text = text.replace(stack.root.parent().and_then(Path::to_str).expect("it is UTF-8"), "[OK]");
+        snapbox::assert_data_eq!(text, snapbox::Data::read_from(&expected(&file, "txt"), None).raw());
+
+        let text = toml::to_string(&resolved(&stack, true)).expect("it is a table");
+        let source = Arc::new(Source { name: "resolved".into(), text });
+        let (config, mut problems) = config::parse(&[source], &config::Variables::default());
+        let around = Surroundings { root: stack.root.clone(), ..Surroundings::default() };
+        let again = resolve(&config, &around, &mut problems).stack;
+        assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{}", render(&problems));
+        assert_eq!(without_places(again), without_places(stack), "{}", file.display());
     }
+}
+
+fn without_places(mut stack: Stack) -> Stack {
+    for service in stack.services.values_mut() {
+        service.place = None;
+        service.ports.iter_mut().for_each(|port| port.place = None);
+        service.mounts.iter_mut().for_each(|mount| mount.place = None);
+        for value in service.env.values_mut() {
+            value.origin.clear();
+            // A value that came from a secret variable is a secret; written out, only its name tells.
+            value.secret = false;
+        }
+    }
+    stack
+}
+
+#[test]
+fn every_value_knows_where_it_came_from() {
+    let stack = load(Path::new("tests/fixtures/ok/override/services.toml")).expect("it is a good file").stack;
+    let origin = |service: &str, name: &str| {
+        let origin = &stack.services[service].env[name].origin;
+        origin.iter().map(|step| step.replace("tests/fixtures/ok/override/", "")).collect::<Vec<_>>()
+    };
+    assert_eq!(origin("postgres", "POSTGRES_USER"), ["services.toml:5:25"]);
+    assert_eq!(origin("postgres", "POSTGRES_PASSWORD"), ["services.toml:5:52", "OVERRIDE_DB_PASSWORD from .env:2"]);
+    assert_eq!(origin("postgres", "POSTGRES_DB"), ["services.toml:5:109", "default in services.toml:5:125"]);
+    assert_eq!(origin("api", "LEVEL"), ["services.local.toml:7:9", "overrides services.toml:9:87"]);
+    assert_eq!(origin("api", "TOKEN"), ["api.env:1"]);
+    assert_eq!(origin("api", "REGION"), ["api.env:2"]);
+    assert_eq!(origin("postgres", "REGION"), ["[env] services.toml:13:10"]);
+    assert!(stack.services["api"].env["DATABASE_URL"].secret, "it holds a password");
+    let port = &stack.services["postgres"].ports[0];
+    assert_eq!(port.host, Some(15_432));
+    assert!(port.place.as_ref().is_some_and(|place| place.to_string().ends_with("services.local.toml:4:10")));
+}
+
+#[test]
+fn profiles_and_what_they_need_are_active() {
+    let active = |profiles: &[&str]| {
+        let ask = Ask {
+            file: Some("tests/fixtures/ok/profiles.toml".into()),
+            profiles: profiles.iter().map(ToString::to_string).collect(),
+            ..Ask::default()
+        };
+        let loaded = load::stack(&ask)?;
+        let active = loaded.stack.services.values().filter(|service| service.active);
+        Ok::<_, Error>(active.map(|service| service.name.to_string()).collect::<Vec<_>>())
+    };
+    assert_eq!(active(&[]).expect("it is a good file"), ["db", "api"], "api needs db");
+    assert_eq!(active(&["data"]).expect("it is a good file"), ["db", "cache", "api"]);
+    assert_eq!(active(&["new-mail"]).expect("it is a good file"), ["db", "api", "mailpit"]);
+    let both = active(&["old-mail", "new-mail"]).expect_err("both publish 1025");
+    assert!(both.diagnostics[0].message.starts_with("host port 1025 is already published by `mailhog`"), "{both:?}");
+    let unknown = active(&["new-mial"]).expect_err("there is no such profile");
+    assert_eq!(unknown.diagnostics[0].hint.as_deref(), Some("did you mean `new-mail`?"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_usage_error() {
+    let error = load(Path::new("tests/fixtures/none.toml")).expect_err("it is not there");
+    assert_eq!(error.kind.exit_code(), 2);
+    assert!(error.to_string().ends_with("tests/fixtures/none.toml doesn't exist"), "{error}");
+}
+
+#[test]
+fn the_project_asked_for_wins() {
+    let file = Some("tests/fixtures/ok/minimal.toml".into());
+    let name = |project: Option<&str>| {
+        let ask = Ask { file: Option::clone(&file), project: project.map(Into::into), ..Ask::default() };
+        load::stack(&ask).map(|loaded| loaded.stack.name.to_string())
+    };
+    assert_eq!(name(None).expect("it is a good file"), "ok", "the folder's name");
+    assert_eq!(name(Some("mine")).expect("it is a good file"), "mine");
+    assert_eq!(name(Some("Mine!")).expect_err("it is no name").kind.exit_code(), 2);
 }

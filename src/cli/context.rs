@@ -11,34 +11,71 @@ use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, Surroundings
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// services.toml to use [default: the nearest one from here upwards]
-    #[arg(short, long, global = true, env = "TASKAVA_FILE", hide_env = true, value_name = "FILE")]
+    /// services.toml to use; otherwise the nearest one upwards
+    #[arg(
+        short,
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "TASKAVA_FILE",
+        hide_env = true,
+        value_name = "FILE"
+    )]
     #[arg(value_hint = ValueHint::FilePath, value_parser = path)]
     pub file: Option<PathBuf>,
-    /// Name of the stack [default: `project` in services.toml]
-    #[arg(short, long, global = true, env = "TASKAVA_PROJECT", hide_env = true, value_name = "NAME")]
+    /// Name of the stack; otherwise `project` in services.toml
+    #[arg(
+        short,
+        long,
+        global = true,
+        hide_short_help = true,
+        env = "TASKAVA_PROJECT",
+        hide_env = true,
+        value_name = "NAME"
+    )]
     pub project: Option<String>,
     /// Also use services of this profile; repeatable
-    #[arg(long = "profile", global = true, env = "TASKAVA_PROFILES", hide_env = true, value_name = "NAME")]
+    #[arg(
+        long = "profile",
+        global = true,
+        hide_short_help = true,
+        env = "TASKAVA_PROFILES",
+        hide_env = true,
+        value_name = "NAME"
+    )]
     #[arg(value_delimiter = ',', action = ArgAction::Append)]
     pub profiles: Vec<String>,
     /// Address of the Docker engine (unix:///…, tcp://…)
-    #[arg(long, global = true, value_name = "ADDRESS", conflicts_with = "context")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "ADDRESS", conflicts_with = "context")]
     pub host: Option<String>,
     /// Docker context to take the engine from
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// How progress is shown: a live tree, plain lines, or JSON lines
-    #[arg(long, global = true, value_name = "FORMAT", default_value = "auto", hide_default_value = true)]
+    /// How progress is shown
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "FORMAT",
+        default_value = "auto",
+        hide_default_value = true
+    )]
     pub format: FormatArg,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true
+    )]
     pub color: ColorArg,
     /// Show only results, warnings and failures
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, hide_short_help = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Show every step
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     pub verbose: bool,
 }
 

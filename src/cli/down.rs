@@ -13,9 +13,6 @@ use crate::plan::{self, Op, Plan, Request};
 /// Dependants stop before what they depend on. Only what carries this stack's labels is touched.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only these services
-    #[arg(value_name = "SERVICE", add = super::completions::services())]
-    pub services: Vec<String>,
     /// Remove the stack's own volumes too: their data is lost
     #[arg(short, long)]
     pub volumes: bool,
@@ -25,9 +22,9 @@ pub struct Args {
     /// Remove containers whose service is not in services.toml any more, too
     #[arg(long)]
     pub remove_orphans: bool,
-    /// How to wait for other runs.
+    /// Which services.
     #[command(flatten)]
-    pub lock: ChangeArgs,
+    pub on: ChangeArgs,
 }
 
 /// Runs the command.
@@ -35,13 +32,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
         let request = Request {
-            services: session.services(&args.services)?,
+            services: session.services(&args.on.services)?,
             volumes: args.volumes,
             remove_orphans: args.remove_orphans,
             ..Request::default()
         };
         session
-            .change("down", &args.lock, async |seen| {
+            .change("down", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "down");
                 let plan = plan::down(&session.stack, seen, &request);
                 if !args.yes {

@@ -2,15 +2,20 @@
 //!
 //! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
 
+pub mod check;
 pub mod completions;
+pub mod config;
 pub mod context;
 pub mod down;
 pub mod explain;
 mod help;
 pub mod man;
+#[cfg(test)]
+mod markdown;
 pub mod plan;
 pub mod ps;
 pub mod restart;
+pub mod schema;
 pub mod session;
 pub mod start;
 pub mod stop;
@@ -59,6 +64,9 @@ enum Command {
     Start(start::Args),
     Plan(plan::Args),
     Explain(explain::Args),
+    Check(check::Args),
+    Config(config::Args),
+    Schema(schema::Args),
     Completions(completions::Args),
     #[command(hide = true)]
     Man(man::Args),
@@ -75,6 +83,9 @@ impl Command {
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
+            Self::Check(args) => check::run(&args, context),
+            Self::Config(args) => config::run(&args, context),
+            Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
             Self::Man(args) => man::run(&args),

@@ -13,19 +13,16 @@ use crate::plan::{self, Request};
 /// depend on is left alone.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only these services
-    #[arg(value_name = "SERVICE", add = super::completions::services())]
-    pub services: Vec<String>,
-    /// How to wait for other runs.
+    /// Which services.
     #[command(flatten)]
-    pub lock: ChangeArgs,
+    pub on: ChangeArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
-        let services = session.services(&args.services)?;
+        let services = session.services(&args.on.services)?;
         let no_deps = !services.is_empty();
         let request = Request { services, no_deps, restart: true, ..Request::default() };
         let plan = async |seen: &_| {
@@ -33,6 +30,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             let plan = plan::up(&session.stack, seen, &request)?;
             Ok(Change { endpoints: true, ..Change::new(plan) })
         };
-        session.change("restart", &args.lock, plan).await
+        session.change("restart", &args.on, plan).await
     })
 }

@@ -20,6 +20,9 @@ use crate::run::{self, Lock, Run};
 /// Options of every command that changes a stack.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ChangeArgs {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
     /// How long to wait while another run changes the stack; 0 = not at all
     #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
     pub lock_timeout: u64,
@@ -92,7 +95,11 @@ impl<'a> Session<'a> {
         };
         let mut summary = run::apply(&run, Arc::new(change.plan), &seen).await;
         if change.endpoints {
-            summary.endpoints = self.endpoints().await.unwrap_or_default();
+            let failed =
+                |name: &ServiceName| summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name));
+            let mut endpoints = self.endpoints().await.unwrap_or_default();
+            endpoints.retain(|endpoint| !failed(&endpoint.service));
+            summary.endpoints = endpoints;
         }
         Ok(self.end(summary))
     }
@@ -142,16 +149,20 @@ impl Change {
 
 /// Loads the stack; warnings about services.toml are shown.
 pub fn load_stack(context: &Context) -> Result<Stack> {
-    let ask = load::Ask {
-        file: context.file().map(Into::into),
-        project: context.project().map(Into::into),
-        profiles: context.profiles(),
-    };
-    let loaded = load::stack(&ask)?;
+    let loaded = load::stack(&ask(context))?;
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }
     Ok(loaded.stack)
+}
+
+/// Which stack the global options ask for.
+pub fn ask(context: &Context) -> load::Ask {
+    load::Ask {
+        file: context.file().map(Into::into),
+        project: context.project().map(Into::into),
+        profiles: context.profiles(),
+    }
 }
 
 /// Names containers that stay behind because their service is in services.toml no more.

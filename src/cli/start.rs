@@ -9,27 +9,24 @@ use crate::plan::{self, Request};
 
 /// Start stopped services as they are and wait until they are ready
 ///
-/// Edits of services.toml are not applied; `up` and `restart` do that.
+/// With SERVICE: only these and what they depend on. Edits of services.toml are not applied; `up` and `restart` do that.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only these services and what they depend on
-    #[arg(value_name = "SERVICE", add = super::completions::services())]
-    pub services: Vec<String>,
-    /// How to wait for other runs.
+    /// Which services.
     #[command(flatten)]
-    pub lock: ChangeArgs,
+    pub on: ChangeArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
-        let services = session.services(&args.services)?;
+        let services = session.services(&args.on.services)?;
         let request = Request { services, start_only: true, ..Request::default() };
         let plan = async |seen: &_| {
             let plan = plan::up(&session.stack, seen, &request)?;
             Ok(Change { endpoints: true, ..Change::new(plan) })
         };
-        session.change("start", &args.lock, plan).await
+        session.change("start", &args.on, plan).await
     })
 }

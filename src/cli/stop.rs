@@ -10,21 +10,18 @@ use crate::plan::{self, Request};
 /// Stop services; containers and data stay
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only these services
-    #[arg(value_name = "SERVICE", add = super::completions::services())]
-    pub services: Vec<String>,
-    /// How to wait for other runs.
+    /// Which services.
     #[command(flatten)]
-    pub lock: ChangeArgs,
+    pub on: ChangeArgs,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
-        let services = session.services(&args.services)?;
+        let services = session.services(&args.on.services)?;
         let request = Request { services, stop_only: true, ..Request::default() };
         let plan = async |seen: &_| Ok(Change::new(plan::down(&session.stack, seen, &request)));
-        session.change("stop", &args.lock, plan).await
+        session.change("stop", &args.on, plan).await
     })
 }

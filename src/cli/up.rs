@@ -12,21 +12,18 @@ use crate::plan::{self, Request};
 /// Start services in dependency order and wait until they are ready
 ///
 /// Pulls or builds images that are missing, creates what does not exist, makes anew what changed in services.toml, and
-/// returns when a client can use every service. Nothing to do is quick.
+/// returns when a client can use every service. With SERVICE: only these and what they depend on.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only these services and what they depend on
-    #[arg(value_name = "SERVICE", add = super::completions::services())]
-    pub services: Vec<String>,
     /// Return when everything is ready (the default; accepted for those who are used to it)
     #[arg(short, long)]
     pub detach: bool,
     /// What `up` is asked.
     #[command(flatten)]
     pub change: UpArgs,
-    /// How to wait for other runs.
+    /// Which services.
     #[command(flatten)]
-    pub lock: ChangeArgs,
+    pub on: ChangeArgs,
 }
 
 /// Options that `up` and `plan up` have in common.
@@ -95,9 +92,9 @@ impl UpArgs {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
-        let request = args.change.request(&session, &args.services)?;
+        let request = args.change.request(&session, &args.on.services)?;
         session
-            .change("up", &args.lock, async |seen| {
+            .change("up", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "up");
                 let plan = plan::up(&session.stack, seen, &request)?;
                 let timeout = args.change.timeout.map(Duration::from_secs);

@@ -1,7 +1,7 @@
 //! Finds the credentials of an image's registry where `docker login` left them: `DOCKER_AUTH_CONFIG`, credential helpers,
 //! `config.json`. Read only when something is pulled. Leaves sending them to `images`, and never shows a secret.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind as Io;
 use std::path::Path;
 use std::process::Stdio;
@@ -81,6 +81,33 @@ pub(super) async fn for_image(config_dir: &Path, reference: &str) -> Result<Opti
         }
     }
     config.stored(registry)
+}
+
+/// The credentials for the images that a Dockerfile starts from or copies out of, by registry.
+///
+/// # Errors
+/// As [`for_image`].
+pub(super) async fn for_build(config_dir: &Path, dockerfile: &str) -> Result<HashMap<String, Credentials>> {
+    let references = dockerfile.lines().filter_map(image_of);
+    let registries: BTreeMap<&str, &str> = references.map(|reference| (registry(reference), reference)).collect();
+    let mut found = HashMap::new();
+    for (registry, reference) in registries {
+        if let Some(credentials) = for_image(config_dir, reference).await? {
+            found.insert(registry.to_owned(), credentials);
+        }
+    }
+    Ok(found)
+}
+
+/// The image that a line of a Dockerfile names, if it may need a login. What ARGs stand for is left to the engine.
+fn image_of(line: &str) -> Option<&str> {
+    let mut words = line.split_ascii_whitespace();
+    let image = match words.next()?.to_ascii_uppercase().as_str() {
+        "FROM" => words.find(|word| !word.starts_with("--"))?,
+        "COPY" => words.find_map(|word| word.strip_prefix("--from="))?,
+        _ => return None,
+    };
+    (image != "scratch" && !image.contains('$')).then_some(image)
 }
 
 /// The key of a reference's registry: `localhost:5000` of `localhost:5000/app@sha256:…`.
@@ -282,6 +309,23 @@ mod tests {
             ("ghcr.io/me/app:1@sha256:00", "ghcr.io"),
         ] {
             assert_eq!(registry(reference), key, "{reference}");
+        }
+    }
+
+    #[test]
+    fn a_dockerfile_names_the_images_it_needs() {
+        for (line, image) in [
+            ("FROM box:5000/base:1 AS base", Some("box:5000/base:1")),
+            ("from --platform=linux/amd64 redis", Some("redis")),
+            ("COPY --chown=1 --from=ghcr.io/me/tool:1 /a /b", Some("ghcr.io/me/tool:1")),
+            ("COPY a b", None),
+            ("FROM scratch", None),
+            ("FROM $BASE", None),
+            ("FROM", None),
+            ("# FROM redis", None),
+            ("", None),
+        ] {
+            assert_eq!(image_of(line), image, "{line}");
         }
     }
 

@@ -92,7 +92,11 @@ impl Engine {
             ..Default::default()
         };
         let mut tail: Vec<String> = Vec::new();
-        let mut stream = std::pin::pin!(self.docker.build_image(options, None, Some(body_full(tar.into()))));
+        let dockerfile = std::fs::read_to_string(build.context.join(&build.dockerfile)).unwrap_or_default();
+        let credentials = credentials::for_build(&self.config_dir, &dockerfile).await?;
+        let credentials = credentials.into_iter().map(|(registry, found)| (registry, found.into_bollard())).collect();
+        let mut stream =
+            std::pin::pin!(self.docker.build_image(options, Some(credentials), Some(body_full(tar.into()))));
         while let Some(item) = stream.next().await {
             let info = item.map_err(|error| build_failed(reference, &build.context, &tail, &message(&error)))?;
             if let Some(detail) = info.error_detail {

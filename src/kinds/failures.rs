@@ -1,5 +1,6 @@
 //! Known reasons for failures, as tables: each kind has its own, what any container can suffer from is here.
 
+use crate::diag::ErrorKind;
 use crate::event::Failure;
 use crate::model::{MountSource, Service};
 
@@ -145,7 +146,8 @@ fn recognise<'a>(sign: &Sign, failure: &'a Failure) -> Option<&'a str> {
             lines.find(|line| texts.iter().all(|text| says(line, text))).map(String::as_str)
         }
         Sign::Answer(text) => failure.last_probe.as_deref().filter(|answer| says(answer, text)),
-        Sign::Exit(code) => (failure.exit_code == Some(*code)).then_some(""),
+        // One that was never started has an exit code too.
+        Sign::Exit(code) => (failure.kind == ErrorKind::Crashed && failure.exit_code == Some(*code)).then_some(""),
         Sign::Oom => failure.oom_killed.then_some(""),
         Sign::Between(begin, end) => {
             let last = failure.log.iter().rev().find(|line| says(line, begin) || says(line, end))?;

@@ -11,7 +11,7 @@ pub const MASK: &str = "********";
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let word = |word: &str| {
-        matches!(word, "PASS" | "PWD" | "KEY" | "KEYS" | "AUTH")
+        matches!(word, "PASS" | "PWD" | "KEY" | "KEYS" | "AUTH" | "REQUIREPASS" | "MASTERAUTH")
             || [
                 "PASSWORD",
                 "PASSWD",
@@ -35,6 +35,23 @@ pub fn is_secret_name(name: &str) -> bool {
 /// A value as it may be shown: secrets masked, passwords in URLs too.
 pub fn shown(value: &EnvValue) -> Cow<'_, str> {
     if value.secret { Cow::Borrowed(if value.value.is_empty() { "" } else { MASK }) } else { mask_urls(&value.value) }
+}
+
+/// A command as it may be shown: `--requirepass ********`, `--token=********`.
+pub fn mask_words(words: &[String]) -> Vec<String> {
+    let is_secret = |word: &str| word.starts_with('-') && is_secret_name(word);
+    let mut follows = false;
+    let mask = |word: &String| {
+        let option = word.split_once('=').filter(|(name, _)| is_secret(name) || is_secret_name(name));
+        let shown = match option {
+            Some((name, _)) => format!("{name}={MASK}"),
+            None if follows && !word.starts_with("--") => MASK.into(),
+            None => mask_urls(word).into_owned(),
+        };
+        follows = option.is_none() && is_secret(word);
+        shown
+    };
+    words.iter().map(mask).collect()
 }
 
 /// Masks the passwords of the URLs in a text: `postgres://app:secret@db/app` → `postgres://app:********@db/app`.
@@ -92,6 +109,20 @@ mod tests {
             "COMPASS",
         ] {
             assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn commands_lose_their_passwords() {
+        let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+        for (command, shown) in [
+            ("redis-server --requirepass s3cret --save 60", "redis-server --requirepass ******** --save 60"),
+            ("x --api-key=1234 --port=80", "x --api-key=******** --port=80"),
+            ("x --token --verbose y", "x --token --verbose y"),
+            ("env DB_PASSWORD=a sh", "env DB_PASSWORD=******** sh"),
+            ("psql postgres://u:p@db/x", "psql postgres://u:********@db/x"),
+        ] {
+            assert_eq!(mask_words(&words(command)), words(shown));
         }
     }
 

@@ -202,7 +202,11 @@ impl Walk<'_> {
 
     fn beat(&self) {
         let running = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Running);
-        let waiting = running.map(|step| step.op.to_string()).collect();
+        let words = |step: &Step| match &step.op {
+            Op::WaitReady { service } => service.to_string(),
+            op => op.to_string(),
+        };
+        let waiting = running.map(words).collect();
         self.run.events.emit(&Event::Heartbeat { waiting, ms: millis(self.began.elapsed()) });
     }
 

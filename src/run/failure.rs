@@ -9,6 +9,9 @@ use crate::model::Service;
 /// How many of a service's last log lines a report shows.
 const LOG_LINES: usize = 20;
 
+/// How many are looked at: a service may log each of our own questions.
+const TAIL: usize = 200;
+
 /// An error of a step as a failure of its service.
 pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
     Failure {
@@ -31,7 +34,9 @@ pub(super) async fn explain(engine: &Engine, service: &Service, container: Optio
             failure.exit_code = failure.exit_code.or(seen.exit_code);
             failure.oom_killed |= seen.oom_killed;
         }
-        failure.log = engine.tail(id, LOG_LINES).await;
+        let mut log = engine.tail(id, TAIL).await;
+        log.retain(|line| !kinds::is_probe_noise(service.kind, line));
+        failure.log = log.split_off(log.len().saturating_sub(LOG_LINES));
     }
     kinds::explain(service, failure);
     if failure.next.is_none() {

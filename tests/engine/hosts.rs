@@ -1,11 +1,14 @@
 //! The engine over TCP, over TLS and through contexts: proxies in front of the real one's socket.
 
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::{CreateContainerOptions, RemoveContainerOptions, StartContainerOptions};
+use futures_util::FutureExt;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use taskava::diag::Error;
 use taskava::engine::Engine;
@@ -207,6 +210,33 @@ async fn a_command_in_a_container_is_heard_over_tls() {
     let ask = Ask { context: Some("remote".into()), config_dir: directory.path().into(), ..Ask::default() };
     let engine = found(&ask).await;
 
+    with_container(async |id| {
+        // This call turns its connection into a stream of its own.
+        let heard = engine.exec(id, &["echo".into(), "hello".into()]).await.expect("an answer");
+        assert_eq!((heard.code, heard.output.as_str()), (0, "hello"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn addresses_of_containers_are_reached_where_the_engine_says_so() {
+    let engine = found(&at("unix:///var/run/docker.sock")).await;
+    if !engine.about.container_network {
+        return;
+    }
+    with_container(async |id| {
+        let seen = engine.inspect(id).await.expect("an answer").expect("a container");
+        let address = *seen.addresses.first().expect("an address");
+        // Nobody listens there; to be refused is to have been heard.
+        let connect = tokio::time::timeout(Duration::from_secs(5), TcpStream::connect((address, 1))).await;
+        let error = connect.expect("an answer").expect_err("nobody listens");
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+    })
+    .await;
+}
+
+/// Runs a test with a container that idles, and removes it.
+async fn with_container(test: impl AsyncFnOnce(&str)) {
     let docker = Docker::connect_with_unix_defaults().expect("an engine");
     let body = ContainerCreateBody {
         image: Some("taskava/busybox:test".into()),
@@ -215,12 +245,14 @@ async fn a_command_in_a_container_is_heard_over_tls() {
     };
     let created = docker.create_container(None::<CreateContainerOptions>, body).await;
     let id = created.expect("taskava/busybox:test, which scripts/test makes").id;
-    let started = docker.start_container(&id, None::<StartContainerOptions>).await;
-    // This call turns its connection into a stream of its own.
-    let heard = engine.exec(&id, &["echo".into(), "hello".into()]).await;
+    let outcome = AssertUnwindSafe(async {
+        docker.start_container(&id, None::<StartContainerOptions>).await.expect("it starts");
+        test(&id).await;
+    });
+    let outcome = outcome.catch_unwind().await;
     let options = RemoveContainerOptions { force: true, v: true, link: false };
     docker.remove_container(&id, Some(options)).await.expect("it goes");
-    started.expect("it starts");
-    let heard = heard.expect("an answer");
-    assert_eq!((heard.code, heard.output.as_str()), (0, "hello"));
+    if let Err(panic) = outcome {
+        std::panic::resume_unwind(panic);
+    }
 }

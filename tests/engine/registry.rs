@@ -14,6 +14,7 @@ use futures_util::{FutureExt, TryStreamExt};
 use taskava::diag::ErrorKind;
 use taskava::engine::Engine;
 use taskava::engine::connect::Ask;
+use taskava::model::Build;
 
 /// An image that every test machine has, and that is small.
 const IMAGE: &str = "taskava/busybox:test";
@@ -147,6 +148,28 @@ async fn without_the_right_password_the_login_is_named() {
             assert_eq!(error.kind, ErrorKind::Image, "{error}");
             assert!(error.hints.iter().any(|hint| hint.contains("docker login")), "{error}: {:?}", error.hints);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_build_may_start_from_a_private_image() {
+    with_registry(async |registry, docker| {
+        let context = registry.directory.path().join("context");
+        std::fs::create_dir(&context).expect("a directory");
+        std::fs::write(context.join("Dockerfile"), format!("FROM {}\n", registry.reference())).expect("a file");
+        let build = Build {
+            context,
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            args: Default::default(),
+            cache_from: Vec::new(),
+            secrets: Default::default(),
+        };
+        let name = format!("{}/built:1", registry.address);
+        let engine = Engine::connect(&registry.logged_in(PASSWORD)).await.expect("an engine");
+        engine.build(&name, &build, None, &mut |_| {}).await.expect("a build");
+        docker.remove_image(&name, None::<RemoveImageOptions>, None).await.expect("the image");
     })
     .await;
 }

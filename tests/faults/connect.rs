@@ -6,7 +6,8 @@ use ::taskava::diag::Error;
 use ::taskava::engine::Engine;
 use ::taskava::engine::connect::Ask;
 
-use crate::fake::{Fake, Reply, version};
+use crate::fake::{Fake, Reply};
+use crate::healthy::version;
 
 fn at(fake: &Fake) -> Ask {
     Ask { env_host: Some(format!("unix://{}", fake.socket().display())), ..Ask::default() }

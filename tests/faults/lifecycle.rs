@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::fake::{Fake, Reply, version};
+use crate::fake::{Fake, Reply};
+use crate::healthy::version;
 use crate::taskava::dev;
 
 const APP: &str = r#"services.app = { image = "app:1" }"#;

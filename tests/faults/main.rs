@@ -5,6 +5,7 @@
 
 mod connect;
 mod fake;
+mod healthy;
 mod lifecycle;
 mod taskava;
 mod up;

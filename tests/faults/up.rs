@@ -66,11 +66,11 @@ async fn a_container_that_exits_at_once_is_told_with_code_and_log() {
 #[tokio::test]
 async fn a_kill_for_want_of_memory_is_told_from_any_other_kill() {
     let fake = Fake::new().exits("job", 137, true);
-    dev(&fake, JOB, &["up"]).await.ends(7, &["job", "137", "memory"]);
-    let fake = Fake::new().exits("job", 137, false);
     let run = dev(&fake, JOB, &["up"]).await;
-    run.ends(7, &["job", "137"]);
-    assert!(!run.stderr.contains("out of memory"), "{run}");
+    run.ends(7, &["job", "137", "memory"]);
+    assert!(!run.stderr.contains("from outside"), "{run}");
+    let fake = Fake::new().exits("job", 137, false);
+    dev(&fake, JOB, &["up"]).await.ends(7, &["job", "137", "from outside"]);
 }
 
 #[tokio::test]
@@ -96,4 +96,47 @@ async fn a_create_whose_answer_is_lost_is_found_again() {
     let fake = fake.first(1, "GET", "/containers/json", Reply::Json(200, serde_json::json!([])));
     dev(&fake, APP, &["up"]).await.ends(0, &[]);
     assert_eq!(fake.left().len(), 2, "one container, one network: {:?}", fake.left());
+}
+
+#[tokio::test]
+async fn a_run_that_lost_an_answer_is_repaired_by_the_next() {
+    for path in ["/networks/create", "/containers/create", "/containers/*/start"] {
+        let fake = Fake::new().first(1, "POST", path, Reply::Lost);
+        dev(&fake, APP, &["up"]).await.ends(3, &["connection"]);
+        dev(&fake, APP, &["up"]).await.ends(0, &[]);
+        assert_eq!(fake.left().len(), 2, "one container, one network: {:?}", fake.left());
+    }
+}
+
+#[tokio::test]
+async fn a_container_removed_under_the_run_is_a_failure_of_its_service() {
+    let gone = || Reply::error(404, "No such container: 123");
+    let fake = Fake::new().on("POST", "/containers/*/start", gone());
+    dev(&fake, APP, &["up"]).await.ends(1, &["can't start", "No such container"]);
+    let fake = Fake::new().on("GET", "/containers/*/json", gone()).on("POST", "/containers/*/wait", gone());
+    dev(&fake, JOB, &["up"]).await.ends(7, &["job", "removed"]);
+}
+
+#[tokio::test]
+async fn what_does_not_depend_on_a_failure_comes_up() {
+    let fake = Fake::new().exits("bad", 3, false);
+    let services = r#"
+        services.bad = { image = "app:1" }
+        services.after = { image = "app:1", depends_on = ["bad"] }
+        services.good = { image = "app:1" }
+    "#;
+    dev(&fake, services, &["up"]).await.ends(7, &["bad", "exited with code 3", "after"]);
+    let run = dev(&fake, services, &["ps"]).await;
+    let good = run.stdout.lines().find(|line| line.starts_with("good")).expect("a line");
+    assert!(good.contains("running"), "{run}");
+}
+
+#[tokio::test]
+async fn json_lines_stay_json_when_the_engine_misbehaves() {
+    let fake = Fake::new().on("POST", "/networks/create", Reply::error(500, "the disk is\non fire \u{1b}[31m"));
+    let run = dev(&fake, APP, &["up", "--format", "json"]).await;
+    assert_eq!(run.code, Some(1), "{run}");
+    let events: Vec<serde_json::Value> =
+        run.stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{run}"))).collect();
+    assert_eq!(events.last().expect("events")["event"], "summary", "{run}");
 }
