@@ -133,7 +133,7 @@ impl Explained<'_> {
         if !self.log.is_empty() {
             line("last log", "");
             for log in &self.log {
-                line("", &log);
+                line("", &crate::ui::sanitise::text(log));
             }
         }
         text

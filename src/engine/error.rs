@@ -50,6 +50,7 @@ pub(super) fn failed(what: impl std::fmt::Display, error: &Bollard) -> Error {
 fn kind(error: &Bollard, text: &str) -> ErrorKind {
     match error {
         Bollard::DockerResponseServerError { .. } if is_port_taken(text) => ErrorKind::Port,
+        Bollard::DockerResponseServerError { .. } if cannot_run(text) => ErrorKind::Crashed,
         Bollard::DockerResponseServerError { .. } | Bollard::DockerStreamError { .. } => ErrorKind::Other,
         Bollard::RequestTimeoutError
         | Bollard::HyperResponseError { .. }
@@ -64,6 +65,11 @@ pub(super) fn is_port_taken(text: &str) -> bool {
     text.contains("port is already allocated")
         || text.contains("address already in use")
         || text.contains("ports are not available")
+}
+
+/// Whether the engine had everything but could not run the command: for the user, it crashed before its first line.
+fn cannot_run(text: &str) -> bool {
+    text.contains("runtime create failed") || text.contains("executable file not found")
 }
 
 fn hint(text: &str) -> Option<&'static str> {

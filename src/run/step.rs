@@ -176,10 +176,8 @@ impl Doing<'_> {
     async fn failure(&self, error: &Error) -> crate::event::Failure {
         let mut failed = failure::of_error(self.service, error);
         if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op)
-            && error.kind == ErrorKind::Other
+            && error.kind == ErrorKind::Crashed
         {
-            // The engine could not run its command: for the user the service crashed before its first line.
-            failed.kind = ErrorKind::Crashed;
             let id = self.container(&service.name).ok();
             failure::explain(self.run.engine, service, id.as_deref(), &mut failed).await;
         }
