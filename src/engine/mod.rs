@@ -6,6 +6,7 @@ mod error;
 mod images;
 mod labels;
 mod lines;
+mod networks;
 mod observe;
 mod ops;
 mod spec;
