@@ -4,17 +4,22 @@ use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
-    ListVolumesOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions, StartContainerOptions,
-    StopContainerOptions, TagImageOptions,
+    ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
+    StartContainerOptions, StopContainerOptions, TagImageOptions,
 };
+use futures_util::TryStreamExt;
 
 /// Does something on the engine that `DOCKER_HOST` names.
+#[track_caller]
 pub(crate) fn engine<T>(work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>) -> T {
+    try_engine(work).unwrap_or_else(|error| panic!("the engine: {error}"))
+}
+
+fn try_engine<T>(
+    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+) -> Result<T, bollard::errors::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async {
-        let docker = Docker::connect_with_defaults().expect("an address");
-        work(docker).await.unwrap_or_else(|error| panic!("the engine: {error}"))
-    })
+    runtime.block_on(async { work(Docker::connect_with_defaults().expect("an address")).await })
 }
 
 fn filter(labels: &[&str]) -> Option<std::collections::HashMap<String, Vec<String>>> {
@@ -44,7 +49,6 @@ pub(crate) struct Inspected {
     pub(crate) started_at: String,
     pub(crate) env: Vec<String>,
     pub(crate) image: String,
-    pub(crate) nameless_volumes: Vec<String>,
 }
 
 /// Looks at a container.
@@ -53,20 +57,20 @@ pub(crate) fn inspect(id: &str) -> Inspected {
     let seen = engine(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await);
     let state = seen.state.unwrap_or_default();
     let config = seen.config.unwrap_or_default();
-    let nameless = |name: &String| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     Inspected {
         state: state.status.map(|status| status.to_string()).unwrap_or_default(),
         started_at: state.started_at.unwrap_or_default(),
         env: config.env.unwrap_or_default(),
         image: seen.image.unwrap_or_default(),
-        nameless_volumes: seen
-            .mounts
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|mount| mount.name)
-            .filter(nameless)
-            .collect(),
     }
+}
+
+/// The volumes without a name of a container, if it is still there.
+pub(crate) fn nameless_volumes(id: &str) -> Vec<String> {
+    let seen = try_engine(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await);
+    let mounts = seen.ok().and_then(|seen| seen.mounts).unwrap_or_default();
+    let nameless = |name: &String| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    mounts.into_iter().filter_map(|mount| mount.name).filter(nameless).collect()
 }
 
 /// The host port behind a container's TCP port.
@@ -195,4 +199,11 @@ impl Drop for ForeignVolume {
 /// Takes a name off an image.
 pub(crate) fn untag(reference: &str) {
     engine(async |docker| docker.remove_image(reference, None::<RemoveImageOptions>, None).await);
+}
+
+/// What a container wrote so far. The engine lists one that is just being created before it knows its log.
+pub(crate) fn log(id: &str) -> String {
+    let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
+    let frames = try_engine(async |docker| docker.logs(id, Some(options)).try_collect::<Vec<_>>().await);
+    frames.unwrap_or_default().iter().map(ToString::to_string).collect()
 }

@@ -55,6 +55,12 @@ pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
+/// A host port that is free now. Only for tests that are about fixed ports: somebody may take it in between.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
 /// How a command ended.
 #[derive(Debug)]
 pub(crate) struct Output {
@@ -305,9 +311,10 @@ impl Stack {
         format!("dev.taskava.project={}", self.project)
     }
 
+    /// Volumes that images declare: they carry no label, so they are noted before their containers go.
     fn nameless_volumes(&self) -> BTreeSet<String> {
         let containers = docker::containers(&[&self.label()]);
-        containers.iter().flat_map(|container| docker::inspect(&container.id).nameless_volumes).collect()
+        containers.iter().flat_map(|container| docker::nameless_volumes(&container.id)).collect()
     }
 }
 
@@ -318,13 +325,15 @@ impl Drop for Stack {
             return;
         }
         let nameless = self.nameless_volumes();
+        if std::thread::panicking() {
+            docker::remove_all(&label);
+            return;
+        }
         let down = self.dev(&["down", "-v", "-y", "--remove-orphans"]);
         let mut left = docker::left(&label);
         left.extend(docker::volumes().into_iter().filter(|volume| nameless.contains(volume)));
         docker::remove_all(&label);
-        if !std::thread::panicking() {
-            assert_eq!(down.code, 0, "down failed:\n{}", down.stderr);
-            assert!(left.is_empty(), "down left {left:?}:\n{}", down.stderr);
-        }
+        assert_eq!(down.code, 0, "down failed:\n{}", down.stderr);
+        assert!(left.is_empty(), "down left {left:?}:\n{}", down.stderr);
     }
 }
