@@ -7,6 +7,7 @@ pub mod frames;
 mod images;
 mod labels;
 mod lines;
+mod networks;
 mod observe;
 mod ops;
 mod spec;

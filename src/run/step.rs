@@ -122,7 +122,14 @@ impl Doing<'_> {
         let id = self.container(&service.name)?;
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
-        match self.run.engine.start(&id, &service.name).await {
+        let mut started = self.run.engine.start(&id, &service.name).await;
+        if started.as_ref().is_err_and(|error| error.to_string().contains("is ambiguous")) {
+            for short in &service.networks {
+                self.run.engine.settle_network(self.run.stack, &self.run.stack.networks[short].name).await?;
+            }
+            started = self.run.engine.start(&id, &service.name).await;
+        }
+        match started {
             Ok(()) => Ok(()),
             Err(error) if error.kind == ErrorKind::Port => Err(self.port_taken(service, error).await),
             Err(error) => Err(error),
