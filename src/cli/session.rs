@@ -121,7 +121,8 @@ impl<'a> Session<'a> {
         let containers = self.engine.containers(self.stack.name.as_str()).await?;
         let of = |service: &crate::model::Service| {
             let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
-            container.map(|seen| kinds::endpoints(service, &self.engine.about.host, &seen.ports)).unwrap_or_default()
+            let ports = container.map(|seen| seen.ports.clone()).unwrap_or_default();
+            kinds::endpoints(service, &self.engine.about.host, &ports)
         };
         Ok(self.stack.services.values().flat_map(of).collect())
     }

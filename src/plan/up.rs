@@ -300,7 +300,7 @@ impl<'a> Builder<'a> {
         if let Some(step) = self.names.networks.get(short) {
             return Some(*step);
         }
-        let step = self.plan.push(Op::CreateNetwork { network: short.into() }, Cause::Missing, Vec::new());
+        let step = self.plan.push(Op::CreateNetwork { network: network.name.clone() }, Cause::Missing, Vec::new());
         self.names.networks.insert(short.into(), step);
         Some(step)
     }
@@ -313,7 +313,7 @@ impl<'a> Builder<'a> {
         if let Some(step) = self.names.volumes.get(short) {
             return Some(*step);
         }
-        let step = self.plan.push(Op::CreateVolume { volume: short.into() }, Cause::Missing, Vec::new());
+        let step = self.plan.push(Op::CreateVolume { volume: volume.name.clone() }, Cause::Missing, Vec::new());
         self.names.volumes.insert(short.into(), step);
         Some(step)
     }
@@ -330,7 +330,7 @@ impl<'a> Builder<'a> {
         let volume = &self.stack.volumes[short];
         let there = self.seen.volumes.iter().any(|seen| seen.name == volume.name);
         (there && !volume.external).then(|| {
-            let op = Op::CheckData { service: service.name.clone(), volume: short.clone() };
+            let op = Op::CheckData { service: service.name.clone(), volume: volume.name.clone() };
             self.plan.push(op, Cause::Follows, after.to_vec())
         })
     }
