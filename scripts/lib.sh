@@ -148,10 +148,7 @@ need_engine() {
         say "starting the engine: systemctl start docker"
         as_root systemctl start docker
         engine_started=systemd
-        if [ "$(id -u)" != 0 ] && ! [ -w /var/run/docker.sock ]; then
-            die "$(id -un) may not talk to the engine; once: sudo usermod -aG docker $(id -un), then log in again"
-        fi
-    else
+    elif [ ! -e "/proc/$(cat /var/run/docker.pid 2>/dev/null)/comm" ]; then
         say "starting the engine: dockerd (log: $engine_log)"
         # Its own session, so that Ctrl-C here does not stop it. The caller's group may use the socket.
         # shellcheck disable=SC2016  # expanded by the inner shell, as root
@@ -160,7 +157,7 @@ need_engine() {
         engine_started=dockerd
     fi
     if [ "$engine_started" != dockerd ] && [ "$(id -u)" != 0 ] && [ ! -w /var/run/docker.sock ]; then
-        die "$(id -un) may not talk to the engine yet; once: sudo usermod -aG docker $(id -un), then log in again"
+        die "$(id -un) may not talk to the engine; once: sudo usermod -aG docker $(id -un), then log in again"
     fi
     local i
     for ((i = 0; i < 300; i++)); do
