@@ -126,8 +126,9 @@ async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
     let at = |text: Option<&str>| text.map(|text| time::parse(text, &now)).transpose().map_err(usage);
     let width = stack.services.values().filter(|service| service.active).map(|service| &service.name);
     let width = width.chain(containers.iter().map(|container| &container.service)).filter(|name| wanted(name));
+    let json = args.json || context.format() == Format::Json;
     let mut format = ui::Format::new(ui::Options {
-        json: args.json || context.format() == Format::Json,
+        json,
         prefix: !args.no_prefix,
         timestamps: args.timestamps,
         color: context.screen.color(),
@@ -135,7 +136,8 @@ async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
     });
     let (since, until) = (at(since)?, at(until)?);
     let project = stack.name.to_string();
-    let ask = Ask { project, services, follow: args.follow, tail: args.tail.0, since, until };
+    let stamped = args.timestamps || json;
+    let ask = Ask { project, services, follow: args.follow, tail: args.tail.0, since, until, stamped };
     let events = context.screen.events();
     let mut logs = Logs::open(&engine, &events, ask, &containers).await?;
     loop {

@@ -48,8 +48,10 @@ pub struct Line<'a> {
 }
 
 /// Bytes in, lines out. Needs memory for one push and one line; allocates for neither once it is warm.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lines {
+    /// Whether the engine was asked for times. Else what looks like one is part of the line.
+    stamped: bool,
     buffer: Vec<u8>,
     /// How much of the buffer has been taken apart.
     taken: usize,
@@ -92,6 +94,22 @@ struct Head {
 }
 
 impl Lines {
+    /// For a log that was asked for with times, or without.
+    pub fn new(stamped: bool) -> Self {
+        Self {
+            stamped,
+            buffer: Vec::new(),
+            taken: 0,
+            framed: None,
+            payload: None,
+            rest: None,
+            partial: Default::default(),
+            head: None,
+            clock: Clock::default(),
+            at: 0,
+        }
+    }
+
     /// Adds bytes, as they came. Call it when there is no more line, else the buffer grows.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.head.is_none() && self.payload.is_none() {
@@ -195,7 +213,7 @@ impl Lines {
     }
 
     fn payload(&mut self, kind: u8, continued: bool, bytes: Range<usize>) -> Payload {
-        let stamped = if continued { 0 } else { self.read_stamp(bytes.clone()) };
+        let stamped = if continued || !self.stamped { 0 } else { self.read_stamp(bytes.clone()) };
         let stamp = bytes.start..bytes.start + stamped;
         let text = if stamped == 0 { bytes.start } else { stamp.end + 1 };
         Payload { kind, continued, at: self.at, stamp, text: text..bytes.end }
@@ -307,7 +325,7 @@ mod tests {
 
     /// All lines of these bytes, when they come in pieces of these lengths (in turn).
     fn lines(bytes: &[u8], pieces: &[usize]) -> Vec<(Origin, Vec<u8>)> {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(true);
         let mut found = Vec::new();
         let mut rest = bytes;
         for piece in pieces.iter().cycle() {
@@ -358,11 +376,19 @@ mod tests {
     #[test]
     fn a_frame_longer_than_anything_is_not_waited_for() {
         let bytes = frame(1, &vec![b'x'; 10 * LINE_LIMIT]);
-        let mut log = Lines::default();
+        let mut log = Lines::new(true);
         log.push(&bytes[..2 * LINE_LIMIT]);
         assert!(log.advance().is_some());
         let lengths: usize = lines(&bytes, &[8192]).iter().map(|(_, text)| text.len()).sum();
         assert_eq!(lengths, 10 * LINE_LIMIT);
+    }
+
+    #[test]
+    fn without_times_what_looks_like_one_is_part_of_the_line() {
+        let mut log = Lines::new(false);
+        log.push(&frame(1, b"hello\n"));
+        assert_eq!(log.advance(), Some(0));
+        assert_eq!(log.line().unwrap().text, format!("{STAMP} hello").as_bytes());
     }
 
     #[test]
@@ -374,7 +400,7 @@ mod tests {
 
     #[test]
     fn a_missing_end_is_noticed() {
-        let mut log = Lines::default();
+        let mut log = Lines::new(true);
         log.push(&frame(1, b"hello\n")[..30]);
         assert!(log.advance().is_none() && log.finish().is_none() && log.is_cut());
     }
@@ -406,7 +432,7 @@ mod tests {
 
         #[test]
         fn no_bytes_make_it_fail(bytes in prop::collection::vec(any::<u8>(), 0..300), piece in 1_usize..50) {
-            let mut log = Lines::default();
+            let mut log = Lines::new(true);
             for piece in bytes.chunks(piece) {
                 log.push(piece);
                 while log.advance().is_some() {}

@@ -25,7 +25,7 @@ use crate::model::ServiceName;
 use crate::plan::observed::Container;
 
 /// After a wake-up, what comes within this time is taken together: one read and one write instead of one for each line.
-const HISTORY_PACE: Duration = Duration::from_millis(2);
+const HISTORY_PACE: Duration = Duration::from_millis(1);
 /// The same while following, where it also is the time in which lines of several services get into order.
 const LIVE_PACE: Duration = Duration::from_millis(10);
 /// How soon a log that ended while its container may still run is looked after.
@@ -33,7 +33,7 @@ const RELIST: Duration = Duration::from_millis(300);
 /// How soon after subscribing the list is read again: a start may have fallen between the two.
 const SETTLE: Duration = Duration::from_secs(1);
 /// Longest pause between two attempts to reach an engine that went away.
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which lines. Times are nanoseconds since 1970 by the engine's clock.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +50,8 @@ pub struct Ask {
     pub since: Option<u64>,
     /// Only lines up to this time.
     pub until: Option<u64>,
+    /// Lines are shown with their times.
+    pub stamped: bool,
 }
 
 /// A line and whose it is.
@@ -124,6 +126,9 @@ impl<'a> Logs<'a> {
         if logs.ask.follow {
             logs.subscribe();
         }
+        // One log is in order by itself.
+        let wanted = containers.iter().filter(|container| logs.ask.wants(&container.service)).count();
+        logs.ask.stamped |= logs.ask.follow || wanted > 1;
         for container in containers.iter().rev() {
             if !logs.ask.wants(&container.service) {
                 continue;
@@ -178,7 +183,13 @@ impl<'a> Logs<'a> {
         };
         tokio::select! {
             () = std::future::poll_fn(|cx| self.feeds.poll(cx)) => {
-                tokio::time::sleep(if self.feeds.any_history() { HISTORY_PACE } else { LIVE_PACE }).await;
+                if self.feeds.any_history() {
+                    // The engine sends a log line by line. While the runtime sleeps it is woken for each of them, only
+                    // to sleep on; that would be most of the work. A thread that sleeps is left alone.
+                    std::thread::sleep(HISTORY_PACE);
+                } else {
+                    tokio::time::sleep(LIVE_PACE).await;
+                }
             }
             start = start => self.on_start(start),
             () = timer => {}
@@ -223,16 +234,13 @@ impl<'a> Logs<'a> {
             self.services.push(service.clone());
             self.services.len() - 1
         });
+        let both = LogAsk { until: self.ask.until, stamped: self.ask.stamped, ..LogAsk::default() };
         let ask = match phase {
-            Phase::History => {
-                LogAsk { since: self.ask.since, until: self.ask.until, tail: self.ask.tail, follow: false }
-            }
-            Phase::Live => {
-                LogAsk { since: shown.since().or(self.ask.since), until: self.ask.until, tail: None, follow: true }
-            }
+            Phase::History => LogAsk { since: self.ask.since, tail: self.ask.tail, follow: false, ..both },
+            Phase::Live => LogAsk { since: shown.since().or(self.ask.since), tail: None, follow: true, ..both },
         };
         self.seen.remove(id);
-        self.feeds.add(Feed::new(id, service, phase, shown, self.engine.log_bytes(id, ask)));
+        self.feeds.add(Feed::new(id, service, phase, shown, self.engine.log_bytes(id, ask)), ask.stamped);
     }
 
     fn on_start(&mut self, start: Option<Result<Started>>) {

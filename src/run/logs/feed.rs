@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::merge::Merge;
 use crate::diag::{Error, ErrorKind};
-use crate::engine::frames::Line;
+use crate::engine::frames::{Line, Lines};
 use crate::engine::streams::{LogBytes, LogError};
 
 /// A live log that was silent for so long holds the others back no more.
@@ -116,8 +116,8 @@ pub(super) struct Feeds {
 }
 
 impl Feeds {
-    pub(super) fn add(&mut self, feed: Feed) {
-        let number = self.merge.add();
+    pub(super) fn add(&mut self, feed: Feed, stamped: bool) {
+        let number = self.merge.add(Lines::new(stamped));
         if self.list.len() <= number {
             self.list.resize_with(number + 1, || None);
         }

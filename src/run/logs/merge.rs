@@ -35,8 +35,8 @@ struct Log {
 
 impl Merge {
     /// Adds a log that the others wait for; its number.
-    pub(super) fn add(&mut self) -> usize {
-        let log = Log { lines: Lines::default(), ended: false, ready: false, awaited: true };
+    pub(super) fn add(&mut self, lines: Lines) -> usize {
+        let log = Log { lines, ended: false, ready: false, awaited: true };
         self.waiting += 1;
         if let Some(free) = self.logs.iter().position(Option::is_none) {
             self.logs[free] = Some(log);
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn a_log_without_a_line_holds_the_others_until_it_is_not_waited_for() {
         let mut merge = Merge::default();
-        let (a, b) = (merge.add(), merge.add());
+        let (a, b) = (merge.add(Lines::new(true)), merge.add(Lines::new(true)));
         merge.push(a, &line(1, "a"));
         assert!(taken(&mut merge).is_empty() && merge.is_held());
         merge.wait_for(b, false);
@@ -181,13 +181,13 @@ mod tests {
     #[test]
     fn a_log_that_ended_is_exhausted_when_its_lines_are_out() {
         let mut merge = Merge::default();
-        let a = merge.add();
+        let a = merge.add(Lines::new(true));
         merge.push(a, &line(1, "a"));
         merge.end(a);
         assert_eq!(merge.take_exhausted(), None);
         assert_eq!(taken(&mut merge).len(), 1);
         assert_eq!(merge.take_exhausted(), Some(a));
-        assert_eq!(merge.add(), a, "its number is free again");
+        assert_eq!(merge.add(Lines::new(true)), a, "its number is free again");
     }
 
     proptest! {
@@ -201,7 +201,7 @@ mod tests {
             let mut all: Vec<u64> = logs.iter().flatten().copied().collect();
             for mut seconds in logs {
                 seconds.sort_unstable();
-                bytes.push((merge.add(), seconds.iter().flat_map(|at| line(*at, &at.to_string())).collect()));
+                bytes.push((merge.add(Lines::new(true)), seconds.iter().flat_map(|at| line(*at, &at.to_string())).collect()));
             }
             let mut found = Vec::new();
             while !bytes.is_empty() {
