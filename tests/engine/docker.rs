@@ -1,6 +1,7 @@
 //! The engine as the tests see it, beside the binary: looks, and does what happens behind its back.
 
 use bollard::Docker;
+use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
@@ -206,4 +207,20 @@ pub(crate) fn log(id: &str) -> String {
     let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
     let frames = try_engine(async |docker| docker.logs(id, Some(options)).try_collect::<Vec<_>>().await);
     frames.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// Runs a command in a container and waits for its end.
+pub(crate) fn exec(id: &str, command: &[&str]) {
+    let config = CreateExecOptions {
+        cmd: Some(command.iter().map(ToString::to_string).collect()),
+        attach_stdout: Some(true),
+        ..Default::default()
+    };
+    engine(async |docker| {
+        let exec = docker.create_exec(id, config).await?;
+        if let StartExecResults::Attached { output, .. } = docker.start_exec(&exec.id, None).await? {
+            output.try_collect::<Vec<_>>().await?;
+        }
+        Ok(())
+    });
 }
