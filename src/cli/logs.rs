@@ -60,6 +60,23 @@ pub struct Args {
     pub no_prefix: bool,
 }
 
+impl Args {
+    /// The last lines of these services, then what comes.
+    pub fn following(services: Vec<String>) -> Self {
+        Self {
+            services,
+            follow: true,
+            tail: Tail(Some(10)),
+            since: None,
+            until: None,
+            timestamps: false,
+            grep: None,
+            json: false,
+            no_prefix: false,
+        }
+    }
+}
+
 /// `--tail`
 #[derive(Debug, Clone, Copy)]
 pub struct Tail(Option<u64>);
