@@ -4,6 +4,7 @@ mod change;
 mod clients;
 mod docker;
 mod down;
+mod engine_restart;
 mod failure;
 mod hosts;
 mod interrupt;
