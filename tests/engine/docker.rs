@@ -1,7 +1,8 @@
 //! The engine as the tests see it, beside the binary: looks, and does what happens behind its back.
 
 use bollard::Docker;
-use bollard::models::{ContainerCreateBody, HostConfig, PortBinding, VolumeCreateRequest};
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
     ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
@@ -18,8 +19,23 @@ pub(crate) fn engine<T>(work: impl AsyncFnOnce(Docker) -> Result<T, bollard::err
 fn try_engine<T>(
     work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
 ) -> Result<T, bollard::errors::Error> {
+    run(Docker::connect_with_defaults().expect("an address"), work)
+}
+
+/// The same on another engine.
+pub(crate) fn at<T>(
+    address: &str,
+    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+) -> Result<T, bollard::errors::Error> {
+    run(Docker::connect_with_host(address)?, work)
+}
+
+fn run<T>(
+    docker: Docker,
+    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+) -> Result<T, bollard::errors::Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(async { work(Docker::connect_with_defaults().expect("an address")).await })
+    runtime.block_on(work(docker))
 }
 
 fn filter(labels: &[&str]) -> Option<std::collections::HashMap<String, Vec<String>>> {
@@ -206,4 +222,31 @@ pub(crate) fn log(id: &str) -> String {
     let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
     let frames = try_engine(async |docker| docker.logs(id, Some(options)).try_collect::<Vec<_>>().await);
     frames.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// Runs a command in a container and waits for its end.
+pub(crate) fn exec(id: &str, command: &[&str]) {
+    let config = CreateExecOptions {
+        cmd: Some(command.iter().map(ToString::to_string).collect()),
+        attach_stdout: Some(true),
+        ..Default::default()
+    };
+    engine(async |docker| {
+        let exec = docker.create_exec(id, config).await?;
+        if let StartExecResults::Attached { output, .. } = docker.start_exec(&exec.id, None).await? {
+            output.try_collect::<Vec<_>>().await?;
+        }
+        Ok(())
+    });
+}
+
+/// Makes another network with the name and labels of one, as a run does that was killed at the wrong moment. Engines
+/// that refuse it (from 25 on) can't come to that.
+pub(crate) fn double_network(name: &str) {
+    let filters = Some([("name".to_owned(), vec![name.to_owned()])].into());
+    let found = engine(async |docker| docker.list_networks(Some(ListNetworksOptions { filters })).await);
+    let labels = found.into_iter().find_map(|seen| seen.labels);
+    assert!(labels.is_some(), "no network {name}");
+    let request = NetworkCreateRequest { name: name.into(), labels, ..Default::default() };
+    let _ = try_engine(async |docker| docker.create_network(request).await);
 }

@@ -156,6 +156,21 @@ depends_on = ["job"]
 }
 
 #[test]
+fn two_networks_of_one_name_are_settled() {
+    let stack = Stack::new("networks", NEVER_READY);
+    stack.dev(&["up", "first"]).ends(0);
+    let twice = || {
+        docker::double_network(&format!("{}-default", stack.project));
+    };
+    twice();
+    stack.dev(&["up", "--recreate", "first"]).ends(0);
+    assert_eq!(stack.state("first"), "running");
+    twice();
+    stack.dev(&["down"]).ends(0);
+    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty());
+}
+
+#[test]
 fn down_after_sigkill_leaves_nothing() {
     let stack = Stack::new("kill-down", NEVER_READY);
     let up = waiting_for_never(&stack);
