@@ -120,6 +120,7 @@ impl Fake {
     }
 
     /// What containers have written.
+    /// What a container logged: each line after its time, as asked for.
     pub(crate) fn log(self, line: &'static str) -> Self {
         lock(&self.shared.engine.kept).log = line;
         self
