@@ -12,19 +12,26 @@ die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 # usage: prints the comment at the head of the calling script, which is its --help.
 usage() { sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0"; }
 
-# as_root CMD…: with sudo where needed; on a terminal only after asking, once per script.
+# as_root CMD…: with sudo where needed; on a terminal only after asking once. The question and sudo's own use
+# the terminal itself, whatever is redirected.
 as_root() {
     if [ "$(id -u)" = 0 ]; then
         "$@"
         return
     fi
     command -v sudo >/dev/null || die "needs root and there is no sudo; run as root: $*"
-    if [ -t 0 ] && [ -z "${sudo_allowed:-}" ]; then
-        read -r -p "Run with sudo: $*  (and what follows from it) [Y/n] " answer
-        case $answer in '' | [yY]*) sudo_allowed=1 ;; *) die "not run: $*" ;; esac
+    if ! (: </dev/tty) 2>/dev/null; then
+        # Without a terminal nobody can type a password: fail instead of waiting.
+        sudo -n "$@"
+        return
     fi
-    # Without a terminal nobody can type a password: fail instead of waiting.
-    if [ -t 0 ]; then sudo "$@"; else sudo -n "$@"; fi
+    if [ -z "${sudo_allowed:-}" ]; then
+        local answer
+        printf 'This needs root, now and for what follows: sudo %.100s … [Y/n] ' "$*" >/dev/tty
+        read -r answer </dev/tty
+        case $answer in '' | [yY]*) export sudo_allowed=1 ;; *) die "not run: $*" ;; esac
+    fi
+    sudo "$@"
 }
 
 # need COMMAND PACKAGE…: installs the packages where the command is missing.
@@ -34,22 +41,28 @@ need() {
     PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null && return
     command -v apt-get >/dev/null || die "$command is missing; install it (on Debian: apt-get install $*)"
     say "installing $* ($command is missing)"
+    local log
+    log=$(mktemp)
     if [ -z "${apt_updated:-}" ]; then
         # One source of several that does not answer must not stop the rest.
-        as_root apt-get -qq update >&2 || say "apt-get update: not every source answered"
+        as_root apt-get -qq update >"$log" 2>&1 || say "apt-get update: not every source answered"
         apt_updated=1
     fi
     # Without systemd a package may start its service by itself, which nobody would ever stop: not while this installs.
     # shellcheck disable=SC2016  # expanded by the inner shell, as root
-    as_root sh -ec '
+    if ! as_root sh -ec '
         policy=/usr/sbin/policy-rc.d
         if [ ! -d /run/systemd/system ] && [ ! -e $policy ]; then
             trap "rm -f $policy" EXIT
             printf "#!/bin/sh\nexit 101\n" >$policy
             chmod 755 $policy
         fi
-        DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 install --no-install-recommends "$@"
-    ' sh "$@" >&2
+        DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends "$@"
+    ' sh "$@" >>"$log" 2>&1 </dev/null; then
+        tail -n 20 "$log" >&2
+        die "installing $* failed"
+    fi
+    rm -f "$log"
 }
 
 # need_rust: cargo, and the C compiler and linker that it calls.
@@ -135,10 +148,7 @@ need_engine() {
         say "starting the engine: systemctl start docker"
         as_root systemctl start docker
         engine_started=systemd
-        if [ "$(id -u)" != 0 ] && ! [ -w /var/run/docker.sock ]; then
-            die "$(id -un) may not talk to the engine; once: sudo usermod -aG docker $(id -un), then log in again"
-        fi
-    else
+    elif [ ! -e "/proc/$(cat /var/run/docker.pid 2>/dev/null)/comm" ]; then
         say "starting the engine: dockerd (log: $engine_log)"
         # Its own session, so that Ctrl-C here does not stop it. The caller's group may use the socket.
         # shellcheck disable=SC2016  # expanded by the inner shell, as root
@@ -146,12 +156,15 @@ need_engine() {
             sh "$(id -gn)" "$engine_log"
         engine_started=dockerd
     fi
+    if [ "$engine_started" != dockerd ] && [ "$(id -u)" != 0 ] && [ ! -w /var/run/docker.sock ]; then
+        die "$(id -un) may not talk to the engine; once: sudo usermod -aG docker $(id -un), then log in again"
+    fi
     local i
     for ((i = 0; i < 300; i++)); do
         find_engine && return
         sleep 0.1
     done
-    [ "$engine_started" = systemd ] || tail -n 20 "$engine_log" >&2
+    [ "$engine_started" != dockerd ] || tail -n 20 "$engine_log" >&2
     die "the engine does not answer after 30 s"
 }
 engine_log=/var/log/dockerd.log

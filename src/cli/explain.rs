@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::session::Session;
 use super::{Context, block_on};
-use crate::diag::Result;
+use crate::diag::{Place, Result};
 use crate::engine::Inspected;
-use crate::model::{Condition, EnvValue, Kind, Service, ServiceName, graph, secret};
+use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, secret};
 use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Observed, Request};
 use crate::run::address;
@@ -111,7 +111,21 @@ impl Explained<'_> {
             line("container", &format!("{} {}", container.name, container.id.get(..12).unwrap_or_default()));
             line("made", &made(container));
         }
-        line("image", &service.image);
+        line("image", &with_place(&service.image, service.image_place.as_ref()));
+        for port in &service.ports {
+            let host = port.host.map_or_else(|| "any".into(), |host| host.to_string());
+            let text = format!("{}:{host} → {}/{}", port.address, port.container, port.protocol.as_str());
+            line("port", &with_place(&text, port.place.as_ref()));
+        }
+        for mount in &service.mounts {
+            let source = match &mount.source {
+                MountSource::Volume(short) => format!("volume {}", self.session.stack.volumes[short].name),
+                MountSource::Bind(path) => path.display().to_string(),
+                MountSource::Anonymous => "nameless volume".into(),
+            };
+            let text = format!("{source} → {}{}", mount.target, if mount.read_only { " (read-only)" } else { "" });
+            line("mount", &with_place(&text, mount.place.as_ref()));
+        }
         line("would do", &self.would_do());
         for (name, condition) in &service.depends_on {
             let until = if *condition == Condition::Ready { "ready" } else { "started" };
@@ -123,10 +137,7 @@ impl Explained<'_> {
             line("needed by", &names.join(", "));
         }
         for (name, env) in &service.env {
-            line("env", &format!("{name} = {}", self.shown(env)));
-            for origin in &env.origin {
-                line("", &format!("  from {origin}"));
-            }
+            line("env", &format!("{name} = {}  ({})", self.shown(env), env.origin.join(" ← ")));
         }
         if !self.log.is_empty() {
             line("last log", "");
@@ -151,6 +162,7 @@ impl Explained<'_> {
             "ready": self.ready(),
             "made_because": self.container.map(|container| &container.cause),
             "image": self.service.image,
+            "image_from": self.service.image_place.as_ref().map(ToString::to_string),
             "would_do": next,
             "env": env.collect::<Vec<_>>(),
             "log": self.log,
@@ -163,7 +175,9 @@ impl Explained<'_> {
 
     fn state(&self) -> String {
         let Some(container) = self.container else { return "no container".into() };
-        let mut state = format!("{} ({})", container.state.as_str(), container.status);
+        // The engine's words, `Up 3 minutes`, `Exited (1) 2 hours ago`; it has none for what never ran.
+        let words = if container.status.is_empty() { container.state.as_str() } else { &container.status };
+        let mut state = words.to_lowercase();
         let Some(seen) = &self.inspected else { return state };
         if seen.oom_killed {
             state.push_str("; killed because it ran out of memory");
@@ -200,6 +214,14 @@ impl Explained<'_> {
             cause => format!("{op} ({cause})"),
         };
         self.next.iter().map(step).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// A value and where it was chosen; what nobody chose is the kind's own.
+fn with_place(text: &str, place: Option<&Place>) -> String {
+    match place {
+        Some(place) => format!("{text}  ({place})"),
+        None => format!("{text}  (default)"),
     }
 }
 

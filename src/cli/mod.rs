@@ -9,6 +9,7 @@ pub mod context;
 pub mod down;
 pub mod explain;
 mod help;
+pub mod logs;
 pub mod man;
 #[cfg(test)]
 mod markdown;
@@ -60,6 +61,7 @@ struct Dev {
 enum Command {
     Up(up::Args),
     Ps(ps::Args),
+    Logs(logs::Args),
     Down(down::Args),
     Restart(restart::Args),
     Stop(stop::Args),
@@ -80,6 +82,7 @@ impl Command {
         match self {
             Self::Up(args) => up::run(&args, context),
             Self::Ps(args) => ps::run(&args, context),
+            Self::Logs(args) => logs::run(&args, context),
             Self::Down(args) => down::run(&args, context),
             Self::Restart(args) => restart::run(&args, context),
             Self::Stop(args) => stop::run(&args, context),

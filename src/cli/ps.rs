@@ -46,7 +46,10 @@ struct Row {
     ready: Option<bool>,
     /// Why it is not ready.
     reason: Option<String>,
+    /// How long it has been in that state, in the engine's words.
     since: Option<String>,
+    /// When its container was made, RFC 3339.
+    created_at: Option<String>,
     ports: Vec<PublishedPort>,
     image: String,
     container: Option<String>,
@@ -94,6 +97,7 @@ async fn rows(
             reason: None,
             since: None,
             ports: Vec::new(),
+            created_at: None,
             container: None,
             exit_code: None,
             orphan: false,
@@ -107,8 +111,6 @@ async fn rows(
 }
 
 fn row(container: &Container, kind: Kind, orphan: bool) -> Row {
-    let mut ports = container.ports.clone();
-    ports.sort();
     Row {
         service: container.service.clone(),
         kind,
@@ -116,7 +118,8 @@ fn row(container: &Container, kind: Kind, orphan: bool) -> Row {
         ready: None,
         reason: None,
         since: since(&container.status),
-        ports,
+        ports: container.ports.clone(),
+        created_at: jiff::Timestamp::from_second(container.created).ok().map(|at| at.to_string()),
         image: container.image.clone(),
         container: Some(container.id.get(..12).unwrap_or(&container.id).to_owned()),
         exit_code: container.exit_code,

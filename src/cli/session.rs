@@ -129,7 +129,8 @@ impl<'a> Session<'a> {
     fn endpoints_of(&self, containers: &[Container]) -> Vec<Endpoint> {
         let of = |service: &crate::model::Service| {
             let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
-            container.map(|seen| kinds::endpoints(service, &self.engine.about.host, &seen.ports)).unwrap_or_default()
+            let ports = container.map(|seen| seen.ports.clone()).unwrap_or_default();
+            kinds::endpoints(service, &self.engine.about.host, &ports)
         };
         self.stack.services.values().flat_map(of).collect()
     }

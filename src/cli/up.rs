@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::session::{Change, ChangeArgs, Session, tell_orphans};
-use super::{Context, block_on};
+use super::{Context, block_on, logs};
 use crate::diag::Result;
 use crate::model::PullPolicy;
 use crate::plan::{self, Request};
@@ -18,6 +18,9 @@ pub struct Args {
     /// Return when everything is ready (the default; accepted for those who are used to it)
     #[arg(short, long)]
     pub detach: bool,
+    /// Stay with the logs when everything is ready; Ctrl-C leaves the stack running
+    #[arg(long, conflicts_with = "detach")]
+    pub follow: bool,
     /// What `up` is asked.
     #[command(flatten)]
     pub change: UpArgs,
@@ -90,6 +93,15 @@ impl UpArgs {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    let code = bring_up(args, context)?;
+    if args.follow && code == ExitCode::SUCCESS {
+        context.screen.finish();
+        return logs::run(&logs::Args::following(args.on.services.clone()), context);
+    }
+    Ok(code)
+}
+
+fn bring_up(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
         let request = args.change.request(&session, &args.on.services)?;

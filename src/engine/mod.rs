@@ -3,12 +3,15 @@
 pub mod connect;
 mod credentials;
 mod error;
+pub mod frames;
 mod images;
 mod labels;
 mod lines;
+mod networks;
 mod observe;
 mod ops;
 mod spec;
+pub mod streams;
 
 use std::path::PathBuf;
 

@@ -148,6 +148,8 @@ fn container(seen: ContainerSummary) -> Option<Container> {
     let found = seen.labels.unwrap_or_default();
     let label = |key: &str| found.get(key).cloned().unwrap_or_default();
     let status = seen.status.unwrap_or_default();
+    let mut ports: Vec<PublishedPort> = seen.ports.unwrap_or_default().into_iter().filter_map(published).collect();
+    ports.sort_by_key(|port| (port.container, port.protocol, port.address, port.host));
     let networks = seen.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let address = |endpoint: bollard::models::EndpointSettings| endpoint.ip_address.and_then(|ip| ip.parse().ok());
     Some(Container {
@@ -164,7 +166,7 @@ fn container(seen: ContainerSummary) -> Option<Container> {
         exit_code: exit_code(&status),
         status,
         created: seen.created.unwrap_or_default(),
-        ports: seen.ports.unwrap_or_default().into_iter().filter_map(published).collect(),
+        ports,
         networks: networks.into_iter().map(|(name, endpoint)| (name, address(endpoint))).collect(),
     })
 }

@@ -5,13 +5,10 @@ use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::models::{
-    ContainerStateStatusEnum, HealthStatusEnum, Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest,
-    VolumeCreateRequest,
-};
+use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum, NetworkConnectRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, InspectNetworkOptions,
-    RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, RemoveContainerOptions,
+    RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -19,7 +16,7 @@ use super::connect::answer;
 use super::error::{failed, message, status};
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{Network, Protocol, Service, Stack, Volume, fingerprint};
+use crate::model::{Protocol, Service, Stack, Volume, fingerprint};
 use crate::plan::observed::PublishedPort;
 
 /// What `GET /containers/{id}/json` says, as far as we ask.
@@ -201,61 +198,6 @@ impl Engine {
             Ok(seen) => Ok(Some(inspected(seen))),
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(failed(format_args!("can't inspect {}", short(id)), &error)),
-        }
-    }
-
-    /// Creates a network of a stack.
-    ///
-    /// # Errors
-    /// When the engine refuses; the address pools may be used up.
-    pub async fn create_network(&self, stack: &Stack, network: &Network) -> Result<()> {
-        let mut all_labels = labels::of_stack(stack);
-        all_labels.extend(network.labels.clone());
-        all_labels.insert(labels::CONFIG.into(), fingerprint::network(network));
-        let pool = |subnet: &String| vec![IpamConfig { subnet: Some(subnet.clone()), ..Default::default() }];
-        let request = NetworkCreateRequest {
-            name: network.name.clone(),
-            driver: network.driver.clone(),
-            internal: network.internal.then_some(true),
-            ipam: network.subnet.as_ref().map(|subnet| Ipam { config: Some(pool(subnet)), ..Default::default() }),
-            labels: Some(all_labels),
-            ..Default::default()
-        };
-        match self.docker.create_network(request).await {
-            Ok(_) => Ok(()),
-            Err(error) if status(&error) == Some(409) && self.is_own_network(&network.name, stack).await => Ok(()),
-            Err(error) => Err(failed(format_args!("can't create network {}", network.name), &error)),
-        }
-    }
-
-    async fn is_own_network(&self, name: &str, stack: &Stack) -> bool {
-        let seen = answer(self.docker.inspect_network(name, None::<InspectNetworkOptions>)).await;
-        let found = seen.ok().and_then(|seen| seen.labels).unwrap_or_default();
-        found.get(labels::PROJECT).is_some_and(|project| project == stack.name.as_str())
-    }
-
-    /// Removes a network of this stack. Endpoints that are just going are waited for.
-    ///
-    /// # Errors
-    /// When it is not this stack's, or in use by a container that is not.
-    pub async fn remove_network(&self, stack: &Stack, name: &str) -> Result<()> {
-        if !self.is_own_network(name, stack).await {
-            return Ok(());
-        }
-        let mut pause = Duration::from_millis(50);
-        loop {
-            match self.docker.remove_network(name).await {
-                Ok(()) => return Ok(()),
-                Err(error) if status(&error) == Some(404) => return Ok(()),
-                Err(error) if message(&error).contains("active endpoints") && pause < Duration::from_secs(1) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Err(error) => {
-                    let failed = failed(format_args!("can't remove network {name}"), &error);
-                    return Err(failed.hint(format!("see who uses it: docker network inspect {name}")));
-                }
-            }
         }
     }
 

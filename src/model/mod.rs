@@ -40,6 +40,16 @@ impl Stack {
         fingerprint_of(self.root.as_os_str().as_encoded_bytes())
     }
 
+    /// A volume of the stack by its name on the engine.
+    pub fn volume(&self, name: &str) -> Option<&Volume> {
+        self.volumes.values().find(|volume| volume.name == name)
+    }
+
+    /// A network of the stack by its name on the engine.
+    pub fn network(&self, name: &str) -> Option<&Network> {
+        self.networks.values().find(|network| network.name == name)
+    }
+
     /// The container's name on the engine.
     pub fn container_name(&self, service: &ServiceName) -> String {
         format!("{}-{service}", self.name)
@@ -67,6 +77,8 @@ pub struct Service {
     pub profiles: Vec<String>,
     /// Image reference, with a tag or digest (`:latest` filled in). For a built service the name the result gets.
     pub image: String,
+    /// Where the image is chosen, if it is.
+    pub image_place: Option<Place>,
     /// How to build the image, if it is built.
     pub build: Option<Build>,
     /// When to pull.

@@ -79,9 +79,9 @@ pub enum Op {
     Pull { service: ServiceName, image: String },
     /// Build an image.
     Build { service: ServiceName, image: String },
-    /// Create a network, by short name.
+    /// Create a network, by name on the engine.
     CreateNetwork { network: String },
-    /// Create a volume, by short name.
+    /// Create a volume, by name on the engine.
     CreateVolume { volume: String },
     /// Create a service's container.
     Create { service: ServiceName },

@@ -35,10 +35,10 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
                 drop(seen.images.insert(image.clone(), an_image(image)))
             }
             Op::CreateNetwork { network } => {
-                let network = &stack.networks[network];
+                let network = stack.network(network).unwrap();
                 seen.networks.push(own_network(stack, &network.name, fingerprint::network(network)));
             }
-            Op::CreateVolume { volume } => seen.volumes.push(own_volume(&stack.volumes[volume].name)),
+            Op::CreateVolume { volume } => seen.volumes.push(own_volume(volume)),
             Op::Create { service } => {
                 assert!(seen.of(service).next().is_none(), "two containers of {service}\n{plan}");
                 seen.containers.push(container(stack, service.as_str(), ContainerState::Created));
@@ -385,18 +385,18 @@ fn a_first_up_reads_well() {
     snapbox::assert_data_eq!(
         plan.to_string(),
         snapbox::str![[r#"
- 1  pull postgres:15                      missing
- 2  create network default                missing
- 3  create volume data                    missing
- 4  create postgres         after 1,2,3   missing
- 5  start postgres          after 4
- 6  wait postgres           after 5       postgres handshake and login on 5432 within 60s
- 7  create migrate          after 2       missing
- 8  start migrate           after 6,7
- 9  wait migrate            after 8       exit with 0 within 600s
-10  create api              after 2       missing
-11  start api               after 6,9,10
-12  wait api                after 11      health check of the image, or published ports accept within 60s
+ 1  pull postgres:15                        missing
+ 2  create network p-default                missing
+ 3  create volume p-data                    missing
+ 4  create postgres           after 1,2,3   missing
+ 5  start postgres            after 4
+ 6  wait postgres             after 5       postgres handshake and login on 5432 within 60s
+ 7  create migrate            after 2       missing
+ 8  start migrate             after 6,7
+ 9  wait migrate              after 8       exit with 0 within 600s
+10  create api                after 2       missing
+11  start api                 after 6,9,10
+12  wait api                  after 11      health check of the image, or published ports accept within 60s
 
 "#]]
     );

@@ -266,16 +266,25 @@ impl<'a> Builder<'a> {
             Fate::Start(cause) => cause,
         };
         before_start.extend(self.check_data(service, &before_start));
-        for (dependency, condition) in &service.depends_on {
-            let (started, ready) = (self.names.started.get(dependency), self.names.ready.get(dependency));
-            before_start.extend(gate(*condition, started.copied(), ready.copied()));
-        }
+        self.gates(service, &mut before_start);
         let started = self.plan.push(Op::Start { service: name.clone() }, start_cause, before_start);
         let gate = Cause::Gate { probe: service.ready.describe(), seconds: service.ready.timeout.as_secs() };
         let ready = self.plan.push(Op::WaitReady { service: name.clone() }, gate, vec![started]);
         self.names.started.insert(name.clone(), started);
         self.names.ready.insert(name, ready);
         Ok(())
+    }
+
+    /// The steps that have to be done before a service starts because of what it depends on. A job that is done already
+    /// has none; what it depends on counts then, as its dependants still need that.
+    fn gates(&self, service: &Service, found: &mut Vec<StepId>) {
+        for (dependency, condition) in &service.depends_on {
+            if self.fates.get(dependency) == Some(&Fate::Done) {
+                self.gates(&self.stack.services[dependency], found);
+            }
+            let (started, ready) = (self.names.started.get(dependency), self.names.ready.get(dependency));
+            found.extend(gate(*condition, started.copied(), ready.copied()));
+        }
     }
 
     fn create(&mut self, service: &Service, cause: Cause) -> Result<StepId> {
@@ -300,7 +309,7 @@ impl<'a> Builder<'a> {
         if let Some(step) = self.names.networks.get(short) {
             return Some(*step);
         }
-        let step = self.plan.push(Op::CreateNetwork { network: short.into() }, Cause::Missing, Vec::new());
+        let step = self.plan.push(Op::CreateNetwork { network: network.name.clone() }, Cause::Missing, Vec::new());
         self.names.networks.insert(short.into(), step);
         Some(step)
     }
@@ -313,7 +322,7 @@ impl<'a> Builder<'a> {
         if let Some(step) = self.names.volumes.get(short) {
             return Some(*step);
         }
-        let step = self.plan.push(Op::CreateVolume { volume: short.into() }, Cause::Missing, Vec::new());
+        let step = self.plan.push(Op::CreateVolume { volume: volume.name.clone() }, Cause::Missing, Vec::new());
         self.names.volumes.insert(short.into(), step);
         Some(step)
     }
@@ -330,7 +339,7 @@ impl<'a> Builder<'a> {
         let volume = &self.stack.volumes[short];
         let there = self.seen.volumes.iter().any(|seen| seen.name == volume.name);
         (there && !volume.external).then(|| {
-            let op = Op::CheckData { service: service.name.clone(), volume: short.clone() };
+            let op = Op::CheckData { service: service.name.clone(), volume: volume.name.clone() };
             self.plan.push(op, Cause::Follows, after.to_vec())
         })
     }

@@ -7,6 +7,7 @@ pub mod cancel;
 mod data;
 mod failure;
 pub mod lock;
+pub mod logs;
 mod ports;
 pub mod probe;
 pub mod ready;

@@ -29,8 +29,14 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
                 () = run.cancel.reached(Hurry::Stop) => return Err(Ended::Cancelled),
             }
         }
-        Op::CreateNetwork { network } => run.engine.create_network(run.stack, &run.stack.networks[network]).await,
-        Op::CreateVolume { volume } => run.engine.create_volume(run.stack, &run.stack.volumes[volume]).await,
+        Op::CreateNetwork { network } => match run.stack.network(network) {
+            Some(network) => run.engine.create_network(run.stack, network).await,
+            None => Err(unknown(network)),
+        },
+        Op::CreateVolume { volume } => match run.stack.volume(volume) {
+            Some(volume) => run.engine.create_volume(run.stack, volume).await,
+            None => Err(unknown(volume)),
+        },
         Op::Create { service } => doing.create(&run.stack.services[service]).await,
         Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
         Op::Start { service } => doing.start(&run.stack.services[service]).await,
@@ -43,6 +49,11 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Ok(()) => Ok(()),
         Err(error) => Err(Ended::Failed(Box::new(doing.failure(&error).await))),
     }
+}
+
+/// A plan that was made from another stack.
+fn unknown(name: &str) -> Error {
+    Error::new(ErrorKind::Other, format_args!("{name} is not part of this stack"))
 }
 
 fn is_start(op: &Op) -> bool {
@@ -104,7 +115,7 @@ impl Doing<'_> {
             return Ok(());
         }
         let (engine, stack) = (self.run.engine, self.run.stack);
-        let volume = &stack.volumes[volume];
+        let volume = stack.volume(volume).ok_or_else(|| unknown(volume))?;
         engine.remove(&id, &service.name).await?;
         engine.remove_volume(stack, &volume.name).await?;
         engine.create_volume(stack, volume).await?;
@@ -122,7 +133,14 @@ impl Doing<'_> {
         let id = self.container(&service.name)?;
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
-        match self.run.engine.start(&id, &service.name).await {
+        let mut started = self.run.engine.start(&id, &service.name).await;
+        if started.as_ref().is_err_and(|error| error.to_string().contains("is ambiguous")) {
+            for short in &service.networks {
+                self.run.engine.settle_network(self.run.stack, &self.run.stack.networks[short].name).await?;
+            }
+            started = self.run.engine.start(&id, &service.name).await;
+        }
+        match started {
             Ok(()) => Ok(()),
             Err(error) if error.kind == ErrorKind::Port => Err(self.port_taken(service, error).await),
             Err(error) => Err(error),

@@ -4,6 +4,7 @@
 
 pub mod errors;
 pub mod json;
+pub mod logs;
 pub mod plain;
 pub mod sanitise;
 #[cfg(test)]
@@ -146,8 +147,11 @@ impl Screen {
 
     fn endpoints(&self, summary: &Summary) {
         if self.0.format != Format::Json && !self.0.quiet && !summary.endpoints.is_empty() {
-            let text = table::endpoints(&summary.endpoints).render(table::stdout_width(), self.0.color);
-            let _ = self.out(&format!("\n{text}"));
+            let width = table::stdout_width();
+            let text = table::endpoints(&summary.endpoints).render(width, self.0.color);
+            // Apart from what was told before, where both go to one terminal.
+            let gap = if width.is_some() { "\n" } else { "" };
+            let _ = self.out(&format!("{gap}{text}"));
         }
     }
 

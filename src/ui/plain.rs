@@ -79,7 +79,9 @@ impl Plain {
                 }
             }
             Event::ServiceReady { service, ms } => {
-                self.line(&mut out, at, Some(service), &format!("{} ({})", paint.good("ready"), ms_text(*ms)));
+                if self.options.verbose || self.is_changed(service) {
+                    self.line(&mut out, at, Some(service), &format!("{} ({})", paint.good("ready"), ms_text(*ms)));
+                }
             }
             Event::LockWaiting { holder } => self.important(&mut out, at, None, &format!("waiting for {holder}")),
             Event::Heartbeat { waiting, .. } => {
@@ -96,6 +98,11 @@ impl Plain {
             Event::Summary(summary) => self.summary(&mut out, at, summary),
         }
         out
+    }
+
+    /// Whether anything was done about a service; that it is as it was goes without saying.
+    fn is_changed(&self, service: &ServiceName) -> bool {
+        self.plan.changes().any(|step| step.op.service() == Some(service))
     }
 
     fn op(&self, step: StepId) -> Option<&Op> {
@@ -138,7 +145,7 @@ impl Plain {
 /// The last line of a run that went well.
 pub(super) fn end(summary: &Summary) -> String {
     match summary.changes {
-        0 => "nothing to do".to_owned(),
+        0 => format!("nothing to do ({})", ms_text(summary.ms)),
         1 => format!("done: 1 change in {}", ms_text(summary.ms)),
         n => format!("done: {n} changes in {}", ms_text(summary.ms)),
     }
@@ -246,7 +253,6 @@ mod tests {
             format!("\n{}", play(Options::default())),
             "
   0.0s  postgres  pulling postgres:15-alpine …
-  0.0s  redis     ready (0.0s)
   0.1s  created network default
   1.0s  postgres  pulled postgres:15-alpine (1.0s)
   1.2s  postgres  started

@@ -1,4 +1,16 @@
 //! The real binary against a real engine.
 
+mod change;
+mod clients;
+mod docker;
+mod down;
+mod engine_restart;
+mod failure;
 mod hosts;
+mod interrupt;
+mod lifecycle;
+mod never_early;
+mod ps;
 mod registry;
+mod stack;
+mod up;

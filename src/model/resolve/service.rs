@@ -26,6 +26,7 @@ impl Resolver<'_> {
         self.check_words(entry);
         Service {
             image: self.image(&name, kind, entry),
+            image_place: entry.image.as_ref().map(|image| image.place.clone()),
             build: self.build(entry),
             ready: self.readiness(kind, entry, &env, &ports),
             mounts: self.mounts(entry),

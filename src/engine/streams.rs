@@ -1,0 +1,140 @@
+//! What goes on for as long as one listens: logs as raw bytes, and the starts of containers. Following, ordering and
+//! coming back after a lost connection are `run::logs`'s; a few lines of a log are had more easily from `lines`.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use bollard::errors::Error as Bollard;
+use bollard::query_parameters::EventsOptions;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use http::Version;
+
+use super::error::{failed, message, status};
+use super::{Engine, labels};
+use crate::diag::{Error, Result};
+use crate::model::ServiceName;
+
+/// Which part of a log. Times are nanoseconds since 1970 by the engine's clock.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogAsk {
+    /// From this time on, the lines of that very time included.
+    pub since: Option<u64>,
+    /// Up to this time.
+    pub until: Option<u64>,
+    /// Only so many of the last lines; none = all.
+    pub tail: Option<u64>,
+    /// Go on with what is written from now on, until the container stops.
+    pub follow: bool,
+    /// Each line with its time. Costs the engine a fifth of its speed.
+    pub stamped: bool,
+}
+
+/// Why a log can't be read.
+#[derive(Debug)]
+pub enum LogError {
+    /// Its container is gone, or goes right now.
+    Gone,
+    /// Its log driver keeps nothing that can be read.
+    Unreadable,
+    /// The engine failed, or is not there.
+    Failed(Error),
+}
+
+/// The bytes of a log, for [`super::frames::Lines`].
+pub type LogBytes = Pin<Box<dyn Stream<Item = Result<Bytes, LogError>> + Send>>;
+
+/// A container was started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// Its id.
+    pub id: String,
+    /// Its service.
+    pub service: ServiceName,
+}
+
+impl Engine {
+    /// The bytes of a container's log. Nothing is sent before the stream is polled.
+    pub fn log_bytes(&self, id: &str, ask: LogAsk) -> LogBytes {
+        let path = log_path(id, ask);
+        // bollard decodes logs frame by frame, with an allocation for each and without those of the engine (type 3).
+        // Its export call gives the bytes as they are, over any transport, so it is led to another path. HTTP/1.0 has
+        // no chunks: else each line would be one, and taken apart on its own.
+        let docker = self.docker.clone().with_request_modifier(move |mut request| {
+            let mut parts = request.uri().clone().into_parts();
+            parts.path_and_query = path.parse().ok();
+            if let Ok(uri) = http::Uri::from_parts(parts) {
+                *request.uri_mut() = uri;
+            }
+            *request.version_mut() = Version::HTTP_10;
+            request
+        });
+        Box::pin(docker.export_container(id).map(|bytes| bytes.map_err(|error| log_error(&error))))
+    }
+
+    /// Starts of a stack's containers, from now on. Ends with the connection. A hint, not the truth: the list is.
+    pub fn starts(&self, project: &str) -> impl Stream<Item = Result<Started>> + Send + Unpin + use<> {
+        let mut filters: HashMap<String, Vec<String>> = labels::filter(project);
+        filters.insert("type".into(), vec!["container".into()]);
+        filters.insert("event".into(), vec!["start".into()]);
+        let events = self.docker.events(Some(EventsOptions { filters: Some(filters), ..Default::default() }));
+        Box::pin(events.filter_map(async |event| match event {
+            Ok(event) => {
+                let actor = event.actor?;
+                let service = ServiceName::parse(actor.attributes?.get(labels::SERVICE)?).ok()?;
+                Some(Ok(Started { id: actor.id?, service }))
+            }
+            Err(error) => Some(Err(failed("can't follow the engine's events", &error))),
+        }))
+    }
+
+    /// The engine's clock: on a virtual machine it can be far from ours. Ours, if it can't be asked.
+    pub async fn now(&self) -> jiff::Timestamp {
+        let told = self.docker.info().await.ok().and_then(|info| info.system_time?.parse().ok());
+        told.unwrap_or_else(jiff::Timestamp::now)
+    }
+}
+
+fn log_path(id: &str, ask: LogAsk) -> String {
+    let mut path = format!("/containers/{id}/logs?stdout=1&stderr=1");
+    let mut time = |name: &str, at: u64| {
+        path += &format!("&{name}={}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
+    };
+    if let Some(since) = ask.since {
+        time("since", since);
+    }
+    if let Some(until) = ask.until {
+        time("until", until);
+    }
+    if let Some(tail) = ask.tail {
+        path += &format!("&tail={tail}");
+    }
+    if ask.follow {
+        path += "&follow=1";
+    }
+    if ask.stamped {
+        path += "&timestamps=1";
+    }
+    path
+}
+
+fn log_error(error: &Bollard) -> LogError {
+    let text = message(error);
+    match status(error) {
+        Some(404 | 409) => LogError::Gone,
+        Some(_) if text.contains("does not support reading") => LogError::Unreadable,
+        _ => LogError::Failed(failed("can't read the log", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_keep_their_nanoseconds() {
+        let ask = LogAsk { since: Some(1_700_000_000_000_000_012), tail: Some(5), follow: true, ..LogAsk::default() };
+        let path = log_path("x", ask);
+        assert_eq!(path, "/containers/x/logs?stdout=1&stderr=1&since=1700000000.000000012&tail=5&follow=1");
+    }
+}

@@ -1,0 +1,201 @@
+//! How a log line looks, and its way to stdout. What it says is harmless when it gets there: see `sanitise`.
+
+use std::io::{self, Write as _};
+use std::mem;
+
+use serde::Serialize;
+use tokio::task::JoinHandle;
+
+use super::sanitise;
+use super::style::Paint;
+use crate::event::VERSION;
+use crate::model::ServiceName;
+
+/// One line of a log.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// Its service.
+    pub service: &'a ServiceName,
+    /// Number of the service, the same for all its lines.
+    pub number: usize,
+    /// When it was written, in the engine's words; empty if that is not known.
+    pub stamp: &'a [u8],
+    /// `stdout` or `stderr`.
+    pub stream: &'static str,
+    /// What was written.
+    pub text: &'a [u8],
+}
+
+/// What the user asked of the lines.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// A JSON object a line.
+    pub json: bool,
+    /// The service before each line.
+    pub prefix: bool,
+    /// The time before each line.
+    pub timestamps: bool,
+    /// Colours.
+    pub color: bool,
+    /// Longest name of a service.
+    pub width: usize,
+}
+
+/// Writes lines the way the user asked.
+#[derive(Debug)]
+pub struct Format {
+    options: Options,
+    /// What is before each line, by number of the service.
+    prefixes: Vec<Vec<u8>>,
+}
+
+#[derive(Serialize)]
+struct Json<'a> {
+    v: u32,
+    ts: Option<&'a str>,
+    service: &'a ServiceName,
+    stream: &'static str,
+    line: &'a str,
+}
+
+impl Format {
+    /// What these options make of lines.
+    pub fn new(options: Options) -> Self {
+        Self { options, prefixes: Vec::new() }
+    }
+
+    /// Appends a line.
+    pub fn line(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
+        if self.options.json {
+            return json(record, out);
+        }
+        if self.options.prefix {
+            while self.prefixes.len() <= record.number {
+                self.prefixes.push(Vec::new());
+            }
+            let prefix = &mut self.prefixes[record.number];
+            if prefix.is_empty() {
+                let paint = Paint(self.options.color);
+                let name = paint.service(record.service.as_str(), self.options.width);
+                *prefix = format!("{name}  {} ", paint.dim("│")).into_bytes();
+            }
+            out.extend_from_slice(prefix);
+        }
+        if self.options.timestamps && !record.stamp.is_empty() {
+            out.extend_from_slice(record.stamp);
+            out.push(b' ');
+        }
+        sanitise::line(record.text, self.options.color, out);
+        out.push(b'\n');
+    }
+}
+
+/// The text is not sanitised but escaped: a program wants it as it was.
+fn json(record: &Record<'_>, out: &mut Vec<u8>) {
+    let line = String::from_utf8_lossy(record.text);
+    let ts = std::str::from_utf8(record.stamp).ok().filter(|stamp| !stamp.is_empty());
+    let record = Json { v: VERSION, ts, service: record.service, stream: record.stream, line: &line };
+    // Neither can a map with odd keys be in there, nor can memory refuse a write.
+    let _ = serde_json::to_writer(&mut *out, &record);
+    out.push(b'\n');
+}
+
+/// How much is gathered before it is written.
+const BATCH: usize = 64 * 1024;
+
+/// stdout for many lines: gathered, written in batches by a thread of its own, so that a reader who does not read keeps
+/// nobody from hearing Ctrl-C.
+#[derive(Debug, Default)]
+pub struct Sink {
+    /// Where lines are appended.
+    pub buffer: Vec<u8>,
+    spare: Vec<u8>,
+    writing: Option<JoinHandle<(Vec<u8>, io::Result<()>)>>,
+}
+
+impl Sink {
+    /// Whether it is time to flush.
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() >= BATCH
+    }
+
+    /// Starts to write what was gathered, when what was before is written.
+    ///
+    /// # Errors
+    /// Those of the write before.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        self.written().await?;
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        let full = mem::replace(&mut self.buffer, mem::take(&mut self.spare));
+        self.writing = Some(tokio::task::spawn_blocking(move || {
+            let mut stdout = io::stdout().lock();
+            let result = stdout.write_all(&full).and_then(|()| stdout.flush());
+            (full, result)
+        }));
+        Ok(())
+    }
+
+    /// Writes everything.
+    ///
+    /// # Errors
+    /// A reader that went away, or a full disk.
+    pub async fn finish(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.written().await
+    }
+
+    async fn written(&mut self) -> io::Result<()> {
+        if let Some(writing) = &mut self.writing {
+            let (mut buffer, result) = writing.await?;
+            self.writing = None;
+            buffer.clear();
+            self.spare = buffer;
+            result?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(options: Options, text: &[u8]) -> String {
+        let service = ServiceName::parse("api").unwrap();
+        let stamp = b"2026-05-04T08:00:00.000000001Z";
+        let record = Record { service: &service, number: 0, stamp, stream: "stderr", text };
+        let mut out = Vec::new();
+        Format::new(options).line(&record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    const PLAIN: Options = Options { json: false, prefix: true, timestamps: false, color: false, width: 8 };
+
+    #[test]
+    fn the_service_is_before_each_line() {
+        assert_eq!(shown(PLAIN, b"hello"), "api       │ hello\n");
+        assert_eq!(
+            shown(Options { timestamps: true, ..PLAIN }, b"x"),
+            "api       │ 2026-05-04T08:00:00.000000001Z x\n"
+        );
+        assert_eq!(shown(Options { prefix: false, ..PLAIN }, b"hello"), "hello\n");
+    }
+
+    #[test]
+    fn json_keeps_the_text_and_is_valid() {
+        let line = shown(Options { json: true, ..PLAIN }, b"a\x1b[2J\"\xff");
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(value["line"], "a\u{1b}[2J\"\u{fffd}");
+        assert_eq!(value["service"], "api");
+        assert_eq!(value["stream"], "stderr");
+        assert_eq!(value["ts"], "2026-05-04T08:00:00.000000001Z");
+        assert_eq!(value["v"], 1);
+    }
+
+    #[test]
+    fn control_sequences_do_not_pass() {
+        assert!(!shown(PLAIN, b"a\x1b[2Jb").contains('\x1b'));
+    }
+}

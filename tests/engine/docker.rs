@@ -1,0 +1,252 @@
+//! The engine as the tests see it, beside the binary: looks, and does what happens behind its back.
+
+use bollard::Docker;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding, VolumeCreateRequest};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
+    ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
+    StartContainerOptions, StopContainerOptions, TagImageOptions,
+};
+use futures_util::TryStreamExt;
+
+/// Does something on the engine that `DOCKER_HOST` names.
+#[track_caller]
+pub(crate) fn engine<T>(work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>) -> T {
+    try_engine(work).unwrap_or_else(|error| panic!("the engine: {error}"))
+}
+
+fn try_engine<T>(
+    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+) -> Result<T, bollard::errors::Error> {
+    run(Docker::connect_with_defaults().expect("an address"), work)
+}
+
+/// The same on another engine.
+pub(crate) fn at<T>(
+    address: &str,
+    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+) -> Result<T, bollard::errors::Error> {
+    run(Docker::connect_with_host(address)?, work)
+}
+
+fn run<T>(
+    docker: Docker,
+    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
+) -> Result<T, bollard::errors::Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(work(docker))
+}
+
+fn filter(labels: &[&str]) -> Option<std::collections::HashMap<String, Vec<String>>> {
+    Some([("label".to_owned(), labels.iter().map(ToString::to_string).collect())].into())
+}
+
+/// A container in a list.
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) name: String,
+}
+
+/// All containers with these labels.
+pub(crate) fn containers(labels: &[&str]) -> Vec<Container> {
+    let options = ListContainersOptions { all: true, filters: filter(labels), ..Default::default() };
+    let found = engine(async |docker| docker.list_containers(Some(options)).await);
+    let container = |seen: bollard::models::ContainerSummary| Container {
+        id: seen.id.unwrap_or_default(),
+        name: seen.names.unwrap_or_default().join(","),
+    };
+    found.into_iter().map(container).collect()
+}
+
+/// A container in detail.
+pub(crate) struct Inspected {
+    pub(crate) state: String,
+    pub(crate) started_at: String,
+    pub(crate) env: Vec<String>,
+    pub(crate) image: String,
+}
+
+/// Looks at a container.
+#[track_caller]
+pub(crate) fn inspect(id: &str) -> Inspected {
+    let seen = engine(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await);
+    let state = seen.state.unwrap_or_default();
+    let config = seen.config.unwrap_or_default();
+    Inspected {
+        state: state.status.map(|status| status.to_string()).unwrap_or_default(),
+        started_at: state.started_at.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
+        image: seen.image.unwrap_or_default(),
+    }
+}
+
+/// The volumes without a name of a container, if it is still there.
+pub(crate) fn nameless_volumes(id: &str) -> Vec<String> {
+    let seen = try_engine(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await);
+    let mounts = seen.ok().and_then(|seen| seen.mounts).unwrap_or_default();
+    let nameless = |name: &String| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    mounts.into_iter().filter_map(|mount| mount.name).filter(nameless).collect()
+}
+
+/// The host port behind a container's TCP port.
+#[track_caller]
+pub(crate) fn port(id: &str, port: u16) -> u16 {
+    let seen = engine(async |docker| docker.inspect_container(id, None::<InspectContainerOptions>).await);
+    let ports = seen.network_settings.and_then(|settings| settings.ports).unwrap_or_default();
+    let bindings = ports.get(&format!("{port}/tcp")).cloned().flatten().unwrap_or_default();
+    let host = bindings.first().and_then(|binding| binding.host_port.clone()).unwrap_or_default();
+    host.parse().unwrap_or_else(|_| panic!("port {port} of {id} is not published"))
+}
+
+/// Names of all volumes.
+pub(crate) fn volumes() -> Vec<String> {
+    let found = engine(async |docker| docker.list_volumes(None::<ListVolumesOptions>).await);
+    found.volumes.unwrap_or_default().into_iter().map(|volume| volume.name).collect()
+}
+
+/// Everything that carries a label: `container x`, `network y`, `volume z`.
+pub(crate) fn left(label: &str) -> Vec<String> {
+    let mut left: Vec<String> =
+        containers(&[label]).into_iter().map(|seen| format!("container {}", seen.name)).collect();
+    let filters = filter(&[label]);
+    let networks = ListNetworksOptions { filters: filters.clone() };
+    let networks = engine(async |docker| docker.list_networks(Some(networks)).await);
+    left.extend(networks.into_iter().map(|seen| format!("network {}", seen.name.unwrap_or_default())));
+    let volumes = engine(async |docker| docker.list_volumes(Some(ListVolumesOptions { filters })).await);
+    let volumes = volumes.volumes.unwrap_or_default();
+    left.extend(volumes.into_iter().map(|seen| format!("volume {}", seen.name)));
+    left
+}
+
+/// Removes everything that carries a label, for a test that failed. Errors would hide why it did.
+pub(crate) fn remove_all(label: &str) {
+    let objects = left(label);
+    engine(async |docker| {
+        for object in objects {
+            let _ = match object.split_once(' ') {
+                Some(("container", name)) => {
+                    let options = RemoveContainerOptions { force: true, v: true, link: false };
+                    docker.remove_container(name.trim_start_matches('/'), Some(options)).await
+                }
+                Some(("network", name)) => docker.remove_network(name).await,
+                Some((_, name)) => docker.remove_volume(name, None::<RemoveVolumeOptions>).await,
+                None => Ok(()),
+            };
+        }
+        Ok(())
+    });
+}
+
+/// Kills a container: SIGKILL.
+pub(crate) fn kill(id: &str) {
+    engine(async |docker| docker.kill_container(id, None::<KillContainerOptions>).await);
+}
+
+/// Stops a container at once.
+pub(crate) fn stop(id: &str) {
+    let options = StopContainerOptions { t: Some(0), signal: None };
+    engine(async |docker| docker.stop_container(id, Some(options)).await);
+}
+
+/// Freezes a container.
+pub(crate) fn pause(id: &str) {
+    engine(async |docker| docker.pause_container(id).await);
+}
+
+/// Lets it go on.
+pub(crate) fn unpause(id: &str) {
+    engine(async |docker| docker.unpause_container(id).await);
+}
+
+/// Gives an image another name.
+pub(crate) fn tag(image: &str, repo: &str, tag: &str) {
+    let options = TagImageOptions { repo: Some(repo.into()), tag: Some(tag.into()) };
+    engine(async |docker| docker.tag_image(image, Some(options)).await);
+}
+
+/// A container of nobody's stack, removed when it goes out of scope.
+pub(crate) struct Foreign(pub(crate) String);
+
+impl Foreign {
+    /// Runs a command; publishes port 80 if a host port is given.
+    pub(crate) fn run(name: &str, image: &str, command: &[&str], host_port: Option<u16>) -> Self {
+        let binding = |port: u16| PortBinding { host_ip: Some("127.0.0.1".into()), host_port: Some(port.to_string()) };
+        let ports = host_port.map(|port| [("80/tcp".to_owned(), Some(vec![binding(port)]))].into());
+        let body = ContainerCreateBody {
+            image: Some(image.into()),
+            cmd: Some(command.iter().map(ToString::to_string).collect()),
+            host_config: Some(HostConfig { port_bindings: ports, ..Default::default() }),
+            exposed_ports: host_port.map(|_| vec!["80/tcp".to_owned()]),
+            ..Default::default()
+        };
+        let options = CreateContainerOptions { name: Some(name.into()), platform: String::new() };
+        let created = engine(async |docker| docker.create_container(Some(options), body).await);
+        let foreign = Self(created.id);
+        engine(async |docker| docker.start_container(&foreign.0, None::<StartContainerOptions>).await);
+        foreign
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        engine(async |docker| docker.remove_container(&self.0, Some(options)).await);
+    }
+}
+
+/// A volume of nobody's stack, removed when it goes out of scope.
+pub(crate) struct ForeignVolume(pub(crate) String);
+
+impl ForeignVolume {
+    pub(crate) fn create(name: &str) -> Self {
+        let request = VolumeCreateRequest { name: Some(name.into()), ..Default::default() };
+        engine(async |docker| docker.create_volume(request).await);
+        Self(name.into())
+    }
+}
+
+impl Drop for ForeignVolume {
+    fn drop(&mut self) {
+        engine(async |docker| docker.remove_volume(&self.0, None::<RemoveVolumeOptions>).await);
+    }
+}
+
+/// Takes a name off an image.
+pub(crate) fn untag(reference: &str) {
+    engine(async |docker| docker.remove_image(reference, None::<RemoveImageOptions>, None).await);
+}
+
+/// What a container wrote so far. The engine lists one that is just being created before it knows its log.
+pub(crate) fn log(id: &str) -> String {
+    let options = LogsOptions { stdout: true, stderr: true, ..Default::default() };
+    let frames = try_engine(async |docker| docker.logs(id, Some(options)).try_collect::<Vec<_>>().await);
+    frames.unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+/// Runs a command in a container and waits for its end.
+pub(crate) fn exec(id: &str, command: &[&str]) {
+    let config = CreateExecOptions {
+        cmd: Some(command.iter().map(ToString::to_string).collect()),
+        attach_stdout: Some(true),
+        ..Default::default()
+    };
+    engine(async |docker| {
+        let exec = docker.create_exec(id, config).await?;
+        if let StartExecResults::Attached { output, .. } = docker.start_exec(&exec.id, None).await? {
+            output.try_collect::<Vec<_>>().await?;
+        }
+        Ok(())
+    });
+}
+
+/// Makes another network with the name and labels of one, as a run does that was killed at the wrong moment. Engines
+/// that refuse it (from 25 on) can't come to that.
+pub(crate) fn double_network(name: &str) {
+    let filters = Some([("name".to_owned(), vec![name.to_owned()])].into());
+    let found = engine(async |docker| docker.list_networks(Some(ListNetworksOptions { filters })).await);
+    let labels = found.into_iter().find_map(|seen| seen.labels);
+    assert!(labels.is_some(), "no network {name}");
+    let request = NetworkCreateRequest { name: name.into(), labels, ..Default::default() };
+    let _ = try_engine(async |docker| docker.create_network(request).await);
+}

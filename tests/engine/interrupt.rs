@@ -1,0 +1,221 @@
+//! Runs that are cut off, and runs at the same time: what stays behind, and what the next `up` makes of it.
+
+use std::time::{Duration, Instant};
+
+use crate::clients::postgres;
+use crate::docker;
+use crate::never_early::slow_postgres;
+use crate::stack::{Running, Stack, heavy, wait_until};
+
+/// `first` is ready at once, `never` never is.
+const NEVER_READY: &str = r#"
+[services.first]
+image = "image:busybox"
+command = ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+
+[services.never]
+image = "image:busybox"
+command = ["sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"]
+ready = { exec = "false" }
+depends_on = ["first"]
+"#;
+
+fn states<const N: usize>(stack: &Stack, services: [&str; N]) -> [String; N] {
+    services.map(|service| stack.state(service))
+}
+
+fn waiting_for_never(stack: &Stack) -> Running {
+    let mut up = stack.start(&["up"]);
+    up.wait_for("never  started");
+    up
+}
+
+#[test]
+fn ctrl_c_stops_what_this_run_started() {
+    let stack = Stack::new("int", NEVER_READY);
+    stack.dev(&["up", "first"]).ends(0);
+    let up = waiting_for_never(&stack);
+    up.signal("INT");
+    up.finish().ends(130).says(&["stopping what this run started", "stopped never"]);
+    assert_eq!(states(&stack, ["first", "never"]), ["running", "exited"], "first was there before");
+    stack.dev(&["down"]).ends(0);
+
+    let up = waiting_for_never(&stack);
+    up.signal("INT");
+    up.finish().ends(130);
+    assert_eq!(states(&stack, ["first", "never"]), ["exited", "exited"]);
+}
+
+#[test]
+fn sigterm_does_the_same_and_ends_with_143() {
+    let stack = Stack::new("term", NEVER_READY);
+    let up = waiting_for_never(&stack);
+    up.signal("TERM");
+    up.finish().ends(143);
+    assert_eq!(states(&stack, ["first", "never"]), ["exited", "exited"]);
+}
+
+#[test]
+fn a_second_ctrl_c_kills() {
+    let deaf = NEVER_READY.replace("trap 'exit 0' TERM", "trap '' TERM");
+    let deaf = deaf.replace("ready = {", "stop_timeout = \"100s\"\nready = {");
+    let stack = Stack::new("int-twice", &deaf);
+    let mut up = waiting_for_never(&stack);
+    let began = Instant::now();
+    up.signal("INT");
+    up.wait_for("once more to kill");
+    up.signal("INT");
+    up.finish().ends(130);
+    assert!(began.elapsed() < Duration::from_secs(60), "{:?} of 100 s", began.elapsed());
+    assert_eq!(states(&stack, ["first", "never"]), ["exited", "exited"]);
+}
+
+#[test]
+fn ctrl_c_as_json_is_a_summary_too() {
+    let stack = Stack::new("int-json", NEVER_READY);
+    let up = stack.start(&["--format", "json", "up"]);
+    wait_until("never runs", || (stack.state("never") == "running").then_some(()));
+    up.signal("INT");
+    let events = up.finish().ends(130).json();
+    assert!(events.iter().any(|event| event["event"] == "interrupted"));
+    let last = events.last().expect("lines");
+    assert_eq!((&last["event"], &last["ok"]), (&"summary".into(), &false.into()), "{last}");
+}
+
+/// Takes a second to get ready.
+const SLOW: &str = r#"
+[services.slow]
+image = "image:busybox"
+command = ["sh", "-c", "sleep 2; touch /tmp/ready; exec sleep 1000"]
+stop_signal = "SIGKILL"
+ready = { exec = ["test", "-e", "/tmp/ready"] }
+"#;
+
+#[test]
+fn two_ups_at_once_serialise_and_both_succeed() {
+    let stack = Stack::new("both", SLOW);
+    let mut first = stack.start(&["up"]);
+    first.wait_for("created network");
+    let second = stack.dev(&["up"]).ends(0);
+    let first = first.finish().ends(0);
+    second.says(&["taskava dev up", "(pid ", "nothing to do"]);
+    assert!(first.stderr.contains("done"), "{}", first.stderr);
+    stack.container("slow");
+}
+
+#[test]
+fn waiting_for_the_lock_has_an_end() {
+    let stack = Stack::new("lock", NEVER_READY);
+    let up = waiting_for_never(&stack);
+    let began = Instant::now();
+    stack.dev(&["up", "--lock-timeout", "0"]).ends(8).says(&["is being changed by `taskava dev up` (pid "]);
+    stack.dev(&["down", "--lock-timeout", "1"]).ends(8);
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    stack.dev(&["ps"]).ends(0);
+    stack.dev(&["plan"]).ends(0);
+    up.signal("INT");
+    up.finish().ends(130);
+}
+
+#[test]
+fn up_after_sigkill_at_any_moment_gives_a_right_stack() {
+    let services = r#"
+[services.redis]
+kind = "redis"
+image = "image:redis"
+ports = ["6379"]
+volumes = ["cache:/data"]
+
+[services.job]
+kind = "job"
+image = "image:busybox"
+command = ["true"]
+depends_on = ["redis"]
+
+[services.api]
+image = "image:busybox"
+command = ["httpd", "-f", "-p", "80"]
+stop_signal = "SIGKILL"
+ports = ["80"]
+depends_on = ["job"]
+"#;
+    let stack = Stack::new("kill", services);
+    for moment in ["created volume", "created network", "redis  created", "redis  started", "job    started"] {
+        let mut up = stack.start(&["up"]);
+        up.wait_for(moment);
+        up.signal("KILL");
+        let cut = up.finish();
+        assert_eq!(cut.code, -1, "it was over before it was killed:\n{}", cut.stderr);
+        stack.up();
+        for service in ["redis", "job", "api"] {
+            assert_eq!(stack.ps(service)["ready"], true, "{service} after a kill at {moment:?}");
+        }
+        stack.dev(&["plan", "--exit-code"]).ends(0);
+        stack.dev(&["down", "-v"]).ends(0);
+    }
+}
+
+#[test]
+fn two_networks_of_one_name_are_settled() {
+    let stack = Stack::new("networks", NEVER_READY);
+    stack.dev(&["up", "first"]).ends(0);
+    let twice = || {
+        docker::double_network(&format!("{}-default", stack.project));
+    };
+    twice();
+    stack.dev(&["up", "--recreate", "first"]).ends(0);
+    assert_eq!(stack.state("first"), "running");
+    twice();
+    stack.dev(&["down"]).ends(0);
+    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty());
+}
+
+#[test]
+fn down_after_sigkill_leaves_nothing() {
+    let stack = Stack::new("kill-down", NEVER_READY);
+    let up = waiting_for_never(&stack);
+    up.signal("KILL");
+    up.finish();
+    stack.dev(&["down", "-v"]).ends(0);
+    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty());
+}
+
+#[test]
+fn a_first_boot_of_postgres_that_was_cut_off_is_done_again() {
+    let _turn = heavy();
+    let stack = slow_postgres("half");
+    let up = stack.start(&["up"]);
+    // The init script runs: the database looks finished from outside, but is not.
+    let id = wait_until("a container", || stack.find("postgres"));
+    wait_until("the init script", || docker::log(&id).contains("running /docker-entrypoint-initdb.d/").then_some(()));
+    docker::kill(&id);
+    up.finish().ends(7).says(&["✘ postgres"]);
+
+    stack.up().says(&["cut off half-way", &stack.volume("data")]);
+    let mut client = postgres(stack.port("postgres", 5432));
+    let count: i64 = client.query_one("select count(*) from seeded", &[]).expect("the whole database").get(0);
+    assert_eq!(count, 3);
+    client.batch_execute("create table kept ()").expect("written");
+    drop(client);
+
+    // A database that was finished once is never made anew, however it ends.
+    docker::kill(&stack.container("postgres"));
+    let up = stack.up();
+    assert!(!up.stderr.contains("cut off"), "{}", up.stderr);
+    postgres(stack.port("postgres", 5432)).batch_execute("select from kept").expect("the table");
+}
+
+#[test]
+fn ctrl_c_during_the_first_boot_of_postgres_leaves_no_half_database() {
+    let _turn = heavy();
+    let stack = slow_postgres("half-int");
+    let up = stack.start(&["up"]);
+    let id = wait_until("a container", || stack.find("postgres"));
+    wait_until("the init script", || docker::log(&id).contains("running /docker-entrypoint-initdb.d/").then_some(()));
+    up.signal("INT");
+    up.finish().ends(130);
+    stack.up();
+    let mut client = postgres(stack.port("postgres", 5432));
+    let count: i64 = client.query_one("select count(*) from seeded", &[]).expect("the whole database").get(0);
+    assert_eq!(count, 3);
+}
