@@ -87,19 +87,24 @@ impl<'a> Session<'a> {
         let run = Run {
             engine: &self.engine,
             stack: &self.stack,
+            seen: &seen,
             prober: Prober::new(Limits::default())?,
             events: &self.events,
             cancel: &self.cancel,
             timeout: change.timeout,
             keep_going: change.keep_going,
         };
-        let mut summary = run::apply(&run, Arc::new(change.plan), &seen).await;
+        let mut summary = run::apply(&run, Arc::new(change.plan)).await;
         if change.endpoints {
             let failed = |name: &ServiceName| {
                 summary.skipped.contains(name)
                     || summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name))
             };
-            let mut endpoints = self.endpoints().await.unwrap_or_default();
+            // Where nothing was changed, what was seen before is what there is.
+            let mut endpoints = match summary.changes {
+                0 => self.endpoints_of(&seen.containers),
+                _ => self.endpoints().await.unwrap_or_default(),
+            };
             endpoints.retain(|endpoint| !failed(&endpoint.service));
             summary.endpoints = endpoints;
         }
@@ -120,13 +125,16 @@ impl<'a> Session<'a> {
 
     /// Where the running services can be reached, in the order of the file.
     pub async fn endpoints(&self) -> Result<Vec<Endpoint>> {
-        let containers = self.engine.containers(self.stack.name.as_str()).await?;
+        Ok(self.endpoints_of(&self.engine.containers(self.stack.name.as_str()).await?))
+    }
+
+    fn endpoints_of(&self, containers: &[Container]) -> Vec<Endpoint> {
         let of = |service: &crate::model::Service| {
             let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
             let ports = container.map(|seen| seen.ports.clone()).unwrap_or_default();
             kinds::endpoints(service, &self.engine.about.host, &ports)
         };
-        Ok(self.stack.services.values().flat_map(of).collect())
+        self.stack.services.values().flat_map(of).collect()
     }
 }
 
