@@ -126,6 +126,11 @@ impl Running {
         self.stderr.0.lock().expect("the reader does not panic").clone()
     }
 
+    /// What it printed on stdout so far.
+    pub(crate) fn printed(&self) -> String {
+        self.stdout.0.lock().expect("the reader does not panic").clone()
+    }
+
     /// Waits until it has said something on stderr.
     #[track_caller]
     pub(crate) fn wait_for(&mut self, words: &str) {
