@@ -108,24 +108,25 @@ class Raw:
             host["Binds"] = [f"{self.name}_{service['volume']}"]
         if "port" in service:
             body["ExposedPorts"] = {f"{service['port']}/tcp": {}}
-            host["PortBindings"] = {f"{service['port']}/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(service["host_port"])}]}
+            binding = {"HostIp": "127.0.0.1", "HostPort": str(service["host_port"])}
+            host["PortBindings"] = {f"{service['port']}/tcp": [binding]}
         body["NetworkingConfig"] = {"EndpointsConfig": {self.name: {"Aliases": [name]}}}
         return self.engine.call("POST", f"/containers/create?name={self.name}-{name}", body)["Id"]
 
     def start(self, service, created, before):
         for other in before:
             other.result()
-        self.engine.call("POST", f"/containers/{created.result()}/start")
-        if "kind" in service:
-            ask = {"postgres": asks_for_login, "redis": answers_ping}[service["kind"]]
-            while not ask(service["host_port"]):
-                time.sleep(PROBE_EVERY)
+        container = created.result()
+        self.engine.call("POST", f"/containers/{container}/start")
+        if "ready" in service:
+            seen = self.engine.call("GET", f"/containers/{container}/json")
+            service["address"] = seen["NetworkSettings"]["Networks"][self.name]["IPAddress"]
+        while not is_ready(service):
+            time.sleep(PROBE_EVERY)
 
     def ps(self):
         self.engine.containers(self.label)
-        asked = [service for service in self.stack.values() if "kind" in service]
-        ask = {"postgres": asks_for_login, "redis": answers_ping}
-        list(self.pool.map(lambda service: ask[service["kind"]](service["host_port"]), asked))
+        list(self.pool.map(is_ready, self.stack.values()))
 
     def down(self):
         stopped = {}
@@ -157,20 +158,25 @@ class Raw:
             self.engine.call("DELETE", f"/volumes/{seen['Name']}", good=(204, 404))
 
 
-def asks_for_login(port):
-    """Whether PostgreSQL answers a startup message with a request to log in."""
-    parameters = b"user\0taskava\0database\0taskava\0\0"
-    startup = struct.pack(">ii", 8 + len(parameters), 196608) + parameters
-    return exchange(port, startup).startswith(b"R")
+def is_ready(service):
+    """Asks once. PostgreSQL is up when it answers a startup message with a request to log in."""
+    if "ready" in service:
+        port, path = service["ready"].removeprefix("http://:").split("/")
+        request = f"GET /{path} HTTP/1.0\r\n\r\n".encode()
+        return b" 200 " in exchange((service["address"], int(port)), request)
+    match service.get("kind"):
+        case "postgres":
+            parameters = b"user\0taskava\0database\0taskava\0\0"
+            startup = struct.pack(">ii", 8 + len(parameters), 196608) + parameters
+            return exchange(("127.0.0.1", service["host_port"]), startup).startswith(b"R")
+        case "redis":
+            return exchange(("127.0.0.1", service["host_port"]), b"PING\r\n").startswith(b"+PONG")
+    return True
 
 
-def answers_ping(port):
-    return exchange(port, b"PING\r\n").startswith(b"+PONG")
-
-
-def exchange(port, message):
+def exchange(address, message):
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=1) as stream:
+        with socket.create_connection(address, timeout=1) as stream:
             stream.sendall(message)
             return stream.recv(256)
     except OSError:

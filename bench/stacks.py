@@ -4,6 +4,7 @@ import json
 
 # Ends at once on SIGTERM, which a shell as process 1 would otherwise ignore.
 WAITS = ["sh", "-c", "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done"]
+SERVES = ["sh", "-c", f"mkdir /www; echo ok >/www/index.html; httpd -p 80 -h /www; {WAITS[2]}"]
 LINE = "2026-01-01T00:00:00Z INFO request handled method=GET path=/api/v1/accounts status=200"
 
 
@@ -31,14 +32,22 @@ def small(first_port):
     }
 
 
-def forty(_first_port):
-    """Four levels of ten; each service depends on the whole level before."""
+def forty(_first_port, serves=True):
+    """Four levels of ten; each service depends on the whole level before, and on its being ready when it `serves`."""
     stack = {}
     for level in range(4):
         before = [f"s{level - 1}{other}" for other in range(10)] if level else []
         for number in range(10):
-            stack[f"s{level}{number}"] = {"image": "taskava/busybox:test", "command": WAITS, "depends_on": before}
+            service = {"image": "taskava/busybox:test", "command": WAITS, "depends_on": before}
+            if serves:
+                service["command"], service["ready"] = SERVES, "http://:80/index.html"
+                service["check"] = ["CMD", "wget", "-q", "-O", "/dev/null", "http://127.0.0.1/index.html"]
+            stack[f"s{level}{number}"] = service
     return stack
+
+
+def forty_silent(first_port):
+    return forty(first_port, serves=False)
 
 
 def writer(lines):
@@ -58,7 +67,10 @@ def services_toml(project, stack):
         if service.get("depends_on"):
             lines.append(f"depends_on = {json.dumps(service['depends_on'])}")
         if "env" in service:
-            lines.append("env = { " + ", ".join(f"{key} = {json.dumps(value)}" for key, value in service["env"].items()) + " }")
+            pairs = (f"{key} = {json.dumps(value)}" for key, value in service["env"].items())
+            lines.append("env = { " + ", ".join(pairs) + " }")
+        if "ready" in service:
+            lines.append(f"ready = {{ http = {json.dumps(service['ready'])} }}")
         if "port" in service:
             lines.append(f"ports = [\"{service['host_port']}:{service['port']}\"]")
         if "volume" in service:
@@ -72,6 +84,7 @@ def compose_yaml(project, stack):
     for name, service in stack.items():
         out = services[name] = {"image": service["image"]}
         if "command" in service:
+            # Compose reads a dollar as the start of a variable.
             out["command"] = [word.replace("$", "$$") for word in service["command"]]
         if "env" in service:
             out["environment"] = service["env"]

@@ -29,12 +29,14 @@ class Row:
     @property
     def ok(self):
         """Whether every goal is reached; None without one."""
-        found = [(self.ratio(to) if to else self.values["taskava"]) <= goal for goal, to in self.goals if goal is not None]
+        goals = [(goal, to) for goal, to in self.goals if goal is not None]
+        found = [(self.ratio(to) if to else self.values["taskava"]) <= goal for goal, to in goals]
         return all(found) if found else None
 
     def cells(self):
         number = lambda value: "" if value is None else f"{value:.3f}"
-        goals = [f"≤ {goal:.2f} × {to}" if to else f"≤ {self.unit(goal)}" for goal, to in self.goals if goal is not None]
+        text = lambda goal, to: f"≤ {goal:.2f} × {to}" if to else f"≤ {self.unit(goal)}"
+        goals = [text(goal, to) for goal, to in self.goals if goal is not None]
         values = [self.unit(self.values[side]) if self.values.get(side) is not None else "" for side in SIDES]
         verdict = {True: "yes", False: "**no**", None: ""}[self.ok]
         return [self.work, *values, number(self.ratio("compose")), number(self.ratio("raw")), ", ".join(goals), verdict]

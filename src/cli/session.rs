@@ -87,17 +87,24 @@ impl<'a> Session<'a> {
         let run = Run {
             engine: &self.engine,
             stack: &self.stack,
+            seen: &seen,
             prober: Prober::new(Limits::default())?,
             events: &self.events,
             cancel: &self.cancel,
             timeout: change.timeout,
             keep_going: change.keep_going,
         };
-        let mut summary = run::apply(&run, Arc::new(change.plan), &seen).await;
+        let mut summary = run::apply(&run, Arc::new(change.plan)).await;
         if change.endpoints {
-            let failed =
-                |name: &ServiceName| summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name));
-            let mut endpoints = self.endpoints().await.unwrap_or_default();
+            let failed = |name: &ServiceName| {
+                summary.skipped.contains(name)
+                    || summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name))
+            };
+            // Where nothing was changed, what was seen before is what there is.
+            let mut endpoints = match summary.changes {
+                0 => self.endpoints_of(&seen.containers),
+                _ => self.endpoints().await.unwrap_or_default(),
+            };
             endpoints.retain(|endpoint| !failed(&endpoint.service));
             summary.endpoints = endpoints;
         }
@@ -118,13 +125,16 @@ impl<'a> Session<'a> {
 
     /// Where the running services can be reached, in the order of the file.
     pub async fn endpoints(&self) -> Result<Vec<Endpoint>> {
-        let containers = self.engine.containers(self.stack.name.as_str()).await?;
+        Ok(self.endpoints_of(&self.engine.containers(self.stack.name.as_str()).await?))
+    }
+
+    fn endpoints_of(&self, containers: &[Container]) -> Vec<Endpoint> {
         let of = |service: &crate::model::Service| {
             let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
             let ports = container.map(|seen| seen.ports.clone()).unwrap_or_default();
             kinds::endpoints(service, &self.engine.about.host, &ports)
         };
-        Ok(self.stack.services.values().flat_map(of).collect())
+        self.stack.services.values().flat_map(of).collect()
     }
 }
 
@@ -194,17 +204,19 @@ pub fn service(stack: &Stack, name: &str) -> Result<ServiceName> {
     })
 }
 
+/// The folder of another checkout that containers of this stack's name were made from. One that was moved or deleted
+/// has no say any more.
+pub fn other_checkout<'a>(stack: &Stack, containers: &'a [Container]) -> Option<&'a str> {
+    let instance = stack.instance();
+    let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty())?;
+    std::path::Path::new(&other.root).join(load::FILE).exists().then_some(other.root.as_str())
+}
+
 /// Two checkouts with one stack name would take each other's containers down.
 fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> Result<()> {
-    let instance = stack.instance();
-    let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty());
-    let Some(other) = other else { return Ok(()) };
-    // A checkout that was moved or deleted has no say any more.
-    if !std::path::Path::new(&other.root).join("services.toml").exists() {
-        return Ok(());
-    }
-    let message = format!("stack {} runs from another checkout: {}", stack.name, other.root);
+    let Some(other) = other_checkout(stack, containers) else { return Ok(()) };
+    let message = format!("stack {} runs from another checkout: {other}", stack.name);
     Err(Error::new(ErrorKind::Other, message)
         .hint(format!("run this one beside it under its own name: -p {}2 (and other ports)", stack.name))
-        .hint(format!("or take the other one down: cd {} && taskava dev down", other.root)))
+        .hint(format!("or take the other one down: cd {other} && taskava dev down")))
 }

@@ -45,8 +45,6 @@ pub struct About {
     pub version: String,
     /// Newest API version it speaks, `(1, 41)`.
     pub api: (u32, u32),
-    /// `amd64`, `arm64`.
-    pub architecture: String,
 }
 
 impl Engine {

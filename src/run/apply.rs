@@ -14,7 +14,7 @@ use super::cancel::Hurry;
 use crate::diag::ErrorKind;
 use crate::event::{Event, Failure, Summary, millis};
 use crate::model::ServiceName;
-use crate::plan::{Cause, Observed, Op, Plan, Step, StepId};
+use crate::plan::{Cause, Op, Plan, Step, StepId};
 
 /// How many engine calls run at once. More gains nothing: the engine serialises most of a start (measured with 4, 8
 /// and 40 at once on 40 containers).
@@ -56,9 +56,9 @@ enum Status {
 }
 
 /// Carries a plan out. `Summary::endpoints` is left to the caller, who knows what is shown.
-pub async fn apply(run: &Run<'_>, plan: Arc<Plan>, seen: &Observed) -> Summary {
+pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
     let began = Instant::now();
-    let known = seen.containers.iter().rev().fold(Known::default(), |mut known, container| {
+    let known = run.seen.containers.iter().rev().fold(Known::default(), |mut known, container| {
         known.containers.insert(container.service.clone(), container.id.clone());
         known.images.insert(container.service.clone(), container.image_id.clone());
         known

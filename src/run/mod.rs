@@ -23,6 +23,7 @@ pub use lock::Lock;
 use crate::engine::Engine;
 use crate::event::Events;
 use crate::model::Stack;
+use crate::plan::Observed;
 
 /// What a run works on and how.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Run<'a> {
     pub engine: &'a Engine,
     /// The stack as it should be.
     pub stack: &'a Stack,
+    /// What was there before.
+    pub seen: &'a Observed,
     /// Asks services over the network.
     pub prober: probe::Prober,
     /// Where it tells what happens.

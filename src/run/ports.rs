@@ -5,16 +5,34 @@ use std::net::IpAddr;
 use crate::engine::Engine;
 use crate::model::{Protocol, Service, Stack};
 
-/// Names the holder of the first port of a service that is taken, and how to get free of it.
-/// None when nobody can be found: the port may be free again, or held by another user's process.
-pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<String> {
+/// Who holds a port.
+pub(super) struct Holder {
+    /// `port 5432 is published by container x`.
+    pub(super) text: String,
+    /// The command that frees the port, where there is one.
+    pub(super) remedy: Option<String>,
+}
+
+/// Names the holder of the first port of a service that is taken.
+/// None when nobody can be found: the port may be free again.
+pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<Holder> {
     for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
         let Some(host) = port.host else { continue };
-        if let Ok(Some(container)) = engine.publisher(host, &stack.container_name(&service.name)).await {
-            return Some(format!("port {host} is published by container {container}"));
+        if let Ok(Some(publisher)) = engine.publisher(host, &stack.container_name(&service.name)).await {
+            let name = &publisher.container;
+            return Some(match &publisher.project {
+                Some(project) => Holder {
+                    text: format!("port {host} is published by {name} of stack {project}"),
+                    remedy: Some(format!("taskava dev -p {project} down")),
+                },
+                None => Holder {
+                    text: format!("port {host} is published by container {name}"),
+                    remedy: Some(format!("docker stop {name}")),
+                },
+            });
         }
         if let Some(process) = process(port.address, host) {
-            return Some(format!("port {host} is held by {process}"));
+            return Some(Holder { text: format!("port {host} is held by {process}"), remedy: None });
         }
     }
     None

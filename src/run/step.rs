@@ -148,14 +148,15 @@ impl Doing<'_> {
     }
 
     async fn port_taken(&self, service: &Service, error: Error) -> Error {
+        let name = &service.name;
+        let other = format!("publish another port: `ports` of [services.{name}] in services.local.toml");
         match ports::holder(self.run.engine, self.run.stack, service).await {
             Some(holder) => {
-                Error::new(ErrorKind::Port, format_args!("can't start {}: {holder}", service.name)).hint(format!(
-                    "end it, or publish another port: `ports` of [services.{}] in services.local.toml",
-                    service.name
-                ))
+                let free = holder.remedy.unwrap_or_else(|| "end it".into());
+                let message = format!("can't start {name}: {}", holder.text);
+                Error::new(ErrorKind::Port, message).hint(format!("{free}; or {other}"))
             }
-            None => error.hint(format!("publish another port: `ports` of [services.{}]", service.name)),
+            None => error.hint(other),
         }
     }
 

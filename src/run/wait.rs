@@ -14,6 +14,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Health;
 use crate::event::Failure;
 use crate::model::{Probe, Protocol, Readiness, Service};
+use crate::plan::observed::{Container, ContainerState};
 
 /// How often the engine is asked what its health check says.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
@@ -34,6 +35,7 @@ pub(super) async fn ready(
     let mut waiting = Waiting::new(run, service, id, fresh).await.map_err(failed)?;
     let mut gate = Gate::new(&waiting.readiness(began), service.restart, began.elapsed());
     let mut effect = gate.on(Input::Tick, began.elapsed());
+    let mut told = None;
     loop {
         let input = match effect {
             Effect::Ready => return Ok(()),
@@ -45,8 +47,11 @@ pub(super) async fn ready(
             Effect::Wait(left) => waiting.wait(left).await,
         };
         let input = input.map_err(failed)?;
-        if let Input::Answer(Answer::NotYet(why)) = &input {
+        if let Input::Answer(Answer::NotYet(why)) = &input
+            && told.as_ref() != Some(why)
+        {
             tell(why.clone());
+            told = Some(why.clone());
         }
         effect = gate.on(input, began.elapsed());
     }
@@ -76,6 +81,8 @@ struct Waiting<'a> {
     service: &'a Service,
     id: &'a str,
     fresh: bool,
+    /// The container as it was before, when this run left it as it was.
+    seen: Option<&'a Container>,
     question: Question,
     addresses: std::collections::BTreeMap<u16, std::net::SocketAddr>,
     exit: Option<Exit<'a>>,
@@ -83,12 +90,17 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     async fn new(run: &'a Run<'a>, service: &'a Service, id: &'a str, fresh: bool) -> Result<Self> {
-        let question = question(run, service).await?;
-        let mut waiting = Self { run, service, id, fresh, question, addresses: Default::default(), exit: None };
-        if let Some(declared) = address::declared(service) {
-            waiting.addresses = address::addresses(&run.engine.about, service, &declared, None);
-        }
-        Ok(waiting)
+        let seen = run.seen.of(&service.name).next().filter(|_| !fresh);
+        let question = question(run, service, seen.is_some()).await?;
+        let addresses = match (seen, address::declared(service)) {
+            (Some(seen), _) => {
+                let own = seen.networks.values().flatten().next().copied();
+                address::addresses(&run.engine.about, service, &seen.ports, own)
+            }
+            (None, Some(declared)) => address::addresses(&run.engine.about, service, &declared, None),
+            (None, None) => Default::default(),
+        };
+        Ok(Self { run, service, id, fresh, seen, question, addresses, exit: None })
     }
 
     /// The service's readiness with the question that is really asked, and no more time than the run has.
@@ -110,7 +122,7 @@ impl<'a> Waiting<'a> {
     /// Asks after a pause, unless the container ends first. Watching for that begins with the second question: what is
     /// ready at the first costs no more than that.
     async fn ask(&mut self, pause: Duration, left: Duration) -> Result<Input> {
-        let Self { run, service, id, fresh, question, addresses, exit } = self;
+        let Self { run, service, id, fresh, seen, question, addresses, exit } = self;
         let asked = async {
             tokio::time::sleep(pause).await;
             if address::needed(service).iter().any(|port| !addresses.contains_key(port)) {
@@ -121,6 +133,9 @@ impl<'a> Waiting<'a> {
             match question {
                 Question::Network(probe) => Ok(run.prober.ask(probe, addresses).await),
                 Question::Inside(command) => inside(run, id, command).await,
+                Question::Runs if seen.take().is_some_and(|seen| seen.state == ContainerState::Running) => {
+                    Ok(Answer::Ready)
+                }
                 Question::Runs => {
                     if std::mem::take(fresh) {
                         tokio::time::sleep(STAYS_UP).await;
@@ -183,8 +198,8 @@ async fn watched(exit: &mut Option<Exit<'_>>) -> Result<Option<i64>> {
     }
 }
 
-/// Finds out how a service can be asked, given where it runs.
-async fn question(run: &Run<'_>, service: &Service) -> Result<Question> {
+/// Finds out how a service can be asked, given where it runs. `unchanged`: its container was left as it was.
+async fn question(run: &Run<'_>, service: &Service, unchanged: bool) -> Result<Question> {
     let published = |port: &u16| service.ports.iter().any(|published| published.container == *port);
     Ok(match &service.ready.probe {
         Probe::Exit => Question::Exit,
@@ -193,7 +208,7 @@ async fn question(run: &Run<'_>, service: &Service) -> Result<Question> {
         Probe::Log { pattern } => {
             Question::Log(Regex::new(pattern).with_context(|| format!("ready.log of {}", service.name))?)
         }
-        Probe::Auto => match run.engine.image(&service.image).await?.and_then(|image| image.healthcheck) {
+        Probe::Auto => match healthcheck(run, service, unchanged).await? {
             Some(command) => Question::Inside(command),
             None if service.ports.iter().any(|port| port.protocol == Protocol::Tcp) => {
                 Question::Network(Probe::Tcp { ports: Vec::new() })
@@ -210,6 +225,14 @@ async fn question(run: &Run<'_>, service: &Service) -> Result<Question> {
         }
         _ => Question::Runs,
     })
+}
+
+/// The health check of a service's image. A container that was made now may be of an image that was fetched now.
+async fn healthcheck(run: &Run<'_>, service: &Service, unchanged: bool) -> Result<Option<Vec<String>>> {
+    match run.seen.images.get(&service.image).filter(|_| unchanged) {
+        Some(image) => Ok(image.healthcheck.clone()),
+        None => Ok(run.engine.image(&service.image).await?.and_then(|image| image.healthcheck)),
+    }
 }
 
 /// Where a port can't be reached from here, the service's own client asks over TCP inside.

@@ -26,14 +26,14 @@ async fn a_healthy_engine_costs_one_call() {
     let engine = Engine::connect(&at(&fake)).await.expect("an engine");
     assert_eq!((engine.about.version.as_str(), engine.about.api), ("20.10.24", (1, 41)));
     assert_eq!(engine.about.host, "127.0.0.1");
-    assert_eq!(fake.requests(), ["GET /version"]);
+    assert_eq!(fake.requests(), ["GET /_ping"]);
 }
 
 #[tokio::test]
 async fn an_engine_that_hangs_is_given_up() {
     let begun = Instant::now();
     let hangs = async |reply| {
-        let fake = Fake::new().on("GET", "/version", reply);
+        let fake = Fake::new().on("GET", "/_ping", reply);
         let error = refused(&at(&fake)).await;
         assert!(error.to_string().ends_with("(from DOCKER_HOST): no answer within 10 s"), "{error}");
     };
@@ -50,7 +50,7 @@ async fn an_engine_that_is_broken_is_told_in_its_own_words() {
         (Reply::Text("{}"), "not as a Docker engine does"),
         (Reply::Cut(r#"{"Version":"20"#), "not an engine's answer"),
     ] {
-        let fake = Fake::new().on("GET", "/version", reply.clone());
+        let fake = Fake::says(reply.clone());
         let error = refused(&at(&fake)).await;
         assert!(error.to_string().contains(said), "{reply:?}: {error}");
     }
@@ -58,7 +58,7 @@ async fn an_engine_that_is_broken_is_told_in_its_own_words() {
 
 #[tokio::test]
 async fn an_engine_that_is_too_old_is_told_with_its_version() {
-    let fake = Fake::new().on("GET", "/version", Reply::Json(200, version("1.40")));
+    let fake = Fake::says(Reply::Json(200, version("1.40")));
     let error = refused(&at(&fake)).await;
     assert!(error.to_string().contains("speaks API 1.40, 1.41 is needed"), "{error}");
 }

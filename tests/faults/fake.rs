@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::header::HeaderValue;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -102,6 +103,11 @@ impl Fake {
         Self { shared, directory, stop: Some(stop), thread: Some(thread) }
     }
 
+    /// One that does not say in its headers who it is, so that `/version` is asked, which has this answer.
+    pub(crate) fn says(version: Reply) -> Self {
+        Self::new().on("GET", "/_ping", Reply::Text("OK")).on("GET", "/version", version)
+    }
+
     /// Answers every such request with this; `*` in the path stands for one part of it.
     pub(crate) fn on(self, method: &'static str, path: &'static str, reply: Reply) -> Self {
         self.first(usize::MAX, method, path, reply)
@@ -119,7 +125,7 @@ impl Fake {
         self
     }
 
-    /// What containers have written.
+    /// What containers have written: frames as on the wire, each line after its time.
     pub(crate) fn log(self, line: &'static str) -> Self {
         lock(&self.shared.engine.kept).log = line;
         self
@@ -187,10 +193,14 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
             shared.engine.answer(method, path, query, &body).await;
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        Some(reply) => reply,
+        Some(reply) => return Ok(respond(reply).await),
         None => shared.engine.answer(method, path, query, &body).await,
     };
-    Ok(respond(reply).await)
+    let mut response = respond(reply).await;
+    for (name, value) in [("api-version", "1.41"), ("server", "Docker/20.10.24 (linux)")] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    Ok(response)
 }
 
 fn fits(pattern: &str, path: &str) -> bool {

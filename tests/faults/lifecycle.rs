@@ -12,7 +12,7 @@ const APP: &str = r#"services.app = { image = "app:1" }"#;
 
 #[tokio::test]
 async fn no_engine_is_exit_code_3_with_what_was_tried() {
-    let fake = Fake::new().on("GET", "/version", Reply::Json(200, version("1.40")));
+    let fake = Fake::says(Reply::Json(200, version("1.40")));
     dev(&fake, APP, &["ps"]).await.ends(3, &["API 1.40", "1.41 is needed"]);
     let address = "unix:///no/such.sock";
     for command in ["up", "ps", "down"] {
@@ -27,7 +27,7 @@ async fn an_engine_that_hangs_is_given_up() {
         let fake = Fake::new().on("GET", path, Reply::Hang);
         dev(&fake, APP, &["ps"]).await.ends(3, &["answer"]);
     };
-    tokio::join!(hangs("/version"), hangs("/containers/json"));
+    tokio::join!(hangs("/_ping"), hangs("/containers/json"));
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
@@ -83,5 +83,18 @@ async fn a_network_whose_endpoints_are_just_going_is_removed() {
 async fn ps_costs_two_calls() {
     let fake = Fake::new();
     dev(&fake, APP, &["ps"]).await.ends(0, &[]);
-    assert_eq!(fake.requests(), ["GET /version", "GET /containers/json"]);
+    assert_eq!(fake.requests(), ["GET /_ping", "GET /containers/json"]);
+}
+
+#[tokio::test]
+async fn nothing_to_do_costs_no_call_for_each_service() {
+    let fake = Fake::new();
+    let services = "services.one = { image = \"app:1\" }\nservices.two = { image = \"app:1\", depends_on = [\"one\"] }";
+    dev(&fake, services, &["up"]).await.ends(0, &[]);
+    let before = fake.requests().len();
+    dev(&fake, services, &["up"]).await.ends(0, &["nothing to do"]);
+    let mut asked = fake.requests().split_off(before);
+    asked.sort();
+    let lists = ["GET /_ping", "GET /containers/json", "GET /images/app:1/json", "GET /networks", "GET /volumes"];
+    assert_eq!(asked, lists);
 }

@@ -3,6 +3,8 @@
 //! `transport`, and what to say when none answers is in `trouble`.
 
 mod candidates;
+#[cfg(unix)]
+mod ping;
 mod transport;
 mod trouble;
 
@@ -81,28 +83,60 @@ impl Ask {
     }
 }
 
-/// Tries the engines that may be meant, one after the other. Costs one call, `/version`, where only one can be meant.
+/// What an engine said of itself.
+struct Said {
+    /// Its version.
+    version: Option<String>,
+    /// The newest API it speaks.
+    api: String,
+    /// It runs on this machine's kernel, not in a VM or behind a tunnel.
+    on_this_kernel: bool,
+}
+
+impl From<SystemVersion> for Said {
+    fn from(version: SystemVersion) -> Self {
+        let here = std::fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+        let kernel = version.kernel_version;
+        Self {
+            version: version.version,
+            api: version.api_version.unwrap_or_default(),
+            on_this_kernel: kernel.is_some_and(|kernel| here.is_some_and(|here| here.trim() == kernel)),
+        }
+    }
+}
+
+/// Tries the engines that may be meant, one after the other. Costs one call where only one can be meant.
 pub(super) async fn connect(ask: &Ask) -> Result<(Docker, About)> {
     let candidates = candidates(ask, |path: &std::path::Path| std::fs::read(path))?;
     let several = candidates.iter().filter(|candidate| is_there(&candidate.address).is_ok()).count() > 1;
     let mut tried = Vec::new();
     for candidate in candidates {
         match attempt(&candidate, several).await {
-            Ok((docker, version)) => return Ok((docker, about(&candidate.address, version)?)),
+            Ok((docker, said)) => return Ok((docker, about(&candidate.address, said)?)),
             Err(trouble) => tried.push((candidate, trouble)),
         }
     }
     Err(unreachable(&tried, std::env::consts::OS))
 }
 
-async fn attempt(candidate: &Candidate, several: bool) -> Result<(Docker, SystemVersion), Trouble> {
+async fn attempt(candidate: &Candidate, several: bool) -> Result<(Docker, Said), Trouble> {
     is_there(&candidate.address).map_err(Trouble::from)?;
     let docker = transport::client(&candidate.address).map_err(|error| Trouble::Other(format!("{error:#}")))?;
-    if several {
-        within(PING_LIMIT, docker.ping()).await.map_err(|error| Trouble::of(&error, PING_LIMIT))?;
+    let limit = if several { PING_LIMIT } else { VERSION_LIMIT };
+    match &candidate.address {
+        #[cfg(unix)]
+        Address::Unix(socket) => {
+            let pinged = tokio::time::timeout(limit, ping::ping(socket)).await;
+            // An answer of somebody else, or one that broke off: the next call has words for it.
+            if let Some(said) = pinged.map_err(|_| Trouble::Silent(limit))?.unwrap_or_default() {
+                return Ok((docker, said));
+            }
+        }
+        _ if several => within(limit, docker.ping()).await.map_err(|error| Trouble::of(&error, limit))?.clear(),
+        _ => {}
     }
     let version = within(VERSION_LIMIT, docker.version()).await.map_err(|error| Trouble::of(&error, VERSION_LIMIT))?;
-    Ok((docker, version))
+    Ok((docker, version.into()))
 }
 
 /// Whether there is something to connect to; a socket's own error says more than that of a failed connection.
@@ -124,15 +158,14 @@ async fn within<T>(limit: Duration, call: impl Future<Output = Result<T, Bollard
     tokio::time::timeout(limit, call).await.unwrap_or(Err(Bollard::RequestTimeoutError))
 }
 
-fn about(address: &Address, version: SystemVersion) -> Result<About> {
-    let engine = version.version.as_deref().unwrap_or("of unknown version");
-    let reported = version.api_version.as_deref().unwrap_or_default();
-    let api = api_version(reported).ok_or_else(|| {
+fn about(address: &Address, said: Said) -> Result<About> {
+    let engine = said.version.as_deref().unwrap_or("of unknown version");
+    let api = api_version(&said.api).ok_or_else(|| {
         Error::new(ErrorKind::Engine, format_args!("{address} answers, but not as a Docker engine does"))
             .hint("check which service listens there")
     })?;
     if api < OLDEST_API {
-        let (major, minor) = OLDEST_API;
+        let ((major, minor), reported) = (OLDEST_API, &said.api);
         let message = format!(
             "the engine at {address} ({engine}) is too old: it speaks API {reported}, {major}.{minor} is needed"
         );
@@ -140,11 +173,10 @@ fn about(address: &Address, version: SystemVersion) -> Result<About> {
     }
     Ok(About {
         host: published_on(address),
-        container_network: reaches_containers(address, version.kernel_version.as_deref()),
+        container_network: said.on_this_kernel && reaches_containers(address),
         address: address.to_string(),
         version: engine.into(),
         api,
-        architecture: version.arch.unwrap_or_default(),
     })
 }
 
@@ -166,17 +198,15 @@ fn published_on(address: &Address) -> String {
 /// or a desktop's VM owns its socket as a user), and its bridge lies in this network namespace (it doesn't when this is a
 /// container, or when the engine runs in another one).
 #[cfg(target_os = "linux")]
-fn reaches_containers(address: &Address, kernel: Option<&str>) -> bool {
+fn reaches_containers(address: &Address) -> bool {
     use std::os::unix::fs::MetadataExt;
     let Address::Unix(socket) = address else { return false };
     let of_root = std::fs::metadata(socket).is_ok_and(|metadata| metadata.uid() == 0);
-    let this_kernel =
-        std::fs::read_to_string("/proc/sys/kernel/osrelease").is_ok_and(|here| Some(here.trim()) == kernel);
-    of_root && this_kernel && std::path::Path::new("/sys/class/net/docker0").exists()
+    of_root && std::path::Path::new("/sys/class/net/docker0").exists()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn reaches_containers(_: &Address, _: Option<&str>) -> bool {
+fn reaches_containers(_: &Address) -> bool {
     false
 }
 
@@ -184,8 +214,8 @@ fn reaches_containers(_: &Address, _: Option<&str>) -> bool {
 mod tests {
     use super::*;
 
-    fn version(api: &str) -> SystemVersion {
-        SystemVersion { version: Some("19.03.15".into()), api_version: Some(api.into()), ..SystemVersion::default() }
+    fn said(api: &str) -> Said {
+        Said { version: Some("19.03.15".into()), api: api.into(), on_this_kernel: true }
     }
 
     fn tcp(host: &str) -> Address {
@@ -194,20 +224,20 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_too_old_is_refused_with_both_versions() {
-        let error = about(&tcp("box"), version("1.40")).expect_err("too old");
+        let error = about(&tcp("box"), said("1.40")).expect_err("too old");
         assert_eq!(error.kind, ErrorKind::Engine);
         assert_eq!(
             error.to_string(),
             "the engine at tcp://box:2375 (19.03.15) is too old: it speaks API 1.40, 1.41 is needed"
         );
-        assert_eq!(about(&tcp("box"), version("1.41")).expect("new enough").api, (1, 41));
-        assert_eq!(about(&tcp("box"), version("2.0")).expect("new enough").api, (2, 0));
-        assert!(about(&tcp("box"), version("")).expect_err("no engine").to_string().contains("not as a Docker engine"));
+        assert_eq!(about(&tcp("box"), said("1.41")).expect("new enough").api, (1, 41));
+        assert_eq!(about(&tcp("box"), said("2.0")).expect("new enough").api, (2, 0));
+        assert!(about(&tcp("box"), said("")).expect_err("no engine").to_string().contains("not as a Docker engine"));
     }
 
     #[test]
     fn ports_are_reached_where_the_engine_is() {
-        let host = |address: &Address| about(address, version("1.41")).expect("new enough").host;
+        let host = |address: &Address| about(address, said("1.41")).expect("new enough").host;
         assert_eq!(host(&tcp("box")), "box");
         assert_eq!(host(&tcp("::1")), "::1");
         assert_eq!(host(&tcp("localhost")), "127.0.0.1");
@@ -217,9 +247,11 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn containers_are_out_of_reach_over_tcp_and_on_another_kernel() {
-        let here = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a kernel");
-        assert!(!reaches_containers(&tcp("localhost"), Some(here.trim())));
-        assert!(!reaches_containers(&Address::Unix("/".into()), Some("linuxkit")));
-        assert!(!reaches_containers(&Address::Unix("/no/such.sock".into()), Some(here.trim())));
+        let reached = |address: &Address, said| about(address, said).expect("new enough").container_network;
+        assert!(!reached(&tcp("localhost"), said("1.41")));
+        assert!(!reached(&Address::Unix("/no/such.sock".into()), said("1.41")));
+        assert!(!reached(&Address::Unix("/".into()), Said { on_this_kernel: false, ..said("1.41") }));
+        let linuxkit = SystemVersion { kernel_version: Some("linuxkit".into()), ..SystemVersion::default() };
+        assert!(!Said::from(linuxkit).on_this_kernel);
     }
 }
