@@ -38,16 +38,24 @@ class Engine:
         self.local = threading.local()
 
     def call(self, method, path, body=None, good=(200, 201, 204, 304)):
-        connection = getattr(self.local, "connection", None)
-        if connection is None:
-            connection = self.local.connection = UnixConnection(self.path)
         text = None if body is None else json.dumps(body)
-        connection.request(method, VERSION + path, text, {"Content-Type": "application/json"} if text else {})
-        answer = connection.getresponse()
+        headers = {"Content-Type": "application/json"} if text else {}
+        try:
+            answer = self.send(method, path, text, headers)
+        except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+            # The engine was restarted since this connection was made.
+            self.local.connection = None
+            answer = self.send(method, path, text, headers)
         content = answer.read()
         if answer.status not in good:
             raise RuntimeError(f"{method} {path}: {answer.status} {content.decode(errors='replace').strip()}")
         return json.loads(content) if content.startswith((b"{", b"[")) else None
+
+    def send(self, method, path, text, headers):
+        if getattr(self.local, "connection", None) is None:
+            self.local.connection = UnixConnection(self.path)
+        self.local.connection.request(method, VERSION + path, text, headers)
+        return self.local.connection.getresponse()
 
     def containers(self, label):
         return self.call("GET", "/containers/json?all=1&" + filters(label=[label]))

@@ -65,6 +65,11 @@ pub(super) const KNOWN: &[Known] = &[
         next: "correct the script, or raise `ready.timeout` of services.{service}; then start on fresh data: {reset}",
     },
     Known {
+        sign: Sign::Between("files belonging to this database system", "init process complete"),
+        reason: "its first boot is not over yet",
+        next: "give it more time, `ready.timeout` of services.{service}, then: taskava dev up {service}",
+    },
+    Known {
         sign: Sign::Line(&["could not access the server configuration file"]),
         reason: "the first start was interrupted: the data is only half there",
         next: "start on fresh data: {reset}",

@@ -418,5 +418,8 @@ fn ended(container: &Container) -> String {
 
 /// Containers of the stack whose service is in services.toml no more.
 pub fn orphans<'a>(stack: &Stack, seen: &'a Observed) -> Vec<&'a Container> {
-    seen.containers.iter().filter(|container| !stack.services.contains_key(&container.service)).collect()
+    let orphans = seen.containers.iter().filter(|container| !stack.services.contains_key(&container.service));
+    let mut orphans: Vec<_> = orphans.collect();
+    orphans.sort_by(|a, b| (&a.service, &a.id).cmp(&(&b.service, &b.id)));
+    orphans
 }

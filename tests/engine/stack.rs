@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::docker;
 
 /// A command that runs longer hangs.
-const LIMIT: Duration = Duration::from_secs(150);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Images by the name they have in the tests: the stand-ins, or the official ones where a registry can be reached.
 const IMAGES: [(&str, &str, &str); 5] = [
@@ -45,7 +45,7 @@ pub(crate) fn heavy() -> MutexGuard<'static, ()> {
 
 /// Looks again and again until a condition holds; panics when it does not in time.
 pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(found) = look() {
             return found;
@@ -124,6 +124,11 @@ impl Running {
     /// What it said on stderr so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.0.lock().expect("the reader does not panic").clone()
+    }
+
+    /// What it printed on stdout so far.
+    pub(crate) fn printed(&self) -> String {
+        self.stdout.0.lock().expect("the reader does not panic").clone()
     }
 
     /// Waits until it has said something on stderr.
