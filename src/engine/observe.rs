@@ -32,7 +32,7 @@ impl Engine {
     /// When the engine can't be asked.
     pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let (containers, networks, volumes, images) = try_join!(
-            self.containers(stack.name.as_str()),
+            self.whole_containers(stack.name.as_str()),
             self.networks(stack),
             self.volumes(stack),
             self.images(stack)

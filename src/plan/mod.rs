@@ -4,6 +4,7 @@
 //! steps like any other, so what gates what is visible in the plan. `run::apply` carries it out.
 
 mod down;
+mod foreign;
 pub mod observed;
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,41 @@
 //! One step of a plan, as engine calls.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::apply::{Ended, Known};
 use super::cancel::Hurry;
 use super::{Run, data, failure, ports, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
-use crate::event::Event;
+use crate::event::{Event, Failure};
 use crate::model::{Service, ServiceName};
 use crate::plan::{Cause, Op, Step};
 
 /// Time to stop for a container whose service is in services.toml no more.
 const ORPHAN_GRACE: Duration = Duration::from_secs(10);
+
+/// What is known of the stack's containers while a plan is carried out.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Container of each service.
+    pub(super) containers: HashMap<ServiceName, String>,
+    /// Id of the image each of them was made from.
+    pub(super) images: HashMap<ServiceName, String>,
+    /// Services whose fetched image turned out to be the one they run.
+    pub(super) kept: HashMap<ServiceName, bool>,
+    /// Started by this run, in that order.
+    pub(super) started: Vec<ServiceName>,
+}
+
+/// How a step ended that did not succeed.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It failed.
+    Failed(Box<Failure>),
+    /// The user left.
+    Cancelled,
+}
 
 /// Carries a step out; `began` is when the run began.
 pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>, began: Instant) -> Result<(), Ended> {
@@ -214,7 +236,7 @@ impl Doing<'_> {
         Ok(())
     }
 
-    async fn failure(&self, error: &Error) -> crate::event::Failure {
+    async fn failure(&self, error: &Error) -> Failure {
         let mut failed = failure::of_error(self.service, error);
         if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op)
             && error.kind == ErrorKind::Crashed

@@ -291,9 +291,13 @@ impl Stack {
 
     /// Id of the container of a service, if there is one.
     pub(crate) fn find(&self, service: &str) -> Option<String> {
-        let found = docker::containers(&[&self.label(), &format!("dev.taskava.service={service}")]);
+        self.listed(service).map(|container| container.id)
+    }
+
+    fn listed(&self, service: &str) -> Option<docker::Container> {
+        let mut found = docker::containers(&[&self.label(), &format!("dev.taskava.service={service}")]);
         assert!(found.len() < 2, "{service} has {} containers", found.len());
-        found.into_iter().next().map(|container| container.id)
+        found.pop()
     }
 
     /// Ids of several services.
@@ -304,7 +308,7 @@ impl Stack {
 
     /// What the engine says of a service's container: `running`, `exited`, …; `none` without one.
     pub(crate) fn state(&self, service: &str) -> String {
-        self.find(service).map_or_else(|| "none".into(), |id| docker::inspect(&id).state)
+        self.listed(service).map_or_else(|| "none".into(), |container| container.state)
     }
 
     /// Name of one of its volumes on the engine.
