@@ -71,6 +71,9 @@ class Engine:
                 total += count
             return total
 
+    def running(self, label):
+        return sum(seen["State"] == "running" for seen in self.containers(label))
+
 
 def filters(**wanted):
     return "filters=" + urllib.parse.quote(json.dumps(wanted))

@@ -44,6 +44,12 @@ def command(argv):
         return took, usage.ru_utime + usage.ru_stime
 
 
+def count_lines(argv):
+    """Returns how many lines a command writes to standard output."""
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: process.stdout.read(1 << 18), b""))
+
+
 def call(work):
     """Returns the time of a piece of work in this process."""
     began = time.perf_counter()

@@ -178,26 +178,6 @@ fn since(status: &str) -> Option<String> {
     Some(format!("{number}{unit}"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_short() {
-        for (status, short) in [
-            ("Up Less than a second", "0s"),
-            ("Up About a minute (healthy)", "1m"),
-            ("Up 3 minutes", "3m"),
-            ("Up About an hour", "1h"),
-            ("Exited (137) 2 weeks ago", "2w"),
-            ("Exited (0) 5 months ago", "5mo"),
-        ] {
-            assert_eq!(since(status).as_deref(), Some(short), "{status}");
-        }
-        assert_eq!(since("Created"), None);
-    }
-}
-
 fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result<()> {
     if args.ids || args.names {
         let line = |row: &Row| if args.ids { row.container.clone() } else { Some(row.service.to_string()) };
@@ -237,5 +217,25 @@ fn port(port: &PublishedPort) -> String {
     match port.protocol {
         crate::model::Protocol::Tcp => format!("{host}→{}", port.container),
         crate::model::Protocol::Udp => format!("{host}→{}/udp", port.container),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (status, short) in [
+            ("Up Less than a second", "0s"),
+            ("Up About a minute (healthy)", "1m"),
+            ("Up 3 minutes", "3m"),
+            ("Up About an hour", "1h"),
+            ("Exited (137) 2 weeks ago", "2w"),
+            ("Exited (0) 5 months ago", "5mo"),
+        ] {
+            assert_eq!(since(status).as_deref(), Some(short), "{status}");
+        }
+        assert_eq!(since("Created"), None);
     }
 }

@@ -229,7 +229,7 @@ pub struct Mount {
 /// What is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MountSource {
-    /// A volume of [`Stack::volumes`], by short name.
+    /// A volume of [`Stack::volumes`](super::Stack::volumes), by short name.
     Volume(String),
     /// An absolute host path.
     Bind(PathBuf),
