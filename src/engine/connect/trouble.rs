@@ -196,7 +196,8 @@ mod tests {
             "can't reach the Docker engine at tcp://box:2375 (from DOCKER_HOST): connection refused"
         );
         assert_eq!(error.hints[0], "check that an engine listens there");
-        assert!(error.hints[1].contains("--context"));
+        assert_eq!(error.hints[1], "DOCKER_HOST asks for that engine; unset it to use the usual one");
+        assert!(error.hints[2].contains("--context"));
     }
 
     #[test]
