@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::engine::Engine;
 use crate::model::{Protocol, Service, Stack};
+use crate::plan::observed::PublishedPort;
 
 /// Who holds a port.
 pub(super) struct Holder {
@@ -36,6 +37,22 @@ pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) ->
         }
     }
     None
+}
+
+/// A host port that a service newly wants and that cannot be had: worth knowing before what runs is taken down for it.
+/// Looked at from here, so only where the engine's ports are this machine's.
+pub(super) fn unavailable(engine: &Engine, service: &Service, now: &[PublishedPort]) -> Option<u16> {
+    if engine.about.host != "127.0.0.1" {
+        return None;
+    }
+    let wanted = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+    let new = wanted.filter_map(|port| Some((port.address, port.host?)));
+    new.filter(|(_, host)| now.iter().all(|held| held.host != *host))
+        .find(|(address, host)| {
+            let bound = std::net::TcpListener::bind((*address, *host));
+            bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+        })
+        .map(|(_, host)| host)
 }
 
 /// The process that listens on a port, by `/proc` (Linux).

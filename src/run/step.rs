@@ -182,7 +182,25 @@ impl Doing<'_> {
         }
     }
 
+    /// What runs stays when the port that its successor wants is taken.
+    async fn check_ports(&self) -> Result<()> {
+        let (Some(service), Cause::ConfigChanged { fields }) = (self.service, &self.step.cause) else { return Ok(()) };
+        if !fields.iter().any(|field| field == "ports") {
+            return Ok(());
+        }
+        // Services of one stack may change their ports with each other.
+        let held: Vec<_> = self.run.seen.containers.iter().flat_map(|seen| seen.ports.iter().copied()).collect();
+        match ports::unavailable(self.run.engine, service, &held) {
+            Some(port) => {
+                let message = format!("can't move {} to port {port}: it is taken", service.name);
+                Err(self.port_taken(service, Error::new(ErrorKind::Port, message)).await)
+            }
+            None => Ok(()),
+        }
+    }
+
     async fn stop(&self, name: &ServiceName, container: &str) -> Result<()> {
+        self.check_ports().await?;
         let grace = self.service.map_or(ORPHAN_GRACE, |service| service.stop_timeout);
         if self.run.cancel.hurry() >= Hurry::Kill {
             return self.run.engine.stop(container, name, Duration::ZERO).await;

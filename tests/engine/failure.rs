@@ -67,6 +67,22 @@ fn a_port_held_by_a_process_names_it() {
 }
 
 #[test]
+fn a_service_keeps_running_when_the_port_it_is_moved_to_is_taken() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let stack = Stack::new("moved", REDIS);
+    stack.up();
+    let id = stack.container("redis");
+    stack.edit("[\"6379\"]", &format!("[\"{port}:6379\"]"));
+    stack.dev(&["up"]).ends(5).says(&["✘ redis", &port.to_string()]);
+    assert_eq!(stack.container("redis"), id);
+    assert_eq!(stack.ps("redis")["ready"], true);
+    drop(listener);
+    stack.up();
+    assert_eq!(stack.port("redis", 6379), port);
+}
+
+#[test]
 fn a_port_held_by_a_container_names_it() {
     let port = crate::stack::free_port();
     let stack = Stack::new("published", &REDIS.replace("[\"6379\"]", &format!("[\"{port}:6379\"]")));
