@@ -89,7 +89,7 @@ fn find(ask: &Ask, here: &Path) -> Result<PathBuf> {
         return match canonical(&path).filter(|path| path.is_file()) {
             Some(path) => Ok(path),
             None => Err(Error::new(ErrorKind::Usage, format_args!("{} doesn't exist", path.display()))
-                .hint("name another file with --file, or write one here with `taskava dev init`")),
+                .hint("name another file with --file")),
         };
     }
     for folder in here.ancestors() {
@@ -102,7 +102,7 @@ fn find(ask: &Ask, here: &Path) -> Result<PathBuf> {
     let message = format!("no {FILE} in {} or a folder above it", here.display());
     Err(Error::new(ErrorKind::Usage, message)
         .hint("change to the project's folder, or name the file with --file")
-        .hint("write a new one with `taskava dev init`"))
+        .hint("a first one needs no more than: [services.redis] with kind = \"redis\""))
 }
 
 /// Reads files and keeps what went wrong.

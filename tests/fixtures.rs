@@ -83,6 +83,7 @@ fn good_files_are_understood() {
 fn without_places(mut stack: Stack) -> Stack {
     for service in stack.services.values_mut() {
         service.place = None;
+        service.image_place = None;
         service.ports.iter_mut().for_each(|port| port.place = None);
         service.mounts.iter_mut().for_each(|mount| mount.place = None);
         for value in service.env.values_mut() {

@@ -227,7 +227,7 @@ fn with_place(text: &str, place: Option<&Place>) -> String {
 
 fn made(container: &Container) -> String {
     let at = jiff::Timestamp::from_second(container.created).map(|at| at.to_zoned(jiff::tz::TimeZone::system()));
-    let at = at.map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    let at = at.map_or_else(|_| String::new(), |at| at.strftime("%Y-%m-%d %H:%M:%S %Z").to_string());
     let why = if container.cause.is_empty() { "unknown" } else { &container.cause };
     format!("{at}, because: {why}")
 }

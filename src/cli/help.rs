@@ -44,7 +44,9 @@ pub(super) fn groups(dev: &Command) -> Vec<(&'static str, Vec<&Command>)> {
     let mut groups: Vec<_> =
         GROUPS.iter().map(|(title, names)| (*title, names.iter().filter_map(named).collect::<Vec<_>>())).collect();
     let listed = |command: &Command| GROUPS.iter().any(|(_, names)| names.contains(&command.get_name()));
-    let others = dev.get_subcommands().filter(|command| !listed(command) && !command.is_hide_set());
+    // clap's own `help` needs no description.
+    let own = |command: &Command| !command.is_hide_set() && command.get_name() != "help";
+    let others = dev.get_subcommands().filter(|command| !listed(command) && own(command));
     groups.push(("Other", others.collect()));
     groups.retain(|(_, commands)| !commands.is_empty());
     groups

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::session::load_stack;
+use super::session::{load_stack, other_checkout};
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::Engine;
@@ -46,7 +46,7 @@ struct Row {
     ready: Option<bool>,
     /// Why it is not ready.
     reason: Option<String>,
-    /// How long it has been in that state, in the engine's words.
+    /// How long it has been in that state: `3m`.
     since: Option<String>,
     /// When its container was made, RFC 3339.
     created_at: Option<String>,
@@ -66,6 +66,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let chosen = chosen.collect::<Result<Vec<_>>>()?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;
+        if let Some(other) = other_checkout(&stack, &containers) {
+            context.screen.note(&format!("{} runs from another checkout: {other}", stack.name));
+        }
         let wanted = |name: &ServiceName| chosen.is_empty() || chosen.contains(name);
         let rows = rows(args, &stack, &engine, &containers, wanted).await?;
         show(args, context, &stack, rows)?;
@@ -161,10 +164,18 @@ async fn running(prober: &Prober, engine: &Engine, service: &Service, container:
     row
 }
 
-/// `Up 3 minutes (healthy)` → `3 minutes`; `Exited (1) 2 hours ago` → `2 hours ago`.
+/// `Up 3 minutes (healthy)` → `3m`; `Exited (1) 2 hours ago` → `2h`.
 fn since(status: &str) -> Option<String> {
     let rest = status.strip_prefix("Up ").or_else(|| Some(status.split_once(") ")?.1))?;
-    Some(rest.split(" (").next().unwrap_or(rest).to_lowercase())
+    let rest = rest.split(" (").next().unwrap_or(rest).trim_end_matches(" ago").to_lowercase();
+    let (number, unit) = match rest.rsplit_once(' ') {
+        _ if rest.starts_with("less than") => ("0", "s"),
+        Some((number, unit)) => (number.trim_start_matches("about ").trim(), unit),
+        None => return Some(rest),
+    };
+    let number = if matches!(number, "a" | "an") { "1" } else { number };
+    let unit = if unit.starts_with("month") { "mo" } else { unit.get(..1).unwrap_or(unit) };
+    Some(format!("{number}{unit}"))
 }
 
 fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result<()> {
@@ -206,5 +217,25 @@ fn port(port: &PublishedPort) -> String {
     match port.protocol {
         crate::model::Protocol::Tcp => format!("{host}→{}", port.container),
         crate::model::Protocol::Udp => format!("{host}→{}/udp", port.container),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        for (status, short) in [
+            ("Up Less than a second", "0s"),
+            ("Up About a minute (healthy)", "1m"),
+            ("Up 3 minutes", "3m"),
+            ("Up About an hour", "1h"),
+            ("Exited (137) 2 weeks ago", "2w"),
+            ("Exited (0) 5 months ago", "5mo"),
+        ] {
+            assert_eq!(since(status).as_deref(), Some(short), "{status}");
+        }
+        assert_eq!(since("Created"), None);
     }
 }

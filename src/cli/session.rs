@@ -96,8 +96,10 @@ impl<'a> Session<'a> {
         };
         let mut summary = run::apply(&run, Arc::new(change.plan)).await;
         if change.endpoints {
-            let failed =
-                |name: &ServiceName| summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name));
+            let failed = |name: &ServiceName| {
+                summary.skipped.contains(name)
+                    || summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name))
+            };
             // Where nothing was changed, what was seen before is what there is.
             let mut endpoints = match summary.changes {
                 0 => self.endpoints_of(&seen.containers),
@@ -202,17 +204,19 @@ pub fn service(stack: &Stack, name: &str) -> Result<ServiceName> {
     })
 }
 
+/// The folder of another checkout that containers of this stack's name were made from. One that was moved or deleted
+/// has no say any more.
+pub fn other_checkout<'a>(stack: &Stack, containers: &'a [Container]) -> Option<&'a str> {
+    let instance = stack.instance();
+    let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty())?;
+    std::path::Path::new(&other.root).join(load::FILE).exists().then_some(other.root.as_str())
+}
+
 /// Two checkouts with one stack name would take each other's containers down.
 fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> Result<()> {
-    let instance = stack.instance();
-    let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty());
-    let Some(other) = other else { return Ok(()) };
-    // A checkout that was moved or deleted has no say any more.
-    if !std::path::Path::new(&other.root).join("services.toml").exists() {
-        return Ok(());
-    }
-    let message = format!("stack {} runs from another checkout: {}", stack.name, other.root);
+    let Some(other) = other_checkout(stack, containers) else { return Ok(()) };
+    let message = format!("stack {} runs from another checkout: {other}", stack.name);
     Err(Error::new(ErrorKind::Other, message)
         .hint(format!("run this one beside it under its own name: -p {}2 (and other ports)", stack.name))
-        .hint(format!("or take the other one down: cd {} && taskava dev down", other.root)))
+        .hint(format!("or take the other one down: cd {other} && taskava dev down")))
 }

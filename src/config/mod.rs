@@ -61,7 +61,7 @@ pub fn parse(files: &[Arc<Source>], variables: &Variables) -> (Config, Vec<Diagn
     }
     if config.services.is_empty() && !problems.iter().any(|problem| problem.severity == Severity::Error) {
         let place = matches!(root.value, Value::Table(_)).then(|| root.place.clone());
-        let hint = "add one: `[services.redis]` with `kind = \"redis\"`, or start with `taskava dev init`";
+        let hint = "add one: `[services.redis]` with `kind = \"redis\"`";
         problems.push(Diagnostic::error(place, "no services are declared").hint(hint));
     }
     (config, problems)

@@ -24,7 +24,7 @@ table! {
         networks: Map<Network>, default "", example "[networks.backend]\ninternal = true";
         /// Variables for every service that does not set them itself. `${…}` can refer to them too, after the environment and `.env`.
         env: Pairs, default "", example "[env]\nAWS_REGION = \"eu-central-1\"";
-        /// AWS resources that are made in the emulator.
+        /// AWS resources that are made in the emulator; checked, but not acted on yet.
         aws: Option<At<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
         /// Paths outside the folder of services.toml that services may use.
         allow_outside: Vec<At<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
@@ -64,7 +64,7 @@ table! {
         ready: Option<At<ReadySpec>>, default "as its kind defines", example r#"ready = { http = "http://:8080/health" }"#;
         /// Profiles it belongs to; it is left out unless one of them is active or an active service needs it.
         profiles: Vec<At<String>>, default "always active", example r#"profiles = ["app"]"#;
-        /// What happens when files change.
+        /// What happens when files change; checked, but not acted on yet.
         watch: Vec<At<WatchSpec>>, default "nothing", example r#"watch = [{ path = "src", action = "restart" }]"#;
         /// `user[:group]` to run as.
         user: Option<At<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
@@ -100,9 +100,9 @@ table! {
         resources: Option<Resources>, default "none", example r#"resources = { memory = "512m", cpus = 1.5 }"#;
         /// Bound on its logs.
         logging: Option<Logging>, default "3 files of 10m", example r#"logging = { max_size = "50m", max_files = 2 }"#;
-        /// Variables for the application, printed by `taskava dev env`. `${host}`, `${port}` and `${port.5432}` are filled in when it runs.
+        /// Variables for the application; checked, but not acted on yet. `${host}`, `${port}` and `${port.5432}` will be filled in.
         exports: Map<At<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
-        /// Commands run at points of its life.
+        /// Commands run inside when it has become ready, each time it was started; one that fails is a failure of the service.
         hooks: Option<Hooks>, default "none", example r#"hooks = { ready = ["psql -f /seed.sql"] }"#;
     }
 }

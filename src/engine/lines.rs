@@ -18,10 +18,11 @@ const LINE_LIMIT: usize = 2000;
 const TAIL_LIMIT: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// The last lines of a container's log, both streams, as the container wrote them. Empty when there are none or
+    /// The last lines of a container's log, both streams, in the order of time. Empty when there are none or
     /// they can't be read: a report goes on without.
     pub async fn tail(&self, id: &str, lines: usize) -> Vec<String> {
-        let options = LogsOptions { stdout: true, stderr: true, tail: lines.to_string(), ..Default::default() };
+        let options =
+            LogsOptions { stdout: true, stderr: true, timestamps: true, tail: lines.to_string(), ..Default::default() };
         let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
         let mut found = Vec::new();
         let end = Instant::now() + TAIL_LIMIT;
@@ -30,7 +31,10 @@ impl Engine {
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LINE_LIMIT)]).into_owned();
             found.extend(text.lines().map(String::from));
         }
-        found.split_off(found.len().saturating_sub(lines))
+        // The engine reads the two streams side by side; each line has the time at which it did.
+        found.sort_by(|a, b| stamp(a).0.cmp(stamp(b).0));
+        let found = found.split_off(found.len().saturating_sub(lines));
+        found.iter().map(|line| stamp(line).1.to_owned()).collect()
     }
 
     /// Waits until a line that a container writes from its last start on matches. Never returns without one: its end is
@@ -52,4 +56,9 @@ impl Engine {
         }
         std::future::pending().await
     }
+}
+
+/// The time the engine put before a line, and the line.
+fn stamp(line: &str) -> (&str, &str) {
+    line.split_once(' ').unwrap_or((line, ""))
 }

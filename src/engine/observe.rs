@@ -16,6 +16,15 @@ use crate::diag::Result;
 use crate::model::{Protocol, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState, Image, Network, Observed, PublishedPort, Volume};
 
+/// A container that publishes a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publisher {
+    /// Its name.
+    pub container: String,
+    /// The stack it belongs to, if one of ours made it.
+    pub project: Option<String>,
+}
+
 impl Engine {
     /// Everything of a stack, and of what its services refer to.
     ///
@@ -23,7 +32,7 @@ impl Engine {
     /// When the engine can't be asked.
     pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let (containers, networks, volumes, images) = try_join!(
-            self.containers(stack.name.as_str()),
+            self.whole_containers(stack.name.as_str()),
             self.networks(stack),
             self.volumes(stack),
             self.images(stack)
@@ -48,7 +57,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub async fn publisher(&self, port: u16, but: &str) -> Result<Option<String>> {
+    pub async fn publisher(&self, port: u16, but: &str) -> Result<Option<Publisher>> {
         let filters = std::collections::HashMap::from([("publish".into(), vec![port.to_string()])]);
         let options = ListContainersOptions { filters: Some(filters), ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
@@ -59,11 +68,9 @@ impl Engine {
                 && names.into_iter().all(|name| name.trim_start_matches('/') != but)
         };
         let found = listed.into_iter().find(published);
-        Ok(found.map(|seen| {
-            let name = seen.names.unwrap_or_default().pop().unwrap_or_default();
-            let of = seen.labels.as_ref().and_then(|found| found.get(labels::PROJECT));
-            let of = of.map_or_else(String::new, |project| format!(" of stack {project}"));
-            format!("{}{of}", name.trim_start_matches('/'))
+        Ok(found.map(|seen| Publisher {
+            container: seen.names.unwrap_or_default().pop().unwrap_or_default().trim_start_matches('/').to_owned(),
+            project: seen.labels.unwrap_or_default().remove(labels::PROJECT),
         }))
     }
 

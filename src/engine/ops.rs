@@ -1,14 +1,14 @@
 //! The calls that change something, and the questions about one container. Each can be repeated: what is already as
 //! asked is no error, so a run that was cut off is carried on by the next one.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bollard::errors::Error as Bollard;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum, NetworkConnectRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, RemoveContainerOptions,
-    RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+    CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, ListContainersOptions,
+    RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
@@ -17,7 +17,7 @@ use super::error::{failed, message, status};
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Protocol, Service, Stack, Volume, fingerprint};
-use crate::plan::observed::PublishedPort;
+use crate::plan::observed::{Container, ContainerState, PublishedPort};
 
 /// What `GET /containers/{id}/json` says, as far as we ask.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -69,6 +69,12 @@ pub struct Executed {
 /// What is kept of a command's output.
 const OUTPUT_LIMIT: usize = 16 * 1024;
 
+/// How long a busy engine may take to create a container.
+const CREATION: Duration = Duration::from_secs(30);
+
+/// How often it is asked whether it has.
+const CREATION_PAUSE: Duration = Duration::from_millis(50);
+
 impl Engine {
     /// Creates a service's container and notes why on it; a container of that name made from the same configuration is taken as it is.
     ///
@@ -103,8 +109,13 @@ impl Engine {
         name: &str,
         error: &Bollard,
     ) -> Result<(String, Vec<String>)> {
-        let containers = self.containers(stack.name.as_str()).await?;
         let wanted = fingerprint::fingerprint(stack, service);
+        // A name is taken before its container is listed: a call that was cut off is still being carried out.
+        let began = Instant::now();
+        while began.elapsed() < CREATION && !self.is_listed("name", &format!("^/{name}$")).await? {
+            tokio::time::sleep(CREATION_PAUSE).await;
+        }
+        let containers = self.whole_containers(stack.name.as_str()).await?;
         match containers.into_iter().find(|seen| seen.name == name) {
             Some(seen) if seen.config == wanted && seen.service == service.name => Ok((seen.id, Vec::new())),
             Some(_) => Err(failed(format_args!("can't create {name}"), error)
@@ -115,6 +126,32 @@ impl Engine {
                 stack.name
             ))),
         }
+    }
+
+    /// The containers of a stack, none of them half-made: the engine lists one that is being created before it takes
+    /// calls about it.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub(super) async fn whole_containers(&self, project: &str) -> Result<Vec<Container>> {
+        let containers = self.containers(project).await?;
+        let began = Instant::now();
+        for container in containers.iter().filter(|seen| seen.state == ContainerState::Created) {
+            while began.elapsed() < CREATION
+                && self.inspect(&container.id).await?.is_none()
+                && self.is_listed("id", &container.id).await?
+            {
+                tokio::time::sleep(CREATION_PAUSE).await;
+            }
+        }
+        Ok(containers)
+    }
+
+    async fn is_listed(&self, filter: &str, value: &str) -> Result<bool> {
+        let filters = Some([(filter.to_owned(), vec![value.to_owned()])].into());
+        let options = ListContainersOptions { all: true, filters, ..Default::default() };
+        let listed = answer(self.docker.list_containers(Some(options))).await;
+        Ok(!listed.map_err(|error| failed("can't list containers", &error))?.is_empty())
     }
 
     /// Starts a container, or lets a paused one go on.

@@ -42,7 +42,7 @@ pub(super) const COMMON: &[Known] = &[
     Known {
         sign: Sign::Line(&["no space left on device"]),
         reason: "the engine's disk, or a memory file system of the container, is full",
-        next: "taskava dev gc",
+        next: "docker system df shows what uses it, docker system prune removes what is unused",
     },
     Known {
         sign: Sign::Line(&["executable file not found in $path"]),

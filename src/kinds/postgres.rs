@@ -29,7 +29,7 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
 }
 
 const ANOTHER_VERSION: &str =
-    "go back to the old image and carry the data over with `taskava dev backup`; or start on fresh data: {reset}";
+    "go back to the old image and save the data with pg_dump; or start on fresh data: {reset}";
 const OTHER_CREDENTIALS: &str =
     "the data was made with other credentials than those in services.toml; they only count on an empty volume";
 
@@ -65,6 +65,11 @@ pub(super) const KNOWN: &[Known] = &[
         next: "correct the script, or raise `ready.timeout` of services.{service}; then start on fresh data: {reset}",
     },
     Known {
+        sign: Sign::Between("files belonging to this database system", "init process complete"),
+        reason: "its first boot is not over yet",
+        next: "give it more time, `ready.timeout` of services.{service}, then: taskava dev up {service}",
+    },
+    Known {
         sign: Sign::Line(&["could not access the server configuration file"]),
         reason: "the first start was interrupted: the data is only half there",
         next: "start on fresh data: {reset}",
@@ -97,7 +102,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         sign: Sign::Line(&["could not locate a valid checkpoint record"]),
         reason: "the data is damaged",
-        next: "taskava dev snapshot restore NAME; or start on fresh data: {reset}",
+        next: "restore a copy, if there is one; or start on fresh data: {reset}",
     },
     Known {
         sign: Sign::Line(&["could not resize shared memory segment"]),

@@ -30,7 +30,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         sign: Sign::Line(&["bad file format reading the append only file"]),
         reason: "the append-only file is damaged",
-        next: "repair it with `redis-check-aof --fix` in `taskava dev run {service} sh`; or start on fresh data: {reset}",
+        next: "repair it with `redis-check-aof --fix` in a container on the same volume; or start on fresh data: {reset}",
     },
     Known {
         sign: Sign::Line(&["wrong signature trying to load db"]),
@@ -40,7 +40,7 @@ pub(super) const KNOWN: &[Known] = &[
     Known {
         sign: Sign::Line(&["fatal error loading the db"]),
         reason: "the data is damaged",
-        next: "taskava dev snapshot restore NAME; or start on fresh data: {reset}",
+        next: "restore a copy, if there is one; or start on fresh data: {reset}",
     },
     Known {
         sign: Sign::Line(&["bad directive or wrong number of arguments"]),

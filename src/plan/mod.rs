@@ -4,6 +4,7 @@
 //! steps like any other, so what gates what is visible in the plan. `run::apply` carries it out.
 
 mod down;
+mod foreign;
 pub mod observed;
 #[cfg(test)]
 mod tests;
@@ -231,18 +232,15 @@ pub(crate) fn gate(condition: Condition, started: Option<StepId>, ready: Option<
 /// The numbered table that `plan` prints and tests compare.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Numbered as shown: steps that only look are left out.
+        let shown: Vec<StepId> = self.changes().map(|step| step.id).collect();
+        let number = |id: &StepId| shown.binary_search(id).ok().map(|position| (position + 1).to_string());
         let rows: Vec<[String; 4]> = self
             .changes()
             .map(|step| {
-                let after = step
-                    .after
-                    .iter()
-                    .filter(|id| self.step(**id).cause != Cause::Unchanged)
-                    .map(ToString::to_string)
-                    .collect::<Vec<_>>()
-                    .join(",");
+                let after = step.after.iter().filter_map(number).collect::<Vec<_>>().join(",");
                 let after = if after.is_empty() { after } else { format!("after {after}") };
-                [step.id.to_string(), step.op.to_string(), after, step.cause.to_string()]
+                [number(&step.id).unwrap_or_default(), step.op.to_string(), after, step.cause.to_string()]
             })
             .collect();
         let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::observed::{Container, ContainerState};
-use super::{Cause, Observed, Op, Plan, Request, StepId, gate};
+use super::{Cause, Observed, Op, Plan, Request, StepId, foreign, gate};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::kinds;
 use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, fingerprint, graph};
@@ -24,7 +24,11 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
         let fate = builder.decide(service)?;
         builder.fates.insert(service.name.clone(), fate);
     }
-    builder.refuse_foreign(&services)?;
+    let made =
+        services.iter().filter(|service| matches!(builder.fates[&service.name], Fate::Create(_) | Fate::Replace(_)));
+    for service in made {
+        foreign::refuse(stack, seen, ask, service)?;
+    }
     builder.take_down();
     for service in services {
         builder.bring_up(service)?;
@@ -343,70 +347,6 @@ impl<'a> Builder<'a> {
             self.plan.push(op, Cause::Follows, after.to_vec())
         })
     }
-
-    /// Refuses to take over networks, volumes and images that are not this stack's.
-    fn refuse_foreign(&self, services: &[&Service]) -> Result<()> {
-        let makes = |service: &&&Service| matches!(self.fates[&service.name], Fate::Create(_) | Fate::Replace(_));
-        for service in services.iter().filter(makes) {
-            for short in &service.networks {
-                self.refuse_foreign_network(short)?;
-            }
-            for mount in &service.mounts {
-                if let MountSource::Volume(short) = &mount.source {
-                    self.refuse_foreign_volume(short)?;
-                }
-            }
-            let never = self.ask.pull.unwrap_or(service.pull) == PullPolicy::Never;
-            if never && service.build.is_none() && !self.seen.images.contains_key(&service.image) {
-                let message = format!("image {} of {} is not here, and pulling is off", service.image, service.name);
-                return Err(Error::new(ErrorKind::Image, message).hint("pull it with: taskava dev up --pull missing"));
-            }
-        }
-        Ok(())
-    }
-
-    fn refuse_foreign_volume(&self, short: &str) -> Result<()> {
-        let volume = &self.stack.volumes[short];
-        let seen = self.seen.volumes.iter().find(|seen| seen.name == volume.name);
-        match seen {
-            None if volume.external => {
-                let message = format!("external volume {} does not exist", volume.name);
-                Err(Error::new(ErrorKind::Other, message).hint(format!(
-                    "make it, or take `external = true` off [volumes.{short}] so that this stack makes its own"
-                )))
-            }
-            Some(seen) if !volume.external && seen.stack.as_deref() != Some(self.stack.name.as_str()) => {
-                let message = format!("a volume {} exists that this stack did not make", volume.name);
-                Err(Error::new(ErrorKind::Other, message).hint(format!(
-                    "to use it as it is, write `external = true` in [volumes.{short}]; \
-                     to keep it apart, give this stack another name with -p"
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn refuse_foreign_network(&self, short: &str) -> Result<()> {
-        let network = &self.stack.networks[short];
-        let seen = self.seen.networks.iter().find(|seen| seen.name == network.name);
-        match seen {
-            None if network.external => {
-                Err(Error::new(ErrorKind::Other, format!("external network {} does not exist", network.name))
-                    .hint(format!("make it, or take `external = true` off [networks.{short}]")))
-            }
-            Some(seen) if !network.external && seen.stack.as_deref() != Some(self.stack.name.as_str()) => {
-                let message = format!("a network {} exists that this stack did not make", network.name);
-                Err(Error::new(ErrorKind::Other, message)
-                    .hint(format!("to use it, write `external = true` in [networks.{short}]; or use another name: -p")))
-            }
-            Some(seen) if !network.external && seen.config.as_deref() != Some(&fingerprint::network(network)) => {
-                let message = format!("network {} was made with other settings than [networks.{short}]", network.name);
-                Err(Error::new(ErrorKind::Other, message)
-                    .hint("networks can't be changed in place; make it anew with: taskava dev down && taskava dev up"))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 fn ended(container: &Container) -> String {
@@ -418,5 +358,8 @@ fn ended(container: &Container) -> String {
 
 /// Containers of the stack whose service is in services.toml no more.
 pub fn orphans<'a>(stack: &Stack, seen: &'a Observed) -> Vec<&'a Container> {
-    seen.containers.iter().filter(|container| !stack.services.contains_key(&container.service)).collect()
+    let orphans = seen.containers.iter().filter(|container| !stack.services.contains_key(&container.service));
+    let mut orphans: Vec<_> = orphans.collect();
+    orphans.sort_by(|a, b| (&a.service, &a.id).cmp(&(&b.service, &b.id)));
+    orphans
 }

@@ -1,7 +1,7 @@
 //! The walker: starts each step as soon as those it waits for are done, and leaves out what can't succeed any more.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,9 +11,9 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Run;
 use super::cancel::Hurry;
+use super::step::{Ended, Known, carry_out};
 use crate::diag::ErrorKind;
-use crate::event::{Event, Failure, Summary, millis};
-use crate::model::ServiceName;
+use crate::event::{Event, Summary, millis};
 use crate::plan::{Cause, Op, Plan, Step, StepId};
 
 /// How many engine calls run at once. More gains nothing: the engine serialises most of a start (measured with 4, 8
@@ -22,28 +22,6 @@ const AT_ONCE: usize = 8;
 
 /// How often a run that takes long says what it waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-
-/// What is known of the stack's containers while a plan is carried out.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    /// Container of each service.
-    pub(super) containers: HashMap<ServiceName, String>,
-    /// Id of the image each of them was made from.
-    pub(super) images: HashMap<ServiceName, String>,
-    /// Services whose fetched image turned out to be the one they run.
-    pub(super) kept: HashMap<ServiceName, bool>,
-    /// Started by this run, in that order.
-    pub(super) started: Vec<ServiceName>,
-}
-
-/// How a step ended that did not succeed.
-#[derive(Debug)]
-pub(super) enum Ended {
-    /// It failed.
-    Failed(Box<Failure>),
-    /// The user left.
-    Cancelled,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
@@ -111,7 +89,7 @@ impl Walk<'_> {
                     let known = &known;
                     running.push(Box::pin(async move {
                         let started = Instant::now();
-                        let result = super::step::carry_out(run, step, known, began).await;
+                        let result = carry_out(run, step, known, began).await;
                         (id, started.elapsed(), result)
                     }));
                 }

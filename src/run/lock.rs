@@ -64,7 +64,7 @@ impl Lock {
 }
 
 fn describe(file: &mut File, command: &str) -> std::io::Result<()> {
-    let time = jiff::Zoned::now().strftime("%H:%M:%S").to_string();
+    let time = jiff::Zoned::now().strftime("%H:%M:%S %Z").to_string();
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     writeln!(file, "`taskava dev {command}` (pid {}, since {time})", std::process::id())

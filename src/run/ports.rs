@@ -4,20 +4,55 @@ use std::net::IpAddr;
 
 use crate::engine::Engine;
 use crate::model::{Protocol, Service, Stack};
+use crate::plan::observed::PublishedPort;
 
-/// Names the holder of the first port of a service that is taken, and how to get free of it.
-/// None when nobody can be found: the port may be free again, or held by another user's process.
-pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<String> {
+/// Who holds a port.
+pub(super) struct Holder {
+    /// `port 5432 is published by container x`.
+    pub(super) text: String,
+    /// The command that frees the port, where there is one.
+    pub(super) remedy: Option<String>,
+}
+
+/// Names the holder of the first port of a service that is taken.
+/// None when nobody can be found: the port may be free again.
+pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<Holder> {
     for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
         let Some(host) = port.host else { continue };
-        if let Ok(Some(container)) = engine.publisher(host, &stack.container_name(&service.name)).await {
-            return Some(format!("port {host} is published by container {container}"));
+        if let Ok(Some(publisher)) = engine.publisher(host, &stack.container_name(&service.name)).await {
+            let name = &publisher.container;
+            return Some(match &publisher.project {
+                Some(project) => Holder {
+                    text: format!("port {host} is published by {name} of stack {project}"),
+                    remedy: Some(format!("taskava dev -p {project} down")),
+                },
+                None => Holder {
+                    text: format!("port {host} is published by container {name}"),
+                    remedy: Some(format!("docker stop {name}")),
+                },
+            });
         }
         if let Some(process) = process(port.address, host) {
-            return Some(format!("port {host} is held by {process}"));
+            return Some(Holder { text: format!("port {host} is held by {process}"), remedy: None });
         }
     }
     None
+}
+
+/// A host port that a service newly wants and that cannot be had: worth knowing before what runs is taken down for it.
+/// Looked at from here, so only where the engine's ports are this machine's.
+pub(super) fn unavailable(engine: &Engine, service: &Service, now: &[PublishedPort]) -> Option<u16> {
+    if engine.about.host != "127.0.0.1" {
+        return None;
+    }
+    let wanted = service.ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+    let new = wanted.filter_map(|port| Some((port.address, port.host?)));
+    new.filter(|(_, host)| now.iter().all(|held| held.host != *host))
+        .find(|(address, host)| {
+            let bound = std::net::TcpListener::bind((*address, *host));
+            bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrInUse)
+        })
+        .map(|(_, host)| host)
 }
 
 /// The process that listens on a port, by `/proc` (Linux).

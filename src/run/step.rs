@@ -1,19 +1,41 @@
 //! One step of a plan, as engine calls.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::apply::{Ended, Known};
 use super::cancel::Hurry;
 use super::{Run, data, failure, ports, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
-use crate::event::Event;
+use crate::event::{Event, Failure};
 use crate::model::{Service, ServiceName};
 use crate::plan::{Cause, Op, Step};
 
 /// Time to stop for a container whose service is in services.toml no more.
 const ORPHAN_GRACE: Duration = Duration::from_secs(10);
+
+/// What is known of the stack's containers while a plan is carried out.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Container of each service.
+    pub(super) containers: HashMap<ServiceName, String>,
+    /// Id of the image each of them was made from.
+    pub(super) images: HashMap<ServiceName, String>,
+    /// Services whose fetched image turned out to be the one they run.
+    pub(super) kept: HashMap<ServiceName, bool>,
+    /// Started by this run, in that order.
+    pub(super) started: Vec<ServiceName>,
+}
+
+/// How a step ended that did not succeed.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// It failed.
+    Failed(Box<Failure>),
+    /// The user left.
+    Cancelled,
+}
 
 /// Carries a step out; `began` is when the run began.
 pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>, began: Instant) -> Result<(), Ended> {
@@ -148,18 +170,37 @@ impl Doing<'_> {
     }
 
     async fn port_taken(&self, service: &Service, error: Error) -> Error {
+        let name = &service.name;
+        let other = format!("publish another port: `ports` of [services.{name}] in services.local.toml");
         match ports::holder(self.run.engine, self.run.stack, service).await {
             Some(holder) => {
-                Error::new(ErrorKind::Port, format_args!("can't start {}: {holder}", service.name)).hint(format!(
-                    "end it, or publish another port: `ports` of [services.{}] in services.local.toml",
-                    service.name
-                ))
+                let free = holder.remedy.unwrap_or_else(|| "end it".into());
+                let message = format!("can't start {name}: {}", holder.text);
+                Error::new(ErrorKind::Port, message).hint(format!("{free}; or {other}"))
             }
-            None => error.hint(format!("publish another port: `ports` of [services.{}]", service.name)),
+            None => error.hint(other),
+        }
+    }
+
+    /// What runs stays when the port that its successor wants is taken.
+    async fn check_ports(&self) -> Result<()> {
+        let (Some(service), Cause::ConfigChanged { fields }) = (self.service, &self.step.cause) else { return Ok(()) };
+        if !fields.iter().any(|field| field == "ports") {
+            return Ok(());
+        }
+        // Services of one stack may change their ports with each other.
+        let held: Vec<_> = self.run.seen.containers.iter().flat_map(|seen| seen.ports.iter().copied()).collect();
+        match ports::unavailable(self.run.engine, service, &held) {
+            Some(port) => {
+                let message = format!("can't move {} to port {port}: it is taken", service.name);
+                Err(self.port_taken(service, Error::new(ErrorKind::Port, message)).await)
+            }
+            None => Ok(()),
         }
     }
 
     async fn stop(&self, name: &ServiceName, container: &str) -> Result<()> {
+        self.check_ports().await?;
         let grace = self.service.map_or(ORPHAN_GRACE, |service| service.stop_timeout);
         if self.run.cancel.hurry() >= Hurry::Kill {
             return self.run.engine.stop(container, name, Duration::ZERO).await;
@@ -213,7 +254,7 @@ impl Doing<'_> {
         Ok(())
     }
 
-    async fn failure(&self, error: &Error) -> crate::event::Failure {
+    async fn failure(&self, error: &Error) -> Failure {
         let mut failed = failure::of_error(self.service, error);
         if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op)
             && error.kind == ErrorKind::Crashed

@@ -35,6 +35,7 @@ pub(super) async fn ready(
     let mut waiting = Waiting::new(run, service, id, fresh).await.map_err(failed)?;
     let mut gate = Gate::new(&waiting.readiness(began), service.restart, began.elapsed());
     let mut effect = gate.on(Input::Tick, began.elapsed());
+    let mut told = None;
     loop {
         let input = match effect {
             Effect::Ready => return Ok(()),
@@ -46,8 +47,11 @@ pub(super) async fn ready(
             Effect::Wait(left) => waiting.wait(left).await,
         };
         let input = input.map_err(failed)?;
-        if let Input::Answer(Answer::NotYet(why)) = &input {
+        if let Input::Answer(Answer::NotYet(why)) = &input
+            && told.as_ref() != Some(why)
+        {
             tell(why.clone());
+            told = Some(why.clone());
         }
         effect = gate.on(input, began.elapsed());
     }

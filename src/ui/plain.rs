@@ -72,7 +72,9 @@ impl Plain {
                 self.important(&mut out, at, service.as_ref(), &paint.bad(&text));
             }
             Event::StepSkipped { step, text, service, because } => {
-                if self.options.verbose || self.op(*step).is_some_and(|op| matches!(op, Op::Start { .. })) {
+                let of_other = self.op(*because).and_then(Op::service) != service.as_ref();
+                let starts = self.op(*step).is_some_and(|op| matches!(op, Op::Start { .. }));
+                if self.options.verbose || (starts && of_other) {
                     let what = service.as_ref().map_or_else(|| format!("{text} "), |_| String::new());
                     let text = format!("{what}{}", left_out(self.op(*because)));
                     self.line(&mut out, at, service.as_ref(), &text);
@@ -85,7 +87,7 @@ impl Plain {
             }
             Event::LockWaiting { holder } => self.important(&mut out, at, None, &format!("waiting for {holder}")),
             Event::Heartbeat { waiting, .. } => {
-                self.line(&mut out, at, None, &format!("still waiting for {}", waiting.join(", ")));
+                self.line(&mut out, at, None, &format!("still waiting for: {}", waiting.join(", ")));
             }
             Event::Notice { message } => self.line(&mut out, at, None, message),
             Event::Interrupted { message } => self.important(&mut out, at, None, message),
@@ -134,7 +136,8 @@ impl Plain {
         }
         if !summary.skipped.is_empty() {
             let names: Vec<_> = summary.skipped.iter().map(ServiceName::as_str).collect();
-            let _ = writeln!(out, "\nleft out because of that: {}", names.join(", "));
+            let why = if summary.failures.is_empty() { "interrupted; not ready" } else { "left out because of that" };
+            let _ = writeln!(out, "\n{why}: {}", names.join(", "));
         }
         if summary.ok {
             self.line(out, at, None, &end(summary));
@@ -218,6 +221,8 @@ pub(super) fn failed(op: Option<&Op>, text: &str, message: &str) -> String {
     match op {
         // That it was waited for is not the point.
         Some(Op::WaitReady { .. }) => message,
+        // It says itself what could not be done.
+        _ if message.starts_with("can't ") => message,
         _ => format!("{text} failed: {message}"),
     }
 }
@@ -256,7 +261,7 @@ mod tests {
   0.1s  created network default
   1.0s  postgres  pulled postgres:15-alpine (1.0s)
   1.2s  postgres  started
-  2.0s  still waiting for postgres
+  2.0s  still waiting for: postgres
   2.1s  postgres  ready (0.9s)
   2.5s  api       start api failed: exited with code 139
   2.5s  web       left out: api failed

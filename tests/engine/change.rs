@@ -116,7 +116,7 @@ fn orphans_are_named_and_stay_until_asked() {
     let stack = Stack::new("orphans", &three());
     stack.up();
     stack.services(&format!("[services.one]\n{SLEEPER}env = {{ LEVEL = \"info\" }}\n"));
-    stack.up().says(&["not in services.toml any more", "two, three", "--remove-orphans"]);
+    stack.up().says(&["not in services.toml any more", "two", "three", "--remove-orphans"]);
     assert_eq!((stack.state("two"), stack.state("three")), ("running".into(), "running".into()));
     stack.dev(&["down", "one"]).ends(0);
     assert_eq!((stack.state("one"), stack.state("two")), ("none".into(), "running".into()));

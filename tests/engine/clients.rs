@@ -14,13 +14,14 @@ pub(crate) fn postgres(port: u16) -> Client {
     config.connect_timeout(Duration::from_secs(5)).connect(NoTls).expect("a login right after up")
 }
 
-/// A PostgreSQL service whose data is in a volume `data`.
+/// A PostgreSQL service whose data is in a volume `data`. How long a boot takes on a busy machine is no subject here.
 pub(crate) const POSTGRES: &str = r#"
 [services.postgres]
 kind = "postgres"
 image = "image:postgres"
 ports = ["5432"]
 env = { POSTGRES_USER = "app", POSTGRES_PASSWORD = "secret", POSTGRES_DB = "app" }
+ready = { timeout = "4m" }
 volumes = ["data:/var/lib/postgresql/data"]
 "#;
 

@@ -46,6 +46,7 @@ fn filter(labels: &[&str]) -> Option<std::collections::HashMap<String, Vec<Strin
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) name: String,
+    pub(crate) state: String,
 }
 
 /// All containers with these labels.
@@ -55,6 +56,7 @@ pub(crate) fn containers(labels: &[&str]) -> Vec<Container> {
     let container = |seen: bollard::models::ContainerSummary| Container {
         id: seen.id.unwrap_or_default(),
         name: seen.names.unwrap_or_default().join(","),
+        state: seen.state.map(|state| state.to_string()).unwrap_or_default(),
     };
     found.into_iter().map(container).collect()
 }

@@ -9,6 +9,7 @@ mod failure;
 mod hosts;
 mod interrupt;
 mod lifecycle;
+mod logs;
 mod never_early;
 mod ps;
 mod registry;

@@ -4,7 +4,7 @@ use crate::clients::{POSTGRES, postgres};
 use crate::stack::{Stack, heavy};
 
 const COLD_STARTS: usize = 30;
-const AT_ONCE: usize = 10;
+const AT_ONCE: usize = 5;
 
 /// What makes the temporary server of the first boot stay for a while.
 pub(crate) const SLOW: &str = "select pg_sleep(2); create table seeded as select generate_series(1, 3) as id;";

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::docker;
 
 /// A command that runs longer hangs.
-const LIMIT: Duration = Duration::from_secs(150);
+const LIMIT: Duration = Duration::from_secs(300);
 
 /// Images by the name they have in the tests: the stand-ins, or the official ones where a registry can be reached.
 const IMAGES: [(&str, &str, &str); 5] = [
@@ -45,7 +45,7 @@ pub(crate) fn heavy() -> MutexGuard<'static, ()> {
 
 /// Looks again and again until a condition holds; panics when it does not in time.
 pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_secs(120);
     loop {
         if let Some(found) = look() {
             return found;
@@ -124,6 +124,11 @@ impl Running {
     /// What it said on stderr so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.0.lock().expect("the reader does not panic").clone()
+    }
+
+    /// What it printed on stdout so far.
+    pub(crate) fn printed(&self) -> String {
+        self.stdout.0.lock().expect("the reader does not panic").clone()
     }
 
     /// Waits until it has said something on stderr.
@@ -286,9 +291,13 @@ impl Stack {
 
     /// Id of the container of a service, if there is one.
     pub(crate) fn find(&self, service: &str) -> Option<String> {
-        let found = docker::containers(&[&self.label(), &format!("dev.taskava.service={service}")]);
+        self.listed(service).map(|container| container.id)
+    }
+
+    fn listed(&self, service: &str) -> Option<docker::Container> {
+        let mut found = docker::containers(&[&self.label(), &format!("dev.taskava.service={service}")]);
         assert!(found.len() < 2, "{service} has {} containers", found.len());
-        found.into_iter().next().map(|container| container.id)
+        found.pop()
     }
 
     /// Ids of several services.
@@ -299,7 +308,7 @@ impl Stack {
 
     /// What the engine says of a service's container: `running`, `exited`, …; `none` without one.
     pub(crate) fn state(&self, service: &str) -> String {
-        self.find(service).map_or_else(|| "none".into(), |id| docker::inspect(&id).state)
+        self.listed(service).map_or_else(|| "none".into(), |container| container.state)
     }
 
     /// Name of one of its volumes on the engine.

@@ -125,7 +125,7 @@ impl Fake {
         self
     }
 
-    /// What containers have written.
+    /// What containers have written: frames as on the wire, each line after its time.
     pub(crate) fn log(self, line: &'static str) -> Self {
         lock(&self.shared.engine.kept).log = line;
         self

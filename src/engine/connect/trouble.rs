@@ -116,7 +116,6 @@ pub(super) fn unreachable(tried: &[(Candidate, Trouble)], os: &str) -> Error {
 fn remedies(tried: &[(Candidate, Trouble)], os: &str) -> Vec<String> {
     let any = |is: &dyn Fn(&Trouble) -> bool| tried.iter().any(|(_, trouble)| is(trouble));
     let local = tried.iter().all(|(candidate, _)| !matches!(candidate.address, Address::Tcp { .. }));
-    let named = tried.iter().any(|(candidate, _)| candidate.named_by.is_some());
     let mut hints: Vec<String> = Vec::new();
     let mut hint = |text: &str| hints.push(text.into());
     if any(&|trouble| matches!(trouble, Trouble::PermissionDenied)) {
@@ -155,7 +154,11 @@ fn remedies(tried: &[(Candidate, Trouble)], os: &str) -> Vec<String> {
             _ => hint("start Docker Desktop"),
         }
     }
-    if named {
+    let by = tried.iter().find_map(|(candidate, _)| candidate.named_by.as_deref());
+    if let Some(variable) = by.filter(|by| by.starts_with("DOCKER_")) {
+        hint(&format!("{variable} asks for that engine; unset it to use the usual one"));
+    }
+    if by.is_some() {
         hint("to use another engine: --host or --context; docker context ls lists what is known");
     }
     hints
@@ -193,7 +196,8 @@ mod tests {
             "can't reach the Docker engine at tcp://box:2375 (from DOCKER_HOST): connection refused"
         );
         assert_eq!(error.hints[0], "check that an engine listens there");
-        assert!(error.hints[1].contains("--context"));
+        assert_eq!(error.hints[1], "DOCKER_HOST asks for that engine; unset it to use the usual one");
+        assert!(error.hints[2].contains("--context"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         kind,
         active: true,
         profiles: Vec::new(),
+        image_place: None,
         image: defaults(kind).image.unwrap_or("app:1").into(),
         build: None,
         pull: PullPolicy::Missing,

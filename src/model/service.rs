@@ -1,0 +1,428 @@
+//! One service and everything that can be said of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use serde::Serialize;
+
+use super::ServiceName;
+use crate::diag::Place;
+
+/// One service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name, which is its DNS name on the stack's networks too.
+    pub name: ServiceName,
+    /// Where it is declared.
+    pub place: Option<Place>,
+    /// What is special about it.
+    pub kind: Kind,
+    /// False when it belongs to profiles none of which is active, and nobody active needs it.
+    pub active: bool,
+    /// Profiles it belongs to; empty = always.
+    pub profiles: Vec<String>,
+    /// Image reference, with a tag or digest (`:latest` filled in). For a built service the name the result gets.
+    pub image: String,
+    /// Where the image is chosen, if it is.
+    pub image_place: Option<Place>,
+    /// How to build the image, if it is built.
+    pub build: Option<Build>,
+    /// When to pull.
+    pub pull: PullPolicy,
+    /// `linux/amd64` and the like.
+    pub platform: Option<String>,
+    /// Replaces the image's CMD.
+    pub command: Option<Vec<String>>,
+    /// Replaces the image's ENTRYPOINT.
+    pub entrypoint: Option<Vec<String>>,
+    /// Environment, in the order of the file.
+    pub env: IndexMap<String, EnvValue>,
+    /// Published ports.
+    pub ports: Vec<Port>,
+    /// Volumes and bind mounts.
+    pub mounts: Vec<Mount>,
+    /// Memory file systems.
+    pub tmpfs: Vec<Tmpfs>,
+    /// What must be there before it starts.
+    pub depends_on: IndexMap<ServiceName, Condition>,
+    /// When it counts as ready.
+    pub ready: Readiness,
+    /// File-watch rules.
+    pub watch: Vec<WatchRule>,
+    /// `user[:group]`.
+    pub user: Option<String>,
+    /// Working directory inside.
+    pub working_dir: Option<String>,
+    /// Host name inside.
+    pub hostname: Option<String>,
+    /// Short names of the networks it joins; at least one.
+    pub networks: Vec<String>,
+    /// The user's own labels.
+    pub labels: IndexMap<String, String>,
+    /// Runs an init process as PID 1.
+    pub init: bool,
+    /// Size of /dev/shm in bytes.
+    pub shm_size: Option<u64>,
+    /// Limits by name (`nofile`).
+    pub ulimits: IndexMap<String, Ulimit>,
+    /// Capabilities added.
+    pub cap_add: Vec<String>,
+    /// Capabilities dropped.
+    pub cap_drop: Vec<String>,
+    /// `host:address` lines for /etc/hosts.
+    pub extra_hosts: Vec<String>,
+    /// DNS servers.
+    pub dns: Vec<String>,
+    /// Signal that asks it to stop; the image's STOPSIGNAL otherwise.
+    pub stop_signal: Option<String>,
+    /// Time to stop by itself before it is killed; the kind's own otherwise.
+    pub stop_timeout: Duration,
+    /// What the engine does when it exits.
+    pub restart: RestartPolicy,
+    /// Memory limit in bytes.
+    pub memory: Option<u64>,
+    /// CPU limit in billionths of a core.
+    pub nano_cpus: Option<u64>,
+    /// Bound on its logs.
+    pub logging: Logging,
+    /// Variables for the application: name → template (`postgres://${host}:${port}/x`).
+    pub exports: IndexMap<String, String>,
+    /// Commands run inside when it becomes ready, each time it was started.
+    pub ready_hooks: Vec<Vec<String>>,
+}
+
+/// What is special about a service: how it is probed, reached, stopped and explained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "each is the product of its name")]
+pub enum Kind {
+    Postgres,
+    Redis,
+    Localstack,
+    Mailhog,
+    Mailpit,
+    Ministack,
+    /// Anything else that stays up.
+    Generic,
+    /// Runs to completion; exit 0 is success.
+    Job,
+}
+
+impl Kind {
+    /// All kinds, in the order they are documented.
+    pub const ALL: [Self; 8] = [
+        Self::Postgres,
+        Self::Redis,
+        Self::Localstack,
+        Self::Mailhog,
+        Self::Mailpit,
+        Self::Ministack,
+        Self::Generic,
+        Self::Job,
+    ];
+
+    /// As written in services.toml.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Redis => "redis",
+            Self::Localstack => "localstack",
+            Self::Mailhog => "mailhog",
+            Self::Mailpit => "mailpit",
+            Self::Ministack => "ministack",
+            Self::Generic => "generic",
+            Self::Job => "job",
+        }
+    }
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PullPolicy {
+    /// When it is not there.
+    #[default]
+    Missing,
+    /// Each time.
+    Always,
+    /// Not at all: missing is an error.
+    Never,
+}
+
+/// How an image is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// Folder sent to the builder, absolute.
+    pub context: PathBuf,
+    /// Dockerfile, relative to the context.
+    pub dockerfile: String,
+    /// Stage to build.
+    pub target: Option<String>,
+    /// Build arguments.
+    pub args: IndexMap<String, String>,
+    /// Images whose layers may be reused.
+    pub cache_from: Vec<String>,
+    /// Secrets by id: file they come from, absolute.
+    pub secrets: IndexMap<String, PathBuf>,
+}
+
+/// The value of an environment variable and its story.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvValue {
+    /// After interpolation.
+    pub value: String,
+    /// Where it came from, outermost first: `services.toml:9:3`, then what the interpolation took
+    /// (`POSTGRES_PASSWORD from .env:2`, `default in services.toml`).
+    pub origin: Vec<String>,
+    /// Masked when shown: the name or origin says that it is a password, token or key.
+    pub secret: bool,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Host address it is bound to.
+    pub address: std::net::IpAddr,
+    /// Host port; none = the engine chooses.
+    pub host: Option<u16>,
+    /// Port inside.
+    pub container: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// Transport of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "self-evident")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// As the Engine API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// A volume or bind mount.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// What is mounted.
+    pub source: MountSource,
+    /// Where, inside.
+    pub target: String,
+    /// Read-only.
+    pub read_only: bool,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// What is mounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MountSource {
+    /// A volume of [`Stack::volumes`](super::Stack::volumes), by short name.
+    Volume(String),
+    /// An absolute host path.
+    Bind(PathBuf),
+    /// A nameless volume that goes with the container.
+    Anonymous,
+}
+
+/// A memory file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tmpfs {
+    /// Where, inside.
+    pub target: String,
+    /// Engine options such as `size=64m`.
+    pub options: String,
+}
+
+/// What a dependant waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Condition {
+    /// The container runs.
+    Started,
+    /// It is ready; for a job: it ended with exit 0.
+    Ready,
+}
+
+/// When a service counts as ready, and how long that may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Readiness {
+    /// What is asked.
+    pub probe: Probe,
+    /// How long until it is given up.
+    pub timeout: Duration,
+    /// Longest pause between two questions; 100 ms otherwise.
+    pub interval: Option<Duration>,
+}
+
+impl Readiness {
+    /// What is asked, in a few words, as `plan` and `explain` show it.
+    pub fn describe(&self) -> String {
+        match &self.probe {
+            Probe::Postgres { port, .. } => format!("postgres handshake and login on {port}"),
+            Probe::Redis { port, .. } => format!("redis PING on {port}"),
+            Probe::Localstack { port } => format!("/_localstack/init READY on {port}"),
+            Probe::Ministack { port } => format!("/_ministack/ready on {port}"),
+            Probe::Mail { http, smtp, .. } => format!("HTTP on {http} and SMTP greeting on {smtp}"),
+            Probe::Smtp { port } => format!("SMTP greeting on {port}"),
+            Probe::Http { port, path } => format!("HTTP GET :{port}{path}"),
+            Probe::Tcp { ports } if ports.is_empty() => "published ports accept".into(),
+            Probe::Tcp { ports } => {
+                let ports: Vec<String> = ports.iter().map(ToString::to_string).collect();
+                format!("TCP on {}", ports.join(", "))
+            }
+            Probe::Log { pattern } => format!("log line matches /{pattern}/"),
+            Probe::Exec { command } => format!("`{}` exits with 0", command.join(" ")),
+            Probe::Engine => "health check of the engine".into(),
+            Probe::Exit => "exit with 0".into(),
+            Probe::Auto => "health check of the image, or published ports accept".into(),
+        }
+    }
+}
+
+/// What is asked of a service. Ports are the container's; the caller finds the host's.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// Startup handshake, then one login.
+    Postgres {
+        /// Port inside.
+        port: u16,
+        /// Role.
+        user: String,
+        /// Password, if one is configured.
+        password: Option<String>,
+        /// Database.
+        database: String,
+    },
+    /// `PING`.
+    Redis {
+        /// Port inside.
+        port: u16,
+        /// Password, if one is configured.
+        password: Option<String>,
+    },
+    /// `GET /_localstack/init` → `completed.READY`.
+    Localstack {
+        /// Port inside.
+        port: u16,
+    },
+    /// `GET /_ministack/ready` → 200.
+    Ministack {
+        /// Port inside.
+        port: u16,
+    },
+    /// HTTP API answers at `path` and SMTP greets with 220.
+    Mail {
+        /// HTTP port inside.
+        http: u16,
+        /// SMTP port inside.
+        smtp: u16,
+        /// Path of the API.
+        path: String,
+    },
+    /// SMTP greets with 220.
+    Smtp {
+        /// Port inside.
+        port: u16,
+    },
+    /// `GET` answers with a status below 400.
+    Http {
+        /// Port inside.
+        port: u16,
+        /// Path with query.
+        path: String,
+    },
+    /// Each port accepts, and stays open.
+    Tcp {
+        /// Ports inside; empty = all published TCP ports.
+        ports: Vec<u16>,
+    },
+    /// A log line matches.
+    Log {
+        /// Regular expression.
+        pattern: String,
+    },
+    /// A command inside exits with 0.
+    Exec {
+        /// The command.
+        command: Vec<String>,
+    },
+    /// The engine's own health check (the image's HEALTHCHECK) says healthy.
+    Engine,
+    /// The container ended with exit 0 (jobs).
+    Exit,
+    /// Nothing was declared (generic): the image's HEALTHCHECK if it has one, else its published TCP ports accept and
+    /// stay open, else it runs.
+    Auto,
+}
+
+/// What the engine does when a container exits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RestartPolicy {
+    /// Nothing.
+    #[default]
+    No,
+    /// Restart after a failure, at most so many times (0 = without bound).
+    OnFailure(u32),
+    /// Restart whatever the exit code.
+    Always,
+    /// As always, unless it was stopped by hand.
+    UnlessStopped,
+}
+
+/// Soft and hard limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "self-evident")]
+pub struct Ulimit {
+    pub soft: i64,
+    pub hard: i64,
+}
+
+/// Bound on a container's logs (engine driver `json-file` or `local`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logging {
+    /// Size of one file, as the engine writes it (`10m`).
+    pub max_size: String,
+    /// Number of files.
+    pub max_files: u32,
+}
+
+/// What a file change does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchRule {
+    /// Absolute file or folder.
+    pub path: PathBuf,
+    /// What is done.
+    pub action: WatchAction,
+    /// Target inside, for sync.
+    pub target: Option<String>,
+    /// Patterns that are left out.
+    pub ignore: Vec<String>,
+    /// Command, for exec.
+    pub command: Option<Vec<String>>,
+}
+
+/// What a file change does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "self-evident")]
+pub enum WatchAction {
+    Restart,
+    Rebuild,
+    Sync,
+    #[serde(rename = "sync+restart")]
+    SyncRestart,
+    Exec,
+}

@@ -1,0 +1,67 @@
+//! What is not this stack's is not taken over: foreign networks and volumes of our names, external ones that are missing,
+//! images that may not be pulled.
+
+use super::{Observed, Request};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::{MountSource, PullPolicy, Service, Stack, fingerprint};
+
+/// Refuses to make a service's container when something it needs is missing or not this stack's.
+pub(super) fn refuse(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) -> Result<()> {
+    for short in &service.networks {
+        refuse_network(stack, seen, short)?;
+    }
+    for mount in &service.mounts {
+        if let MountSource::Volume(short) = &mount.source {
+            refuse_volume(stack, seen, short)?;
+        }
+    }
+    let never = ask.pull.unwrap_or(service.pull) == PullPolicy::Never;
+    if never && service.build.is_none() && !seen.images.contains_key(&service.image) {
+        let message = format!("image {} of {} is not here, and pulling is off", service.image, service.name);
+        return Err(Error::new(ErrorKind::Image, message).hint("pull it with: taskava dev up --pull missing"));
+    }
+    Ok(())
+}
+
+fn refuse_volume(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {
+    let volume = &stack.volumes[short];
+    let seen = seen.volumes.iter().find(|seen| seen.name == volume.name);
+    match seen {
+        None if volume.external => {
+            let message = format!("external volume {} does not exist", volume.name);
+            Err(Error::new(ErrorKind::Other, message).hint(format!(
+                "make it, or take `external = true` off [volumes.{short}] so that this stack makes its own"
+            )))
+        }
+        Some(seen) if !volume.external && seen.stack.as_deref() != Some(stack.name.as_str()) => {
+            let message = format!("a volume {} exists that this stack did not make", volume.name);
+            Err(Error::new(ErrorKind::Other, message).hint(format!(
+                "to use it as it is, write `external = true` in [volumes.{short}]; \
+                 to keep it apart, give this stack another name with -p"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_network(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {
+    let network = &stack.networks[short];
+    let seen = seen.networks.iter().find(|seen| seen.name == network.name);
+    match seen {
+        None if network.external => {
+            Err(Error::new(ErrorKind::Other, format!("external network {} does not exist", network.name))
+                .hint(format!("make it, or take `external = true` off [networks.{short}]")))
+        }
+        Some(seen) if !network.external && seen.stack.as_deref() != Some(stack.name.as_str()) => {
+            let message = format!("a network {} exists that this stack did not make", network.name);
+            Err(Error::new(ErrorKind::Other, message)
+                .hint(format!("to use it, write `external = true` in [networks.{short}]; or use another name: -p")))
+        }
+        Some(seen) if !network.external && seen.config.as_deref() != Some(&fingerprint::network(network)) => {
+            let message = format!("network {} was made with other settings than [networks.{short}]", network.name);
+            Err(Error::new(ErrorKind::Other, message)
+                .hint("networks can't be changed in place; make it anew with: taskava dev down && taskava dev up"))
+        }
+        _ => Ok(()),
+    }
+}
