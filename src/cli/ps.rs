@@ -83,7 +83,7 @@ async fn rows(
     containers: &[Container],
     wanted: impl Fn(&ServiceName) -> bool,
 ) -> Result<Vec<Row>> {
-    let prober = Prober::new(Limits::default())?;
+    let prober = Prober::new(Limits::default())?.without_login();
     let of = |service: &ServiceName| containers.iter().find(|container| container.service == *service);
     let known = stack.services.values().filter(|service| wanted(&service.name)).filter_map(|service| {
         let container = of(&service.name);
