@@ -157,7 +157,7 @@ async fn refusals_are_told_in_the_engines_words_with_their_exit_code() {
         (
             "/images/create",
             500,
-            "dial tcp: lookup registry-1.docker.io: no such host",
+            "dial tcp: lookup registry.example: no such host",
             4,
             "can't be reached from the engine",
         ),
