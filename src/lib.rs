@@ -7,6 +7,7 @@
 //! - [`model`]: `Config` → [`model::Stack`], valid by construction
 //! - [`kinds`]: what is special about PostgreSQL, Redis, LocalStack, …
 //! - [`load`]: finds and reads the files behind a stack
+//! - [`context`]: the files of a build, and what they amount to
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
 //! - [`engine`]: the only place that knows Docker
 //! - [`event`]: everything that can be told about a run
@@ -16,6 +17,7 @@
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
+pub mod context;
 pub mod diag;
 pub mod engine;
 pub mod event;

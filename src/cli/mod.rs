@@ -2,6 +2,7 @@
 //!
 //! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
 
+pub mod build;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -9,12 +10,14 @@ pub mod context;
 pub mod down;
 pub mod explain;
 mod help;
+pub mod lock;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
 mod markdown;
 pub mod plan;
 pub mod ps;
+pub mod pull;
 pub mod restart;
 pub mod schema;
 pub mod session;
@@ -68,6 +71,9 @@ enum Command {
     Start(start::Args),
     Plan(plan::Args),
     Explain(explain::Args),
+    Pull(pull::Args),
+    Build(build::Args),
+    Lock(lock::Args),
     Check(check::Args),
     Config(config::Args),
     Schema(schema::Args),
@@ -88,6 +94,9 @@ impl Command {
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
+            Self::Pull(args) => pull::run(&args, context),
+            Self::Build(args) => build::run(&args, context),
+            Self::Lock(args) => lock::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),

@@ -67,8 +67,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let session = Session::open(context).await?;
         let seen = session.observe().await?;
         let (plan, exit_code) = match &args.what {
-            None => (up(&session, &seen, &args.up)?, args.up.exit_code),
-            Some(What::Up(args)) => (up(&session, &seen, args)?, args.exit_code),
+            None => (up(&session, &seen, &args.up).await?, args.up.exit_code),
+            Some(What::Up(args)) => (up(&session, &seen, args).await?, args.exit_code),
             Some(What::Down(args)) => {
                 let services = session.services(&args.services)?;
                 let request = Request { services, volumes: args.volumes, ..Request::default() };
@@ -80,10 +80,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     })
 }
 
-fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<Plan> {
+async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<Plan> {
     let request = args.change.request(session, &args.services)?;
     super::session::tell_orphans(session, seen, &request, "up");
-    plan::up(&session.stack, seen, &request)
+    plan::up(&session.stack, seen, &session.with_contents(&request).await?)
 }
 
 fn show(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<()> {

@@ -18,6 +18,8 @@ pub(super) const KIND: &str = "dev.taskava.kind";
 pub(super) const CONFIG: &str = "dev.taskava.config";
 /// Why the container was made, in words.
 pub(super) const CAUSE: &str = "dev.taskava.cause";
+/// What an image was built from: JSON object, see [`crate::model::built`].
+pub(super) const BUILD: &str = "dev.taskava.build";
 
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {

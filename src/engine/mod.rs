@@ -1,5 +1,6 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
+mod build;
 pub mod connect;
 mod credentials;
 mod error;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 use bollard::Docker;
 
+pub use build::How;
 pub use images::Progress;
 pub use ops::{Executed, Health, Inspected};
 
@@ -26,6 +28,8 @@ use crate::diag::Result;
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub(crate) docker: Docker,
+    /// How it is reached.
+    address: connect::dial::Address,
     /// Where `docker login` leaves credentials.
     config_dir: PathBuf,
     /// What it said of itself.
@@ -45,12 +49,23 @@ pub struct About {
     pub version: String,
     /// Newest API version it speaks, `(1, 41)`.
     pub api: (u32, u32),
+    /// The builder it prefers.
+    pub builder: Builder,
+}
+
+/// What builds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// BuildKit. Engines that do not say which they prefer have it, from 18.09 on; that one has not is seen when it is used.
+    BuildKit,
+    /// The classic builder, and why.
+    Classic(&'static str),
 }
 
 impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
-        let (docker, about) = connect::connect(ask).await?;
-        Ok(Self { docker, config_dir: ask.config_dir.clone(), about })
+        let (docker, address, about) = connect::connect(ask).await?;
+        Ok(Self { docker, address, config_dir: ask.config_dir.clone(), about })
     }
 }

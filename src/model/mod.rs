@@ -1,11 +1,13 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container.
+//! questions of order, `fingerprint` says what of a service matters to its container, `built` what an image was built from, `pins` which digest it has to have.
 
+pub mod built;
 pub mod fingerprint;
 pub mod graph;
 pub mod names;
+pub mod pins;
 pub mod resolve;
 pub mod secret;
 mod service;
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 pub use names::{ServiceName, StackName};
+pub use pins::Pins;
 pub use service::{
     Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
@@ -49,6 +52,11 @@ impl Stack {
     /// A network of the stack by its name on the engine.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.values().find(|network| network.name == name)
+    }
+
+    /// The service whose `build` makes an image, also for others that only name it.
+    pub fn builder(&self, image: &str) -> Option<&Service> {
+        self.services.values().find(|service| service.image == image && service.build.is_some())
     }
 
     /// The container's name on the engine.

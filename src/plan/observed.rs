@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::model::{Protocol, ServiceName};
+use crate::model::{Protocol, ServiceName, built};
 
 /// Everything of one stack on the engine, from a fixed number of list calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -148,4 +148,8 @@ pub struct Image {
     pub exposed: Vec<u16>,
     /// Folders it declares as volumes.
     pub volumes: Vec<String>,
+    /// What it says it was built from.
+    pub build: Option<built::Label>,
+    /// Digests under which registries know it: `redis@sha256:…`.
+    pub digests: Vec<String>,
 }

@@ -20,7 +20,7 @@ pub use apply::apply;
 pub use cancel::Cancel;
 pub use lock::Lock;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, How};
 use crate::event::Events;
 use crate::model::Stack;
 use crate::plan::Observed;
@@ -44,4 +44,6 @@ pub struct Run<'a> {
     pub timeout: Option<Duration>,
     /// Start services even though one they depend on failed.
     pub keep_going: bool,
+    /// How images are built.
+    pub build: How,
 }

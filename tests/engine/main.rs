@@ -1,5 +1,6 @@
 //! The real binary against a real engine.
 
+mod build;
 mod change;
 mod clients;
 mod docker;

@@ -1,8 +1,9 @@
 //! Finds the engine and checks that it is new enough: `--host` or `--context`, `DOCKER_HOST`, `DOCKER_CONTEXT`, the
 //! current context, then the usual sockets. Which may be meant is decided in `candidates`, the client for one is made in
-//! `transport`, and what to say when none answers is in `trouble`.
+//! `transport` (for what is not plain requests, in `dial`), and what to say when none answers is in `trouble`.
 
 mod candidates;
+pub(super) mod dial;
 #[cfg(unix)]
 mod ping;
 mod transport;
@@ -18,7 +19,7 @@ use bollard::models::SystemVersion;
 
 use self::candidates::{Address, Candidate, candidates};
 use self::trouble::{Trouble, unreachable};
-use super::About;
+use super::{About, Builder};
 use crate::diag::{Error, ErrorKind, Result};
 
 /// The oldest API that has everything needed: engine 20.10.
@@ -91,6 +92,8 @@ struct Said {
     api: String,
     /// It runs on this machine's kernel, not in a VM or behind a tunnel.
     on_this_kernel: bool,
+    /// It prefers its classic builder.
+    builds_classic: bool,
 }
 
 impl From<SystemVersion> for Said {
@@ -101,18 +104,22 @@ impl From<SystemVersion> for Said {
             version: version.version,
             api: version.api_version.unwrap_or_default(),
             on_this_kernel: kernel.is_some_and(|kernel| here.is_some_and(|here| here.trim() == kernel)),
+            builds_classic: false,
         }
     }
 }
 
 /// Tries the engines that may be meant, one after the other. Costs one call where only one can be meant.
-pub(super) async fn connect(ask: &Ask) -> Result<(Docker, About)> {
+pub(super) async fn connect(ask: &Ask) -> Result<(Docker, Address, About)> {
     let candidates = candidates(ask, |path: &std::path::Path| std::fs::read(path))?;
     let several = candidates.iter().filter(|candidate| is_there(&candidate.address).is_ok()).count() > 1;
     let mut tried = Vec::new();
     for candidate in candidates {
         match attempt(&candidate, several).await {
-            Ok((docker, said)) => return Ok((docker, about(&candidate.address, said)?)),
+            Ok((docker, said)) => {
+                let about = about(&candidate.address, said)?;
+                return Ok((docker, candidate.address, about));
+            }
             Err(trouble) => tried.push((candidate, trouble)),
         }
     }
@@ -177,6 +184,7 @@ fn about(address: &Address, said: Said) -> Result<About> {
         address: address.to_string(),
         version: engine.into(),
         api,
+        builder: if said.builds_classic { Builder::Classic("the engine prefers it") } else { Builder::BuildKit },
     })
 }
 
@@ -215,7 +223,7 @@ mod tests {
     use super::*;
 
     fn said(api: &str) -> Said {
-        Said { version: Some("19.03.15".into()), api: api.into(), on_this_kernel: true }
+        Said { version: Some("19.03.15".into()), api: api.into(), on_this_kernel: true, builds_classic: false }
     }
 
     fn tcp(host: &str) -> Address {
