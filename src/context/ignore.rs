@@ -112,7 +112,7 @@ mod tests {
                 "node_modules/x",
                 "a/b/node_modules",
             ]),
-            ("**.md", vec!["a.md", "x/y.md", "md"], vec!["a.md", "x/y.md"]),
+            ("**b", vec!["b", "x/y/b", "ab"], vec!["b", "x/y/b"]),
             ("a/**", vec!["a", "a/b", "a/b/c"], vec!["a/b", "a/b/c"]),
             ("a/**/z", vec!["a/z", "a/b/c/z", "a/y"], vec!["a/z", "a/b/c/z"]),
             ("temp?", vec!["temp", "tempa", "temp/"], vec!["tempa"]),

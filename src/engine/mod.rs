@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 use bollard::Docker;
 
-pub use build::How;
+pub use build::{BuildFailed, How};
 pub use images::Progress;
 pub use ops::{Executed, Health, Inspected};
 

@@ -17,6 +17,9 @@ pub type Label = BTreeMap<String, String>;
 /// How many files or folders are told apart; with 8 characters each, a label stays below 4 KiB.
 const MOST: usize = 500;
 
+/// A depth at which every path is whole.
+const WHOLE: usize = 1_000;
+
 /// How many changed files are named.
 const NAMED: usize = 3;
 
@@ -34,7 +37,7 @@ pub struct Item {
 pub struct Content {
     context: String,
     dockerfile: String,
-    /// How many parts of a path are told apart.
+    /// How many parts of a path are told apart; 0 when there are too many even of the first.
     depth: usize,
     /// Path, cut to `depth` parts → hash of everything below it.
     files: BTreeMap<String, [u8; 32]>,
@@ -54,9 +57,12 @@ pub struct Change {
 impl Content {
     /// From the Dockerfile and the files of a context.
     pub fn new(dockerfile: &[u8], items: Vec<Item>) -> Self {
-        let depths = 1..=items.iter().map(|item| item.path.matches('/').count() + 1).max().unwrap_or(1);
+        let deepest = items.iter().map(|item| item.path.matches('/').count() + 1).max().unwrap_or(0);
         let groups = |depth: usize| items.iter().map(|item| cut(&item.path, depth)).collect::<BTreeSet<_>>().len();
-        let depth = depths.rev().find(|depth| groups(*depth) <= MOST).unwrap_or(0);
+        let depth = match items.len() {
+            ..=MOST => WHOLE,
+            _ => (1..deepest).rev().find(|depth| groups(*depth) <= MOST).unwrap_or(0),
+        };
         let (mut whole, mut files) = (Vec::new(), BTreeMap::<String, Vec<u8>>::new());
         for item in &items {
             let text = [item.path.as_bytes(), &[0], &item.hash].concat();

@@ -138,7 +138,7 @@ fn the_step_that_failed_is_shown_with_its_output() {
     let built = Built::new("fails", "RUN echo fine\nRUN echo first; echo second >&2; exit 3", "build = \"app\"");
     let shown = ["RUN echo first; echo second >&2; exit 3", "│ first", "│ second", "fix the Dockerfile"];
     built.stack.dev(&["up"]).ends(4).says(&shown).says(&["[3/3]", "exit code: 3"]);
-    built.classic(&["up"]).ends(4).says(&shown).says(&["[3/3]", "returned a non-zero code: 3"]);
+    built.classic(&["up"]).ends(4).says(&shown).says(&["[3/4]", "returned a non-zero code: 3"]);
     assert_eq!(built.stack.state("app"), "none");
 
     built.dockerfile("RUNN x");

@@ -321,32 +321,62 @@ fn json(value: &impl serde::Serialize) -> String {
 fn build_failed(reference: &str, build: &Build, text: &str, culprit: Option<Culprit>) -> Error {
     let from = build.context.join(&build.dockerfile);
     let from = from.display();
-    let hint = match text {
-        _ if ["denied", "unauthorized", "authentication required"].iter().any(|word| text.contains(word)) => {
-            "a base image does not exist or needs a login: docker login"
-        }
-        _ if text.contains("manifest unknown") || text.contains("not found: manifest") => {
-            "a base image has no such tag; check the FROM lines"
-        }
-        _ if text.contains("no matching manifest") => {
-            "a base image is not made for this architecture; set `platform` to one it has"
-        }
-        _ => "fix the Dockerfile, then run the command again; finished steps are reused",
-    };
-    let message = match culprit {
-        None => format!("can't build {reference} with {from}: {text}"),
+    let (what, output) = match culprit {
+        None => (format!("can't build {reference} with {from}: {}", without_frames(text)), Vec::new()),
         Some(Culprit { name, why, lines }) => {
-            let why = why.as_deref().unwrap_or(text);
+            let why = without_frames(why.as_deref().unwrap_or(text));
             let why = why.rfind("exit code: ").map_or(why, |at| &why[at..]);
-            let mut lines: String = lines.iter().map(|line| format!("\n  │ {line}")).collect();
-            if !lines.is_empty() {
-                lines.push('\n');
-            }
-            format!("can't build {reference} with {from}: {name}: {why}{lines}")
+            (format!("can't build {reference} with {from}: {name}: {why}"), lines)
         }
     };
-    Error::new(ErrorKind::Image, message).hint(hint)
+    Error::from_source(ErrorKind::Image, BuildFailed { what, output }.into()).hint(build_hint(text))
 }
+
+/// An error without what BuildKit's parts put before each other's words.
+fn without_frames(mut text: &str) -> &str {
+    const FRAMES: [&str; 5] = [
+        "failed to solve with frontend dockerfile.v0: ",
+        "failed to solve: ",
+        "failed to create LLB definition: ",
+        "rpc error: code = Unknown desc = ",
+        "executor failed running ",
+    ];
+    while let Some(rest) = FRAMES.iter().find_map(|frame| text.strip_prefix(frame)) {
+        text = rest;
+    }
+    text
+}
+
+fn build_hint(text: &str) -> &'static str {
+    let text = text.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["denied", "unauthorized", "authentication required", "no basic auth"]) {
+        "a base image does not exist or needs a login: docker login"
+    } else if has(&["no matching manifest", "no match for platform"]) {
+        "a base image is not made for this architecture; set `platform` to one it has"
+    } else if has(&["manifest unknown", "not found: manifest", "failed to resolve source metadata"]) {
+        "a base image can't be had; check the FROM lines, and whether the engine reaches the registry"
+    } else {
+        "fix the Dockerfile, then run the command again; finished steps are reused"
+    }
+}
+
+/// A build that failed.
+#[derive(Debug)]
+pub struct BuildFailed {
+    /// Which, at what, and why.
+    what: String,
+    /// The last lines of the step that failed.
+    pub output: Vec<String>,
+}
+
+impl std::fmt::Display for BuildFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for BuildFailed {}
 
 #[cfg(test)]
 mod tests {
@@ -356,6 +386,20 @@ mod tests {
     fn queries_survive_their_characters() {
         let query = encode(&[("t", "a/b:1".into()), ("labels", "{\"a\":\"ä&=+ %\"}".into())]);
         assert_eq!(query, "t=a/b:1&labels=%7B%22a%22%3A%22%C3%A4%26%3D%2B%20%25%22%7D".replace("%3A", ":"));
+    }
+
+    #[test]
+    fn errors_lose_what_the_user_can_do_nothing_with() {
+        let text = "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error";
+        assert_eq!(without_frames(text), "dockerfile parse error");
+        for (text, hint) in [
+            ("pulling from host x failed: 401 Unauthorized", "docker login"),
+            ("x: failed to resolve source metadata for x: not found", "FROM"),
+            ("no matching manifest for linux/s390x", "platform"),
+            ("exit code: 1", "fix the Dockerfile"),
+        ] {
+            assert!(build_hint(text).contains(hint), "{text}");
+        }
     }
 
     #[test]

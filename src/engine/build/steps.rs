@@ -116,7 +116,8 @@ impl Steps {
         self.partial.push_str(text);
         while let Some(end) = self.partial.find('\n') {
             let line: String = self.partial.drain(..=end).collect();
-            self.line(line.trim_end(), tell);
+            // It paints what went to stderr.
+            self.line(line.trim_end().replace("\u{1b}[91m", "").replace("\u{1b}[0m", "").trim_end(), tell);
         }
     }
 
