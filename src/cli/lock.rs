@@ -30,7 +30,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
         // Profiles come and go; the file is for all of them.
-        let services = session.stack.services.values().filter(|service| session.stack.builder(&service.image).is_none());
+        let services =
+            session.stack.services.values().filter(|service| session.stack.builder(&service.image).is_none());
         let services: Vec<_> = services.map(|service| service.name.clone()).collect();
         let is_missing = session.observe().await?;
         let is_missing = |image: &String| !is_missing.images.contains_key(image);
@@ -56,7 +57,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         let path = load::pins::write(&session.stack.root, &pins)?;
         if context.format() == Format::Json {
-            let value = serde_json::json!({ "v": crate::event::VERSION, "file": path, "images": pins, "not_locked": others });
+            let value =
+                serde_json::json!({ "v": crate::event::VERSION, "file": path, "images": pins, "not_locked": others });
             context.screen.json(&value)?;
         } else {
             context.screen.out(&format!("{}: {} images locked\n", path.display(), pins.len()))?;

@@ -108,10 +108,11 @@ mod tests {
             ("./a/../b//c", vec!["a", "b", "b/c", "b/c/d"], vec!["b/c", "b/c/d"]),
             ("*.log", vec!["a.log", "a.logs", "web/a.log"], vec!["a.log"]),
             ("*/temp*", vec!["temp", "a/temp", "a/temporary/x", "a/b/temp"], vec!["a/temp", "a/temporary/x"]),
-            ("**/node_modules", vec!["node_modules/x", "a/b/node_modules", "node_modules2"], vec![
-                "node_modules/x",
-                "a/b/node_modules",
-            ]),
+            (
+                "**/node_modules",
+                vec!["node_modules/x", "a/b/node_modules", "node_modules2"],
+                vec!["node_modules/x", "a/b/node_modules"],
+            ),
             ("**b", vec!["b", "x/y/b", "ab"], vec!["b", "x/y/b"]),
             ("a/**", vec!["a", "a/b", "a/b/c"], vec!["a/b", "a/b/c"]),
             ("a/**/z", vec!["a/z", "a/b/c/z", "a/y"], vec!["a/z", "a/b/c/z"]),
@@ -120,10 +121,11 @@ mod tests {
             ("\\*", vec!["*", "a"], vec!["*"]),
             (" spaced \n#no\n\n!", vec!["spaced", "#no"], vec!["spaced"]),
             ("*\n!src\n!**/keep", vec!["src/a", "a/keep", "b"], vec!["b"]),
-            ("*.md\n!README*.md\nREADME-secret.md", vec!["a.md", "README.md", "README-secret.md"], vec![
-                "a.md",
-                "README-secret.md",
-            ]),
+            (
+                "*.md\n!README*.md\nREADME-secret.md",
+                vec!["a.md", "README.md", "README-secret.md"],
+                vec!["a.md", "README-secret.md"],
+            ),
             ("a+(b).{c}", vec!["a+(b).{c}", "aab"], vec!["a+(b).{c}"]),
         ] {
             assert_eq!(left_out(pattern, &paths), expected, "{pattern}");

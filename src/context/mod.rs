@@ -110,7 +110,9 @@ impl Listing<'_> {
             let source = found.path();
             let Ok(name) = found.file_name().into_string() else {
                 let message = format!("can't send {} to the builder: its name is not UTF-8", source.display());
-                return Err(Error::new(ErrorKind::Image, message).hint("rename it, or name its folder in .dockerignore"));
+                return Err(
+                    Error::new(ErrorKind::Image, message).hint("rename it, or name its folder in .dockerignore")
+                );
             };
             let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
             let is_folder = found.file_type().is_ok_and(|kind| kind.is_dir());

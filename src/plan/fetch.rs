@@ -36,7 +36,9 @@ pub fn build(stack: &Stack, seen: &Observed, names: &[ServiceName]) -> Result<Pl
                 continue;
             }
             let message = format!("{} is not built: its image is {}", service.name, service.image);
-            return Err(Error::new(ErrorKind::Usage, message).hint(format!("fetch it with: taskava dev pull {}", service.name)));
+            return Err(
+                Error::new(ErrorKind::Usage, message).hint(format!("fetch it with: taskava dev pull {}", service.name))
+            );
         }
         if !done.contains(&&service.image) {
             done.push(&service.image);
@@ -76,7 +78,8 @@ pub(super) fn refuse_unpinned(stack: &Stack, seen: &Observed, ask: &Request, ser
         }
         if let Some(seen) = seen.images.get(image).filter(|seen| !seen.digests.contains(pinned)) {
             let here = seen.digests.first().map_or("made on this machine", String::as_str);
-            let message = format!("can't start {name} with --frozen: {image} is {here}, but the lock file wants {pinned}");
+            let message =
+                format!("can't start {name} with --frozen: {image} is {here}, but the lock file wants {pinned}");
             return Err(Error::new(ErrorKind::Image, message)
                 .hint("fetch what the lock file wants: taskava dev up --frozen --pull always")
                 .hint("or lock what is there: taskava dev lock"));

@@ -11,8 +11,8 @@ use super::observed::{Container, ContainerState, Image, Network, Volume};
 use super::{Cause, Observed, Op, Plan, Request, down, up};
 use crate::config::{self, Variables};
 use crate::diag::Source;
-use crate::model::resolve::{Surroundings, resolve};
 use crate::model::built::{Content, Item};
+use crate::model::resolve::{Surroundings, resolve};
 use crate::model::{Condition, Kind, MountSource, Pins, ServiceName, Stack, fingerprint, graph};
 
 fn stack(text: &str) -> Stack {

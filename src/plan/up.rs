@@ -39,8 +39,11 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
 
 /// The services whose images are built for a request.
 pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
-    let builders: IndexSet<&ServiceName> =
-        selection(stack, ask).iter().filter_map(|service| stack.builder(&service.image)).map(|builder| &builder.name).collect();
+    let builders: IndexSet<&ServiceName> = selection(stack, ask)
+        .iter()
+        .filter_map(|service| stack.builder(&service.image))
+        .map(|builder| &builder.name)
+        .collect();
     builders.into_iter().map(|name| &stack.services[name]).collect()
 }
 

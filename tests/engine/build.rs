@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use bollard::query_parameters::RemoveImageOptions;
+use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions};
 
 use crate::docker;
 use crate::stack::{Output, Stack, image};
@@ -10,18 +10,25 @@ use crate::stack::{Output, Stack, image};
 /// A stack whose only service prints what its image was made with. The image goes when this does, after the stack.
 struct Built {
     stack: Stack,
-    _image: Image,
+    image: Image,
 }
 
-/// An image of one test.
-struct Image(String);
+/// The image of one test, and those that lost their name to it.
+struct Image {
+    name: String,
+    label: String,
+}
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // It is not there when the build failed, as some tests want it to.
         docker::engine(async |docker| {
-            let options = RemoveImageOptions { force: true, ..Default::default() };
-            let _ = docker.remove_image(&self.0, Some(options), None).await;
+            let filters = Some([("label".to_owned(), vec![self.label.clone()])].into());
+            let all = ListImagesOptions { all: true, filters, ..Default::default() };
+            for image in docker.list_images(Some(all)).await? {
+                let options = RemoveImageOptions { force: true, ..Default::default() };
+                // Some go with others.
+                let _ = docker.remove_image(&image.id, Some(options), None).await;
+            }
             Ok(())
         });
     }
@@ -32,13 +39,15 @@ impl Built {
     fn new(name: &str, dockerfile: &str, service: &str) -> Self {
         let services = format!("[services.app]\nkind = \"job\"\ncommand = [\"cat\", \"/made\"]\n{service}\n");
         let stack = Stack::new(name, &services);
-        let built = Self { _image: Image(format!("{}-app:latest", stack.project)), stack };
+        let image = Image { name: format!("{}-app:latest", stack.project), label: format!("test={}", stack.project) };
+        let built = Self { stack, image };
         built.dockerfile(dockerfile);
         built
     }
 
     fn dockerfile(&self, text: &str) {
-        self.stack.file("app/Dockerfile", &format!("FROM {}\n{text}\n", image("image:busybox")));
+        let from = format!("FROM {}\nLABEL test={}\n", image("image:busybox"), self.stack.project);
+        self.stack.file("app/Dockerfile", &format!("{from}{text}\n"));
     }
 
     /// `up` with the classic builder.
@@ -54,7 +63,7 @@ impl Built {
 
     /// Everything the engine says of the image.
     fn inspected(&self) -> String {
-        let name = &self._image.0;
+        let name = &self.image.name;
         let image = docker::engine(async |docker| docker.inspect_image(name).await);
         let history = docker::engine(async |docker| docker.image_history(name).await);
         format!("{}\n{}", serde_json::to_string(&image).expect("JSON"), serde_json::to_string(&history).expect("JSON"))
@@ -138,7 +147,7 @@ fn the_step_that_failed_is_shown_with_its_output() {
     let built = Built::new("fails", "RUN echo fine\nRUN echo first; echo second >&2; exit 3", "build = \"app\"");
     let shown = ["RUN echo first; echo second >&2; exit 3", "│ first", "│ second", "fix the Dockerfile"];
     built.stack.dev(&["up"]).ends(4).says(&shown).says(&["[3/3]", "exit code: 3"]);
-    built.classic(&["up"]).ends(4).says(&shown).says(&["[3/4]", "returned a non-zero code: 3"]);
+    built.classic(&["up"]).ends(4).says(&shown).says(&["[4/5]", "returned a non-zero code: 3"]);
     assert_eq!(built.stack.state("app"), "none");
 
     built.dockerfile("RUNN x");
@@ -147,19 +156,20 @@ fn the_step_that_failed_is_shown_with_its_output() {
     built.stack.dev(&["up"]).ends(2).says(&[".dockerignore:2: `[b` is not a pattern"]);
     built.stack.file("app/.dockerignore", "");
     built.stack.file("app/Dockerfile", "FROM 127.0.0.1:9/no/such:1\n");
-    built.stack.dev(&["build"]).ends(4).says(&["127.0.0.1:9/no/such:1"]);
+    built.stack.dev(&["build"]).ends(4).says(&["127.0.0.1:9", "registry can't be reached"]);
 }
 
 #[test]
 fn an_image_of_several_services_is_built_once_and_targets_are_told_apart() {
     let built = Built::new(
         "shared",
-        "AS one\nRUN echo one > /made\nFROM one AS two\nRUN echo two > /made",
+        "",
         "image = \"PROJECT-app\"\nbuild = { context = \"app\", target = \"one\" }\n[services.other]\nkind = \"job\"\nimage = \"PROJECT-app\"\ncommand = [\"cat\", \"/made\"]\n[services.plain]\nkind = \"job\"\nimage = \"image:busybox\"\ncommand = [\"true\"]",
     );
     let stack = &built.stack;
     stack.edit("PROJECT", &stack.project);
-    stack.file("app/Dockerfile", &format!("FROM {} AS one\nRUN echo one > /made\nFROM one AS two\nRUN echo two > /made\n", image("image:busybox")));
+    let stages = "AS one\nRUN echo one > /made\nFROM one AS two\nRUN echo two > /made";
+    stack.file("app/Dockerfile", &format!("FROM {} {stages}\nLABEL test={}\n", image("image:busybox"), stack.project));
     let up = stack.up();
     assert_eq!(up.stderr.matches("building ").count(), 1, "{}", up.stderr);
     assert_eq!(docker::log(&stack.container("other")), "one\n");
@@ -169,4 +179,15 @@ fn an_image_of_several_services_is_built_once_and_targets_are_told_apart() {
     stack.edit("target = \"one\"", "target = \"two\"");
     stack.dev(&["restart", "app", "other"]).ends(0);
     assert_eq!(["app", "other"].map(|name| docker::log(&stack.container(name))), ["two\n", "two\n"]);
+}
+
+#[test]
+fn ctrl_c_ends_a_build() {
+    let built = Built::new("leave", "RUN echo begins; sleep 1000", "build = \"app\"");
+    let mut running = built.stack.start(&["up", "-v"]);
+    running.wait_for("sleep 1000: begins");
+    running.signal("INT");
+    let output = running.finish().ends(130);
+    assert!(output.took < std::time::Duration::from_secs(60), "{:?}", output.took);
+    assert_eq!(built.stack.state("app"), "none");
 }

@@ -167,11 +167,13 @@ async fn a_build_may_start_from_a_private_image() {
         let services = format!("services.job = {{ image = \"{name}\", build = \"context\" }}");
         for buildkit in ["1", "0"] {
             let ask = registry.logged_in(PASSWORD);
-            let built = dev_with(registry, &services, &ask, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
+            let built =
+                dev_with(registry, &services, &ask, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
             assert_eq!(built.status.code(), Some(0), "{}", said(&built));
             docker.remove_image(&name, None::<RemoveImageOptions>, None).await.expect("the image");
             let nobody = registry.config("nobody", &serde_json::json!({}));
-            let refused = dev_with(registry, &services, &nobody, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
+            let refused =
+                dev_with(registry, &services, &nobody, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
             assert_eq!(refused.status.code(), Some(4), "{}", said(&refused));
             assert!(said(&refused).contains("docker login"), "{}", said(&refused));
         }
@@ -196,7 +198,10 @@ async fn frozen_runs_what_was_locked_and_nothing_else() {
         run(&["up", "--frozen"], 2, &["services.lock can't be read: it doesn't exist", "taskava dev lock"]).await;
         run(&["lock"], 0, &[]).await;
         let locked = std::fs::read_to_string(&lock).expect("a lock file");
-        assert!(locked.contains(&format!("\"{}\" = \"{}/app@sha256:", registry.reference(), registry.address)), "{locked}");
+        assert!(
+            locked.contains(&format!("\"{}\" = \"{}/app@sha256:", registry.reference(), registry.address)),
+            "{locked}"
+        );
         run(&["up", "--frozen"], 0, &["done"]).await;
         run(&["up", "--frozen"], 0, &["nothing to do"]).await;
         run(&["lock"], 0, &[]).await;

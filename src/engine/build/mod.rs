@@ -26,6 +26,7 @@ use super::error::{message, status};
 use super::{Builder, Engine, Progress, credentials, labels};
 use crate::context::{self, Context};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::built::Label;
 use crate::model::{Build, Service};
 
 /// A build may be silent for as long as its context takes.
@@ -76,17 +77,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`ErrorKind::Image`] with the step that failed and the last lines of its output.
-    pub async fn build(
-        &self,
-        service: &Service,
-        how: How,
-        tell: &mut dyn FnMut(Progress),
-    ) -> Result<Option<String>> {
+    pub async fn build(&self, service: &Service, how: How, tell: &mut dyn FnMut(Progress)) -> Result<Option<String>> {
         let Some(build) = &service.build else { return Ok(None) };
         let asked = build.clone();
-        let content = tokio::task::spawn_blocking(move || context::content(&asked)).await.map_err(anyhow::Error::from)??;
-        let label = serde_json::to_string(&content.label(service)).expect("a map of texts");
-        let work = Work { engine: self, service, build, how, label };
+        let content =
+            tokio::task::spawn_blocking(move || context::content(&asked)).await.map_err(anyhow::Error::from)??;
+        let work = Work { engine: self, service, build, how, label: content.label(service) };
         let why = match self.builder() {
             Builder::Classic(why) => why.to_owned(),
             Builder::BuildKit => match work.buildkit(tell).await {
@@ -97,7 +93,8 @@ impl Engine {
         };
         if !build.secrets.is_empty() {
             let message = format!("can't build {}: build secrets need BuildKit, but {why}", service.image);
-            return Err(Error::new(ErrorKind::Image, message).hint("use BuildKit: unset DOCKER_BUILDKIT, or upgrade the engine"));
+            return Err(Error::new(ErrorKind::Image, message)
+                .hint("use BuildKit: unset DOCKER_BUILDKIT, or upgrade the engine"));
         }
         work.classic(tell).await?;
         Ok(Some(format!("{}: built with the classic builder: {why}", service.name)))
@@ -120,7 +117,7 @@ struct Work<'a> {
     build: &'a Build,
     how: How,
     /// What the image is to say of itself.
-    label: String,
+    label: Label,
 }
 
 impl Work<'_> {
@@ -132,8 +129,8 @@ impl Work<'_> {
             trouble: trouble.clone(),
         };
         let session = Session::open(&self.engine.address, offer).await;
-        let session =
-            session.map_err(|refused| Declined::NotThere(format!("the engine opens no session for BuildKit: {refused}")))?;
+        let session = session
+            .map_err(|refused| Declined::NotThere(format!("the engine opens no session for BuildKit: {refused}")))?;
         let mut query = vec![("version", "2".to_owned()), ("session", session.id.clone())];
         query.extend(self.query());
         match self.run(query, None, &trouble, false, tell).await {
@@ -160,7 +157,7 @@ impl Work<'_> {
     /// What both builders are told.
     fn query(&self) -> Vec<(&'static str, String)> {
         let Build { target, args, cache_from, .. } = self.build;
-        let label = HashMap::from([(labels::BUILD, &self.label)]);
+        let label = HashMap::from([(labels::BUILD, json(&self.label))]);
         let mut query = vec![("t", self.service.image.clone()), ("labels", json(&label))];
         query.extend((!args.is_empty()).then(|| ("buildargs", json(args))));
         query.extend((!cache_from.is_empty()).then(|| ("cachefrom", json(cache_from))));
@@ -220,13 +217,15 @@ impl Work<'_> {
 
     /// What the end means: whether the image is there decides.
     async fn ended(&self, ended: Result<(), Ended>, trouble: &Trouble) -> Result<()> {
-        let failed = |text: &str, culprit: Option<Culprit>| build_failed(&self.service.image, self.build, text, culprit);
+        let failed =
+            |text: &str, culprit: Option<Culprit>| build_failed(&self.service.image, self.build, text, culprit);
         match ended {
             Err(Ended::Ours(error)) => Err(error),
             Err(Ended::Refused(_, text)) => Err(trouble.take().unwrap_or_else(|| failed(&text, None))),
             Err(Ended::Failed(text, culprit)) => Err(trouble.take().unwrap_or_else(|| failed(&text, culprit))),
+            // One that was there before says something else of itself.
             Ok(()) => match self.engine.image(&self.service.image).await? {
-                Some(image) if image.build.is_some() => Ok(()),
+                Some(image) if image.build.as_ref() == Some(&self.label) => Ok(()),
                 _ => Err(trouble.take().unwrap_or_else(|| failed("the build was cut off", None))),
             },
         }
@@ -305,7 +304,9 @@ fn encode(query: &[(&str, String)]) -> String {
     let escape = |text: &str| {
         text.bytes().fold(String::new(), |mut out, byte| {
             match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => out.push(byte.into()),
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => {
+                    out.push(byte.into())
+                }
                 byte => out.push_str(&format!("%{byte:02X}")),
             }
             out
@@ -354,6 +355,8 @@ fn build_hint(text: &str) -> &'static str {
         "a base image does not exist or needs a login: docker login"
     } else if has(&["no matching manifest", "no match for platform"]) {
         "a base image is not made for this architecture; set `platform` to one it has"
+    } else if has(&["dial tcp", "failed to do request", "i/o timeout", "x509"]) {
+        "a base image's registry can't be reached from the engine: check its network, proxy and certificates"
     } else if has(&["manifest unknown", "not found: manifest", "failed to resolve source metadata"]) {
         "a base image can't be had; check the FROM lines, and whether the engine reaches the registry"
     } else {
@@ -390,7 +393,8 @@ mod tests {
 
     #[test]
     fn errors_lose_what_the_user_can_do_nothing_with() {
-        let text = "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error";
+        let text =
+            "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error";
         assert_eq!(without_frames(text), "dockerfile parse error");
         for (text, hint) in [
             ("pulling from host x failed: 401 Unauthorized", "docker login"),

@@ -24,7 +24,8 @@ pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = 
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let path = entry.map_or_else(String::new, |entry| format!(" {}", entry.source.display()));
                 let message = format!("can't send{path} to the builder: {error}");
-                trouble.note(Error::new(ErrorKind::Image, message).hint("run the command again when it stays as it is"));
+                trouble
+                    .note(Error::new(ErrorKind::Image, message).hint("run the command again when it stays as it is"));
             }
             let _ = sender.blocking_send(Err(error));
         }

@@ -110,7 +110,8 @@ fn send(respond: &mut SendResponse<Bytes>, answer: Result<Vec<u8>, (u8, String)>
     head.headers_mut().insert("grpc-status", HeaderValue::from(u16::from(code)));
     let plain = |c: char| if (' '..='~').contains(&c) && c != '%' { c } else { ' ' };
     let message: String = message.chars().map(plain).collect();
-    head.headers_mut().extend(HeaderValue::from_str(&message).ok().map(|text| (http::HeaderName::from_static("grpc-message"), text)));
+    head.headers_mut()
+        .extend(HeaderValue::from_str(&message).ok().map(|text| (http::HeaderName::from_static("grpc-message"), text)));
     respond.send_response(head, true).map(drop)
 }
 

@@ -187,9 +187,10 @@ impl Step {
     }
 }
 
-/// The context comes to BuildKit under a URL that means nothing to anybody.
+/// The context comes to BuildKit under a URL that means nothing to anybody, and is copied from there.
 fn plain_name(name: &str) -> String {
-    if name.starts_with("http://buildkit-session/") { "[internal] build context".into() } else { name.to_owned() }
+    let is_context = name.starts_with("http://buildkit-session/") || name == "copy /context /";
+    if is_context { "[internal] build context".into() } else { name.to_owned() }
 }
 
 #[cfg(test)]
@@ -205,7 +206,8 @@ mod tests {
     }
 
     fn vertex(digest: &str, name: &str, fields: &[u8], error: &str) -> Vec<u8> {
-        let mut message = [wire::write(1, digest.as_bytes()), wire::write(3, name.as_bytes()), fields.to_vec()].concat();
+        let mut message =
+            [wire::write(1, digest.as_bytes()), wire::write(3, name.as_bytes()), fields.to_vec()].concat();
         if !error.is_empty() {
             message.extend(wire::write(7, error.as_bytes()));
         }
@@ -264,15 +266,18 @@ mod tests {
                 steps.output(piece, tell);
             }
         });
-        assert_eq!(said, [
-            "[1/2] FROM x: running",
-            "[1/2] FROM x: done",
-            "[2/2] RUN make: running",
-            "[2/2] RUN make: cached",
-            "[2/2] RUN make: done",
-            "[3/3] RUN x: running",
-            "[3/3] RUN x: output",
-        ]);
+        assert_eq!(
+            said,
+            [
+                "[1/2] FROM x: running",
+                "[1/2] FROM x: done",
+                "[2/2] RUN make: running",
+                "[2/2] RUN make: cached",
+                "[2/2] RUN make: done",
+                "[3/3] RUN x: running",
+                "[3/3] RUN x: output",
+            ]
+        );
         let culprit = steps.culprit("returned a non-zero code: 1", true).unwrap();
         assert_eq!((culprit.name.as_str(), culprit.lines), ("[3/3] RUN x", vec!["output".to_owned()]));
     }
