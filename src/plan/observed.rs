@@ -148,4 +148,6 @@ pub struct Image {
     pub exposed: Vec<u16>,
     /// Folders it declares as volumes.
     pub volumes: Vec<String>,
+    /// Its own environment, `NAME=value`.
+    pub env: Vec<String>,
 }

@@ -76,6 +76,7 @@ fn an_image(reference: &str) -> Image {
         healthcheck: None,
         exposed: Vec::new(),
         volumes: Vec::new(),
+        env: Vec::new(),
     }
 }
 

@@ -15,4 +15,6 @@ mod never_early;
 mod ps;
 mod registry;
 mod stack;
+mod tiny;
+mod traps;
 mod up;
