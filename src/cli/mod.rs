@@ -7,8 +7,10 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod down;
+pub mod exec;
 pub mod explain;
 mod help;
+pub mod inside;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod markdown;
 pub mod plan;
 pub mod ps;
 pub mod restart;
+pub mod run;
 pub mod schema;
 pub mod session;
 pub mod start;
@@ -66,6 +69,8 @@ enum Command {
     Restart(restart::Args),
     Stop(stop::Args),
     Start(start::Args),
+    Exec(exec::Args),
+    Run(run::Args),
     Plan(plan::Args),
     Explain(explain::Args),
     Check(check::Args),
@@ -87,6 +92,8 @@ impl Command {
             Self::Restart(args) => restart::run(&args, context),
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
+            Self::Exec(args) => exec::run(&args, context),
+            Self::Run(args) => run::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
