@@ -38,7 +38,7 @@ pub struct Args {
     pub streams: Streams,
     /// What the container is made of.
     #[command(flatten)]
-    pub like: one_off::Args,
+    pub like: one_off::Like,
     /// Remove the container when the command ends (the default; accepted for those who are used to it)
     #[arg(long)]
     pub rm: bool,

@@ -142,8 +142,9 @@ impl Frames {
     }
 }
 
-/// The end of a container, waited for since before its start.
-pub struct Ending(Reader);
+/// The end of a container, waited for since before its start. The engine gives up when we end our direction of the
+/// connection, so that is kept.
+pub struct Ending(Reader, #[expect(dead_code, reason = "kept open")] Writer);
 
 impl std::fmt::Debug for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -285,8 +286,8 @@ impl Engine {
         let condition = if removed { "removed" } else { "next-exit" };
         let path = format!("/containers/{container}/wait?condition={condition}");
         let wire = wire::post(&self.address, &path, "", Then::Body).await;
-        let (reader, _) = wire.map_err(|error| failed("can't wait for the container", &error))?;
-        Ok(Ending(reader))
+        let (reader, writer) = wire.map_err(|error| failed("can't wait for the container", &error))?;
+        Ok(Ending(reader, writer))
     }
 
     /// Tells a container's terminal its size.

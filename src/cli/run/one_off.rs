@@ -11,7 +11,7 @@ use crate::model::{EnvValue, Mount, MountSource, Port, Service, ServiceName, Sta
 
 /// What a one-off container has other than its service's.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Args {
+pub struct Like {
     /// Set a variable for the command; NAME alone takes the value it has here
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = inside::variable)]
     pub env: Vec<String>,
@@ -42,7 +42,7 @@ type Words = Vec<String>;
 ///
 /// # Errors
 /// When a mount names a volume that the stack does not have.
-pub(super) fn service(args: &Args, stack: &Stack, name: &ServiceName, command: &[String]) -> Result<Service> {
+pub(super) fn service(args: &Like, stack: &Stack, name: &ServiceName, command: &[String]) -> Result<Service> {
     let mut service = stack.services[name].clone();
     if let Some(entrypoint) = &args.entrypoint {
         service.entrypoint = Some(entrypoint.clone());
