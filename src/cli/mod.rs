@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod down;
+pub mod env;
 pub mod exec;
 pub mod explain;
 mod help;
@@ -72,6 +73,7 @@ enum Command {
     Exec(exec::Args),
     Run(run::Args),
     Plan(plan::Args),
+    Env(env::Args),
     Explain(explain::Args),
     Check(check::Args),
     Config(config::Args),
@@ -84,6 +86,10 @@ enum Command {
 impl Command {
     /// Carries out a command. Those that talk to an engine go through [`block_on`].
     fn run(self, context: &Context) -> Result<ExitCode> {
+        if context.global.format.is_of_env() && !matches!(self, Self::Env(_)) {
+            let message = "this format is one of `taskava dev env`; others have auto, tty, plain and json";
+            return Err(Error::new(diag::ErrorKind::Usage, message));
+        }
         match self {
             Self::Up(args) => up::run(&args, context),
             Self::Ps(args) => ps::run(&args, context),
@@ -92,6 +98,7 @@ impl Command {
             Self::Restart(args) => restart::run(&args, context),
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
+            Self::Env(args) => env::run(&args, context),
             Self::Exec(args) => exec::run(&args, context),
             Self::Run(args) => run::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
