@@ -8,8 +8,10 @@ pub mod config;
 pub mod context;
 pub mod down;
 pub mod env;
+pub mod exec;
 pub mod explain;
 mod help;
+pub mod inside;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -17,6 +19,7 @@ mod markdown;
 pub mod plan;
 pub mod ps;
 pub mod restart;
+pub mod run;
 pub mod schema;
 pub mod session;
 pub mod start;
@@ -67,6 +70,8 @@ enum Command {
     Restart(restart::Args),
     Stop(stop::Args),
     Start(start::Args),
+    Exec(exec::Args),
+    Run(run::Args),
     Plan(plan::Args),
     Env(env::Args),
     Explain(explain::Args),
@@ -94,6 +99,8 @@ impl Command {
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
             Self::Env(args) => env::run(&args, context),
+            Self::Exec(args) => exec::run(&args, context),
+            Self::Run(args) => run::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),

@@ -12,6 +12,8 @@ pub(super) const INSTANCE: &str = "dev.taskava.instance";
 pub(super) const ROOT: &str = "dev.taskava.root";
 /// Name of the service.
 pub(super) const SERVICE: &str = "dev.taskava.service";
+/// On a one-off container instead of [`SERVICE`]: the service it was made after.
+pub(super) const ONEOFF: &str = "dev.taskava.oneoff";
 /// Kind of the service.
 pub(super) const KIND: &str = "dev.taskava.kind";
 /// What it was made from: JSON object, field → short hash, for containers; one hash for networks and volumes.

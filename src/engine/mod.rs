@@ -1,5 +1,6 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
+pub mod attach;
 pub mod connect;
 mod credentials;
 mod error;
@@ -12,6 +13,7 @@ mod observe;
 mod ops;
 mod spec;
 pub mod streams;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -28,6 +30,8 @@ pub struct Engine {
     pub(crate) docker: Docker,
     /// Where `docker login` leaves credentials.
     config_dir: PathBuf,
+    /// How it is reached, for connections of our own.
+    address: connect::Address,
     /// What it said of itself.
     pub about: About,
 }
@@ -50,7 +54,7 @@ pub struct About {
 impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
-        let (docker, about) = connect::connect(ask).await?;
-        Ok(Self { docker, config_dir: ask.config_dir.clone(), about })
+        let (docker, address, about) = connect::connect(ask).await?;
+        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, about })
     }
 }

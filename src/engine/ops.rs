@@ -115,7 +115,7 @@ impl Engine {
         while began.elapsed() < CREATION && !self.is_listed("name", &format!("^/{name}$")).await? {
             tokio::time::sleep(CREATION_PAUSE).await;
         }
-        let containers = self.whole_containers(stack.name.as_str()).await?;
+        let (containers, _) = self.whole_containers(stack.name.as_str()).await?;
         match containers.into_iter().find(|seen| seen.name == name) {
             Some(seen) if seen.config == wanted && seen.service == service.name => Ok((seen.id, Vec::new())),
             Some(_) => Err(failed(format_args!("can't create {name}"), error)
@@ -128,13 +128,13 @@ impl Engine {
         }
     }
 
-    /// The containers of a stack, none of them half-made: the engine lists one that is being created before it takes
+    /// The containers of a stack's services, none of them half-made, and its one-off containers: the engine lists one that is being created before it takes
     /// calls about it.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub(super) async fn whole_containers(&self, project: &str) -> Result<Vec<Container>> {
-        let containers = self.containers(project).await?;
+    pub(super) async fn whole_containers(&self, project: &str) -> Result<(Vec<Container>, Vec<Container>)> {
+        let (containers, one_offs) = self.all_containers(project).await?;
         let began = Instant::now();
         for container in containers.iter().filter(|seen| seen.state == ContainerState::Created) {
             while began.elapsed() < CREATION
@@ -144,7 +144,7 @@ impl Engine {
                 tokio::time::sleep(CREATION_PAUSE).await;
             }
         }
-        Ok(containers)
+        Ok((containers, one_offs))
     }
 
     async fn is_listed(&self, filter: &str, value: &str) -> Result<bool> {

@@ -18,7 +18,7 @@ use crate::model::{Condition, ServiceName};
 
 pub use down::{down, removable_volumes};
 pub use observed::Observed;
-pub use up::{orphans, up};
+pub use up::{needed, orphans, up};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;
@@ -173,6 +173,8 @@ pub enum Cause {
     Orphan,
     /// Two containers claim the same service.
     Duplicate,
+    /// A container that `run` made.
+    OneOff { container: String },
 }
 
 impl fmt::Display for Cause {
@@ -191,6 +193,7 @@ impl fmt::Display for Cause {
             Self::Requested => write!(f, "requested"),
             Self::Orphan => write!(f, "not in services.toml"),
             Self::Duplicate => write!(f, "second container of the service"),
+            Self::OneOff { container } => write!(f, "one-off container {container}"),
         }
     }
 }

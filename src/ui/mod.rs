@@ -12,6 +12,7 @@ mod script;
 pub mod style;
 pub mod surroundings;
 pub mod table;
+pub mod terminal;
 pub mod tree;
 pub mod tty;
 
