@@ -18,6 +18,7 @@ pub mod ps;
 pub mod restart;
 pub mod schema;
 pub mod session;
+pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub mod up;
@@ -68,6 +69,7 @@ enum Command {
     Start(start::Args),
     Plan(plan::Args),
     Explain(explain::Args),
+    Snapshot(snapshot::Args),
     Check(check::Args),
     Config(config::Args),
     Schema(schema::Args),
@@ -90,6 +92,7 @@ impl Command {
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            Self::Snapshot(args) => snapshot::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),

@@ -10,6 +10,7 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod snapshots;
 mod spec;
 pub mod streams;
 

@@ -11,6 +11,7 @@ pub mod logs;
 mod ports;
 pub mod probe;
 pub mod ready;
+pub mod snapshot;
 mod step;
 mod wait;
 

@@ -13,5 +13,6 @@ mod logs;
 mod never_early;
 mod ps;
 mod registry;
+mod snapshot;
 mod stack;
 mod up;
