@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod db;
 pub mod down;
 pub mod explain;
 mod help;
@@ -70,6 +71,7 @@ enum Command {
     Plan(plan::Args),
     Explain(explain::Args),
     Snapshot(snapshot::Args),
+    Db(db::Args),
     Check(check::Args),
     Config(config::Args),
     Schema(schema::Args),
@@ -93,6 +95,7 @@ impl Command {
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
             Self::Snapshot(args) => snapshot::run(&args, context),
+            Self::Db(args) => db::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),

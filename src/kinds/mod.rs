@@ -23,6 +23,8 @@ use crate::event::{Endpoint, Failure};
 use crate::model::{EnvValue, Kind, Probe, Service};
 use crate::plan::observed::PublishedPort;
 
+pub use endpoints::postgres_url;
+
 /// What a kind sets where services.toml is silent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Defaults {
