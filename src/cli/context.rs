@@ -168,6 +168,17 @@ impl Context {
         Ask::from_environment(self.global.host.clone(), self.global.context.clone())
     }
 
+    /// The options that lead another process of ours to the same stack and engine.
+    pub fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let text = |option: &str, value: Option<&str>| value.map(|value| [option.into(), value.into()]);
+        let mut all = vec![self.file().map(|path| ["--file".into(), path.into()])];
+        all.push(text("--project", self.project()));
+        all.push(text("--host", self.global.host.as_deref()));
+        all.push(text("--context", self.global.context.as_deref()));
+        all.extend(self.profiles().iter().map(|name| text("--profile", Some(name))));
+        all.into_iter().flatten().flatten().collect()
+    }
+
     /// How things are shown.
     pub fn format(&self) -> Format {
         self.screen.format()

@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod db;
 pub mod down;
 pub mod env;
 pub mod exec;
@@ -22,6 +23,7 @@ pub mod restart;
 pub mod run;
 pub mod schema;
 pub mod session;
+pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub mod up;
@@ -75,6 +77,8 @@ enum Command {
     Plan(plan::Args),
     Env(env::Args),
     Explain(explain::Args),
+    Snapshot(snapshot::Args),
+    Db(db::Args),
     Check(check::Args),
     Config(config::Args),
     Schema(schema::Args),
@@ -104,6 +108,8 @@ impl Command {
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            Self::Snapshot(args) => snapshot::run(&args, context),
+            Self::Db(args) => db::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),

@@ -20,6 +20,10 @@ pub(super) const KIND: &str = "dev.taskava.kind";
 pub(super) const CONFIG: &str = "dev.taskava.config";
 /// Why the container was made, in words.
 pub(super) const CAUSE: &str = "dev.taskava.cause";
+/// Name of the snapshot that an image is a part of.
+pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
+/// The volume that an image is a copy of, by its name on the engine.
+pub(super) const VOLUME: &str = "dev.taskava.volume";
 
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {

@@ -11,6 +11,7 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod snapshots;
 mod spec;
 pub mod streams;
 mod wire;

@@ -280,6 +280,12 @@ impl Engine {
         match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
+            // Copying it was cut off, perhaps.
+            Err(error) if status(&error) == Some(409) => {
+                self.remove_helper(stack, name).await?;
+                let removed = self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
+                removed.map_err(|_| failed(format_args!("can't remove volume {name}"), &error))
+            }
             Err(error) => Err(failed(format_args!("can't remove volume {name}"), &error)),
         }
     }

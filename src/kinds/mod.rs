@@ -25,6 +25,7 @@ use crate::event::{Endpoint, Failure};
 use crate::model::{EnvValue, Kind, Probe, Service, Stack};
 use crate::plan::observed::PublishedPort;
 
+pub use endpoints::postgres_url;
 pub use exports::{Variable, variables};
 
 /// What a kind sets where services.toml is silent.

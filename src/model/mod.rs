@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-pub use names::{ServiceName, StackName};
+pub use names::{CopyName, ServiceName, StackName};
 pub use service::{
     Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,

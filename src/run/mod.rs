@@ -5,12 +5,15 @@ pub mod address;
 mod apply;
 pub mod cancel;
 mod data;
+pub mod database;
 mod failure;
 pub mod lock;
 pub mod logs;
 mod ports;
+mod postgres;
 pub mod probe;
 pub mod ready;
+pub mod snapshot;
 mod step;
 mod wait;
 

@@ -2,6 +2,7 @@
 
 mod change;
 mod clients;
+mod db;
 mod docker;
 mod down;
 mod engine_restart;
@@ -14,6 +15,7 @@ mod logs;
 mod never_early;
 mod ps;
 mod registry;
+mod snapshot;
 mod stack;
 mod tiny;
 mod traps;
