@@ -21,6 +21,7 @@ pub mod session;
 pub mod start;
 pub mod stop;
 pub mod up;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::io;
@@ -66,6 +67,7 @@ enum Command {
     Restart(restart::Args),
     Stop(stop::Args),
     Start(start::Args),
+    Watch(watch::Args),
     Plan(plan::Args),
     Explain(explain::Args),
     Check(check::Args),
@@ -87,6 +89,7 @@ impl Command {
             Self::Restart(args) => restart::run(&args, context),
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
+            Self::Watch(args) => watch::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),

@@ -12,6 +12,7 @@ mod observe;
 mod ops;
 mod spec;
 pub mod streams;
+mod upload;
 
 use std::path::PathBuf;
 
@@ -19,6 +20,7 @@ use bollard::Docker;
 
 pub use images::Progress;
 pub use ops::{Executed, Health, Inspected};
+pub use upload::{Removal, Upload};
 
 use crate::diag::Result;
 

@@ -13,6 +13,7 @@ pub mod probe;
 pub mod ready;
 mod step;
 mod wait;
+pub mod watch;
 
 use std::time::Duration;
 

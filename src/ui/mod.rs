@@ -14,6 +14,7 @@ pub mod surroundings;
 pub mod table;
 pub mod tree;
 pub mod tty;
+mod watch;
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

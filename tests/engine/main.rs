@@ -15,3 +15,4 @@ mod ps;
 mod registry;
 mod stack;
 mod up;
+mod watch;
