@@ -27,6 +27,7 @@ pub mod snapshot;
 pub mod start;
 pub mod stop;
 pub mod up;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::io;
@@ -74,6 +75,7 @@ enum Command {
     Start(start::Args),
     Exec(exec::Args),
     Run(run::Args),
+    Watch(watch::Args),
     Plan(plan::Args),
     Env(env::Args),
     Explain(explain::Args),
@@ -105,6 +107,7 @@ impl Command {
             Self::Env(args) => env::run(&args, context),
             Self::Exec(args) => exec::run(&args, context),
             Self::Run(args) => run::run(&args, context),
+            Self::Watch(args) => watch::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),

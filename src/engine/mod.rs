@@ -14,6 +14,7 @@ mod ops;
 mod snapshots;
 mod spec;
 pub mod streams;
+mod upload;
 mod wire;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use bollard::Docker;
 
 pub use images::Progress;
 pub use ops::{Executed, Health, Inspected};
+pub use upload::{Removal, Upload};
 
 use crate::diag::Result;
 

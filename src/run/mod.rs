@@ -16,6 +16,7 @@ pub mod ready;
 pub mod snapshot;
 mod step;
 mod wait;
+pub mod watch;
 
 use std::time::Duration;
 

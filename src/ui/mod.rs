@@ -15,6 +15,7 @@ pub mod table;
 pub mod terminal;
 pub mod tree;
 pub mod tty;
+mod watch;
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

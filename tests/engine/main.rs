@@ -20,3 +20,4 @@ mod stack;
 mod tiny;
 mod traps;
 mod up;
+mod watch;
