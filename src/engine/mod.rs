@@ -10,6 +10,7 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod owned;
 mod spec;
 pub mod streams;
 
@@ -18,7 +19,9 @@ use std::path::PathBuf;
 use bollard::Docker;
 
 pub use images::Progress;
+pub use networks::COMMON;
 pub use ops::{Executed, Health, Inspected};
+pub use owned::Owned;
 
 use crate::diag::Result;
 
