@@ -79,7 +79,7 @@ pub struct Global {
     pub verbose: bool,
 }
 
-/// `--format`
+/// `--format`. The hidden ones are for `env` alone: an option can't mean two things to clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 #[expect(missing_docs, reason = "see ui::FormatChoice")]
 pub enum FormatArg {
@@ -88,6 +88,19 @@ pub enum FormatArg {
     Tty,
     Plain,
     Json,
+    #[value(hide = true)]
+    Dotenv,
+    #[value(hide = true)]
+    Shell,
+    #[value(hide = true)]
+    Github,
+}
+
+impl FormatArg {
+    /// Whether only `env` can be shown like this.
+    pub fn is_of_env(self) -> bool {
+        matches!(self, Self::Dotenv | Self::Shell | Self::Github)
+    }
 }
 
 /// `--color`
@@ -119,7 +132,7 @@ impl Context {
     pub fn new(global: Global) -> Self {
         let options = Options {
             format: match global.format {
-                FormatArg::Auto => FormatChoice::Auto,
+                FormatArg::Auto | FormatArg::Dotenv | FormatArg::Shell | FormatArg::Github => FormatChoice::Auto,
                 FormatArg::Tty => FormatChoice::Tty,
                 FormatArg::Plain => FormatChoice::Plain,
                 FormatArg::Json => FormatChoice::Json,

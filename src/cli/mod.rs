@@ -7,6 +7,7 @@ pub mod completions;
 pub mod config;
 pub mod context;
 pub mod down;
+pub mod env;
 pub mod explain;
 mod help;
 pub mod logs;
@@ -67,6 +68,7 @@ enum Command {
     Stop(stop::Args),
     Start(start::Args),
     Plan(plan::Args),
+    Env(env::Args),
     Explain(explain::Args),
     Check(check::Args),
     Config(config::Args),
@@ -79,6 +81,10 @@ enum Command {
 impl Command {
     /// Carries out a command. Those that talk to an engine go through [`block_on`].
     fn run(self, context: &Context) -> Result<ExitCode> {
+        if context.global.format.is_of_env() && !matches!(self, Self::Env(_)) {
+            let message = "this format is one of `taskava dev env`; others have auto, tty, plain and json";
+            return Err(Error::new(diag::ErrorKind::Usage, message));
+        }
         match self {
             Self::Up(args) => up::run(&args, context),
             Self::Ps(args) => ps::run(&args, context),
@@ -87,6 +93,7 @@ impl Command {
             Self::Restart(args) => restart::run(&args, context),
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
+            Self::Env(args) => env::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),

@@ -178,7 +178,12 @@ impl Engine {
         let t = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
         let stop = self.docker.stop_container(id, Some(StopContainerOptions { signal: None, t: Some(t) }));
         match tokio::time::timeout(grace + Duration::from_secs(30), stop).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                // The engine answers a moment before its list of containers says so (seen with 26.1). Looking at one
+                // waits until all of its end is written down, the list included; whether it is still there is all one.
+                let _ = self.inspect(id).await;
+                Ok(())
+            }
             Ok(Err(error)) if matches!(status(&error), Some(304 | 404)) => Ok(()),
             Ok(Err(error)) => Err(failed(format_args!("can't stop {name}"), &error)),
             Err(_) => Err(Error::new(ErrorKind::Engine, format_args!("the engine did not stop {name} in time"))

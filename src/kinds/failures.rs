@@ -28,12 +28,13 @@ pub(super) enum Sign {
     Between(&'static str, &'static str),
 }
 
+const RAISE_MEMORY: &str = "raise `resources.memory` of services.{service} in services.toml";
+const TOO_LITTLE_TO_START: &str = "its memory limit is smaller than what the engine needs to start any container";
+
 pub(super) const COMMON: &[Known] = &[
-    Known {
-        sign: Sign::Oom,
-        reason: "it needed more memory than it may use",
-        next: "raise `resources.memory` of services.{service} in services.toml",
-    },
+    Known { sign: Sign::Oom, reason: "it needed more memory than it may use", next: RAISE_MEMORY },
+    Known { sign: Sign::Line(&["unable to set memory limit"]), reason: TOO_LITTLE_TO_START, next: RAISE_MEMORY },
+    Known { sign: Sign::Line(&["container init was oom-killed"]), reason: TOO_LITTLE_TO_START, next: RAISE_MEMORY },
     Known {
         sign: Sign::Line(&["exec format error"]),
         reason: "{image} is for another processor architecture, or what it starts is no program",

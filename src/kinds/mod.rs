@@ -3,6 +3,7 @@
 
 mod arguments;
 mod endpoints;
+mod exports;
 mod failures;
 mod generic;
 mod job;
@@ -22,6 +23,8 @@ use crate::diag::ErrorKind;
 use crate::event::{Endpoint, Failure};
 use crate::model::{EnvValue, Kind, Probe, Service};
 use crate::plan::observed::PublishedPort;
+
+pub use exports::{Variable, variables};
 
 /// What a kind sets where services.toml is silent.
 #[derive(Debug, Clone, PartialEq)]

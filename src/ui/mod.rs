@@ -184,6 +184,11 @@ impl Screen {
         }
     }
 
+    /// Lines for the runner of a GitHub job, which reads them from stderr too.
+    pub fn commands(&self, lines: &str) {
+        self.aside(|| write_err(lines));
+    }
+
     /// Diagnostics that are no failure (warnings).
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         self.aside(|| match self.0.format {

@@ -5,6 +5,7 @@ mod clients;
 mod docker;
 mod down;
 mod engine_restart;
+mod env;
 mod failure;
 mod hosts;
 mod interrupt;

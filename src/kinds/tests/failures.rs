@@ -166,6 +166,11 @@ fn what_the_engine_says_at_the_start_is_explained() {
         say(&format!("{runc} \"/nope\": stat /nope: no such file or directory: unknown")).contains("does not exist")
     );
     assert!(say(&format!("{runc} \"/s/sh\": permission denied: unknown")).contains("must not be executed"));
+    let memory = "error setting cgroup config for procHooks process: unable to set memory limit to 8388608 \
+                  (current usage: 13152256, peak usage: 13152256): unknown";
+    assert!(say(&format!("{} {memory}", runc.trim_end_matches(" exec:"))).contains("memory limit"));
+    let killed = "OCI runtime create failed: container init was OOM-killed (memory limit too low?): unknown";
+    assert!(say(killed).contains("memory limit"));
 }
 
 #[test]

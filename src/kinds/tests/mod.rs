@@ -1,6 +1,7 @@
 //! What is common to the tests: how a service looks of which a test says only what matters.
 
 mod endpoints;
+mod exports;
 mod failures;
 mod probes;
 
