@@ -9,7 +9,9 @@ pub mod context;
 pub mod down;
 pub mod env;
 pub mod explain;
+pub mod gc;
 mod help;
+pub mod janitor;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub mod schema;
 pub mod session;
 pub mod start;
 pub mod stop;
+pub mod test;
 pub mod up;
 
 use std::ffi::OsString;
@@ -74,6 +77,10 @@ enum Command {
     Config(config::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    Test(test::Args),
+    Gc(gc::Args),
+    #[command(hide = true)]
+    Janitor(janitor::Args),
     #[command(hide = true)]
     Man(man::Args),
 }
@@ -100,6 +107,9 @@ impl Command {
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
+            Self::Test(args) => test::run(&args, context),
+            Self::Gc(args) => gc::run(&args, context),
+            Self::Janitor(args) => janitor::run(&args, context),
             Self::Man(args) => man::run(&args),
         }
     }

@@ -90,12 +90,11 @@ impl Engine {
         }
         let Parts { containers, networks, volumes } = self.parts(&format!("{}={project}", labels::PROJECT)).await?;
         let count = containers.len() + networks.len() + volumes.len();
-        let containers = containers.iter().map(|(id, _)| self.remove(id, id.get(..12).unwrap_or(id)));
-        let removed = all(containers).await;
-        let (networks, volumes) = futures_util::join!(
-            all(networks.iter().map(|(id, _)| self.remove_network_by_id(id, project))),
-            all(volumes.iter().map(|(name, _)| self.remove_isolated_volume(name))),
-        );
+        let removed =
+            all(containers.into_iter().map(async |(id, _)| self.remove(&id, &id[..12.min(id.len())]).await)).await;
+        let networks = networks.into_iter().map(async |(id, _)| self.remove_network_by_id(&id, project).await);
+        let volumes = volumes.into_iter().map(async |(name, _)| self.remove_isolated_volume(&name).await);
+        let (networks, volumes) = futures_util::join!(all(networks), all(volumes));
         removed.and(networks).and(volumes).map(|()| count)
     }
 

@@ -131,20 +131,24 @@ impl Isolated {
         self.summary.as_ref().is_some_and(|summary| summary.ok)
     }
 
+    /// Whether somebody removes it when this process dies.
+    pub fn is_watched(&self) -> bool {
+        self.janitor.is_some()
+    }
+
     /// Removes it with its data. Nothing is stopped gently: nobody will look at it again.
     ///
     /// # Errors
     /// When the engine refuses. The janitor goes on trying then.
     pub async fn remove(mut self, engine: &Engine) -> Result<()> {
         let name = self.stack.name.as_str();
-        if self.summary.is_some() {
-            engine.remove_isolated(name).await?;
-        } else {
-            // It was cut off: what was asked for in the last moment may still be in the making.
-            janitor::clear(engine, name).await?;
-        }
-        if let Some(janitor) = self.janitor.take() {
-            janitor.dismiss();
+        engine.remove_isolated(name).await?;
+        match self.janitor.take() {
+            Some(janitor) if self.summary.is_some() => janitor.dismiss(),
+            // It was cut off: what was asked for in the last moment may still be in the making. That is the janitor's.
+            Some(janitor) => drop(janitor),
+            None if self.summary.is_none() => janitor::clear(engine, name).await?,
+            None => {}
         }
         Ok(())
     }
