@@ -11,8 +11,10 @@ pub mod down;
 pub mod env;
 pub mod exec;
 pub mod explain;
+pub mod gc;
 mod help;
 pub mod inside;
+pub mod janitor;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -26,6 +28,7 @@ pub mod session;
 pub mod snapshot;
 pub mod start;
 pub mod stop;
+pub mod test;
 pub mod up;
 pub mod watch;
 
@@ -85,6 +88,10 @@ enum Command {
     Config(config::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    Test(test::Args),
+    Gc(gc::Args),
+    #[command(hide = true)]
+    Janitor(janitor::Args),
     #[command(hide = true)]
     Man(man::Args),
 }
@@ -116,6 +123,9 @@ impl Command {
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
+            Self::Test(args) => test::run(&args, context),
+            Self::Gc(args) => gc::run(&args, context),
+            Self::Janitor(args) => janitor::run(&args, context),
             Self::Man(args) => man::run(&args),
         }
     }

@@ -11,6 +11,7 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod owned;
 mod snapshots;
 mod spec;
 pub mod streams;
@@ -22,7 +23,9 @@ use std::path::PathBuf;
 use bollard::Docker;
 
 pub use images::Progress;
+pub use networks::COMMON;
 pub use ops::{Executed, Health, Inspected};
+pub use owned::Owned;
 pub use upload::{Removal, Upload};
 
 use crate::diag::Result;

@@ -68,5 +68,6 @@ fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
         volumes: IndexMap::new(),
         networks: IndexMap::new(),
+        isolation: None,
     }
 }
