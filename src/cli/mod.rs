@@ -8,7 +8,10 @@ pub mod config;
 pub mod context;
 pub mod down;
 pub mod explain;
+pub mod export;
 mod help;
+pub mod import;
+pub mod init;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -70,6 +73,9 @@ enum Command {
     Explain(explain::Args),
     Check(check::Args),
     Config(config::Args),
+    Init(init::Args),
+    Import(import::Args),
+    Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -90,6 +96,9 @@ impl Command {
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            Self::Init(args) => init::run(&args, context),
+            Self::Import(args) => import::run(&args, context),
+            Self::Export(args) => export::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),

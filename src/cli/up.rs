@@ -50,6 +50,9 @@ pub struct UpArgs {
     /// Start services even though one they depend on failed
     #[arg(long)]
     pub keep_going: bool,
+    /// Create what is missing or changed, but start nothing
+    #[arg(long)]
+    pub no_start: bool,
     /// Remove containers whose service is not in services.toml any more
     #[arg(long)]
     pub remove_orphans: bool,
@@ -85,6 +88,7 @@ impl UpArgs {
             recreate: self.recreate,
             pull: self.pull.map(Into::into),
             build: self.build,
+            no_start: self.no_start,
             remove_orphans: self.remove_orphans,
             ..Request::default()
         })
@@ -94,7 +98,7 @@ impl UpArgs {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let code = bring_up(args, context)?;
-    if args.follow && code == ExitCode::SUCCESS {
+    if args.follow && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
         return logs::run(&logs::Args::following(args.on.services.clone()), context);
     }
