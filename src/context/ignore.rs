@@ -42,7 +42,7 @@ impl Ignore {
 
     /// Whether a path is left out. It is given with slashes, relative to the context.
     pub(super) fn leaves_out(&self, path: &str) -> bool {
-        self.rules.matches(path).iter().last().is_some_and(|rule| !self.keeps[rule])
+        self.rules.matches(path).iter().next_back().is_some_and(|rule| !self.keeps[rule])
     }
 
     /// Whether something inside a folder that is left out may be brought back.

@@ -1,5 +1,6 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
+pub mod attach;
 mod build;
 pub mod connect;
 mod credentials;
@@ -11,8 +12,12 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod owned;
+mod snapshots;
 mod spec;
 pub mod streams;
+mod upload;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -20,7 +25,10 @@ use bollard::Docker;
 
 pub use build::{BuildFailed, How};
 pub use images::Progress;
+pub use networks::COMMON;
 pub use ops::{Executed, Health, Inspected};
+pub use owned::Owned;
+pub use upload::{Removal, Upload};
 
 use crate::diag::Result;
 
@@ -28,10 +36,10 @@ use crate::diag::Result;
 #[derive(Debug, Clone)]
 pub struct Engine {
     pub(crate) docker: Docker,
-    /// How it is reached.
-    address: connect::dial::Address,
     /// Where `docker login` leaves credentials.
     config_dir: PathBuf,
+    /// How it is reached, for connections of our own.
+    address: connect::Address,
     /// What it said of itself.
     pub about: About,
 }
@@ -66,6 +74,6 @@ impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
         let (docker, address, about) = connect::connect(ask).await?;
-        Ok(Self { docker, address, config_dir: ask.config_dir.clone(), about })
+        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, about })
     }
 }

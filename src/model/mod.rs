@@ -1,22 +1,26 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container, `built` what an image was built from, `pins` which digest it has to have.
+//! questions of order, `fingerprint` says what of a service matters to its container, `built` what an image was built from, `pins` which
+//! digest it has to have, `isolated` makes of a stack that of one test run.
 
 pub mod built;
 pub mod fingerprint;
 pub mod graph;
+pub mod isolated;
 pub mod names;
 pub mod pins;
 pub mod resolve;
 pub mod secret;
 mod service;
+pub mod subnet;
 
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-pub use names::{ServiceName, StackName};
+pub use isolated::{Isolation, Owner};
+pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use service::{
     Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
@@ -36,6 +40,8 @@ pub struct Stack {
     pub volumes: IndexMap<String, Volume>,
     /// Networks by short name; `default` is always here.
     pub networks: IndexMap<String, Network>,
+    /// Whose it is, when it is the stack of one test run; none for a developer's.
+    pub isolation: Option<Isolation>,
 }
 
 impl Stack {
