@@ -11,7 +11,7 @@ use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, Surroundings
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// services.toml to use; otherwise the nearest one upwards
+    /// services.toml to use, else the nearest one upwards; repeatable: later ones override
     #[arg(
         short,
         long,
@@ -21,8 +21,8 @@ pub struct Global {
         hide_env = true,
         value_name = "FILE"
     )]
-    #[arg(value_hint = ValueHint::FilePath, value_parser = path)]
-    pub file: Option<PathBuf>,
+    #[arg(value_hint = ValueHint::FilePath, value_parser = path, action = ArgAction::Append)]
+    pub file: Vec<PathBuf>,
     /// Name of the stack; otherwise `project` in services.toml
     #[arg(
         short,
@@ -105,6 +105,14 @@ fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
     Ok(PathBuf::from(text))
 }
 
+/// The files of a list such as `a.toml:b.toml`, as `TASKAVA_FILE` may have it. A file whose name has a colon is one file.
+pub fn split(list: &Path) -> Vec<PathBuf> {
+    if list.exists() {
+        return vec![list.into()];
+    }
+    std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
 /// What every command gets.
 #[derive(Debug)]
 pub struct Context {
@@ -135,9 +143,9 @@ impl Context {
         Self { screen: Screen::new(&options, &Surroundings::read()), global }
     }
 
-    /// The services.toml asked for, if one was.
-    pub fn file(&self) -> Option<&Path> {
-        self.global.file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    /// The services.toml asked for and what overrides it; none when the usual one is meant.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.global.file.iter().flat_map(|path| split(path)).collect()
     }
 
     /// The stack name asked for, if one was.

@@ -29,7 +29,7 @@ Exit codes:
   6 not ready in time   7 crashed   8 another run holds the lock   130, 143 interrupted
 
 Environment:
-  TASKAVA_FILE, TASKAVA_PROJECT, TASKAVA_PROFILES (a,b)   as --file, --project, --profile
+  TASKAVA_FILE (a:b), TASKAVA_PROJECT, TASKAVA_PROFILES (a,b)   as --file, --project, --profile
   DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG              which engine, as for docker
   NO_COLOR, FORCE_COLOR, CI, GITHUB_ACTIONS               colours, and how progress is shown";
 

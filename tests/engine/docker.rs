@@ -228,6 +228,11 @@ pub(crate) fn log(id: &str) -> String {
 
 /// Runs a command in a container and waits for its end.
 pub(crate) fn exec(id: &str, command: &[&str]) {
+    output(id, command);
+}
+
+/// What a command in a container prints on stdout.
+pub(crate) fn output(id: &str, command: &[&str]) -> String {
     let config = CreateExecOptions {
         cmd: Some(command.iter().map(ToString::to_string).collect()),
         attach_stdout: Some(true),
@@ -235,11 +240,11 @@ pub(crate) fn exec(id: &str, command: &[&str]) {
     };
     engine(async |docker| {
         let exec = docker.create_exec(id, config).await?;
-        if let StartExecResults::Attached { output, .. } = docker.start_exec(&exec.id, None).await? {
-            output.try_collect::<Vec<_>>().await?;
-        }
-        Ok(())
-    });
+        let StartExecResults::Attached { output, .. } = docker.start_exec(&exec.id, None).await? else {
+            return Ok(String::new());
+        };
+        Ok(output.try_collect::<Vec<_>>().await?.iter().map(ToString::to_string).collect())
+    })
 }
 
 /// Makes another network with the name and labels of one, as a run does that was killed at the wrong moment. Engines

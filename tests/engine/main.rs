@@ -10,6 +10,7 @@ mod hosts;
 mod interrupt;
 mod lifecycle;
 mod logs;
+mod modes;
 mod never_early;
 mod ps;
 mod registry;
