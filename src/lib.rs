@@ -11,12 +11,14 @@
 //! - [`engine`]: the only place that knows Docker
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
+//! - [`doctor`]: looks for everything that a new machine can get wrong
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod diag;
+pub mod doctor;
 pub mod engine;
 pub mod event;
 pub mod kinds;

@@ -6,6 +6,7 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod doctor;
 pub mod down;
 pub mod explain;
 mod help;
@@ -70,6 +71,7 @@ enum Command {
     Explain(explain::Args),
     Check(check::Args),
     Config(config::Args),
+    Doctor(doctor::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     #[command(hide = true)]
@@ -90,6 +92,7 @@ impl Command {
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            Self::Doctor(args) => doctor::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),

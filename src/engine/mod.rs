@@ -12,13 +12,16 @@ mod observe;
 mod ops;
 mod spec;
 pub mod streams;
+mod survey;
 
 use std::path::PathBuf;
 
 use bollard::Docker;
 
 pub use images::Progress;
+pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};
+pub use survey::{Bystander, Info};
 
 use crate::diag::Result;
 

@@ -8,7 +8,7 @@ mod data;
 mod failure;
 pub mod lock;
 pub mod logs;
-mod ports;
+pub mod ports;
 pub mod probe;
 pub mod ready;
 mod step;

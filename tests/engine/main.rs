@@ -3,6 +3,7 @@
 mod change;
 mod clients;
 mod docker;
+mod doctor;
 mod down;
 mod engine_restart;
 mod failure;
