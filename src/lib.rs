@@ -11,6 +11,7 @@
 //! - [`engine`]: the only place that knows Docker
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
+//! - [`testing`]: stacks for tests, from Rust; the part that other packages use
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 #[cfg(feature = "cli")]
@@ -24,5 +25,6 @@ pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;
+pub mod testing;
 #[cfg(feature = "cli")]
 pub mod ui;
