@@ -12,10 +12,13 @@
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
 //! - [`testing`]: stacks for tests, from Rust; the part that other packages use
+//! - `compose`: Docker Compose files, to services.toml and back
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod compose;
 pub mod config;
 pub mod diag;
 pub mod engine;

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 pub use isolated::{Isolation, Owner};
-pub use names::{ServiceName, StackName};
+pub use names::{CopyName, ServiceName, StackName};
 pub use service::{
     Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,

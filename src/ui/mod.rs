@@ -13,8 +13,10 @@ mod script;
 pub mod style;
 pub mod surroundings;
 pub mod table;
+pub mod terminal;
 pub mod tree;
 pub mod tty;
+mod watch;
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -210,6 +212,15 @@ impl Screen {
         if self.0.format != Format::Json && !self.0.quiet {
             let fence = self.0.github.as_deref();
             self.aside(|| write_err(&report::service_log(service, lines, fence, self.0.color_err)));
+        }
+    }
+
+    /// A remark that matters even with `-q`: a line on stderr. In JSON: a `notice` event.
+    pub fn remark(&self, text: &str) {
+        if self.0.format == Format::Json {
+            self.on(&Event::Notice { message: text.to_owned() });
+        } else {
+            self.aside(|| write_err(&format!("{text}\n")));
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod change;
 mod clients;
+mod db;
 mod docker;
 mod down;
 mod engine_restart;
@@ -16,7 +17,11 @@ mod never_early;
 mod never_left;
 mod ps;
 mod registry;
+mod snapshot;
 mod stack;
 mod test_command;
 mod testing_library;
+mod tiny;
+mod traps;
 mod up;
+mod watch;
