@@ -11,6 +11,7 @@
 //! - [`engine`]: the only place that knows Docker
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
+//! - [`testing`]: stacks for tests, from Rust; the part that other packages use
 //! - `compose`: Docker Compose files, to services.toml and back
 //! - `ui`, `cli`: the only places that print and parse arguments
 
@@ -27,5 +28,6 @@ pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;
+pub mod testing;
 #[cfg(feature = "cli")]
 pub mod ui;

@@ -123,7 +123,7 @@ impl Trial<'_> {
 
     /// Runs the command; its exit code.
     async fn command(&self, isolated: &Isolated) -> Result<u8> {
-        let Session { engine, context, events, cancel, .. } = self.session;
+        let Session { engine, context, cancel, .. } = self.session;
         context.screen.finish();
         let mut variables: Vec<(String, OsString)> =
             kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers))
@@ -142,7 +142,6 @@ impl Trial<'_> {
         if code != 0 {
             context.screen.failed(&format!("`{words}`"), &format!("exited with code {code}"));
         }
-        let _ = events;
         Ok(code)
     }
 
@@ -178,7 +177,8 @@ impl Trial<'_> {
     /// Removes the stack, unless it is to stay.
     async fn leave(&self, isolated: Isolated, failed: bool) -> Result<()> {
         let Session { engine, context, .. } = self.session;
-        if !self.args.keep && !(failed && self.args.keep_on_failure) {
+        let keep = self.args.keep || failed && self.args.keep_on_failure;
+        if !keep {
             return isolated.remove(engine).await;
         }
         let name = isolated.stack.name.clone();

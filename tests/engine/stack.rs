@@ -121,6 +121,16 @@ impl Running {
         self.child.stdin.as_mut().expect("piped")
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Closes what it reads.
+    pub(crate) fn close_stdin(&mut self) {
+        self.child.stdin = None;
+    }
+
     /// What it said on stderr so far.
     pub(crate) fn said(&self) -> String {
         self.stderr.0.lock().expect("the reader does not panic").clone()
