@@ -5,9 +5,11 @@
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod connect;
 pub mod context;
 pub mod down;
 pub mod env;
+pub mod events;
 pub mod exec;
 pub mod explain;
 mod help;
@@ -16,6 +18,7 @@ pub mod logs;
 pub mod man;
 #[cfg(test)]
 mod markdown;
+pub mod open;
 pub mod plan;
 pub mod ps;
 pub mod restart;
@@ -23,8 +26,10 @@ pub mod run;
 pub mod schema;
 pub mod session;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod up;
+pub mod url;
 
 use std::ffi::OsString;
 use std::io;
@@ -72,6 +77,11 @@ enum Command {
     Start(start::Args),
     Exec(exec::Args),
     Run(run::Args),
+    Connect(connect::Args),
+    Open(open::Args),
+    Url(url::Args),
+    Stats(stats::Args),
+    Events(events::Args),
     Plan(plan::Args),
     Env(env::Args),
     Explain(explain::Args),
@@ -101,6 +111,11 @@ impl Command {
             Self::Env(args) => env::run(&args, context),
             Self::Exec(args) => exec::run(&args, context),
             Self::Run(args) => run::run(&args, context),
+            Self::Connect(args) => connect::run(&args, context),
+            Self::Open(args) => open::run(&args, context),
+            Self::Url(args) => url::run(&args, context),
+            Self::Stats(args) => stats::run(&args, context),
+            Self::Events(args) => events::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),

@@ -4,6 +4,7 @@ pub mod attach;
 pub mod connect;
 mod credentials;
 mod error;
+pub mod events;
 pub mod frames;
 mod images;
 mod labels;
@@ -12,6 +13,7 @@ mod networks;
 mod observe;
 mod ops;
 mod spec;
+pub mod stats;
 pub mod streams;
 mod wire;
 

@@ -2,6 +2,7 @@
 //! Pure: what is asked over the network is `run::probe`'s.
 
 mod arguments;
+mod clients;
 mod endpoints;
 mod exports;
 mod failures;
@@ -24,6 +25,8 @@ use crate::event::{Endpoint, Failure};
 use crate::model::{EnvValue, Kind, Probe, Service};
 use crate::plan::observed::PublishedPort;
 
+pub use clients::{Client, client};
+pub use endpoints::Url;
 pub use exports::{Variable, variables};
 
 /// What a kind sets where services.toml is silent.
@@ -81,6 +84,12 @@ pub fn probe(kind: Kind, env: &IndexMap<String, EnvValue>, command: Option<&[Str
 /// Where a service can be reached from the host, passwords masked. `host`: where the engine's ports are reached.
 pub fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> Vec<Endpoint> {
     endpoints::endpoints(service, host, published)
+}
+
+/// The URLs of a service's published ports, those a browser can show first. `secrets`: passwords in clear text.
+pub fn urls(service: &Service, host: &str, published: &[PublishedPort], secrets: bool) -> Vec<Url> {
+    let passwords = if secrets { endpoints::Passwords::Shown } else { endpoints::Passwords::Masked };
+    endpoints::urls(service, host, published, passwords)
 }
 
 /// Adds the likely reason and what to do next to a failure, where it is a known one. What is filled in stays.
