@@ -37,19 +37,17 @@ pub struct Happened {
     pub command: Option<String>,
 }
 
-/// What is asked for by name. Not among them: commands run inside, which most of the time are readiness being asked.
-const USUAL: [&str; 21] = [
-    "attach",
+/// What is asked for by name. Not among them: commands run inside, which most of the time are readiness being asked, and
+/// what concerns only who looks at a container.
+const USUAL: [&str; 18] = [
     "create",
     "destroy",
-    "detach",
     "die",
     "health_status",
     "kill",
     "oom",
     "pause",
     "rename",
-    "resize",
     "restart",
     "start",
     "stop",
