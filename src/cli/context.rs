@@ -1,5 +1,6 @@
 //! What every command gets: the global options and the screen. Finding the stack is `load`'s, the engine `engine`'s.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum, ValueHint};
@@ -166,6 +167,22 @@ impl Context {
     /// Which engine is asked for.
     pub fn engine_ask(&self) -> Ask {
         Ask::from_environment(self.global.host.clone(), self.global.context.clone())
+    }
+
+    /// The options that lead another process of ours to the same stack and engine.
+    pub fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let text = |option: &str, value: Option<&str>| value.map(|value| [option.into(), value.into()]);
+        let mut all = vec![self.file().map(|path| ["--file".into(), path.into()])];
+        all.push(text("--project", self.project()));
+        all.extend(self.profiles().iter().map(|name| text("--profile", Some(name))));
+        all.into_iter().flatten().flatten().chain(self.engine_options()).collect()
+    }
+
+    /// The same as options, for a process of ours that is to find the same engine.
+    pub fn engine_options(&self) -> Vec<OsString> {
+        let option = |name: &str, value: &Option<String>| value.iter().flat_map(|v| [name.into(), v.into()]).collect();
+        let all: [Vec<OsString>; 2] = [option("--host", &self.global.host), option("--context", &self.global.context)];
+        all.concat()
     }
 
     /// How things are shown.

@@ -7,13 +7,19 @@ pub mod completions;
 pub mod config;
 pub mod connect;
 pub mod context;
+pub mod db;
 pub mod down;
 pub mod env;
 pub mod events;
 pub mod exec;
 pub mod explain;
+pub mod export;
+pub mod gc;
 mod help;
+pub mod import;
+pub mod init;
 pub mod inside;
+pub mod janitor;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -25,11 +31,14 @@ pub mod restart;
 pub mod run;
 pub mod schema;
 pub mod session;
+pub mod snapshot;
 pub mod start;
 pub mod stats;
 pub mod stop;
+pub mod test;
 pub mod up;
 pub mod url;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::io;
@@ -82,13 +91,23 @@ enum Command {
     Url(url::Args),
     Stats(stats::Args),
     Events(events::Args),
+    Watch(watch::Args),
     Plan(plan::Args),
     Env(env::Args),
     Explain(explain::Args),
+    Snapshot(snapshot::Args),
+    Db(db::Args),
     Check(check::Args),
     Config(config::Args),
+    Init(init::Args),
+    Import(import::Args),
+    Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    Test(test::Args),
+    Gc(gc::Args),
+    #[command(hide = true)]
+    Janitor(janitor::Args),
     #[command(hide = true)]
     Man(man::Args),
 }
@@ -116,12 +135,21 @@ impl Command {
             Self::Url(args) => url::run(&args, context),
             Self::Stats(args) => stats::run(&args, context),
             Self::Events(args) => events::run(&args, context),
+            Self::Watch(args) => watch::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            Self::Snapshot(args) => snapshot::run(&args, context),
+            Self::Db(args) => db::run(&args, context),
+            Self::Init(args) => init::run(&args, context),
+            Self::Import(args) => import::run(&args, context),
+            Self::Export(args) => export::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
+            Self::Test(args) => test::run(&args, context),
+            Self::Gc(args) => gc::run(&args, context),
+            Self::Janitor(args) => janitor::run(&args, context),
             Self::Man(args) => man::run(&args),
         }
     }

@@ -12,9 +12,12 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod owned;
+mod snapshots;
 mod spec;
 pub mod stats;
 pub mod streams;
+mod upload;
 mod wire;
 
 use std::path::PathBuf;
@@ -22,7 +25,10 @@ use std::path::PathBuf;
 use bollard::Docker;
 
 pub use images::Progress;
+pub use networks::COMMON;
 pub use ops::{Executed, Health, Inspected};
+pub use owned::Owned;
+pub use upload::{Removal, Upload};
 
 use crate::diag::Result;
 

@@ -230,6 +230,7 @@ fn image(seen: ImageInspect) -> Image {
         healthcheck: config.healthcheck.and_then(|check| healthcheck(check.test.unwrap_or_default(), shell)),
         exposed: config.exposed_ports.unwrap_or_default().iter().filter_map(port).collect(),
         volumes: config.volumes.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
     }
 }
 

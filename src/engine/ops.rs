@@ -280,6 +280,12 @@ impl Engine {
         match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
+            // Copying it was cut off, perhaps.
+            Err(error) if status(&error) == Some(409) => {
+                self.remove_helper(stack, name).await?;
+                let removed = self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
+                removed.map_err(|_| failed(format_args!("can't remove volume {name}"), &error))
+            }
             Err(error) => Err(failed(format_args!("can't remove volume {name}"), &error)),
         }
     }
@@ -289,10 +295,19 @@ impl Engine {
     /// # Errors
     /// When the engine refuses, for instance because the container does not run.
     pub async fn exec(&self, id: &str, command: &[String]) -> Result<Executed> {
+        self.exec_with(id, command, Vec::new()).await
+    }
+
+    /// The same with variables (`NAME=value`) in its environment.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn exec_with(&self, id: &str, command: &[String], env: Vec<String>) -> Result<Executed> {
         let failed =
             |error: Bollard| failed(format_args!("can't run `{}` in {}", command.join(" "), short(id)), &error);
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
+            env: Some(env),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             ..Default::default()
@@ -336,7 +351,7 @@ impl Engine {
 }
 
 /// An id as people see it.
-fn short(id: &str) -> &str {
+pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 

@@ -139,6 +139,12 @@ fn asks(probe: &Probe, asked: u16) -> bool {
     }
 }
 
+/// The URL of a database, with the password.
+pub fn postgres_url(user: &str, password: Option<&str>, at: SocketAddr, database: &str) -> String {
+    let password = password.map(|password| format!(":{}", encode(password))).unwrap_or_default();
+    format!("postgres://{}{password}@{at}/{}", encode(user), encode(database))
+}
+
 /// Percent-encodes what could be taken for a part of the URL.
 fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexSet;
 
 use super::observed::Container;
-use super::{Cause, Observed, Op, Plan, Request, StepId};
+use super::{Cause, Observed, Op, Plan, Request, StepId, snapshot};
 use crate::model::{MountSource, ServiceName, Stack, graph};
 
 /// Plans to take services down. Only what carries this stack's label is ever in it.
@@ -51,7 +51,12 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
     }
     if ask.volumes {
         for volume in removable_volumes(stack, seen, ask) {
-            plan.push(Op::RemoveVolume { volume }, Cause::Requested, last.clone());
+            let mut after = last.clone();
+            if let Some(snapshot) = &ask.snapshot {
+                let save = snapshot::save_volume(stack, &volume, snapshot);
+                after = vec![plan.push(save, Cause::BeforeLoss, after)];
+            }
+            plan.push(Op::RemoveVolume { volume }, Cause::Requested, after);
         }
     }
     plan

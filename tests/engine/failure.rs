@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-use crate::clients::{POSTGRES, ask, postgres};
+use crate::clients::ask;
 use crate::docker::Foreign;
 use crate::stack::{Stack, image};
 
@@ -107,17 +107,6 @@ fn a_failed_job_stops_only_what_depends_on_it() {
     stack.edit("exit 4", "exit 0");
     stack.up();
     assert_eq!((stack.state("api"), stack.state("web")), ("running".into(), "running".into()));
-}
-
-#[test]
-fn a_password_that_an_old_volume_does_not_know_is_named() {
-    let stack = Stack::new("stale", POSTGRES);
-    stack.up();
-    drop(postgres(stack.port("postgres", 5432)));
-    stack.edit("secret", "changed");
-    let up = stack.dev(&["up"]).ends(6);
-    assert!(up.took < Duration::from_secs(120), "{:?} of 4 min", up.took);
-    up.says(&["✘ postgres: password authentication failed", "other credentials", "taskava dev down -v postgres"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod change;
 mod clients;
 mod connect;
+mod db;
 mod docker;
 mod down;
 mod engine_restart;
@@ -19,6 +20,10 @@ mod ps;
 mod pty;
 mod registry;
 mod run;
+mod snapshot;
 mod stack;
 mod stats;
+mod tiny;
+mod traps;
 mod up;
+mod watch;

@@ -1,7 +1,7 @@
 //! The variables an application finds the stack by.
 
 use super::*;
-use crate::model::{Port, Protocol, Stack};
+use crate::model::{Port, Protocol};
 
 fn named(name: &str, kind: Kind, variables: &[(&str, &str)], ports: &[u16]) -> Service {
     let mut service = service(kind, env(variables));
@@ -15,16 +15,6 @@ fn named(name: &str, kind: Kind, variables: &[(&str, &str)], ports: &[u16]) -> S
     };
     service.ports = ports.iter().map(port).collect();
     service
-}
-
-fn stack(services: Vec<Service>) -> Stack {
-    Stack {
-        name: crate::model::StackName::parse("shop").unwrap(),
-        root: "/shop".into(),
-        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
-        volumes: IndexMap::new(),
-        networks: IndexMap::new(),
-    }
 }
 
 /// As seen from the host: each port 10,000 above its own.
