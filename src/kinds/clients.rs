@@ -44,8 +44,7 @@ impl Client {
 /// The client of a service, if its kind, or what it is asked to find out whether it is ready, has one.
 pub fn client(service: &Service) -> Option<Client> {
     let own = super::probe(service.kind, &service.env, service.command.as_deref());
-    let found = [&own, &service.ready.probe].into_iter().find_map(|probe| of(probe, service));
-    found
+    [own, service.ready.probe.clone()].iter().find_map(|probe| of(probe, service))
 }
 
 fn of(probe: &Probe, service: &Service) -> Option<Client> {
