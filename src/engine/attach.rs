@@ -21,7 +21,6 @@ pub type Size = (u16, u16);
 
 /// A command to be run in a running container.
 #[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the engine's")]
 pub struct ExecAsk {
     /// The command.
     pub command: Vec<String>,

@@ -149,7 +149,7 @@ fn one_that_is_kept_is_nobodys_service_and_goes_with_down() {
     let stack = Stack::new("run-kept", STACK);
     let name = format!("{}-kept", stack.project);
     stack.dev(&["run", "--no-rm", "--name", &name, "app", "true"]).ends(0);
-    assert_eq!(one_offs(&stack), [name.clone()]);
+    assert_eq!(one_offs(&stack), [name.as_str()]);
     stack.dev(&["run", "--no-deps", "--name", &name, "app", "true"]).ends(1).says(&["--name NAME"]);
     assert_eq!(stack.ps("app")["state"], "missing");
     stack.dev(&["exec", "app", "true"]).ends(1).says(&["app does not run"]);
