@@ -5,10 +5,12 @@
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod connect;
 pub mod context;
 pub mod db;
 pub mod down;
 pub mod env;
+pub mod events;
 pub mod exec;
 pub mod explain;
 pub mod export;
@@ -22,6 +24,7 @@ pub mod logs;
 pub mod man;
 #[cfg(test)]
 mod markdown;
+pub mod open;
 pub mod plan;
 pub mod ps;
 pub mod restart;
@@ -30,9 +33,11 @@ pub mod schema;
 pub mod session;
 pub mod snapshot;
 pub mod start;
+pub mod stats;
 pub mod stop;
 pub mod test;
 pub mod up;
+pub mod url;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -81,6 +86,11 @@ enum Command {
     Start(start::Args),
     Exec(exec::Args),
     Run(run::Args),
+    Connect(connect::Args),
+    Open(open::Args),
+    Url(url::Args),
+    Stats(stats::Args),
+    Events(events::Args),
     Watch(watch::Args),
     Plan(plan::Args),
     Env(env::Args),
@@ -120,6 +130,11 @@ impl Command {
             Self::Env(args) => env::run(&args, context),
             Self::Exec(args) => exec::run(&args, context),
             Self::Run(args) => run::run(&args, context),
+            Self::Connect(args) => connect::run(&args, context),
+            Self::Open(args) => open::run(&args, context),
+            Self::Url(args) => url::run(&args, context),
+            Self::Stats(args) => stats::run(&args, context),
+            Self::Events(args) => events::run(&args, context),
             Self::Watch(args) => watch::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),

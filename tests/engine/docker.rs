@@ -289,3 +289,8 @@ pub(crate) fn double_network(name: &str) {
     let request = NetworkCreateRequest { name: name.into(), labels, ..Default::default() };
     let _ = try_engine(async |docker| docker.create_network(request).await);
 }
+
+/// Names of the containers that carry these labels.
+pub(crate) fn names(labels: &[&str]) -> Vec<String> {
+    containers(labels).into_iter().map(|seen| seen.name.trim_start_matches('/').to_owned()).collect()
+}

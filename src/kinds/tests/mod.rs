@@ -1,5 +1,6 @@
 //! What is common to the tests: how a service looks of which a test says only what matters.
 
+mod clients;
 mod endpoints;
 mod exports;
 mod failures;
