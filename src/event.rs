@@ -160,3 +160,23 @@ impl std::fmt::Debug for Events {
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A size for people: `39 MB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{} MB", (bytes + 500_000) / 1_000_000),
+        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_for_people() {
+        let shown = [0, 1, 999_999, 39_833_056, 2_340_000_000].map(size);
+        assert_eq!(shown, ["0 kB", "1 kB", "1000 kB", "40 MB", "2.3 GB"]);
+    }
+}

@@ -4,9 +4,9 @@ use bollard::Docker;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
-    ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
-    StartContainerOptions, StopContainerOptions, TagImageOptions,
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListImagesOptions,
+    ListNetworksOptions, ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions,
+    RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, TagImageOptions,
 };
 use futures_util::TryStreamExt;
 
@@ -138,6 +138,23 @@ pub(crate) fn remove_all(label: &str) {
         }
         Ok(())
     });
+}
+
+/// The images that carry a label: their names.
+pub(crate) fn images(label: &str) -> Vec<String> {
+    let options = ListImagesOptions { filters: filter(&[label]), ..Default::default() };
+    let found = engine(async |docker| docker.list_images(Some(options)).await);
+    found
+        .into_iter()
+        .flat_map(|image| if image.repo_tags.is_empty() { vec![image.id] } else { image.repo_tags })
+        .collect()
+}
+
+/// Removes the images that carry a label: the snapshots of a stack.
+pub(crate) fn remove_images(label: &str) {
+    for image in images(label) {
+        let _ = try_engine(async |docker| docker.remove_image(&image, None::<RemoveImageOptions>, None).await);
+    }
 }
 
 /// Kills a container: SIGKILL.

@@ -2,9 +2,11 @@
 
 mod change;
 mod clients;
+mod db;
 mod docker;
 mod down;
 mod engine_restart;
+mod env;
 mod failure;
 mod hosts;
 mod interrupt;
@@ -13,6 +15,9 @@ mod logs;
 mod never_early;
 mod ps;
 mod registry;
+mod snapshot;
 mod stack;
+mod tiny;
+mod traps;
 mod up;
 mod watch;
