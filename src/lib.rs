@@ -9,10 +9,12 @@
 //! - [`load`]: finds and reads the files behind a stack
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
 //! - [`engine`]: the only place that knows Docker
+//! - [`aws`]: declared AWS resources → requests to the emulator
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
 //! - `ui`, `cli`: the only places that print and parse arguments
 
+pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;

@@ -53,6 +53,9 @@ pub struct UpArgs {
     /// Remove containers whose service is not in services.toml any more
     #[arg(long)]
     pub remove_orphans: bool,
+    /// Remove AWS resources that were made for this stack and are not in services.toml any more
+    #[arg(long)]
+    pub prune: bool,
 }
 
 /// `--pull`
@@ -86,6 +89,7 @@ impl UpArgs {
             pull: self.pull.map(Into::into),
             build: self.build,
             remove_orphans: self.remove_orphans,
+            prune: self.prune,
             ..Request::default()
         })
     }

@@ -1,8 +1,9 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
-//! `service` is everything about one service, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
+//! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container.
 
+pub mod aws;
 pub mod fingerprint;
 pub mod graph;
 pub mod names;
@@ -33,6 +34,8 @@ pub struct Stack {
     pub volumes: IndexMap<String, Volume>,
     /// Networks by short name; `default` is always here.
     pub networks: IndexMap<String, Network>,
+    /// What has to exist in the emulator of AWS.
+    pub aws: aws::Aws,
 }
 
 impl Stack {

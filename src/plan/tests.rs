@@ -63,7 +63,7 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
             }
             Op::RemoveNetwork { network } => seen.networks.retain(|seen| seen.name != *network),
             Op::RemoveVolume { volume } => seen.volumes.retain(|seen| seen.name != *volume),
-            Op::CheckData { .. } | Op::WaitReady { .. } => {}
+            Op::CheckData { .. } | Op::WaitReady { .. } | Op::Provision { .. } => {}
         }
     }
     seen

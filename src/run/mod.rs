@@ -10,6 +10,7 @@ pub mod lock;
 pub mod logs;
 mod ports;
 pub mod probe;
+mod provision;
 pub mod ready;
 mod step;
 mod wait;
