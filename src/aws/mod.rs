@@ -33,7 +33,7 @@ use crate::model::aws::{Properties, ResourceId};
 
 pub use client::{Answer, Client, Refused};
 pub use diff::{Change, Seen, What, diff};
-pub use reconcile::{Ask, Failed, Outcome, look, reconcile};
+pub use reconcile::{Ask, Failed, Outcome, compare, look, reconcile};
 
 /// Tag of everything that was made for a stack; its value is the stack's name.
 pub const STACK_TAG: &str = "taskava:stack";

@@ -87,6 +87,19 @@ pub async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     }
 }
 
+/// What would be done, without doing it.
+///
+/// # Errors
+/// The first answer that was none.
+pub async fn compare(emulator: &Emulator, declared: &[&Resource]) -> Answer<Vec<Change>> {
+    let declared: Vec<Resource> = declared.iter().map(|resource| with_seed(resource)).collect();
+    let (seen, failed) = look_at(emulator, &declared, true).await;
+    match failed.into_iter().next() {
+        Some((_, refused)) => Err(refused),
+        None => Ok(diff(&declared, &seen, false)),
+    }
+}
+
 /// The seed folder as it is now is a property like others.
 fn with_seed(resource: &Resource) -> Resource {
     let mut resource = resource.clone();

@@ -108,6 +108,26 @@ impl ResourceKind {
         }
     }
 
+    /// As a placeholder names it: `user_pool` of `${user_pool.app}`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let all = [Self::Queue, Self::Topic, Self::Secret, Self::Key, Self::UserPool, Self::UserPoolClient, Self::Role];
+        all.into_iter().find(|kind| kind.as_str().replace(' ', "_") == text)
+    }
+
+    /// How the variable begins and ends that an application finds it by, where what it is called is known only afterwards.
+    pub fn variable(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Queue => ("SQS", "QUEUE_URL"),
+            Self::Topic => ("SNS", "TOPIC_ARN"),
+            Self::Secret => ("SECRET", "ARN"),
+            Self::Key => ("KMS", "KEY_ID"),
+            Self::UserPool => ("COGNITO", "USER_POOL_ID"),
+            Self::UserPoolClient => ("COGNITO", "CLIENT_ID"),
+            Self::Role => ("IAM", "ROLE_ARN"),
+            _ => return None,
+        })
+    }
+
     /// The service of AWS it belongs to.
     pub fn api(self) -> Api {
         match self {

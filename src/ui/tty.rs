@@ -63,6 +63,12 @@ impl Tty {
             | Event::ResourceChanged { .. } => {
                 self.above(&words);
             }
+            // The tree is of a run that is over.
+            Event::WatchStarted { .. }
+            | Event::WatchAction { .. }
+            | Event::WatchDone(_)
+            | Event::WatchSuspended { .. }
+            | Event::WatchReloaded { .. } => self.above(&words),
             Event::Summary(_) => {
                 self.end(at);
                 self.above(&words);

@@ -1,10 +1,13 @@
 //! The real binary against a real engine.
 
+mod aws;
 mod change;
 mod clients;
+mod db;
 mod docker;
 mod down;
 mod engine_restart;
+mod env;
 mod failure;
 mod hosts;
 mod interrupt;
@@ -13,5 +16,9 @@ mod logs;
 mod never_early;
 mod ps;
 mod registry;
+mod snapshot;
 mod stack;
+mod tiny;
+mod traps;
 mod up;
+mod watch;

@@ -137,7 +137,7 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     resolver.duplicate_ports(&services);
     let aws = resolver.aws(&mut services);
     let Resolver { paths, volumes, networks, .. } = resolver;
-    let stack = Stack { name, root: around.root.clone(), services, volumes, networks, aws };
+    let stack = Stack { name, root: around.root.clone(), services, volumes, networks, aws, isolation: None };
     Resolved { stack, paths }
 }
 
