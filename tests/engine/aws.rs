@@ -94,8 +94,8 @@ fn mail_arrives(stack: &Stack) {
     assert_eq!(status, 200, "{answer}");
     let mail = stack.address("mail", 8025);
     wait_until("the mail", || get(&mail, "/api/v2/messages", "").1.contains("hello").then_some(()));
-    let inside = docker::env(&stack.container("api"));
+    let inside = docker::output(&stack.container("api"), &["env"]);
     for variable in ["AWS_ENDPOINT_URL=http://localstack:4566", "AWS_ENDPOINT_URL_SES=http://ministack:4566"] {
-        assert!(inside.iter().any(|one| one == variable), "no {variable} in {inside:?}");
+        assert!(inside.lines().any(|line| line == variable), "no {variable} in\n{inside}");
     }
 }
