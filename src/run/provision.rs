@@ -18,7 +18,7 @@ use crate::plan::observed::{Container, PublishedPort};
 /// Makes an emulator have what is declared, tells each change and what is declared no more; returns how many changes there
 /// were.
 pub(super) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id: &str, ask: Ask) -> Result<usize> {
-    let emulator = Emulator::new(client(run, service, id).await?, run.stack.name.as_str());
+    let emulator = Emulator::new(client(run, service, id, ask.fresh).await?, run.stack.name.as_str());
     let declared: Vec<_> = run.stack.declared_in(&service.name).collect();
     let tell = |change: &Change| {
         run.events.emit(&Event::ResourceChanged {
@@ -107,10 +107,11 @@ fn running<'a>(
 }
 
 /// A client of the emulator over the address that a client on the host uses.
-async fn client(run: &Run<'_>, service: &Service, id: &str) -> Result<Client> {
+async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bool) -> Result<Client> {
     let port = aws::port(service)
         .ok_or_else(|| Error::new(ErrorKind::Usage, format_args!("{} does not emulate AWS", service.name)))?;
-    let before = run.seen.of(&service.name).next().filter(|seen| seen.id == id && seen.is_up());
+    // Started anew, it may have got other ports.
+    let before = run.seen.of(&service.name).next().filter(|seen| !fresh && seen.id == id && seen.is_up());
     let (ports, own): (Vec<PublishedPort>, _) = match before {
         Some(seen) => (seen.ports.clone(), seen.networks.values().flatten().next().copied()),
         None => match run.engine.inspect(id).await? {
