@@ -12,11 +12,14 @@
 //! - [`aws`]: declared AWS resources → requests to the emulator
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
+//! - `compose`: Docker Compose files, to services.toml and back
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod compose;
 pub mod config;
 pub mod diag;
 pub mod engine;

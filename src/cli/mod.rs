@@ -12,8 +12,11 @@ pub mod down;
 pub mod env;
 pub mod exec;
 pub mod explain;
+pub mod export;
 pub mod gc;
 mod help;
+pub mod import;
+pub mod init;
 pub mod inside;
 pub mod janitor;
 pub mod logs;
@@ -88,6 +91,9 @@ enum Command {
     Db(db::Args),
     Check(check::Args),
     Config(config::Args),
+    Init(init::Args),
+    Import(import::Args),
+    Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Test(test::Args),
@@ -124,6 +130,9 @@ impl Command {
             Self::Config(args) => config::run(&args, context),
             Self::Snapshot(args) => snapshot::run(&args, context),
             Self::Db(args) => db::run(&args, context),
+            Self::Init(args) => init::run(&args, context),
+            Self::Import(args) => import::run(&args, context),
+            Self::Export(args) => export::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),

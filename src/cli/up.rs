@@ -53,6 +53,9 @@ pub struct UpArgs {
     /// Start services even though one they depend on failed
     #[arg(long)]
     pub keep_going: bool,
+    /// Create what is missing or changed, but start nothing
+    #[arg(long)]
+    pub no_start: bool,
     /// Remove containers whose service is not in services.toml any more
     #[arg(long)]
     pub remove_orphans: bool,
@@ -91,6 +94,7 @@ impl UpArgs {
             recreate: self.recreate,
             pull: self.pull.map(Into::into),
             build: self.build,
+            no_start: self.no_start,
             remove_orphans: self.remove_orphans,
             prune: self.prune,
             ..Request::default()
@@ -104,11 +108,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         watch::check(&args.on.services, context)?;
     }
     let code = bring_up(args, context)?;
-    if args.watch && code == ExitCode::SUCCESS {
+    if args.watch && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
         return watch::after_up(&args.on.services, context);
     }
-    if args.follow && code == ExitCode::SUCCESS {
+    if args.follow && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
         return logs::run(&logs::Args::following(args.on.services.clone()), context);
     }

@@ -243,6 +243,8 @@ pub struct Request {
     pub pull: Option<crate::model::PullPolicy>,
     /// Build images even when they are there.
     pub build: bool,
+    /// `up`: create what is missing, but start nothing.
+    pub no_start: bool,
     /// Remove containers whose service is in services.toml no more.
     pub remove_orphans: bool,
     /// Remove AWS resources that were made for this stack and are declared no more.

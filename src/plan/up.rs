@@ -145,7 +145,10 @@ impl<'a> Builder<'a> {
         Ok(match container.state {
             ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
             ContainerState::Running | ContainerState::Restarting => Fate::Keep,
-            _ if service.kind == Kind::Job => self.decide_ended_job(service, container, requested),
+            // One that was only created has nothing behind it yet.
+            state if service.kind == Kind::Job && state != ContainerState::Created => {
+                self.decide_ended_job(service, container, requested)
+            }
             state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
         })
     }
@@ -300,6 +303,9 @@ impl<'a> Builder<'a> {
             Fate::Restart(_) => Cause::Follows,
             Fate::Start(cause) => cause,
         };
+        if self.ask.no_start {
+            return Ok(());
+        }
         before_start.extend(self.check_data(service, &before_start));
         self.gates(service, &mut before_start);
         let started = self.plan.push(Op::Start { service: name.clone() }, start_cause, before_start);

@@ -215,6 +215,15 @@ impl Screen {
         }
     }
 
+    /// A remark that matters even with `-q`: a line on stderr. In JSON: a `notice` event.
+    pub fn remark(&self, text: &str) {
+        if self.0.format == Format::Json {
+            self.on(&Event::Notice { message: text.to_owned() });
+        } else {
+            self.aside(|| write_err(&format!("{text}\n")));
+        }
+    }
+
     /// Diagnostics that are no failure (warnings).
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         self.aside(|| match self.0.format {
