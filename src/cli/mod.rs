@@ -2,6 +2,7 @@
 //!
 //! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
 
+pub mod aws;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -35,6 +36,7 @@ pub mod snapshot;
 pub mod start;
 pub mod stats;
 pub mod stop;
+pub mod terraform;
 pub mod test;
 pub mod up;
 pub mod url;
@@ -106,6 +108,8 @@ enum Command {
     Completions(completions::Args),
     Test(test::Args),
     Gc(gc::Args),
+    Aws(aws::Args),
+    Terraform(terraform::Args),
     #[command(hide = true)]
     Janitor(janitor::Args),
     #[command(hide = true)]
@@ -147,6 +151,8 @@ impl Command {
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
+            Self::Aws(args) => aws::run(&args, context),
+            Self::Terraform(args) => terraform::run(&args, context),
             Self::Test(args) => test::run(&args, context),
             Self::Gc(args) => gc::run(&args, context),
             Self::Janitor(args) => janitor::run(&args, context),

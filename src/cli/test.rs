@@ -1,7 +1,7 @@
 //! `test`: an isolated, ready copy of the stack for one command, and nothing of it afterwards.
 
 mod bundle;
-mod command;
+pub(super) mod command;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::event::{Event, Events, millis};
 use crate::kinds;
 use crate::model::ServiceName;
 use crate::run::isolated::{self, Isolated};
-use crate::run::{address, gc, janitor};
+use crate::run::{address, gc, janitor, provision};
 
 /// How many of the last lines of each service a failure shows; the bundle has all.
 const SHOWN_LINES: usize = 100;
@@ -125,8 +125,9 @@ impl Trial<'_> {
     async fn command(&self, isolated: &Isolated) -> Result<u8> {
         let Session { engine, context, cancel, .. } = self.session;
         context.screen.finish();
+        let ids = provision::ids(&engine.about, &isolated.stack, &isolated.containers).await;
         let mut variables: Vec<(String, OsString)> =
-            kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers))
+            kinds::variables_with(&isolated.stack, address::published(&engine.about, &isolated.containers), &ids)
                 .into_iter()
                 .map(|variable| (variable.name, variable.value.into()))
                 .collect();

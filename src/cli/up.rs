@@ -59,6 +59,9 @@ pub struct UpArgs {
     /// Remove containers whose service is not in services.toml any more
     #[arg(long)]
     pub remove_orphans: bool,
+    /// Remove AWS resources that were made for this stack and are not in services.toml any more
+    #[arg(long)]
+    pub prune: bool,
 }
 
 /// `--pull`
@@ -93,6 +96,7 @@ impl UpArgs {
             build: self.build,
             no_start: self.no_start,
             remove_orphans: self.remove_orphans,
+            prune: self.prune,
             ..Request::default()
         })
     }

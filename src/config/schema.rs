@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::aws::Aws;
-use super::decode::{At, Decode, Map, Reader, table};
+use super::decode::{At, Decode, Kept, Map, Reader, table};
 use super::describe::Shape;
 use super::forms::{Cpus, DependsOn, OneOrMany, Pairs, Scalar, Size, UlimitSpec, Words};
 use super::mounts::MountSpec;
@@ -24,8 +24,8 @@ table! {
         networks: Map<Network>, default "", example "[networks.backend]\ninternal = true";
         /// Variables for every service that does not set them itself. `${…}` can refer to them too, after the environment and `.env`.
         env: Pairs, default "", example "[env]\nAWS_REGION = \"eu-central-1\"";
-        /// AWS resources that are made in the emulator; checked, but not acted on yet.
-        aws: Option<At<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
+        /// AWS resources that are made in the emulator.
+        aws: Option<Kept<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
         /// Paths outside the folder of services.toml that services may use.
         allow_outside: Vec<At<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
     }

@@ -28,7 +28,7 @@ use crate::plan::observed::PublishedPort;
 
 pub use clients::{Client, client};
 pub use endpoints::{Url, postgres_url};
-pub use exports::{Variable, variables};
+pub use exports::{Variable, variables, variables_with};
 
 /// What a kind sets where services.toml is silent.
 #[derive(Debug, Clone, PartialEq)]

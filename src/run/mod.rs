@@ -16,6 +16,7 @@ pub mod owner;
 mod ports;
 mod postgres;
 pub mod probe;
+pub mod provision;
 pub mod ready;
 pub mod snapshot;
 mod step;

@@ -1,5 +1,6 @@
 //! The real binary against a real engine.
 
+mod aws;
 mod change;
 mod clients;
 mod connect;
@@ -24,9 +25,9 @@ mod registry;
 mod run;
 mod snapshot;
 mod stack;
+mod stats;
 mod test_command;
 mod testing_library;
-mod stats;
 mod tiny;
 mod traps;
 mod up;

@@ -17,10 +17,11 @@ use crate::docker;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Images by the name they have in the tests: the stand-ins, or the official ones where a registry can be reached.
-const IMAGES: [(&str, &str, &str); 5] = [
+const IMAGES: [(&str, &str, &str); 6] = [
     ("image:postgres", "taskava/postgres:15", "postgres:15-alpine"),
     ("image:redis", "taskava/redis:7", "redis:7-alpine"),
     ("image:localstack", "taskava/localstack:4.14.0", "localstack/localstack:4.14.0"),
+    ("image:ministack", "taskava/ministack:1.5.33", "ministackorg/ministack:1.5.33"),
     ("image:mailhog", "taskava/mailhog:1.0.1", "mailhog/mailhog:v1.0.1"),
     ("image:busybox", "taskava/busybox:test", "busybox:1.37"),
 ];

@@ -69,6 +69,7 @@ fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
         volumes: IndexMap::new(),
         networks: IndexMap::new(),
+        aws: crate::model::aws::Aws::default(),
         isolation: None,
     }
 }
