@@ -9,13 +9,19 @@
 //! - [`load`]: finds and reads the files behind a stack
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
 //! - [`engine`]: the only place that knows Docker
+//! - [`aws`]: declared AWS resources → requests to the emulator
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
 //! - [`doctor`]: looks for everything that a new machine can get wrong
+//! - [`testing`]: stacks for tests, from Rust; the part that other packages use
+//! - `compose`: Docker Compose files, to services.toml and back
 //! - `ui`, `cli`: the only places that print and parse arguments
 
+pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod compose;
 pub mod config;
 pub mod diag;
 pub mod doctor;
@@ -26,5 +32,6 @@ pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;
+pub mod testing;
 #[cfg(feature = "cli")]
 pub mod ui;

@@ -91,6 +91,8 @@ fn others_with_the_stacks_names_are_in_the_way() {
         services: Default::default(),
         volumes: Default::default(),
         networks: Default::default(),
+        aws: Default::default(),
+        isolation: None,
     };
     let compose = [of(None, "", "app-db-1", Some("app")), of(None, "", "x-db-1", Some("x"))];
     let check = namesakes(&compose, &stack).expect("a check");

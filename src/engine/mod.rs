@@ -1,8 +1,10 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
+pub mod attach;
 pub mod connect;
 mod credentials;
 mod error;
+pub mod events;
 pub mod frames;
 mod images;
 mod labels;
@@ -10,18 +12,26 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod owned;
+mod snapshots;
 mod spec;
+pub mod stats;
 pub mod streams;
 mod survey;
+mod upload;
+mod wire;
 
 use std::path::PathBuf;
 
 use bollard::Docker;
 
 pub use images::Progress;
+pub use networks::COMMON;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};
+pub use owned::Owned;
 pub use survey::{Bystander, Info};
+pub use upload::{Removal, Upload};
 
 use crate::diag::Result;
 
@@ -31,6 +41,8 @@ pub struct Engine {
     pub(crate) docker: Docker,
     /// Where `docker login` leaves credentials.
     config_dir: PathBuf,
+    /// How it is reached, for connections of our own.
+    address: connect::Address,
     /// What it said of itself.
     pub about: About,
 }
@@ -53,7 +65,7 @@ pub struct About {
 impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
-        let (docker, about) = connect::connect(ask).await?;
-        Ok(Self { docker, config_dir: ask.config_dir.clone(), about })
+        let (docker, address, about) = connect::connect(ask).await?;
+        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, about })
     }
 }

@@ -2,7 +2,9 @@
 //! Pure: what is asked over the network is `run::probe`'s.
 
 mod arguments;
+mod clients;
 mod endpoints;
+mod exports;
 mod failures;
 mod generic;
 mod job;
@@ -23,6 +25,10 @@ use crate::diag::ErrorKind;
 use crate::event::{Endpoint, Failure};
 use crate::model::{EnvValue, Kind, Probe, Service, Stack};
 use crate::plan::observed::PublishedPort;
+
+pub use clients::{Client, client};
+pub use endpoints::{Url, postgres_url};
+pub use exports::{Variable, variables, variables_with};
 
 /// What a kind sets where services.toml is silent.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,6 +85,12 @@ pub fn probe(kind: Kind, env: &IndexMap<String, EnvValue>, command: Option<&[Str
 /// Where a service can be reached from the host, passwords masked. `host`: where the engine's ports are reached.
 pub fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> Vec<Endpoint> {
     endpoints::endpoints(service, host, published)
+}
+
+/// The URLs of a service's published ports, those a browser can show first. `secrets`: passwords in clear text.
+pub fn urls(service: &Service, host: &str, published: &[PublishedPort], secrets: bool) -> Vec<Url> {
+    let passwords = if secrets { endpoints::Passwords::Shown } else { endpoints::Passwords::Masked };
+    endpoints::urls(service, host, published, passwords)
 }
 
 /// Why a container of this image would not do what services.toml says, where that is known before it starts.

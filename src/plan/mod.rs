@@ -6,6 +6,7 @@
 mod down;
 mod foreign;
 pub mod observed;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod up;
@@ -18,7 +19,8 @@ use crate::model::{Condition, ServiceName};
 
 pub use down::{down, removable_volumes};
 pub use observed::Observed;
-pub use up::{orphans, up};
+pub use snapshot::{restore, save};
+pub use up::{needed, orphans, up};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;
@@ -39,6 +41,11 @@ impl Plan {
     /// Nothing to do.
     pub fn is_noop(&self) -> bool {
         self.changes().next().is_none()
+    }
+
+    /// The step that makes a service's AWS resources, if there is one: only after it is the service ready.
+    pub fn provision(&self, service: &ServiceName) -> Option<&Step> {
+        self.steps.iter().find(|step| matches!(&step.op, Op::Provision { service: of, .. } if of == service))
     }
 
     /// The step with this number.
@@ -84,6 +91,10 @@ pub enum Op {
     CreateNetwork { network: String },
     /// Create a volume, by name on the engine.
     CreateVolume { volume: String },
+    /// Fill a new volume with what a snapshot's image holds.
+    FillVolume { volume: String, snapshot: String, image: String },
+    /// Save a copy of a volume, by name on the engine, of services that do not run.
+    SaveVolume { volume: String, snapshot: String, services: String },
     /// Create a service's container.
     Create { service: ServiceName },
     /// Look into the data directory before a server starts on it: half-initialised, or of another major version.
@@ -92,6 +103,8 @@ pub enum Op {
     Start { service: ServiceName },
     /// Wait until a service is ready; for a job: until it has ended with exit 0.
     WaitReady { service: ServiceName },
+    /// Make the AWS resources that are declared for an emulator. `prune`: remove what is declared no more.
+    Provision { service: ServiceName, prune: bool },
     /// Stop a container.
     Stop { service: ServiceName, container: String },
     /// Remove a container and its nameless volumes.
@@ -112,10 +125,13 @@ impl Op {
             | Self::CheckData { service, .. }
             | Self::Start { service }
             | Self::WaitReady { service }
+            | Self::Provision { service, .. }
             | Self::Stop { service, .. }
             | Self::Remove { service, .. } => Some(service),
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
+            | Self::FillVolume { .. }
+            | Self::SaveVolume { .. }
             | Self::RemoveNetwork { .. }
             | Self::RemoveVolume { .. } => None,
         }
@@ -130,10 +146,13 @@ impl fmt::Display for Op {
             Self::Build { image, .. } => write!(f, "build {image}"),
             Self::CreateNetwork { network } => write!(f, "create network {network}"),
             Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
+            Self::FillVolume { volume, snapshot, .. } => write!(f, "fill volume {volume} from snapshot {snapshot}"),
+            Self::SaveVolume { volume, snapshot, .. } => write!(f, "save volume {volume} in snapshot {snapshot}"),
             Self::Create { service } => write!(f, "create {service}"),
             Self::CheckData { service, volume } => write!(f, "check data of {service} in {volume}"),
             Self::Start { service } => write!(f, "start {service}"),
             Self::WaitReady { service } => write!(f, "wait {service}"),
+            Self::Provision { service, .. } => write!(f, "provision {service}"),
             Self::Stop { service, .. } => write!(f, "stop {service}"),
             Self::Remove { service, .. } => write!(f, "remove {service}"),
             Self::RemoveNetwork { network } => write!(f, "remove network {network}"),
@@ -167,12 +186,20 @@ pub enum Cause {
     Follows,
     /// Waits for this, for at most so many seconds.
     Gate { probe: String, seconds: u64 },
+    /// So many AWS resources are declared for it.
+    Declared { resources: usize },
     /// Asked for: `restart`, `--recreate`, `--pull always`, `down`.
     Requested,
+    /// Nothing may write while it is saved.
+    Consistent,
+    /// Data is about to be removed.
+    BeforeLoss,
     /// A container of this stack whose service is in services.toml no more.
     Orphan,
     /// Two containers claim the same service.
     Duplicate,
+    /// A container that `run` made.
+    OneOff { container: String },
 }
 
 impl fmt::Display for Cause {
@@ -188,9 +215,14 @@ impl fmt::Display for Cause {
             Self::Replaced => write!(f, "replaced"),
             Self::Follows => Ok(()),
             Self::Gate { probe, seconds } => write!(f, "{probe} within {seconds}s"),
+            Self::Declared { resources: 1 } => write!(f, "1 resource declared"),
+            Self::Declared { resources } => write!(f, "{resources} resources declared"),
             Self::Requested => write!(f, "requested"),
+            Self::Consistent => write!(f, "while it is saved"),
+            Self::BeforeLoss => write!(f, "before it is removed"),
             Self::Orphan => write!(f, "not in services.toml"),
             Self::Duplicate => write!(f, "second container of the service"),
+            Self::OneOff { container } => write!(f, "one-off container {container}"),
         }
     }
 }
@@ -211,10 +243,16 @@ pub struct Request {
     pub pull: Option<crate::model::PullPolicy>,
     /// Build images even when they are there.
     pub build: bool,
+    /// `up`: create what is missing, but start nothing.
+    pub no_start: bool,
     /// Remove containers whose service is in services.toml no more.
     pub remove_orphans: bool,
+    /// Remove AWS resources that were made for this stack and are declared no more.
+    pub prune: bool,
     /// `down`: remove the stack's own volumes too.
     pub volumes: bool,
+    /// What data goes into before it is lost: name of the snapshot that is taken first.
+    pub snapshot: Option<String>,
     /// `down`: only stop.
     pub stop_only: bool,
     /// `start`: only start what is there; never create or recreate.

@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::cancel::Hurry;
-use super::{Run, data, failure, ports, wait};
+use super::{Run, data, failure, ports, provision, wait};
+use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
-use crate::event::{Event, Failure};
+use crate::event::{self, Event, Failure};
 use crate::kinds;
-use crate::model::{Service, ServiceName};
+use crate::model::{Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step};
 
 /// Time to stop for a container whose service is in services.toml no more.
@@ -25,6 +26,8 @@ pub(super) struct Known {
     pub(super) images: HashMap<ServiceName, String>,
     /// Services whose fetched image turned out to be the one they run.
     pub(super) kept: HashMap<ServiceName, bool>,
+    /// AWS resources that were made, changed or removed.
+    pub(super) provisioned: usize,
     /// Started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
 }
@@ -46,6 +49,9 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
     }
     let result = match &step.op {
         Op::WaitReady { service } => return doing.wait_ready(&run.stack.services[service], began).await,
+        Op::Provision { service, prune } => {
+            return doing.provision(&run.stack.services[service], *prune).await;
+        }
         Op::Pull { image, .. } | Op::Build { image, .. } => {
             tokio::select! {
                 fetched = doing.fetch(image) => fetched,
@@ -58,8 +64,11 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         },
         Op::CreateVolume { volume } => match run.stack.volume(volume) {
             Some(volume) => run.engine.create_volume(run.stack, volume).await,
-            None => Err(unknown(volume)),
+            // One that comes back from a snapshot and is in services.toml no more.
+            None => run.engine.create_volume(run.stack, &Volume { name: volume.clone(), ..Volume::default() }).await,
         },
+        Op::FillVolume { volume, image, .. } => run.engine.fill_volume(run.stack, volume, image).await,
+        Op::SaveVolume { volume, snapshot, services } => doing.save_volume(volume, snapshot, services).await,
         Op::Create { service } => doing.create(&run.stack.services[service]).await,
         Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
         Op::Start { service } => doing.start(&run.stack.services[service]).await,
@@ -133,6 +142,21 @@ impl Doing<'_> {
             self.run.events.emit(&Event::Warning { message: format!("{}: {message}", service.name), hint: None });
         }
         self.known.borrow_mut().containers.insert(service.name.clone(), id);
+        Ok(())
+    }
+
+    async fn save_volume(&self, volume: &str, snapshot: &str, services: &str) -> Result<()> {
+        let saved = self.run.engine.save_volume(self.run.stack, volume, snapshot, services).await;
+        let saved =
+            saved.map_err(|error| error.hint("what was stopped for it starts again with: taskava dev start"))?;
+        let message = match saved {
+            Some(size) if self.step.cause == Cause::BeforeLoss => {
+                format!("{volume}: {} saved; back with: taskava dev snapshot restore {snapshot}", event::size(size))
+            }
+            Some(size) => format!("{volume}: {} saved", event::size(size)),
+            None => format!("{volume} is empty: nothing to save"),
+        };
+        self.run.events.emit(&Event::Notice { message });
         Ok(())
     }
 
@@ -234,6 +258,25 @@ impl Doing<'_> {
                     failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
                     Err(Ended::Failed(failed))
                 }
+            },
+            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+        }
+    }
+
+    /// Part of readiness: what is declared exists.
+    async fn provision(&self, service: &Service, prune: bool) -> Result<(), Ended> {
+        let fresh = self.known.borrow().started.contains(&service.name);
+        let provisioned = async {
+            let id = self.container(&service.name)?;
+            provision::provision(self.run, self.step, service, &id, aws::Ask { prune, fresh }).await
+        };
+        tokio::select! {
+            provisioned = provisioned => match provisioned {
+                Ok(changes) => {
+                    self.known.borrow_mut().provisioned += changes;
+                    Ok(())
+                }
+                Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
             },
             () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::style::Paint;
-use super::{errors, sanitise, seconds};
+use super::{errors, sanitise, seconds, watch};
 use crate::event::{Event, Failure, Summary};
 use crate::model::ServiceName;
-use crate::plan::{Op, Plan, StepId};
+use crate::plan::{Cause, Op, Plan, StepId};
 
 /// How lines look and which are shown.
 #[derive(Debug, Clone, Default)]
@@ -62,7 +62,7 @@ impl Plain {
             Event::StepDone { step, text, service, ms } => {
                 let op = self.op(*step);
                 // What became ready has its own event.
-                if !matches!(op, Some(Op::WaitReady { .. })) {
+                if !matches!(op, Some(Op::WaitReady { .. } | Op::Provision { .. })) {
                     let took = if op.is_some_and(takes_long) { format!(" ({})", ms_text(*ms)) } else { String::new() };
                     self.line(&mut out, at, service.as_ref(), &format!("{}{took}", done(op, text)));
                 }
@@ -85,10 +85,20 @@ impl Plain {
                     self.line(&mut out, at, Some(service), &format!("{} ({})", paint.good("ready"), ms_text(*ms)));
                 }
             }
+            Event::ResourceChanged { step, service, text, .. } => {
+                if self.options.verbose || self.is_one_of_few(*step) {
+                    self.line(&mut out, at, Some(service), &sanitise::text(text));
+                }
+            }
             Event::LockWaiting { holder } => self.important(&mut out, at, None, &format!("waiting for {holder}")),
             Event::Heartbeat { waiting, .. } => {
                 self.line(&mut out, at, None, &format!("still waiting for: {}", waiting.join(", ")));
             }
+            Event::WatchStarted { .. }
+            | Event::WatchAction { .. }
+            | Event::WatchDone(_)
+            | Event::WatchSuspended { .. }
+            | Event::WatchReloaded { .. } => self.watch(&mut out, at, event),
             Event::Notice { message } => self.line(&mut out, at, None, message),
             Event::Interrupted { message } => self.important(&mut out, at, None, message),
             Event::Warning { message, hint } => {
@@ -107,6 +117,11 @@ impl Plain {
         self.plan.changes().any(|step| step.op.service() == Some(service))
     }
 
+    /// Whether a change of a resource is news: in an emulator that was started just now all of them are made.
+    pub(super) fn is_one_of_few(&self, step: StepId) -> bool {
+        self.plan.steps.get(step.wrapping_sub(1)).is_some_and(|step| step.cause == Cause::Unchanged)
+    }
+
     fn op(&self, step: StepId) -> Option<&Op> {
         self.plan.steps.get(step.wrapping_sub(1)).map(|step| &step.op)
     }
@@ -122,6 +137,18 @@ impl Plain {
         let time = paint.dim(&format!("{:>6}", seconds(at)));
         let name = service.map_or_else(String::new, |name| format!("{}  ", paint.service(name.as_str(), self.width)));
         let _ = writeln!(out, "{time}  {name}{text}");
+    }
+
+    fn watch(&self, out: &mut String, at: Duration, event: &Event) {
+        match watch::words(event, self.options.color) {
+            watch::Words::Line(service, text) => self.line(out, at, service, &text),
+            watch::Words::Trouble(service, text, failures) => {
+                self.important(out, at, service, &text);
+                for failure in failures {
+                    out.push_str(&errors::failure(failure, self.options.color));
+                }
+            }
+        }
     }
 
     fn summary(&self, out: &mut String, at: Duration, summary: &Summary) {
@@ -184,10 +211,13 @@ pub(super) fn doing(op: Option<&Op>, text: &str) -> String {
         Some(Op::Build { image, .. }) => format!("building {image}"),
         Some(Op::CreateNetwork { network }) => format!("creating network {network}"),
         Some(Op::CreateVolume { volume }) => format!("creating volume {volume}"),
+        Some(Op::FillVolume { volume, snapshot, .. }) => format!("filling volume {volume} from snapshot {snapshot}"),
+        Some(Op::SaveVolume { volume, snapshot, .. }) => format!("saving volume {volume} in snapshot {snapshot}"),
         Some(Op::Create { .. }) => "creating".into(),
         Some(Op::CheckData { .. }) => "checking data".into(),
         Some(Op::Start { .. }) => "starting".into(),
         Some(Op::WaitReady { .. }) => "waiting".into(),
+        Some(Op::Provision { .. }) => "making AWS resources".into(),
         Some(Op::Stop { .. }) => "stopping".into(),
         Some(Op::Remove { .. }) => "removing".into(),
         Some(Op::RemoveNetwork { network }) => format!("removing network {network}"),
@@ -203,10 +233,12 @@ pub(super) fn done(op: Option<&Op>, text: &str) -> String {
         Some(Op::Build { image, .. }) => format!("built {image}"),
         Some(Op::CreateNetwork { network }) => format!("created network {network}"),
         Some(Op::CreateVolume { volume }) => format!("created volume {volume}"),
+        Some(Op::FillVolume { volume, snapshot, .. }) => format!("filled volume {volume} from snapshot {snapshot}"),
+        Some(Op::SaveVolume { volume, snapshot, .. }) => format!("saved volume {volume} in snapshot {snapshot}"),
         Some(Op::Create { .. }) => "created".into(),
         Some(Op::CheckData { .. }) => "data checked".into(),
         Some(Op::Start { .. }) => "started".into(),
-        Some(Op::WaitReady { .. }) => "ready".into(),
+        Some(Op::WaitReady { .. } | Op::Provision { .. }) => "ready".into(),
         Some(Op::Stop { .. }) => "stopped".into(),
         Some(Op::Remove { .. }) => "removed".into(),
         Some(Op::RemoveNetwork { network }) => format!("removed network {network}"),
@@ -220,7 +252,7 @@ pub(super) fn failed(op: Option<&Op>, text: &str, message: &str) -> String {
     let message = sanitise::text(message);
     match op {
         // That it was waited for is not the point.
-        Some(Op::WaitReady { .. }) => message,
+        Some(Op::WaitReady { .. } | Op::Provision { .. }) => message,
         // It says itself what could not be done.
         _ if message.starts_with("can't ") => message,
         _ => format!("{text} failed: {message}"),

@@ -56,9 +56,19 @@ impl Tty {
         self.tree.on(event, at);
         let words = self.plain.on(event, at);
         match event {
-            Event::LockWaiting { .. } | Event::Notice { .. } | Event::Warning { .. } | Event::Interrupted { .. } => {
+            Event::LockWaiting { .. }
+            | Event::Notice { .. }
+            | Event::Warning { .. }
+            | Event::Interrupted { .. }
+            | Event::ResourceChanged { .. } => {
                 self.above(&words);
             }
+            // The tree is of a run that is over.
+            Event::WatchStarted { .. }
+            | Event::WatchAction { .. }
+            | Event::WatchDone(_)
+            | Event::WatchSuspended { .. }
+            | Event::WatchReloaded { .. } => self.above(&words),
             Event::Summary(_) => {
                 self.end(at);
                 self.above(&words);

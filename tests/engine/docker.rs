@@ -4,9 +4,9 @@ use bollard::Docker;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
-    ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
-    StartContainerOptions, StopContainerOptions, TagImageOptions,
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListImagesOptions,
+    ListNetworksOptions, ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions,
+    RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, TagImageOptions,
 };
 use futures_util::TryStreamExt;
 
@@ -140,6 +140,23 @@ pub(crate) fn remove_all(label: &str) {
     });
 }
 
+/// The images that carry a label: their names.
+pub(crate) fn images(label: &str) -> Vec<String> {
+    let options = ListImagesOptions { filters: filter(&[label]), ..Default::default() };
+    let found = engine(async |docker| docker.list_images(Some(options)).await);
+    found
+        .into_iter()
+        .flat_map(|image| if image.repo_tags.is_empty() { vec![image.id] } else { image.repo_tags })
+        .collect()
+}
+
+/// Removes the images that carry a label: the snapshots of a stack.
+pub(crate) fn remove_images(label: &str) {
+    for image in images(label) {
+        let _ = try_engine(async |docker| docker.remove_image(&image, None::<RemoveImageOptions>, None).await);
+    }
+}
+
 /// Kills a container: SIGKILL.
 pub(crate) fn kill(id: &str) {
     engine(async |docker| docker.kill_container(id, None::<KillContainerOptions>).await);
@@ -231,19 +248,23 @@ pub(crate) fn exec(id: &str, command: &[&str]) {
     output(id, command);
 }
 
-/// What a command in a container prints on stdout.
+/// What a command in a container writes.
+#[track_caller]
 pub(crate) fn output(id: &str, command: &[&str]) -> String {
     let config = CreateExecOptions {
         cmd: Some(command.iter().map(ToString::to_string).collect()),
         attach_stdout: Some(true),
+        attach_stderr: Some(true),
         ..Default::default()
     };
     engine(async |docker| {
         let exec = docker.create_exec(id, config).await?;
-        let StartExecResults::Attached { output, .. } = docker.start_exec(&exec.id, None).await? else {
-            return Ok(String::new());
-        };
-        Ok(output.try_collect::<Vec<_>>().await?.iter().map(ToString::to_string).collect())
+        match docker.start_exec(&exec.id, None).await? {
+            StartExecResults::Attached { output, .. } => {
+                Ok(output.try_collect::<Vec<_>>().await?.iter().map(ToString::to_string).collect())
+            }
+            StartExecResults::Detached => Ok(String::new()),
+        }
     })
 }
 
@@ -256,4 +277,9 @@ pub(crate) fn double_network(name: &str) {
     assert!(labels.is_some(), "no network {name}");
     let request = NetworkCreateRequest { name: name.into(), labels, ..Default::default() };
     let _ = try_engine(async |docker| docker.create_network(request).await);
+}
+
+/// Names of the containers that carry these labels.
+pub(crate) fn names(labels: &[&str]) -> Vec<String> {
+    containers(labels).into_iter().map(|seen| seen.name.trim_start_matches('/').to_owned()).collect()
 }

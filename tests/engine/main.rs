@@ -1,21 +1,36 @@
 //! The real binary against a real engine.
 
+mod aws;
 mod change;
 mod clients;
+mod connect;
+mod db;
 mod docker;
 mod doctor;
 mod down;
 mod engine_restart;
+mod env;
+mod events;
+mod exec;
 mod failure;
 mod hosts;
 mod interrupt;
 mod lifecycle;
 mod logs;
+mod many;
 mod modes;
 mod never_early;
+mod never_left;
 mod ps;
+mod pty;
 mod registry;
+mod run;
+mod snapshot;
 mod stack;
+mod stats;
+mod test_command;
+mod testing_library;
 mod tiny;
 mod traps;
 mod up;
+mod watch;

@@ -17,10 +17,11 @@ use crate::docker;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Images by the name they have in the tests: the stand-ins, or the official ones where a registry can be reached.
-const IMAGES: [(&str, &str, &str); 5] = [
+const IMAGES: [(&str, &str, &str); 6] = [
     ("image:postgres", "taskava/postgres:15", "postgres:15-alpine"),
     ("image:redis", "taskava/redis:7", "redis:7-alpine"),
     ("image:localstack", "taskava/localstack:4.14.0", "localstack/localstack:4.14.0"),
+    ("image:ministack", "taskava/ministack:1.5.33", "ministackorg/ministack:1.5.33"),
     ("image:mailhog", "taskava/mailhog:1.0.1", "mailhog/mailhog:v1.0.1"),
     ("image:busybox", "taskava/busybox:test", "busybox:1.37"),
 ];
@@ -119,6 +120,16 @@ impl Running {
     /// What it reads, where that was piped.
     pub(crate) fn stdin(&mut self) -> &mut std::process::ChildStdin {
         self.child.stdin.as_mut().expect("piped")
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Closes what it reads.
+    pub(crate) fn close_stdin(&mut self) {
+        self.child.stdin = None;
     }
 
     /// What it said on stderr so far.
@@ -330,15 +341,19 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let label = self.label();
+        let images = || docker::remove_images(&label);
         if docker::left(&label).is_empty() {
+            images();
             return;
         }
         let nameless = self.nameless_volumes();
         if std::thread::panicking() {
             docker::remove_all(&label);
+            images();
             return;
         }
-        let down = self.dev(&["down", "-v", "-y", "--remove-orphans"]);
+        let down = self.dev(&["down", "-v", "-y", "--no-snapshot", "--remove-orphans"]);
+        images();
         let mut left = docker::left(&label);
         left.extend(docker::volumes().into_iter().filter(|volume| nameless.contains(volume)));
         docker::remove_all(&label);
