@@ -23,6 +23,9 @@ pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
 /// The volume that an image is a copy of, by its name on the engine.
 pub(super) const VOLUME: &str = "dev.taskava.volume";
 
+/// Key of what an image was prepared from.
+pub(super) const PREPARED: &str = "dev.taskava.prepared";
+
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
     HashMap::from([

@@ -10,6 +10,7 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod prepared;
 mod snapshots;
 mod spec;
 pub mod streams;
@@ -20,6 +21,7 @@ use bollard::Docker;
 
 pub use images::Progress;
 pub use ops::{Executed, Health, Inspected};
+pub use prepared::{PreparedImage, prepared_reference};
 
 use crate::diag::Result;
 

@@ -1,11 +1,12 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container.
+//! questions of order, `fingerprint` says what of a service matters to its container, `prepared` makes of a stack one that begins with its data.
 
 pub mod fingerprint;
 pub mod graph;
 pub mod names;
+pub mod prepared;
 pub mod resolve;
 pub mod secret;
 mod service;

@@ -12,6 +12,7 @@ mod interrupt;
 mod lifecycle;
 mod logs;
 mod never_early;
+mod prepared;
 mod ps;
 mod registry;
 mod snapshot;
