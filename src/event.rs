@@ -38,6 +38,16 @@ pub enum Event {
     ServiceReady { service: ServiceName, ms: u64 },
     /// Still at it: what the run waits for. Every ten seconds.
     Heartbeat { waiting: Vec<String>, ms: u64 },
+    /// Files are watched for these services; told again when services.toml was edited.
+    WatchStarted { services: Vec<ServiceName>, folders: usize, files: usize, polling: bool },
+    /// A changed file (`path`, the first of so many `files`) makes a service do something: `restart`, `sync`, …
+    WatchAction { service: ServiceName, action: String, path: String, files: usize },
+    /// That is done, or failed.
+    WatchDone(WatchDone),
+    /// A service's action rewrites what it watches; nothing is done until something else changes.
+    WatchSuspended { service: ServiceName, paths: Vec<String>, times: u32 },
+    /// A file the stack was made from (`path`) changed, and the difference was applied: what was done to which services.
+    WatchReloaded { path: String, changes: Vec<String>, failures: Vec<Failure>, ms: u64 },
     /// Something worth knowing that is no failure.
     Notice { message: String },
     /// Something the user should look at.
@@ -46,6 +56,25 @@ pub enum Event {
     Interrupted { message: String },
     /// The end of a run; always the last event.
     Summary(Summary),
+}
+
+/// What became of a change that was watched for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct WatchDone {
+    /// The service.
+    pub service: Option<ServiceName>,
+    /// `restart`, `sync`, …; several are joined with `+`.
+    pub action: String,
+    /// The first of the changed files.
+    pub path: String,
+    /// How many there were.
+    pub files: usize,
+    /// The end of what a command wrote, as it wrote it; only for `exec`.
+    pub output: Option<String>,
+    /// Root causes, if it failed.
+    pub failures: Vec<Failure>,
+    /// How long it took; for a restart, until the service was ready.
+    pub ms: u64,
 }
 
 /// How a run ended.

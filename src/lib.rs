@@ -11,10 +11,13 @@
 //! - [`engine`]: the only place that knows Docker
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
+//! - `compose`: Docker Compose files, to services.toml and back
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "cli")]
+pub mod compose;
 pub mod config;
 pub mod diag;
 pub mod engine;

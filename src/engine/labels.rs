@@ -12,6 +12,8 @@ pub(super) const INSTANCE: &str = "dev.taskava.instance";
 pub(super) const ROOT: &str = "dev.taskava.root";
 /// Name of the service.
 pub(super) const SERVICE: &str = "dev.taskava.service";
+/// On a one-off container instead of [`SERVICE`]: the service it was made after.
+pub(super) const ONEOFF: &str = "dev.taskava.oneoff";
 /// Kind of the service.
 pub(super) const KIND: &str = "dev.taskava.kind";
 /// What it was made from: JSON object, field → short hash, for containers; one hash for networks and volumes.
@@ -25,14 +27,25 @@ pub(super) const VOLUME: &str = "dev.taskava.volume";
 
 /// Key of what an image was prepared from.
 pub(super) const PREPARED: &str = "dev.taskava.prepared";
+/// Whose an isolated stack is: JSON of [`crate::model::Owner`].
+pub(super) const OWNER: &str = "dev.taskava.owner";
+/// When an isolated stack may be removed whoever owns it: seconds since 1970.
+pub(super) const EXPIRES: &str = "dev.taskava.expires";
+/// On the volume that says of an isolated stack: its owner left it on purpose.
+pub(super) const KEPT: &str = "dev.taskava.kept";
 
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
-    HashMap::from([
+    let mut labels = HashMap::from([
         (PROJECT.into(), stack.name.to_string()),
         (INSTANCE.into(), stack.instance()),
         (ROOT.into(), stack.root.display().to_string()),
-    ])
+    ]);
+    if let Some(isolation) = &stack.isolation {
+        labels.insert(OWNER.into(), serde_json::json!(isolation.owner).to_string());
+        labels.insert(EXPIRES.into(), isolation.expires.to_string());
+    }
+    labels
 }
 
 /// Labels of a service's container, besides those of its stack.

@@ -1,5 +1,6 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
+pub mod attach;
 pub mod connect;
 mod credentials;
 mod error;
@@ -11,17 +12,23 @@ mod networks;
 mod observe;
 mod ops;
 mod prepared;
+mod owned;
 mod snapshots;
 mod spec;
 pub mod streams;
+mod upload;
+mod wire;
 
 use std::path::PathBuf;
 
 use bollard::Docker;
 
 pub use images::Progress;
+pub use networks::COMMON;
 pub use ops::{Executed, Health, Inspected};
 pub use prepared::{PreparedImage, prepared_reference};
+pub use owned::Owned;
+pub use upload::{Removal, Upload};
 
 use crate::diag::Result;
 
@@ -31,6 +38,8 @@ pub struct Engine {
     pub(crate) docker: Docker,
     /// Where `docker login` leaves credentials.
     config_dir: PathBuf,
+    /// How it is reached, for connections of our own.
+    address: connect::Address,
     /// What it said of itself.
     pub about: About,
 }
@@ -53,7 +62,7 @@ pub struct About {
 impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
-        let (docker, about) = connect::connect(ask).await?;
-        Ok(Self { docker, config_dir: ask.config_dir.clone(), about })
+        let (docker, address, about) = connect::connect(ask).await?;
+        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, about })
     }
 }

@@ -20,7 +20,7 @@ use crate::model::{Condition, ServiceName};
 pub use down::{down, removable_volumes};
 pub use observed::Observed;
 pub use snapshot::{restore, save};
-pub use up::{orphans, up};
+pub use up::{needed, orphans, up};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;
@@ -187,6 +187,8 @@ pub enum Cause {
     Orphan,
     /// Two containers claim the same service.
     Duplicate,
+    /// A container that `run` made.
+    OneOff { container: String },
 }
 
 impl fmt::Display for Cause {
@@ -207,6 +209,7 @@ impl fmt::Display for Cause {
             Self::BeforeLoss => write!(f, "before it is removed"),
             Self::Orphan => write!(f, "not in services.toml"),
             Self::Duplicate => write!(f, "second container of the service"),
+            Self::OneOff { container } => write!(f, "one-off container {container}"),
         }
     }
 }
@@ -227,6 +230,8 @@ pub struct Request {
     pub pull: Option<crate::model::PullPolicy>,
     /// Build images even when they are there.
     pub build: bool,
+    /// `up`: create what is missing, but start nothing.
+    pub no_start: bool,
     /// Remove containers whose service is in services.toml no more.
     pub remove_orphans: bool,
     /// `down`: remove the stack's own volumes too.

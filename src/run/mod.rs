@@ -7,8 +7,12 @@ pub mod cancel;
 mod data;
 pub mod database;
 mod failure;
+pub mod gc;
+pub mod isolated;
+pub mod janitor;
 pub mod lock;
 pub mod logs;
+pub mod owner;
 mod ports;
 mod postgres;
 pub mod probe;
@@ -16,6 +20,7 @@ pub mod ready;
 pub mod snapshot;
 mod step;
 mod wait;
+pub mod watch;
 
 use std::time::Duration;
 

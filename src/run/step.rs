@@ -9,6 +9,7 @@ use super::{Run, data, failure, ports, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
 use crate::event::{self, Event, Failure};
+use crate::kinds;
 use crate::model::{Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step};
 
@@ -125,6 +126,11 @@ impl Doing<'_> {
     }
 
     async fn create(&self, service: &Service) -> Result<()> {
+        if let Some(image) = self.run.engine.image(&service.image).await?
+            && let Some(why) = kinds::refuse(service, &image.env)
+        {
+            return Err(Error::new(ErrorKind::Usage, why));
+        }
         let (id, warnings) = self.run.engine.create(self.run.stack, service, &self.step.cause.to_string()).await?;
         for message in warnings {
             self.run.events.emit(&Event::Warning { message: format!("{}: {message}", service.name), hint: None });
@@ -243,7 +249,7 @@ impl Doing<'_> {
             ready = wait::ready(self.run, service, &id, fresh, began, &tell) => match ready {
                 Ok(()) => self.ready_hooks(service, &id).await,
                 Err(mut failed) => {
-                    failure::explain(self.run.engine, service, Some(&id), &mut failed).await;
+                    failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
                     Err(Ended::Failed(failed))
                 }
             },
@@ -274,11 +280,17 @@ impl Doing<'_> {
 
     async fn failure(&self, error: &Error) -> Failure {
         let mut failed = failure::of_error(self.service, error);
-        if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op)
-            && error.kind == ErrorKind::Crashed
-        {
-            let id = self.container(&service.name).ok();
-            failure::explain(self.run.engine, service, id.as_deref(), &mut failed).await;
+        if let Some(service) = self.service {
+            match self.step.op {
+                Op::Start { .. } if error.kind == ErrorKind::Crashed => {
+                    let id = self.container(&service.name).ok();
+                    failure::explain(self.run.engine, self.run.stack, service, id.as_deref(), &mut failed).await;
+                }
+                Op::Pull { .. } | Op::Create { .. } | Op::Start { .. } => {
+                    kinds::explain(self.run.stack, service, &mut failed);
+                }
+                _ => {}
+            }
         }
         if failed.next.is_none() {
             failed.next = self.service.map(|service| format!("taskava dev explain {}", service.name));

@@ -259,6 +259,26 @@ pub(crate) fn exec(id: &str, command: &[&str]) {
     });
 }
 
+/// What a command in a container writes.
+#[track_caller]
+pub(crate) fn output(id: &str, command: &[&str]) -> String {
+    let config = CreateExecOptions {
+        cmd: Some(command.iter().map(ToString::to_string).collect()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..Default::default()
+    };
+    engine(async |docker| {
+        let exec = docker.create_exec(id, config).await?;
+        match docker.start_exec(&exec.id, None).await? {
+            StartExecResults::Attached { output, .. } => {
+                Ok(output.try_collect::<Vec<_>>().await?.iter().map(ToString::to_string).collect())
+            }
+            StartExecResults::Detached => Ok(String::new()),
+        }
+    })
+}
+
 /// Makes another network with the name and labels of one, as a run does that was killed at the wrong moment. Engines
 /// that refuse it (from 25 on) can't come to that.
 pub(crate) fn double_network(name: &str) {

@@ -1,0 +1,1 @@
+//! A stack → a Compose file.

@@ -1,0 +1,150 @@
+//! How an image is built, and what happens when files change.
+
+use super::Importer;
+use super::service::Draft;
+use crate::compose::Note;
+use crate::compose::toml::{Field, Item, Value};
+use crate::compose::yaml::{Entry, Node};
+
+impl Importer<'_> {
+    pub(super) fn build(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let node = &entry.node;
+        let context = if node.map().is_some() { node.get("context") } else { Some(node) };
+        let (written, value) = match context {
+            Some(context) => (self.text(context), self.value(context)),
+            None => (".".into(), ".".into()),
+        };
+        if value.contains("://") || value.starts_with("git@") || value.ends_with(".git") {
+            let remedy = "clone it beside this file and build that, or name an `image`";
+            self.notes.push(Note::lost(&entry.key, format!("`{value}` can't be built from afar"), remedy));
+            if draft.node.get("image").is_none() {
+                draft.push(Field::new("image", format!("{}-{}", self.project(), self.name(draft.name))));
+            }
+            return;
+        }
+        self.outside(&written, &value);
+        let mut fields = vec![Field::new("context", written.clone())];
+        for (key, part) in node.map().into_iter().flatten() {
+            if part.node.is_null() {
+                continue;
+            }
+            match key.as_str() {
+                "context" => {}
+                "dockerfile" | "target" => {
+                    let text = self.text(&part.node);
+                    let field = self.field(key, &part.key, text);
+                    fields.push(field);
+                }
+                "args" => {
+                    let args = self.build_args(&part.node);
+                    let field = self.field("args", &part.key, Value::Map(args));
+                    fields.push(field);
+                }
+                "cache_from" => {
+                    let list = self.texts(&part.node);
+                    let field = self.field("cache_from", &part.key, list);
+                    fields.push(field);
+                }
+                "secrets" => fields.extend(self.build_secrets(&part.node)),
+                "no_cache" | "privileged" | "pull" if part.node.boolean() == Some(false) => {}
+                key => self.lost(&part.key, &format!("build.{key}"), of_build(key)),
+            }
+        }
+        fields.retain(|field| !matches!(&field.value, Value::Map(fields) if fields.is_empty()));
+        let value = match &fields[..] {
+            [_] => Value::Text(written),
+            _ => Value::Map(fields),
+        };
+        let field = self.field("build", &entry.key, value);
+        draft.push(field);
+    }
+
+    fn build_args(&mut self, node: &Node) -> Vec<Field> {
+        let node = crate::compose::merge::pairs(node.clone(), &['=']);
+        let mut fields = Vec::new();
+        for (name, arg) in node.map().into_iter().flatten() {
+            let value = if arg.node.is_null() {
+                self.template(&format!("${{{name}}}"), &arg.key)
+            } else {
+                self.text(&arg.node)
+            };
+            let field = self.field(name, &arg.key, value);
+            fields.push(field);
+        }
+        fields
+    }
+
+    fn build_secrets(&mut self, node: &Node) -> Option<Field> {
+        let mut fields = Vec::new();
+        for secret in node.list().unwrap_or_default() {
+            let Some(name) = secret.get("source").unwrap_or(secret).scalar() else { continue };
+            let id = secret.get("target").and_then(Node::scalar).unwrap_or_else(|| name.clone());
+            let file = self.document.root.get("secrets").and_then(|all| all.get(&name)).and_then(|one| one.get("file"));
+            match file {
+                Some(file) => fields.push(Field::new(id, self.text(file))),
+                None => {
+                    let message = format!("the build secret `{name}` comes from no file, and is left out");
+                    self.notes.push(Note::lost(
+                        &secret.place,
+                        message,
+                        "write it to a file, and name that in `build.secrets`",
+                    ));
+                }
+            }
+        }
+        (!fields.is_empty()).then(|| Field::new("secrets", Value::Map(fields)))
+    }
+
+    /// `develop.watch` → `watch`.
+    pub(super) fn develop(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        for rule in entry.node.get("watch").and_then(Node::list).unwrap_or_default() {
+            let (Some(path), Some(action)) = (rule.get("path"), rule.get("action")) else { continue };
+            let value = self.value(path);
+            if !(self.options.exists)(&self.absolute(&value)) {
+                let remedy = "make it, and add the rule to `watch`";
+                self.notes.push(Note::lost(&path.place, format!("the watched path `{value}` is not there"), remedy));
+                continue;
+            }
+            let action = self.value(action);
+            let mut fields = vec![Field::new("path", self.text(path))];
+            for (key, part) in rule.map().into_iter().flatten() {
+                match key.as_str() {
+                    "path" | "action" => {}
+                    "target" => fields.push(Field::new("target", self.text(&part.node))),
+                    "ignore" => fields.push(Field::new("ignore", self.texts(&part.node))),
+                    "exec" if action == "sync+exec" => {}
+                    key => self.lost(&part.key, &format!("watch.{key}"), "add a rule of its own for what it should do"),
+                }
+            }
+            if action == "sync+exec" {
+                let remedy = "files are put in and nothing is run; add a rule with `action = \"exec\"`";
+                self.lost(&rule.place, "action: sync+exec", remedy);
+                fields.insert(1, Field::new("action", "sync"));
+            } else {
+                fields.insert(1, Field::new("action", action));
+            }
+            let above = self.above(&rule.place);
+            draft.list("watch").push(Item { above, value: Value::Map(fields), right: None });
+        }
+        let above = self.above(&entry.key);
+        draft.comment("watch", above);
+    }
+}
+
+/// What to do about a key of `build`.
+fn of_build(key: &str) -> &'static str {
+    match key {
+        "dockerfile_inline" => "write it to a file, and name that in `build.dockerfile`",
+        "additional_contexts" => "copy what is needed into the context, or use `FROM` with an image",
+        "ssh" => "use `build.secrets`, or fetch the sources before",
+        "platforms" => "set `platform` of the service",
+        "labels" => "write them as LABEL in the Dockerfile",
+        "no_cache" | "pull" => "use `taskava dev build` or `up --build`",
+        "network" | "extra_hosts" | "shm_size" | "ulimits" | "privileged" | "isolation" | "entitlements" => {
+            "the builder's own settings hold"
+        }
+        "tags" => "set `image` of the service",
+        "cache_to" | "provenance" | "sbom" => "it only means something to a registry",
+        _ => "it is not a key of the Compose specification; remove it",
+    }
+}

@@ -1,0 +1,103 @@
+//! `NAME=value` pairs: environment, env files, labels, extra hosts.
+
+use super::Importer;
+use super::service::Draft;
+use crate::compose::merge::pairs;
+use crate::compose::toml::{Field, Value};
+use crate::compose::yaml::{Entry, Node};
+
+impl Importer<'_> {
+    pub(super) fn environment(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let mut fields = Vec::new();
+        let node = pairs(entry.node.clone(), &['=']);
+        for (name, variable) in node.map().into_iter().flatten() {
+            let value = match variable.node.is_null() {
+                true => self.passed_on(name, variable),
+                false => self.text(&variable.node),
+            };
+            let name = self.evaluate(name);
+            let field = self.field(&name, &variable.key, value);
+            fields.push(field);
+        }
+        let field = self.field("env", &entry.key, Value::Map(fields));
+        draft.push(field);
+    }
+
+    /// A variable without a value takes that of the environment.
+    fn passed_on(&mut self, name: &str, variable: &Entry) -> String {
+        if self.document.variables.get(name).is_some() {
+            return format!("${{{name}}}");
+        }
+        let message = format!("`{name}` is passed on from the environment, where it is not set");
+        self.changed(&variable.key, message, "it is empty then; Compose leaves it out");
+        format!("${{{name}:-}}")
+    }
+
+    pub(super) fn env_file(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let node = &entry.node;
+        let files: Vec<&Node> = node.list().map_or_else(|| vec![node], |list| list.iter().collect());
+        let mut items = Vec::new();
+        for file in files {
+            let path = file.get("path").unwrap_or(file);
+            let (text, value) = (self.text(path), self.value(path));
+            if let Some(format) = file.get("format") {
+                self.lost(&format.place, "format", "`$` in it begins a variable, as in other env files; write `$$`");
+            }
+            let there = (self.options.exists)(&self.absolute(&value));
+            let required = file.get("required").and_then(Node::boolean) != Some(false);
+            if !there {
+                let remedy = match required {
+                    true => format!("make it, and write: env_file = [\"{text}\"]"),
+                    false => format!("it may be missing in Compose; where you have it, write: env_file = [\"{text}\"]"),
+                };
+                self.notes.push(crate::compose::Note::lost(
+                    &path.place,
+                    format!("the env file `{value}` is not there"),
+                    remedy,
+                ));
+                continue;
+            }
+            self.outside(&text, &value);
+            let item = self.item(&file.place, text);
+            items.push(item);
+        }
+        let field = self.field("env_file", &entry.key, Value::List(items));
+        draft.push(field);
+    }
+
+    /// Labels: a mapping or a list of `NAME=value`.
+    pub(super) fn pairs(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let fields = self.pair_fields(&entry.node);
+        let field = self.field(key, &entry.key, Value::Map(fields));
+        draft.push(field);
+    }
+
+    pub(super) fn pair_fields(&mut self, node: &Node) -> Vec<Field> {
+        let node = pairs(node.clone(), &['=']);
+        let mut fields = Vec::new();
+        for (name, entry) in node.map().into_iter().flatten() {
+            let value = self.text(&entry.node);
+            let name = self.evaluate(name);
+            let field = self.field(&name, &entry.key, value);
+            fields.push(field);
+        }
+        fields
+    }
+
+    pub(super) fn extra_hosts(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let node = pairs(entry.node.clone(), &['=', ':']);
+        let mut items = Vec::new();
+        for (host, address) in node.map().into_iter().flatten() {
+            let addresses: Vec<&Node> =
+                address.node.list().map_or_else(|| vec![&address.node], |list| list.iter().collect());
+            for one in addresses {
+                let text = self.text(one);
+                let text = text.trim_start_matches('[').trim_end_matches(']').to_owned();
+                let item = self.item(&address.key, format!("{host}:{text}"));
+                items.push(item);
+            }
+        }
+        let field = self.field("extra_hosts", &entry.key, Value::List(items));
+        draft.push(field);
+    }
+}

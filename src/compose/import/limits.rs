@@ -1,0 +1,173 @@
+//! What a container may use, and what becomes of it when it ends: resources, ulimits, logs, restarts, `deploy`.
+
+use super::Importer;
+use super::service::Draft;
+use crate::compose::toml::{Field, Value};
+use crate::compose::yaml::{Entry, Node};
+use crate::config::scalars;
+use crate::model::Kind;
+
+impl Importer<'_> {
+    pub(super) fn size(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let text = self.text(&entry.node);
+        let field = self.field(key, &entry.key, text);
+        draft.push(field);
+    }
+
+    pub(super) fn memory(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let text = self.text(&entry.node);
+        self.resource(draft, "memory", text.into(), entry);
+    }
+
+    pub(super) fn cpus(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let text = self.text(&entry.node);
+        let value = match text.parse::<f64>() {
+            Ok(0.0) => return,
+            Ok(_) => Value::Number(text),
+            Err(_) => Value::Text(text),
+        };
+        self.resource(draft, "cpus", value, entry);
+    }
+
+    fn resource(&mut self, draft: &mut Draft<'_>, key: &str, value: Value, entry: &Entry) {
+        let resources = draft.map("resources");
+        resources.retain(|field| field.key != key);
+        resources.push(Field::new(key, value));
+        let above = self.above(&entry.key);
+        draft.comment("resources", above);
+    }
+
+    pub(super) fn deploy(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        for (key, part) in entry.node.map().into_iter().flatten() {
+            match key.as_str() {
+                "resources" => self.deploy_resources(draft, part),
+                "replicas" => {
+                    if self.value(&part.node) != "1" {
+                        self.lost(
+                            &part.key,
+                            &format!("replicas: {}", self.value(&part.node)),
+                            "there is one container a service; for several, declare several services",
+                        );
+                    }
+                }
+                "restart_policy" if draft.node.get("restart").is_none() => self.deploy_restart(draft, part),
+                "restart_policy" => {}
+                "mode" if part.node.raw() == Some("replicated") => {}
+                key => self.lost(&part.key, &format!("deploy.{key}"), "it only means something to a swarm"),
+            }
+        }
+        let above = self.above(&entry.key);
+        draft.comment("resources", above);
+    }
+
+    fn deploy_resources(&mut self, draft: &mut Draft<'_>, part: &Entry) {
+        for (key, entry) in part.node.get("limits").and_then(Node::map).into_iter().flatten() {
+            match key.as_str() {
+                "memory" => self.memory(draft, entry),
+                "cpus" => self.cpus(draft, entry),
+                key => self.lost(&entry.key, &format!("limits.{key}"), "`resources` limits memory and CPU only"),
+            }
+        }
+        for (key, entry) in part.node.get("reservations").and_then(Node::map).into_iter().flatten() {
+            let remedy = match key.as_str() {
+                "devices" => "devices are not passed on; run what needs them outside of the stack",
+                _ => "nothing is reserved; `resources` sets limits",
+            };
+            self.lost(&entry.key, &format!("reservations.{key}"), remedy);
+        }
+    }
+
+    fn deploy_restart(&mut self, draft: &mut Draft<'_>, part: &Entry) {
+        let text = |key: &str| part.node.get(key).map(|node| self.value(node));
+        let policy = match text("condition").as_deref() {
+            Some("none") => return,
+            Some("on-failure") => match text("max_attempts") {
+                Some(times) => format!("on-failure:{times}"),
+                None => "on-failure".into(),
+            },
+            _ => "always".into(),
+        };
+        for key in ["delay", "window"] {
+            if let Some(place) = part.node.map().and_then(|map| map.get(key)).map(|entry| entry.key.clone()) {
+                self.lost(
+                    &place,
+                    &format!("restart_policy.{key}"),
+                    "the engine waits longer from restart to restart by itself",
+                );
+            }
+        }
+        self.restart(draft, part, &policy);
+    }
+
+    pub(super) fn restart(&mut self, draft: &mut Draft<'_>, entry: &Entry, policy: &str) {
+        if policy == "no" || policy == "false" {
+            return;
+        }
+        if draft.kind == Kind::Job && matches!(policy, "always" | "unless-stopped") {
+            let message = format!("`restart: {policy}` of a job is left out");
+            self.changed(
+                &entry.key,
+                message,
+                "it runs to its end once; \"on-failure:3\" would try again after a failure",
+            );
+            return;
+        }
+        let text = if entry.node.raw().is_some() { self.text(&entry.node) } else { policy.to_owned() };
+        let field = self.field("restart", &entry.key, text);
+        draft.push(field);
+    }
+
+    pub(super) fn stop_timeout(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let (mut text, value) = (self.text(&entry.node), self.value(&entry.node));
+        if value.parse::<u64>().is_ok() {
+            text += "s";
+        } else if scalars::duration(&value).is_err() {
+            self.lost(&entry.key, "stop_grace_period", "write `stop_timeout` as \"500ms\", \"30s\" or \"2m\"");
+            return;
+        }
+        let field = self.field("stop_timeout", &entry.key, text);
+        draft.push(field);
+    }
+
+    pub(super) fn ulimits(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let mut fields = Vec::new();
+        for (name, limit) in entry.node.map().into_iter().flatten() {
+            let number = |node: &Node| self.value(node).parse::<i64>().unwrap_or(-1);
+            let value = match (limit.node.get("soft"), limit.node.get("hard")) {
+                (Some(soft), Some(hard)) => Value::Map(vec![
+                    Field::new("soft", Value::Integer(number(soft))),
+                    Field::new("hard", Value::Integer(number(hard))),
+                ]),
+                _ => Value::Integer(number(&limit.node)),
+            };
+            fields.push(Field::new(name, value));
+        }
+        let field = self.field("ulimits", &entry.key, Value::Map(fields));
+        draft.push(field);
+    }
+
+    pub(super) fn logging(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let driver = entry.node.get("driver").map(|node| self.value(node)).unwrap_or_else(|| "json-file".into());
+        if !matches!(driver.as_str(), "json-file" | "local" | "") {
+            let remedy = "logs are kept by the engine, where `taskava dev logs` reads them; `logging` bounds them";
+            self.lost(&entry.key, &format!("logging.driver: {driver}"), remedy);
+            return;
+        }
+        let mut fields = Vec::new();
+        for (key, option) in entry.node.get("options").and_then(Node::map).into_iter().flatten() {
+            match key.as_str() {
+                "max-size" => {
+                    let size = self.text(&option.node).to_lowercase();
+                    fields.push(Field::new("max_size", size.trim_end_matches('b')));
+                }
+                "max-file" => {
+                    let files = self.value(&option.node).parse::<i64>().unwrap_or(3);
+                    fields.push(Field::new("max_files", Value::Integer(files)));
+                }
+                key => self.lost(&option.key, key, "`logging` knows `max_size` and `max_files`"),
+            }
+        }
+        let field = self.field("logging", &entry.key, Value::Map(fields));
+        draft.push(field);
+    }
+}

@@ -1,0 +1,328 @@
+//! A Compose document → the text of a services.toml, and a note for everything that could not be carried over as it was.
+//!
+//! Here is what concerns the whole document; `service` goes through the keys of one service with `build`, `env`,
+//! `limits`, `mounts`, `ports` and `wait`; `top` does volumes and networks. Pure but for one question: whether a path exists.
+
+mod build;
+mod env;
+mod limits;
+mod mounts;
+mod ports;
+mod service;
+mod top;
+mod unknown;
+mod wait;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use super::read::Document;
+use super::toml::{Field, Item, Table, Value, render};
+use super::yaml::{Entry, Node};
+use super::{EXTENSION, Note, template};
+use crate::diag::Place;
+use crate::model::ServiceName;
+
+/// How to import.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bind ports without an address to 127.0.0.1 instead of all addresses.
+    pub loopback: bool,
+    /// Whether there is something at a path.
+    pub exists: fn(&Path) -> bool,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Imported {
+    /// The text of services.toml.
+    pub text: String,
+    /// What could not be carried over as it was, in the order of the files.
+    pub notes: Vec<Note>,
+    /// Folders that Compose makes when it needs them, and services.toml expects to be there.
+    pub folders: Vec<PathBuf>,
+    /// The services, by the name they have in services.toml.
+    pub services: Vec<String>,
+}
+
+struct Importer<'a> {
+    document: &'a Document,
+    options: Options,
+    notes: Vec<Note>,
+    /// Services that others wait for to end.
+    jobs: HashSet<String>,
+    /// Services whose name can't stay, and what they are called now.
+    renamed: HashMap<String, String>,
+    allow_outside: Vec<String>,
+    folders: BTreeSet<PathBuf>,
+    /// Comment lines that were put somewhere.
+    taken: HashSet<(String, usize)>,
+    unset: HashSet<String>,
+}
+
+/// Turns a document into services.toml.
+pub fn import(document: &Document, options: Options) -> Imported {
+    let mut importer = Importer {
+        document,
+        options,
+        notes: document.notes.clone(),
+        jobs: HashSet::new(),
+        renamed: HashMap::new(),
+        allow_outside: Vec::new(),
+        folders: BTreeSet::new(),
+        taken: HashSet::new(),
+        unset: HashSet::new(),
+    };
+    let tables = importer.tables();
+    let services = importer.services().map(|(name, _)| importer.name(name)).collect();
+    let mut notes = importer.notes;
+    let file = |note: &Note| {
+        let name = note.place.as_ref().map(|place| place.source.name.clone());
+        document.files.iter().position(|file| name.as_ref().is_some_and(|name| file.ends_with(name)))
+    };
+    notes.sort_by_key(|note| (file(note), note.line()));
+    let mut seen = HashSet::new();
+    notes.retain(|note| seen.insert(note.to_string()));
+    Imported { text: render(&tables), notes, folders: importer.folders.into_iter().collect(), services }
+}
+
+impl<'a> Importer<'a> {
+    fn tables(&mut self) -> Vec<Table> {
+        self.find_jobs();
+        self.find_names();
+        let mut top = self.header();
+        let mut tables = Vec::new();
+        for (name, entry) in self.services().collect::<Vec<_>>() {
+            tables.push(self.service(name, entry));
+        }
+        tables.extend(self.volumes());
+        tables.extend(self.networks());
+        tables.extend(self.extension());
+        if !self.allow_outside.is_empty() {
+            let mut field = Field::new("allow_outside", Value::from_iter(self.allow_outside.clone()));
+            field.right = Some("# paths outside this folder that services use".into());
+            top.fields.push(field);
+        }
+        tables.insert(0, top);
+        tables
+    }
+
+    fn services(&self) -> impl Iterator<Item = (&'a str, &'a Entry)> + use<'a> {
+        let map = self.document.root.get("services").and_then(Node::map);
+        map.into_iter().flatten().map(|(name, entry)| (name.as_str(), entry))
+    }
+
+    /// What services.toml calls a service.
+    fn name(&self, name: &str) -> String {
+        self.renamed.get(name).cloned().unwrap_or_else(|| name.to_owned())
+    }
+
+    fn find_jobs(&mut self) {
+        for (_, entry) in self.services() {
+            for (name, on) in entry.node.get("depends_on").and_then(Node::map).into_iter().flatten() {
+                if on.node.get("condition").and_then(Node::raw) == Some("service_completed_successfully") {
+                    self.jobs.insert(name.clone());
+                }
+            }
+        }
+    }
+
+    fn find_names(&mut self) {
+        for (name, entry) in self.services() {
+            if ServiceName::parse(name).is_ok() {
+                continue;
+            }
+            let keep = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
+            let new: String = name.chars().map(keep).collect();
+            let mut new = new.trim_start_matches(['-', '_']).chars().take(60).collect::<String>();
+            let taken =
+                |new: &str| self.services().any(|(other, _)| other == new) || self.renamed.values().any(|n| n == new);
+            while new.is_empty() || taken(&new) {
+                new.push('2');
+            }
+            let message = format!("the service `{name}` is called `{new}` now");
+            self.notes.push(Note::changed(
+                &entry.key,
+                message,
+                "names are host names here: lower-case letters, digits, `-` and `_`",
+            ));
+            self.renamed.insert(name.to_owned(), new);
+        }
+    }
+
+    /// The top of the file: its comments and the name of the project.
+    fn header(&mut self) -> Table {
+        let root = self.document.root.map();
+        let mut above = Vec::new();
+        let mut project = None;
+        for (key, entry) in root.into_iter().flatten() {
+            match key.as_str() {
+                "name" => project = Some((self.text(&entry.node), entry)),
+                "services" | "version" => {}
+                "volumes" | "networks" | "secrets" | "configs" | EXTENSION => continue,
+                key if key.starts_with("x-") => continue,
+                key => {
+                    let remedy = unknown::top_level(key);
+                    self.lost(&entry.key, key, remedy);
+                    continue;
+                }
+            }
+            above.extend(self.above(&entry.key));
+        }
+        let mut field = match project {
+            Some((name, entry)) => {
+                let mut field = Field::new("project", name);
+                field.right = self.right(&entry.key);
+                field
+            }
+            None => Field::new("project", self.project()),
+        };
+        if !above.is_empty() {
+            field.above = vec![String::new()];
+        }
+        Table { above, fields: vec![field], ..Table::default() }
+    }
+
+    /// The name Compose gives a project: the variable's, else the folder's.
+    fn project(&self) -> String {
+        let named = self.document.variables.get("COMPOSE_PROJECT_NAME").filter(|variable| variable.origin == ".env");
+        let folder =
+            self.document.folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let good = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+        let name: String = folder.chars().filter(good).collect();
+        let name = name.trim_start_matches(['-', '_']);
+        let name = if name.is_empty() { "taskava" } else { name };
+        if named.is_some() { format!("${{COMPOSE_PROJECT_NAME:-{name}}}") } else { name.to_owned() }
+    }
+
+    /// A scalar in our notation.
+    fn text(&mut self, node: &Node) -> String {
+        let text = node.scalar().unwrap_or_default();
+        self.template(&text, &node.place)
+    }
+
+    fn template(&mut self, text: &str, place: &Place) -> String {
+        let translated = template::from_compose(text, &self.document.variables);
+        for name in translated.unset {
+            if self.unset.insert(name.clone()) {
+                let message = format!("{name} is not set, and so empty");
+                self.notes.push(Note::changed(
+                    place,
+                    message,
+                    "set it in .env, or write a default: `${NAME:-default}`",
+                ));
+            }
+        }
+        for name in translated.resolved {
+            let message = format!("`${{{name}:+…}}` has no counterpart");
+            self.notes.push(Note::lost(place, message, "its value as of now was written; check it"));
+        }
+        translated.text
+    }
+
+    /// A scalar as Compose evaluates it here.
+    fn value(&self, node: &Node) -> String {
+        self.evaluate(&node.scalar().unwrap_or_default())
+    }
+
+    fn evaluate(&self, text: &str) -> String {
+        template::evaluate(text, &self.document.variables)
+    }
+
+    fn lost(&mut self, place: &Place, key: &str, remedy: impl Into<String>) {
+        self.notes.push(Note::lost(place, format!("`{key}` has no counterpart"), remedy));
+    }
+
+    fn changed(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
+        self.notes.push(Note::changed(place, message, remedy));
+    }
+
+    /// The comment lines before a place, unless they were put elsewhere.
+    fn above(&mut self, place: &Place) -> Vec<String> {
+        let (line, column) = place.source.line_column(place.span.start);
+        let Some(comments) = self.document.comments.get(&place.source.name) else { return Vec::new() };
+        let blank = |line: usize| place.source.text.lines().nth(line - 1).is_some_and(|text| text.trim().is_empty());
+        let mut found = Vec::new();
+        let mut at = line;
+        while at > 1 {
+            at -= 1;
+            match comments.get(&at).filter(|comment| comment.own_line) {
+                // What is further in belongs to what came before.
+                Some(comment) if comment.column > column => break,
+                Some(comment) => {
+                    if !self.taken.insert((place.source.name.clone(), at)) {
+                        break;
+                    }
+                    found.push(comment.text.clone());
+                }
+                None if blank(at) => {}
+                None => break,
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// The comment on the line of a place.
+    fn right(&mut self, place: &Place) -> Option<String> {
+        let line = place.source.line_column(place.span.start).0;
+        let comment = self.document.comments.get(&place.source.name)?.get(&line).filter(|comment| !comment.own_line)?;
+        self.taken.insert((place.source.name.clone(), line)).then(|| comment.text.clone())
+    }
+
+    /// Comments inside a range of lines that were put nowhere.
+    fn rest(&mut self, from: &Place, lines: std::ops::Range<usize>) -> Vec<String> {
+        let Some(comments) = self.document.comments.get(&from.source.name) else { return Vec::new() };
+        let column = from.source.line_column(from.span.start).1;
+        let name = &from.source.name;
+        let inside = comments.range(lines).filter(|(_, comment)| comment.own_line && comment.column > column);
+        let free: Vec<_> = inside.filter(|(line, _)| self.taken.insert((name.clone(), **line))).collect();
+        free.into_iter().map(|(_, comment)| comment.text.clone()).collect()
+    }
+
+    /// A field with the comments of its key.
+    fn field(&mut self, key: &str, place: &Place, value: impl Into<Value>) -> Field {
+        let (above, right) = (self.above(place), self.right(place));
+        Field { above, key: key.into(), value: value.into(), right }
+    }
+
+    /// An item with its comments.
+    fn item(&mut self, place: &Place, value: impl Into<Value>) -> Item {
+        let (above, right) = (self.above(place), self.right(place));
+        Item { above, value: value.into(), right }
+    }
+
+    /// A list of texts, from a list or a single one.
+    fn texts(&mut self, node: &Node) -> Value {
+        let items: Vec<&Node> = node.list().map_or_else(|| vec![node], |list| list.iter().collect());
+        Value::List(
+            items
+                .into_iter()
+                .map(|node| {
+                    let text = self.text(node);
+                    self.item(&node.place, text)
+                })
+                .collect(),
+        )
+    }
+
+    /// Whether a path, as Compose evaluates it, is outside the project; if so it is allowed.
+    fn outside(&mut self, written: &str, evaluated: &str) -> bool {
+        let path = self.absolute(evaluated);
+        let real = path.canonicalize().unwrap_or(path);
+        let outside = !real.starts_with(&self.document.folder);
+        if outside && !self.allow_outside.iter().any(|other| other == written) {
+            self.allow_outside.push(written.to_owned());
+        }
+        outside
+    }
+
+    fn absolute(&self, path: &str) -> PathBuf {
+        let around = crate::model::resolve::Surroundings {
+            root: self.document.folder.clone(),
+            home: std::env::home_dir(),
+            ..Default::default()
+        };
+        around.absolute(path)
+    }
+}

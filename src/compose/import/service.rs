@@ -1,0 +1,317 @@
+//! One service: each key goes to who knows it.
+
+use super::{Importer, unknown};
+use crate::compose::toml::{Field, Table, Value};
+use crate::compose::yaml::{Entry, Node};
+use crate::compose::{EXTENSION, guess};
+use crate::config::scalars;
+use crate::model::Kind;
+
+/// The order in which a person reads a service.
+const ORDER: [&str; 37] = [
+    "kind",
+    "image",
+    "build",
+    "pull",
+    "platform",
+    "command",
+    "entrypoint",
+    "ports",
+    "env",
+    "env_file",
+    "volumes",
+    "tmpfs",
+    "depends_on",
+    "ready",
+    "profiles",
+    "watch",
+    "hooks",
+    "exports",
+    "user",
+    "working_dir",
+    "hostname",
+    "networks",
+    "labels",
+    "init",
+    "shm_size",
+    "ulimits",
+    "cap_add",
+    "cap_drop",
+    "extra_hosts",
+    "dns",
+    "stop_signal",
+    "stop_timeout",
+    "restart",
+    "resources",
+    "logging",
+    "aws",
+    "test",
+];
+
+/// What is known of a service while its keys are gone through.
+pub(super) struct Draft<'a> {
+    pub(super) name: &'a str,
+    pub(super) node: &'a Node,
+    pub(super) kind: Kind,
+    pub(super) fields: Vec<Field>,
+}
+
+impl Draft<'_> {
+    pub(super) fn push(&mut self, field: Field) {
+        self.fields.push(field);
+    }
+
+    /// The list under a key, made when it is not there.
+    pub(super) fn list(&mut self, key: &str) -> &mut Vec<crate::compose::toml::Item> {
+        let at = self.slot(key, Value::List(Vec::new()));
+        match &mut self.fields[at].value {
+            Value::List(items) => items,
+            _ => unreachable!("it is made as a list"),
+        }
+    }
+
+    /// The table under a key, made when it is not there.
+    pub(super) fn map(&mut self, key: &str) -> &mut Vec<Field> {
+        let at = self.slot(key, Value::Map(Vec::new()));
+        match &mut self.fields[at].value {
+            Value::Map(fields) => fields,
+            _ => unreachable!("it is made as a table"),
+        }
+    }
+
+    fn slot(&mut self, key: &str, empty: Value) -> usize {
+        if let Some(at) = self.fields.iter().position(|field| field.key == key) {
+            return at;
+        }
+        self.fields.push(Field::new(key, empty));
+        self.fields.len() - 1
+    }
+
+    /// Adds comments of a key that is written as a part of another one.
+    pub(super) fn comment(&mut self, key: &str, above: Vec<String>) {
+        if let Some(field) = self.fields.iter_mut().find(|field| field.key == key) {
+            field.above.extend(above);
+        }
+    }
+}
+
+impl Importer<'_> {
+    pub(super) fn service(&mut self, name: &str, entry: &Entry) -> Table {
+        let mut above = self.above(&entry.key);
+        above.extend(self.right(&entry.key));
+        let node = &entry.node;
+        let mut draft = Draft { name, node, kind: self.kind(name, node), fields: Vec::new() };
+        if draft.kind != Kind::Generic {
+            draft.push(Field::new("kind", draft.kind.as_str()));
+        }
+        if node.get("build").is_some() && node.get("image").is_none() && draft.kind != Kind::Generic {
+            // The kind's own image would be taken for the name of what is built.
+            draft.fields.retain(|field| field.key != "image");
+        }
+        for (key, entry) in node.map().into_iter().flatten() {
+            self.key(&mut draft, key, entry);
+        }
+        self.own_keys(&mut draft);
+        draft.fields.retain(|field| match &field.value {
+            Value::List(items) => !items.is_empty() || field.key == "entrypoint",
+            Value::Map(fields) => !fields.is_empty(),
+            _ => true,
+        });
+        draft.fields.sort_by_key(|field| ORDER.iter().position(|key| *key == field.key));
+        let below = self.rest(&entry.key, self.lines(entry));
+        Table { name: vec!["services".into(), self.name(name)], above, fields: draft.fields, below }
+    }
+
+    /// The lines a service is written on: to the next key that is as far out as its own.
+    fn lines(&self, entry: &Entry) -> std::ops::Range<usize> {
+        let (first, column) = entry.key.source.line_column(entry.key.span.start);
+        let indent = |line: &str| line.chars().take_while(|c| *c == ' ').count();
+        let after = entry.key.source.text.lines().enumerate().skip(first);
+        let mut ends = after.filter(|(_, line)| !line.trim().is_empty() && indent(line) < column);
+        let last = ends.next().map_or(usize::MAX, |(index, _)| index + 1);
+        first..last
+    }
+
+    fn kind(&self, name: &str, node: &Node) -> Kind {
+        let own = node.get(EXTENSION).and_then(|own| own.get("kind")).and_then(Node::raw);
+        if let Some(kind) = own.and_then(|own| Kind::ALL.into_iter().find(|kind| kind.as_str() == own)) {
+            return kind;
+        }
+        if self.jobs.contains(name) {
+            return Kind::Job;
+        }
+        let words = |node: &Node| match node.list() {
+            Some(items) => items.iter().map(|item| self.value(item)).collect(),
+            None => scalars::words(&self.value(node)).unwrap_or_default(),
+        };
+        let entrypoint = node.get("entrypoint").filter(|node| !node.is_null()).map(&words);
+        let command = node.get("command").filter(|node| !node.is_null()).map(words);
+        let run = entrypoint.filter(|words: &Vec<String>| !words.is_empty()).or(command);
+        let image = node.get("image").map(|image| self.value(image)).unwrap_or_default();
+        guess::kind(&image, run.as_deref()).unwrap_or(Kind::Generic)
+    }
+
+    fn key(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let node = &entry.node;
+        if node.is_null() {
+            return;
+        }
+        match key {
+            "image" => self.simple(draft, "image", entry),
+            "platform" => self.simple(draft, "platform", entry),
+            "user" => self.simple(draft, "user", entry),
+            "working_dir" => self.simple(draft, "working_dir", entry),
+            "hostname" => self.simple(draft, "hostname", entry),
+            "stop_signal" => self.simple(draft, "stop_signal", entry),
+            "shm_size" => self.size(draft, "shm_size", entry),
+            "build" => self.build(draft, entry),
+            "pull_policy" => self.pull(draft, entry),
+            "command" | "entrypoint" => self.words(draft, key, entry),
+            "environment" => self.environment(draft, entry),
+            "env_file" => self.env_file(draft, entry),
+            "ports" => self.ports(draft, entry),
+            "volumes" => self.mounts(draft, entry),
+            "tmpfs" => self.tmpfs(draft, entry),
+            "secrets" => self.secrets(draft, entry, "secrets"),
+            "configs" => self.secrets(draft, entry, "configs"),
+            "depends_on" => self.depends_on(draft, entry),
+            "links" => self.links(draft, entry),
+            "healthcheck" => self.healthcheck(draft, entry),
+            "deploy" => self.deploy(draft, entry),
+            "mem_limit" => self.memory(draft, entry),
+            "cpus" => self.cpus(draft, entry),
+            "ulimits" => self.ulimits(draft, entry),
+            "logging" => self.logging(draft, entry),
+            "restart" => self.restart(draft, entry, &self.value(node)),
+            "stop_grace_period" => self.stop_timeout(draft, entry),
+            "networks" => self.joined(draft, entry),
+            "network_mode" => self.network_mode(draft, entry),
+            "labels" => self.pairs(draft, "labels", entry),
+            "extra_hosts" => self.extra_hosts(draft, entry),
+            "dns" | "cap_add" | "cap_drop" | "profiles" => self.list(draft, key, entry),
+            "init" => self.switch(draft, "init", entry),
+            "develop" => self.develop(draft, entry),
+            "post_start" => self.post_start(draft, entry),
+            "container_name" => self.container_name(draft, entry),
+            EXTENSION => {}
+            key if key.starts_with("x-") => {}
+            key => {
+                if let Some(remedy) = unknown::of_service(key, node) {
+                    self.lost(&entry.key, key, remedy);
+                }
+            }
+        }
+    }
+
+    /// A text that means the same here.
+    fn simple(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let text = self.text(&entry.node);
+        let field = self.field(key, &entry.key, text);
+        draft.push(field);
+    }
+
+    /// A boolean. One that depends on a variable is written as it is now.
+    fn switch(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let on = matches!(self.value(&entry.node).as_str(), "true" | "True" | "TRUE" | "yes" | "on" | "1");
+        let field = self.field(key, &entry.key, on);
+        draft.push(field);
+    }
+
+    /// A list of texts that mean the same here.
+    fn list(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let mut list = self.texts(&entry.node);
+        if let (Value::List(items), true) = (&mut list, key.starts_with("cap_")) {
+            for item in items {
+                if let Value::Text(text) = &mut item.value {
+                    *text = text.to_ascii_uppercase();
+                }
+            }
+        }
+        let field = self.field(key, &entry.key, list);
+        draft.push(field);
+    }
+
+    /// A command: a line or the list of its words.
+    fn words(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let node = &entry.node;
+        let value = match node.list() {
+            Some(_) => self.texts(node),
+            None => Value::Text(self.text(node)),
+        };
+        let empty = match &value {
+            Value::List(items) => items.is_empty(),
+            Value::Text(text) => text.trim().is_empty(),
+            _ => false,
+        };
+        if key == "command" && empty {
+            self.lost(&entry.key, "an empty `command`", "the image's own is run; write the command you want");
+            return;
+        }
+        let value = if empty { Value::List(Vec::new()) } else { value };
+        let field = self.field(key, &entry.key, value);
+        draft.push(field);
+    }
+
+    fn pull(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let policy = self.value(&entry.node);
+        match policy.as_str() {
+            "always" | "never" => {
+                let field = self.field("pull", &entry.key, policy);
+                draft.push(field);
+            }
+            "missing" | "if_not_present" => {}
+            "build" => self.changed(
+                &entry.key,
+                "`pull_policy: build` is not needed",
+                "what has `build` is built when it is due; `up --build` does it each time",
+            ),
+            other => self.lost(
+                &entry.key,
+                &format!("pull_policy: {other}"),
+                "use \"always\", or `taskava dev up --pull always`",
+            ),
+        }
+    }
+
+    fn container_name(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let own = self.value(&entry.node);
+        let name = self.name(draft.name);
+        let remedy = if own == name {
+            "containers are called <project>-<service>".to_owned()
+        } else {
+            format!("containers are called <project>-<service>; other services reach it as `{name}`, not `{own}`")
+        };
+        self.lost(&entry.key, "container_name", remedy);
+    }
+
+    /// What `x-taskava` says counts over what was made of the rest.
+    fn own_keys(&mut self, draft: &mut Draft<'_>) {
+        let own = draft.node.get(EXTENSION).and_then(Node::map);
+        for (key, entry) in own.into_iter().flatten() {
+            let value = self.verbatim(&entry.node);
+            draft.fields.retain(|field| field.key != *key);
+            let field = self.field(key, &entry.key, value);
+            draft.push(field);
+        }
+    }
+
+    /// A value of ours inside a Compose file.
+    pub(super) fn verbatim(&mut self, node: &Node) -> Value {
+        use crate::compose::yaml::Value as Yaml;
+        match &node.value {
+            Yaml::Null => Value::Text(String::new()),
+            Yaml::List(items) => Value::List(items.iter().map(|item| self.verbatim(item).into()).collect()),
+            Yaml::Map(map) => {
+                Value::Map(map.iter().map(|(key, entry)| Field::new(key, self.verbatim(&entry.node))).collect())
+            }
+            Yaml::Scalar { text, plain: true } => match (node.boolean(), text.parse::<i64>(), text.parse::<f64>()) {
+                (Some(boolean), ..) => Value::Bool(boolean),
+                (None, Ok(number), _) => Value::Integer(number),
+                (None, _, Ok(_)) => Value::Number(text.clone()),
+                _ => Value::Text(text.clone()),
+            },
+            // Placeholders of ours are no variables of Compose: what is here is in our notation already.
+            Yaml::Scalar { text, .. } => Value::Text(text.clone()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Docker Compose files: into services.toml (`import`) and back (`export`).
+//!
+//! `read` finds and joins the files (the only I/O), `yaml` and `merge` are what it joins them with, `template` translates
+//! `${…}`. `import` turns the joined document into the text of a services.toml, laid out by `toml`; `export` writes a
+//! [`Stack`](crate::model::Stack) as a Compose file. What one side can't say becomes a [`Note`], and what Compose can't say
+//! travels in its extension `x-taskava`.
+
+pub mod export;
+pub mod guess;
+pub mod import;
+mod merge;
+pub mod read;
+mod template;
+pub mod toml;
+pub mod yaml;
+
+use crate::diag::Place;
+
+/// Compose's extension that holds what Compose itself can't say: keys of services.toml.
+pub const EXTENSION: &str = "x-taskava";
+
+/// Something that could not be carried over as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Where it is written.
+    pub place: Option<Place>,
+    /// It has no counterpart; otherwise it is only done in another way.
+    pub lost: bool,
+    /// What it is about.
+    pub message: String,
+    /// What to do, or why it does not matter.
+    pub remedy: String,
+}
+
+impl Note {
+    /// Something without a counterpart.
+    pub fn lost(place: &Place, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { place: Some(place.clone()), lost: true, message: message.into(), remedy: remedy.into() }
+    }
+
+    /// Something that is done in another way.
+    pub fn changed(place: &Place, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { lost: false, ..Self::lost(place, message, remedy) }
+    }
+
+    /// File and line, `docker-compose.yml:12`.
+    pub fn line(&self) -> Option<(String, usize)> {
+        let place = self.place.as_ref()?;
+        Some((place.source.name.clone(), place.source.line_column(place.span.start).0))
+    }
+}
+
+/// `docker-compose.yml:12: `privileged` has no counterpart: …`
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some((file, line)) = self.line() {
+            write!(f, "{file}:{line}: ")?;
+        }
+        write!(f, "{}", self.message)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, ": {}", self.remedy) }
+    }
+}

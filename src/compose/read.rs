@@ -1,0 +1,365 @@
+//! The I/O shell of `compose`: finds Compose files and what they name (overrides, `include`, `extends`), and puts them
+//! together into one document. What the keys mean is `import`'s.
+
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::merge::merge;
+use super::yaml::{self, Comments, Entry, Node, Value};
+use super::{Note, template};
+use crate::config::{MAX_BYTES, Variables, dotenv};
+use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Source};
+
+/// The names Compose looks for, best first.
+pub const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// What is put over them, where it is there.
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+/// Files that one document may consist of, and services that may extend each other.
+const MAX_DEPTH: usize = 32;
+
+/// Everything that a Compose project says.
+#[derive(Debug)]
+pub struct Document {
+    /// All files put together.
+    pub root: Node,
+    /// Where relative paths start: mostly the folder of the first file.
+    pub folder: PathBuf,
+    /// Every file that was read.
+    pub files: Vec<PathBuf>,
+    /// Comments by name of the file.
+    pub comments: HashMap<String, Comments>,
+    /// The environment and `.env`.
+    pub variables: Variables,
+    /// What could not be followed.
+    pub notes: Vec<Note>,
+}
+
+/// The Compose file of a folder, if it has one.
+pub fn find(folder: &Path) -> Option<PathBuf> {
+    NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+}
+
+/// Reads these files, or the ones Compose would find from `here` on. `target`: the folder where relative paths of the
+/// result start, when it is not that of the first file.
+pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Document> {
+    let mut files: Vec<PathBuf> = files.iter().map(|file| here.join(file)).collect();
+    if files.is_empty() {
+        let found = here.ancestors().find_map(find).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, format_args!("no Compose file in {} or a folder above it", here.display()))
+                .hint("name it: taskava dev import FILE")
+        })?;
+        let folder = found.parent().unwrap_or(Path::new("/")).to_path_buf();
+        files.push(found);
+        files.extend(OVERRIDES.iter().map(|name| folder.join(name)).find(|path| path.is_file()));
+    }
+    if let Some(missing) = files.iter().find(|file| !file.is_file()) {
+        return Err(Error::new(ErrorKind::Usage, format_args!("{} is not a file", missing.display()))
+            .hint("name the Compose file: taskava dev import FILE"));
+    }
+    let folder = files[0].parent().unwrap_or(Path::new("/"));
+    let base = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+    let folder = target.and_then(|target| here.join(target).canonicalize().ok()).unwrap_or_else(|| base.clone());
+    let mut reader = Reader {
+        here: here.to_path_buf(),
+        folder: folder.clone(),
+        texts: HashMap::new(),
+        files: Vec::new(),
+        comments: HashMap::new(),
+        variables: Variables::default(),
+        notes: Vec::new(),
+    };
+    reader.variables(&base);
+    let mut root: Option<Node> = None;
+    for file in &files {
+        let node = reader.document(file, &base, 0).map_err(|problem| Error::configuration(vec![problem]))?;
+        root = Some(match root {
+            Some(under) => merge(under, node, &[]),
+            None => node,
+        });
+    }
+    let root = root.ok_or_else(|| Error::new(ErrorKind::Usage, "no Compose file was named"))?;
+    let Reader { files, comments, variables, notes, .. } = reader;
+    Ok(Document { root, folder, files, comments, variables, notes })
+}
+
+struct Reader {
+    here: PathBuf,
+    /// Where relative paths of the result start.
+    folder: PathBuf,
+    texts: HashMap<PathBuf, Node>,
+    files: Vec<PathBuf>,
+    comments: HashMap<String, Comments>,
+    variables: Variables,
+    notes: Vec<Note>,
+}
+
+impl Reader {
+    fn variables(&mut self, folder: &Path) {
+        for (name, value) in std::env::vars_os() {
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                self.variables.add(name, value, "environment");
+            }
+        }
+        let path = folder.join(".env");
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let source = Arc::new(Source { name: ".env".into(), text });
+            // What can't be read is said by the first command that uses services.toml.
+            let (entries, _) = dotenv::parse(&source, &self.variables);
+            for entry in entries.into_iter().rev() {
+                self.variables.add(entry.name, entry.value, ".env");
+            }
+        }
+    }
+
+    fn evaluated(&self, node: &Node) -> Option<String> {
+        node.raw().map(|text| template::evaluate(text, &self.variables))
+    }
+
+    /// The tree of a file, each read once.
+    fn tree(&mut self, path: &Path, place: Option<&Place>) -> Result<Node, Diagnostic> {
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        if let Some(node) = self.texts.get(&path) {
+            return Ok(node.clone());
+        }
+        let name = shown(&path, &self.here);
+        let refused = |why: String| Diagnostic::error(place.cloned(), format!("{name} can't be read: {why}"));
+        let mut bytes = Vec::new();
+        std::fs::File::open(&path)
+            .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes))
+            .map_err(|error| refused(error.to_string()))?;
+        if bytes.len() > MAX_BYTES {
+            return Err(refused(format!("it is larger than {} MiB", MAX_BYTES >> 20)));
+        }
+        let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".into()))?;
+        let source = Arc::new(Source { name: name.clone(), text });
+        let (node, comments) = yaml::parse(&source)?;
+        if node.map().is_none() {
+            let place = Place { source, span: 0..0 };
+            return Err(Diagnostic::error(place, "a Compose file is a mapping with `services`"));
+        }
+        self.comments.insert(name, comments);
+        self.files.push(path.clone());
+        self.texts.insert(path, node.clone());
+        Ok(node)
+    }
+
+    /// A file with everything it includes and extends. Its relative paths start at `base`.
+    fn document(&mut self, path: &Path, base: &Path, depth: usize) -> Result<Node, Diagnostic> {
+        let mut root = self.tree(path, None)?;
+        let names: Vec<String> =
+            root.get("services").and_then(Node::map).map(|map| map.keys().cloned().collect()).unwrap_or_default();
+        let mut services = IndexMap::new();
+        for name in names {
+            let node = self.service(path, &name, base, &mut Vec::new())?;
+            let key = root.get("services").and_then(Node::map).map(|map| map[&name].key.clone());
+            services.insert(name, Entry { key: key.unwrap_or_else(|| node.place.clone()), node });
+        }
+        let prefix = relative(&self.folder, base);
+        let included = root.get("include").cloned();
+        if let Value::Map(map) = &mut root.value {
+            map.shift_remove("include");
+            if let Some(entry) = map.get_mut("services") {
+                entry.node.value = Value::Map(services);
+            }
+            for kind in ["secrets", "configs"] {
+                for (_, entry) in map.get_mut(kind).and_then(|entry| entries(&mut entry.node)).into_iter().flatten() {
+                    rebase_key(&mut entry.node, "file", &prefix);
+                }
+            }
+        }
+        if let Some(include) = included {
+            root = self.included(&include, base, root, depth)?;
+        }
+        Ok(root)
+    }
+
+    fn included(&mut self, include: &Node, base: &Path, root: Node, depth: usize) -> Result<Node, Diagnostic> {
+        let mut root = root;
+        for item in include.list().unwrap_or_default() {
+            if depth > MAX_DEPTH {
+                return Err(Diagnostic::error(item.place.clone(), "files include each other without end"));
+            }
+            let paths: Vec<&Node> = match item.get("path") {
+                Some(path) => path.list().map_or_else(|| vec![path], |list| list.iter().collect()),
+                None => vec![item],
+            };
+            let mut document: Option<Node> = None;
+            let mut folder = None;
+            for path in paths {
+                let Some(text) = self.evaluated(path) else { continue };
+                if text.contains("://") || text.starts_with("git@") || text.starts_with("oci:") {
+                    self.notes.push(Note::lost(
+                        &path.place,
+                        format!("`{text}` is not on this machine"),
+                        "download it, and include the copy",
+                    ));
+                    continue;
+                }
+                let file = base.join(&text);
+                let own = file.parent().map(Path::to_path_buf);
+                let project = item.get("project_directory").and_then(|node| self.evaluated(node));
+                let base = folder.get_or_insert_with(|| match project {
+                    Some(project) => base.join(project),
+                    None => own.unwrap_or_default(),
+                });
+                let base = base.clone();
+                if !file.is_file() {
+                    return Err(Diagnostic::error(path.place.clone(), format!("`{text}` is not a file")));
+                }
+                let node = self.document(&file, &base, depth + 1)?;
+                document = Some(match document {
+                    Some(under) => merge(under, node, &[]),
+                    None => node,
+                });
+            }
+            if let Some(env_file) = item.get("env_file") {
+                let remedy = "put its lines into .env beside services.toml";
+                self.notes.push(Note::lost(
+                    &env_file.place,
+                    "variables of one included file alone have no counterpart",
+                    remedy,
+                ));
+            }
+            if let Some(mut document) = document {
+                if let Value::Map(map) = &mut document.value {
+                    map.retain(|key, _| !matches!(key.as_str(), "name" | "version") && !key.starts_with("x-"));
+                }
+                // What this file says itself counts over what it includes.
+                root = merge(document, root, &[]);
+            }
+        }
+        Ok(root)
+    }
+
+    /// A service with everything it extends, its paths relative to the folder of the result.
+    fn service(
+        &mut self,
+        path: &Path,
+        name: &str,
+        base: &Path,
+        chain: &mut Vec<(PathBuf, String)>,
+    ) -> Result<Node, Diagnostic> {
+        let tree = self.tree(path, None)?;
+        let Some(mut own) = tree.get("services").and_then(|services| services.get(name)).cloned() else {
+            return Err(Diagnostic::error(tree.place.clone(), format!("{} has no service `{name}`", path.display())));
+        };
+        let extends = match &mut own.value {
+            Value::Map(map) => map.shift_remove("extends").map(|entry| entry.node),
+            _ => None,
+        };
+        rebase(&mut own, &relative(&self.folder, base));
+        let Some(extends) = extends else { return Ok(own) };
+        let step = (path.to_path_buf(), name.to_owned());
+        if chain.contains(&step) || chain.len() > MAX_DEPTH {
+            return Err(Diagnostic::error(extends.place.clone(), format!("`{name}` extends itself")));
+        }
+        chain.push(step);
+        let target = extends.get("service").unwrap_or(&extends);
+        let Some(target_name) = self.evaluated(target) else {
+            return Err(Diagnostic::error(extends.place.clone(), "`extends` names no service"));
+        };
+        let file = extends.get("file").and_then(|file| self.evaluated(file));
+        let (file, folder) = match file {
+            Some(file) => {
+                let file = base.join(file);
+                let folder = file.parent().unwrap_or(base).to_path_buf();
+                (file, folder)
+            }
+            None => (path.to_path_buf(), base.to_path_buf()),
+        };
+        let known = self.tree(&file, Some(&extends.place))?;
+        if known.get("services").and_then(|services| services.get(&target_name)).is_none() {
+            let message = format!("`{name}` extends `{target_name}`, which doesn't exist");
+            return Err(Diagnostic::error(target.place.clone(), message));
+        }
+        let under = self.service(&file, &target_name, &folder, chain)?;
+        Ok(merge(under, own, &["services", name]))
+    }
+}
+
+fn entries(node: &mut Node) -> Option<&mut IndexMap<String, Entry>> {
+    if let Value::Map(map) = &mut node.value { Some(map) } else { None }
+}
+
+/// A path as it is shown.
+fn shown(path: &Path, here: &Path) -> String {
+    let here = here.canonicalize().unwrap_or_else(|_| here.to_path_buf());
+    path.strip_prefix(&here).unwrap_or(path).display().to_string()
+}
+
+/// The way from one folder to another, such as `../shared`; empty when they are the same.
+pub fn relative(from: &Path, to: &Path) -> PathBuf {
+    let plain = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let (from, to) = (plain(from), plain(to));
+    let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
+    let up = from.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(to.components().skip(common)).collect()
+}
+
+/// Makes the relative paths of a service start elsewhere.
+fn rebase(service: &mut Node, prefix: &Path) {
+    if prefix.as_os_str().is_empty() {
+        return;
+    }
+    let Some(map) = entries(service) else { return };
+    for (key, entry) in map {
+        let node = &mut entry.node;
+        match (key.as_str(), &mut node.value) {
+            ("build", Value::Scalar { .. }) => rebase_text(node, prefix, true),
+            ("build", Value::Map(_)) => rebase_key(node, "context", prefix),
+            ("env_file" | "label_file", Value::List(items)) => {
+                for item in items {
+                    match &item.value {
+                        Value::Map(_) => rebase_key(item, "path", prefix),
+                        _ => rebase_text(item, prefix, true),
+                    }
+                }
+            }
+            ("env_file" | "label_file", _) => rebase_text(node, prefix, true),
+            ("volumes", Value::List(items)) => {
+                for item in items {
+                    match &item.value {
+                        Value::Map(_) if item.get("type").and_then(Node::raw) == Some("bind") => {
+                            rebase_key(item, "source", prefix);
+                        }
+                        Value::Map(_) => {}
+                        _ => rebase_text(item, prefix, false),
+                    }
+                }
+            }
+            ("develop", _) => {
+                let watch = entries(node).and_then(|map| map.get_mut("watch"));
+                if let Some(Value::List(rules)) = watch.map(|entry| &mut entry.node.value) {
+                    rules.iter_mut().for_each(|rule| rebase_key(rule, "path", prefix));
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn rebase_key(node: &mut Node, key: &str, prefix: &Path) {
+    if prefix.as_os_str().is_empty() {
+        return;
+    }
+    if let Some(entry) = entries(node).and_then(|map| map.get_mut(key)) {
+        rebase_text(&mut entry.node, prefix, true);
+    }
+}
+
+/// `bare`: a text without a leading dot is a path too, not a name.
+fn rebase_text(node: &mut Node, prefix: &Path, bare: bool) {
+    let Value::Scalar { text, .. } = &mut node.value else { return };
+    let is_relative = text.starts_with('.') || (bare && !text.starts_with(['/', '~', '$']) && !text.contains("://"));
+    if is_relative {
+        let rest = text.strip_prefix("./").unwrap_or(if text == "." { "" } else { text });
+        let joined = format!("{}/{rest}", prefix.display());
+        let joined = joined.trim_end_matches('/');
+        *text = if joined.starts_with('.') { joined.to_owned() } else { format!("./{joined}") };
+    }
+}
