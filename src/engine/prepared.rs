@@ -25,6 +25,8 @@ pub struct PreparedImage {
     pub reference: String,
     /// Key of what it was prepared from.
     pub key: String,
+    /// Folder of the services.toml that it was prepared for.
+    pub root: String,
     /// Made at, seconds since 1970 by the engine's clock.
     pub created: i64,
 }
@@ -62,19 +64,20 @@ impl Engine {
         made.map(drop).map_err(|error| failed(format_args!("can't make an image of {}", service.name), &error))
     }
 
-    /// The prepared images of a checkout, the newest first.
+    /// The prepared images of all checkouts, the newest first.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub async fn prepared(&self, stack: &Stack) -> Result<Vec<PreparedImage>> {
-        let of_checkout = format!("{}={}", labels::ROOT, stack.root.display());
-        let filters = HashMap::from([("label".to_owned(), vec![labels::PREPARED.to_owned(), of_checkout])]);
+    pub async fn prepared(&self) -> Result<Vec<PreparedImage>> {
+        let filters = HashMap::from([("label".to_owned(), vec![labels::PREPARED.to_owned()])]);
         let options = ListImagesOptions { filters: Some(filters), ..Default::default() };
         let listed = answer(self.docker.list_images(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list images", &error))?;
         let image = |seen: bollard::models::ImageSummary| {
             let reference = seen.repo_tags.into_iter().find(|tag| tag.starts_with(REPOSITORY))?;
-            Some(PreparedImage { reference, key: seen.labels.get(labels::PREPARED)?.clone(), created: seen.created })
+            let label = |label: &str| seen.labels.get(label).cloned();
+            let (key, root, created) = (label(labels::PREPARED)?, label(labels::ROOT)?, seen.created);
+            Some(PreparedImage { reference, key, root, created })
         };
         let mut found: Vec<PreparedImage> = listed.into_iter().filter_map(image).collect();
         found.sort_by_key(|image| std::cmp::Reverse(image.created));

@@ -5,6 +5,7 @@
 //! changes, so does the key, and they are made anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,16 +147,20 @@ async fn save(engine: &Engine, stack: &Stack, chosen: &Selection, made: &[Contai
     Ok(true)
 }
 
-/// Removes all but the newest of the checkout. One that is in use stays, and goes another time.
+/// Removes all but the newest of the checkout, and those of checkouts that are gone. One that is in use stays, and goes
+/// another time.
 async fn prune(engine: &Engine, stack: &Stack, made: &str) {
-    let Ok(all) = engine.prepared(stack).await else { return };
+    let Ok(all) = engine.prepared().await else { return };
+    let root = stack.root.display().to_string();
     let mut kept: BTreeSet<&str> = BTreeSet::from([made]);
     let mut old = Vec::new();
     for image in &all {
-        if kept.len() < KEPT {
+        let own = image.root == root;
+        if own && kept.len() < KEPT {
             kept.insert(&image.key);
         }
-        if !kept.contains(image.key.as_str()) {
+        let is_old = own && !kept.contains(image.key.as_str());
+        if is_old || !Path::new(&image.root).exists() {
             old.push(engine.remove_prepared(image));
         }
     }
