@@ -21,8 +21,10 @@ const COPY: Duration = Duration::from_secs(600);
 /// A prepared image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PreparedImage {
-    /// Its reference.
-    pub reference: String,
+    /// Its reference; none when another image took its name, as after a run that was killed.
+    pub name: Option<String>,
+    /// Its id.
+    pub id: String,
     /// Key of what it was prepared from.
     pub key: String,
     /// Folder of the services.toml that it was prepared for.
@@ -74,10 +76,10 @@ impl Engine {
         let listed = answer(self.docker.list_images(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list images", &error))?;
         let image = |seen: bollard::models::ImageSummary| {
-            let reference = seen.repo_tags.into_iter().find(|tag| tag.starts_with(REPOSITORY))?;
+            let name = seen.repo_tags.into_iter().find(|tag| tag.starts_with(REPOSITORY));
             let label = |label: &str| seen.labels.get(label).cloned();
             let (key, root, created) = (label(labels::PREPARED)?, label(labels::ROOT)?, seen.created);
-            Some(PreparedImage { reference, key, root, created })
+            Some(PreparedImage { name, id: seen.id, key, root, created })
         };
         let mut found: Vec<PreparedImage> = listed.into_iter().filter_map(image).collect();
         found.sort_by_key(|image| std::cmp::Reverse(image.created));
@@ -89,6 +91,6 @@ impl Engine {
     /// # Errors
     /// When the engine refuses.
     pub async fn remove_prepared(&self, image: &PreparedImage) -> Result<()> {
-        self.remove_image(&image.reference).await
+        self.remove_image(image.name.as_ref().unwrap_or(&image.id)).await
     }
 }

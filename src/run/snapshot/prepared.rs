@@ -156,11 +156,11 @@ async fn prune(engine: &Engine, stack: &Stack, made: &str) {
     let mut old = Vec::new();
     for image in &all {
         let own = image.root == root;
-        if own && kept.len() < KEPT {
+        if own && image.name.is_some() && kept.len() < KEPT {
             kept.insert(&image.key);
         }
         let is_old = own && !kept.contains(image.key.as_str());
-        if is_old || !Path::new(&image.root).exists() {
+        if is_old || image.name.is_none() || !Path::new(&image.root).exists() {
             old.push(engine.remove_prepared(image));
         }
     }
