@@ -13,6 +13,7 @@ mod networks;
 mod observe;
 mod ops;
 mod owned;
+mod prepared;
 mod snapshots;
 mod spec;
 pub mod stats;
@@ -28,6 +29,7 @@ pub use images::Progress;
 pub use networks::COMMON;
 pub use ops::{Executed, Health, Inspected};
 pub use owned::Owned;
+pub use prepared::{PreparedImage, prepared_reference};
 pub use upload::{Removal, Upload};
 
 use crate::diag::Result;

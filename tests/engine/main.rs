@@ -19,6 +19,7 @@ mod logs;
 mod many;
 mod never_early;
 mod never_left;
+mod prepared;
 mod ps;
 mod pty;
 mod registry;
