@@ -36,6 +36,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// All files that were read.
     pub files: Vec<PathBuf>,
+    /// services.toml and what overrides it, as they were read.
+    pub sources: Vec<Arc<Source>>,
 }
 
 /// Finds, reads and resolves a stack. All problems of all its files are reported at once.
@@ -73,7 +75,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::configuration(problems));
     }
-    Ok(Loaded { stack: resolved.stack, warnings: problems, files })
+    Ok(Loaded { stack: resolved.stack, warnings: problems, files, sources })
 }
 
 /// The canonical path of the file that is meant.

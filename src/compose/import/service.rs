@@ -308,10 +308,9 @@ impl Importer<'_> {
                 (Some(boolean), ..) => Value::Bool(boolean),
                 (None, Ok(number), _) => Value::Integer(number),
                 (None, _, Ok(_)) => Value::Number(text.clone()),
-                _ => Value::Text(text.clone()),
+                _ => Value::Text(self.text(node)),
             },
-            // Placeholders of ours are no variables of Compose: what is here is in our notation already.
-            Yaml::Scalar { text, .. } => Value::Text(text.clone()),
+            Yaml::Scalar { .. } => Value::Text(self.text(node)),
         }
     }
 }

@@ -1,0 +1,62 @@
+//! Compose files after patterns of public projects, and what `import` makes of each: `tests/fixtures/compose/NAME/` becomes
+//! `NAME.toml`, and what is said about it is in `NAME.txt`. After a wanted change:
+//! `SNAPSHOTS=overwrite cargo test --test compose`, and read the difference.
+//!
+//! That the containers are the same as docker compose's is tested with an engine, in `tests/engine/compose.rs`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn fixtures() -> Vec<PathBuf> {
+    let listed = std::fs::read_dir("tests/fixtures/compose").expect("the fixtures are there");
+    let paths = listed.map(|entry| entry.expect("it can be listed").path());
+    let mut folders: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("it can be listed").path();
+        let target = to.join(path.file_name().expect("it has a name"));
+        if path.is_dir() { copy(&path, &target) } else { drop(std::fs::copy(&path, &target).expect("a file")) }
+    }
+}
+
+/// The binary in a folder, in surroundings that decide nothing.
+fn dev(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taskava"));
+    command.arg("dev").args(args).current_dir(folder).env_clear().env("HOME", "/nonexistent").output().expect("it runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+}
+
+/// A copy of a fixture to work in, and the Compose file that has to be named there.
+fn workplace(fixture: &Path) -> (tempfile::TempDir, PathBuf, Vec<&'static str>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let inside = folder.path().join(fixture.file_name().expect("it has a name"));
+    copy(fixture, &inside);
+    let named = if inside.join("local.yml").is_file() { vec!["local.yml"] } else { Vec::new() };
+    (folder, inside, named)
+}
+
+#[test]
+fn what_becomes_of_each() {
+    let fixtures = fixtures();
+    assert!(fixtures.len() >= 30, "{} fixtures", fixtures.len());
+    for fixture in fixtures {
+        let (_folder, inside, named) = workplace(&fixture);
+        let output = dev(&inside, &[&["import"], &named[..]].concat());
+        let said = text(&output.stderr) + &text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{}\n{said}", fixture.display());
+        let written = std::fs::read_to_string(inside.join("services.toml")).expect("it was written");
+        let expected = |ending| snapbox::Data::read_from(&fixture.with_extension(ending), None).raw();
+        snapbox::assert_data_eq!(written, expected("toml"));
+        snapbox::assert_data_eq!(said, expected("txt"));
+        let check = dev(&inside, &["check"]);
+        assert_eq!(check.status.code(), Some(0), "{}\n{}", fixture.display(), text(&check.stderr));
+    }
+}
