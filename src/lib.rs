@@ -12,6 +12,7 @@
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
 //! - `compose`: Docker Compose files, to services.toml and back
+//! - [`starter`]: the text of a first services.toml
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 #[cfg(feature = "cli")]
@@ -27,5 +28,6 @@ pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;
+pub mod starter;
 #[cfg(feature = "cli")]
 pub mod ui;

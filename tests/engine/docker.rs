@@ -4,9 +4,9 @@ use bollard::Docker;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListNetworksOptions,
-    ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions,
-    StartContainerOptions, StopContainerOptions, TagImageOptions,
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListImagesOptions,
+    ListNetworksOptions, ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions,
+    RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, TagImageOptions,
 };
 use futures_util::TryStreamExt;
 
@@ -211,6 +211,32 @@ impl ForeignVolume {
 impl Drop for ForeignVolume {
     fn drop(&mut self) {
         engine(async |docker| docker.remove_volume(&self.0, None::<RemoveVolumeOptions>).await);
+    }
+}
+
+/// A network of nobody's stack, removed when it goes out of scope.
+pub(crate) struct ForeignNetwork(String);
+
+impl ForeignNetwork {
+    pub(crate) fn create(name: &str) -> Self {
+        let request = NetworkCreateRequest { name: name.into(), ..Default::default() };
+        engine(async |docker| docker.create_network(request).await);
+        Self(name.into())
+    }
+}
+
+impl Drop for ForeignNetwork {
+    fn drop(&mut self) {
+        engine(async |docker| docker.remove_network(&self.0).await);
+    }
+}
+
+/// Takes every name off images that begins like this.
+pub(crate) fn untag_all(prefix: &str) {
+    let images = engine(async |docker| docker.list_images(None::<ListImagesOptions>).await);
+    let names = images.into_iter().flat_map(|image| image.repo_tags);
+    for name in names.filter(|name| name.starts_with(prefix)) {
+        untag(&name);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod change;
 mod clients;
+mod compose;
 mod docker;
 mod down;
 mod engine_restart;
