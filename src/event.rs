@@ -38,6 +38,16 @@ pub enum Event {
     ServiceReady { service: ServiceName, ms: u64 },
     /// Still at it: what the run waits for. Every ten seconds.
     Heartbeat { waiting: Vec<String>, ms: u64 },
+    /// Files are watched for these services; told again when services.toml was edited.
+    WatchStarted { services: Vec<ServiceName>, folders: usize, files: usize, polling: bool },
+    /// A changed file (`path`, the first of so many `files`) makes a service do something: `restart`, `sync`, …
+    WatchAction { service: ServiceName, action: String, path: String, files: usize },
+    /// That is done, or failed.
+    WatchDone(WatchDone),
+    /// A service's action rewrites what it watches; nothing is done until something else changes.
+    WatchSuspended { service: ServiceName, paths: Vec<String>, times: u32 },
+    /// A file the stack was made from (`path`) changed, and the difference was applied: what was done to which services.
+    WatchReloaded { path: String, changes: Vec<String>, failures: Vec<Failure>, ms: u64 },
     /// Something worth knowing that is no failure.
     Notice { message: String },
     /// Something the user should look at.
@@ -46,6 +56,25 @@ pub enum Event {
     Interrupted { message: String },
     /// The end of a run; always the last event.
     Summary(Summary),
+}
+
+/// What became of a change that was watched for.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct WatchDone {
+    /// The service.
+    pub service: Option<ServiceName>,
+    /// `restart`, `sync`, …; several are joined with `+`.
+    pub action: String,
+    /// The first of the changed files.
+    pub path: String,
+    /// How many there were.
+    pub files: usize,
+    /// The end of what a command wrote, as it wrote it; only for `exec`.
+    pub output: Option<String>,
+    /// Root causes, if it failed.
+    pub failures: Vec<Failure>,
+    /// How long it took; for a restart, until the service was ready.
+    pub ms: u64,
 }
 
 /// How a run ended.
@@ -130,4 +159,24 @@ impl std::fmt::Debug for Events {
 /// Whole milliseconds, as events carry them.
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A size for people: `39 MB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        1_000_000..1_000_000_000 => format!("{} MB", (bytes + 500_000) / 1_000_000),
+        _ => format!("{}.{} GB", bytes / 1_000_000_000, bytes / 100_000_000 % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_for_people() {
+        let shown = [0, 1, 999_999, 39_833_056, 2_340_000_000].map(size);
+        assert_eq!(shown, ["0 kB", "1 kB", "1000 kB", "40 MB", "2.3 GB"]);
+    }
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
-use crate::model::Stack;
 use crate::model::resolve::{MustBe, PathUse, Surroundings, resolve};
+use crate::model::{Stack, StackName, isolated};
 
 /// The file that describes a stack.
 pub const FILE: &str = "services.toml";
@@ -63,7 +63,8 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     let mut around = Surroundings {
         root: folder,
         home: std::env::home_dir(),
-        project: ask.project.clone(),
+        // An isolated stack is made from the one that the file describes.
+        project: ask.project.clone().filter(|name| !isolated::is_name(name)),
         profiles: ask.profiles.clone(),
         env_files: BTreeMap::new(),
     };
@@ -75,7 +76,16 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::configuration(problems));
     }
-    Ok(Loaded { stack: resolved.stack, warnings: problems, files, sources })
+    let stack = match ask.project.as_deref().filter(|name| isolated::is_name(name)) {
+        Some(name) => isolated::isolate(resolved.stack, isolated_name(name)?, isolated::Plan::default()),
+        None => resolved.stack,
+    };
+    Ok(Loaded { stack, warnings: problems, files, sources })
+}
+
+fn isolated_name(name: &str) -> Result<StackName> {
+    StackName::parse(name)
+        .map_err(|message| Error::new(ErrorKind::Usage, format_args!("`{name}` can't name a project: {message}")))
 }
 
 /// The canonical path of the file that is meant.

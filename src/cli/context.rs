@@ -1,5 +1,6 @@
 //! What every command gets: the global options and the screen. Finding the stack is `load`'s, the engine `engine`'s.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum, ValueHint};
@@ -79,7 +80,7 @@ pub struct Global {
     pub verbose: bool,
 }
 
-/// `--format`
+/// `--format`. The hidden ones are for `env` alone: an option can't mean two things to clap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 #[expect(missing_docs, reason = "see ui::FormatChoice")]
 pub enum FormatArg {
@@ -88,6 +89,19 @@ pub enum FormatArg {
     Tty,
     Plain,
     Json,
+    #[value(hide = true)]
+    Dotenv,
+    #[value(hide = true)]
+    Shell,
+    #[value(hide = true)]
+    Github,
+}
+
+impl FormatArg {
+    /// Whether only `env` can be shown like this.
+    pub fn is_of_env(self) -> bool {
+        matches!(self, Self::Dotenv | Self::Shell | Self::Github)
+    }
 }
 
 /// `--color`
@@ -119,7 +133,7 @@ impl Context {
     pub fn new(global: Global) -> Self {
         let options = Options {
             format: match global.format {
-                FormatArg::Auto => FormatChoice::Auto,
+                FormatArg::Auto | FormatArg::Dotenv | FormatArg::Shell | FormatArg::Github => FormatChoice::Auto,
                 FormatArg::Tty => FormatChoice::Tty,
                 FormatArg::Plain => FormatChoice::Plain,
                 FormatArg::Json => FormatChoice::Json,
@@ -153,6 +167,22 @@ impl Context {
     /// Which engine is asked for.
     pub fn engine_ask(&self) -> Ask {
         Ask::from_environment(self.global.host.clone(), self.global.context.clone())
+    }
+
+    /// The options that lead another process of ours to the same stack and engine.
+    pub fn arguments(&self) -> Vec<std::ffi::OsString> {
+        let text = |option: &str, value: Option<&str>| value.map(|value| [option.into(), value.into()]);
+        let mut all = vec![self.file().map(|path| ["--file".into(), path.into()])];
+        all.push(text("--project", self.project()));
+        all.extend(self.profiles().iter().map(|name| text("--profile", Some(name))));
+        all.into_iter().flatten().flatten().chain(self.engine_options()).collect()
+    }
+
+    /// The same as options, for a process of ours that is to find the same engine.
+    pub fn engine_options(&self) -> Vec<OsString> {
+        let option = |name: &str, value: &Option<String>| value.iter().flat_map(|v| [name.into(), v.into()]).collect();
+        let all: [Vec<OsString>; 2] = [option("--host", &self.global.host), option("--context", &self.global.context)];
+        all.concat()
     }
 
     /// How things are shown.

@@ -129,6 +129,7 @@ async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
     let json = args.json || context.format() == Format::Json;
     let mut format = ui::Format::new(ui::Options {
         json,
+        event: false,
         prefix: !args.no_prefix,
         timestamps: args.timestamps,
         color: context.screen.color(),
@@ -140,9 +141,19 @@ async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
     let ask = Ask { project, services, follow: args.follow, tail: args.tail.0, since, until, stamped };
     let events = context.screen.events();
     let mut logs = Logs::open(&engine, &events, ask, &containers).await?;
+    pass_on(&mut logs, &mut format, args.grep.as_ref(), sink).await
+}
+
+/// Shows lines until there are no more.
+pub(super) async fn pass_on(
+    logs: &mut Logs<'_>,
+    format: &mut ui::Format,
+    grep: Option<&Regex>,
+    sink: &mut Sink,
+) -> Result<()> {
     loop {
         while let Some(entry) = logs.next() {
-            if args.grep.as_ref().is_none_or(|pattern| matches(pattern, &entry.line)) {
+            if grep.is_none_or(|pattern| matches(pattern, &entry.line)) {
                 let stream = if entry.line.origin == Origin::Stdout { "stdout" } else { "stderr" };
                 let Line { stamp, text, .. } = entry.line;
                 let record = Record { service: entry.service, number: entry.number, stamp, stream, text };

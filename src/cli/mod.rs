@@ -6,12 +6,18 @@ pub mod check;
 pub mod completions;
 pub mod config;
 pub mod context;
+pub mod db;
 pub mod down;
+pub mod env;
+pub mod exec;
 pub mod explain;
 pub mod export;
+pub mod gc;
 mod help;
 pub mod import;
 pub mod init;
+pub mod inside;
+pub mod janitor;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -19,11 +25,15 @@ mod markdown;
 pub mod plan;
 pub mod ps;
 pub mod restart;
+pub mod run;
 pub mod schema;
 pub mod session;
+pub mod snapshot;
 pub mod start;
 pub mod stop;
+pub mod test;
 pub mod up;
+pub mod watch;
 
 use std::ffi::OsString;
 use std::io;
@@ -69,8 +79,14 @@ enum Command {
     Restart(restart::Args),
     Stop(stop::Args),
     Start(start::Args),
+    Exec(exec::Args),
+    Run(run::Args),
+    Watch(watch::Args),
     Plan(plan::Args),
+    Env(env::Args),
     Explain(explain::Args),
+    Snapshot(snapshot::Args),
+    Db(db::Args),
     Check(check::Args),
     Config(config::Args),
     Init(init::Args),
@@ -78,6 +94,10 @@ enum Command {
     Export(export::Args),
     Schema(schema::Args),
     Completions(completions::Args),
+    Test(test::Args),
+    Gc(gc::Args),
+    #[command(hide = true)]
+    Janitor(janitor::Args),
     #[command(hide = true)]
     Man(man::Args),
 }
@@ -85,6 +105,10 @@ enum Command {
 impl Command {
     /// Carries out a command. Those that talk to an engine go through [`block_on`].
     fn run(self, context: &Context) -> Result<ExitCode> {
+        if context.global.format.is_of_env() && !matches!(self, Self::Env(_)) {
+            let message = "this format is one of `taskava dev env`; others have auto, tty, plain and json";
+            return Err(Error::new(diag::ErrorKind::Usage, message));
+        }
         match self {
             Self::Up(args) => up::run(&args, context),
             Self::Ps(args) => ps::run(&args, context),
@@ -93,15 +117,24 @@ impl Command {
             Self::Restart(args) => restart::run(&args, context),
             Self::Stop(args) => stop::run(&args, context),
             Self::Start(args) => start::run(&args, context),
+            Self::Env(args) => env::run(&args, context),
+            Self::Exec(args) => exec::run(&args, context),
+            Self::Run(args) => run::run(&args, context),
+            Self::Watch(args) => watch::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            Self::Snapshot(args) => snapshot::run(&args, context),
+            Self::Db(args) => db::run(&args, context),
             Self::Init(args) => init::run(&args, context),
             Self::Import(args) => import::run(&args, context),
             Self::Export(args) => export::run(&args, context),
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
+            Self::Test(args) => test::run(&args, context),
+            Self::Gc(args) => gc::run(&args, context),
+            Self::Janitor(args) => janitor::run(&args, context),
             Self::Man(args) => man::run(&args),
         }
     }

@@ -7,6 +7,7 @@ use super::up::UpArgs;
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::plan::{self, Plan, Request};
+use crate::run;
 use crate::ui::Format;
 
 /// Exit code of `--exit-code` when there is something to do.
@@ -71,7 +72,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             Some(What::Up(args)) => (up(&session, &seen, args)?, args.exit_code),
             Some(What::Down(args)) => {
                 let services = session.services(&args.services)?;
-                let request = Request { services, volumes: args.volumes, ..Request::default() };
+                let snapshot = args.volumes.then(run::snapshot::auto_name);
+                let request = Request { services, volumes: args.volumes, snapshot, ..Request::default() };
                 (plan::down(&session.stack, &seen, &request), args.exit_code)
             }
         };

@@ -213,7 +213,7 @@ pub fn other_checkout<'a>(stack: &Stack, containers: &'a [Container]) -> Option<
 }
 
 /// Two checkouts with one stack name would take each other's containers down.
-fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> Result<()> {
+pub(super) fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> Result<()> {
     let Some(other) = other_checkout(stack, containers) else { return Ok(()) };
     let message = format!("stack {} runs from another checkout: {other}", stack.name);
     Err(Error::new(ErrorKind::Other, message)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::session::{Change, ChangeArgs, Session, tell_orphans};
-use super::{Context, block_on, logs};
+use super::{Context, block_on, logs, watch};
 use crate::diag::Result;
 use crate::model::PullPolicy;
 use crate::plan::{self, Request};
@@ -21,6 +21,9 @@ pub struct Args {
     /// Stay with the logs when everything is ready; Ctrl-C leaves the stack running
     #[arg(long, conflicts_with = "detach")]
     pub follow: bool,
+    /// Stay, show the logs of the watched services, and do what `watch` in services.toml says when files change
+    #[arg(long, conflicts_with_all = ["detach", "follow"])]
+    pub watch: bool,
     /// What `up` is asked.
     #[command(flatten)]
     pub change: UpArgs,
@@ -97,7 +100,14 @@ impl UpArgs {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    if args.watch {
+        watch::check(&args.on.services, context)?;
+    }
     let code = bring_up(args, context)?;
+    if args.watch && !args.change.no_start && code == ExitCode::SUCCESS {
+        context.screen.finish();
+        return watch::after_up(&args.on.services, context);
+    }
     if args.follow && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
         return logs::run(&logs::Args::following(args.on.services.clone()), context);

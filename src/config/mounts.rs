@@ -28,7 +28,11 @@ pub struct MountSpec {
 }
 
 impl MountSpec {
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the short form.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let parts: Vec<&str> = text.split(':').collect();
         let (source, target, options) = match parts[..] {
             [target] => (None, target, ""),

@@ -40,7 +40,11 @@ impl Ports {
         Self { address: Ipv4Addr::LOCALHOST.into(), host: None, container, protocol: Protocol::Tcp }
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the short form.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let (rest, protocol) = match text.split_once('/') {
             None => (text, Protocol::Tcp),
             Some((rest, "tcp")) => (rest, Protocol::Tcp),

@@ -100,7 +100,7 @@ table! {
         resources: Option<Resources>, default "none", example r#"resources = { memory = "512m", cpus = 1.5 }"#;
         /// Bound on its logs.
         logging: Option<Logging>, default "3 files of 10m", example r#"logging = { max_size = "50m", max_files = 2 }"#;
-        /// Variables for the application; checked, but not acted on yet. `${host}`, `${port}` and `${port.5432}` will be filled in.
+        /// Variables that `env` prints for the application, instead of the kind's own. `${host}`, `${port}` (of the first port) and `${port.5432}` are filled in.
         exports: Map<At<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
         /// Commands run inside when it has become ready, each time it was started; one that fails is a failure of the service.
         hooks: Option<Hooks>, default "none", example r#"hooks = { ready = ["psql -f /seed.sql"] }"#;

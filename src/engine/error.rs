@@ -50,7 +50,7 @@ pub(super) fn failed(what: impl std::fmt::Display, error: &Bollard) -> Error {
 fn kind(error: &Bollard, text: &str) -> ErrorKind {
     match error {
         Bollard::DockerResponseServerError { .. } if is_port_taken(text) => ErrorKind::Port,
-        Bollard::DockerResponseServerError { .. } if text.contains("No such image") => ErrorKind::Image,
+        Bollard::DockerResponseServerError { .. } if is_image(text) => ErrorKind::Image,
         Bollard::DockerResponseServerError { .. } if cannot_run(text) => ErrorKind::Crashed,
         Bollard::DockerResponseServerError { .. } | Bollard::DockerStreamError { .. } => ErrorKind::Other,
         Bollard::RequestTimeoutError
@@ -66,6 +66,11 @@ pub(super) fn is_port_taken(text: &str) -> bool {
     text.contains("port is already allocated")
         || text.contains("address already in use")
         || text.contains("ports are not available")
+}
+
+/// Whether the image is not there, or not for the platform that was asked for.
+fn is_image(text: &str) -> bool {
+    text.contains("No such image") || text.contains("does not match the specified platform")
 }
 
 /// Whether the engine had everything but could not run the command: for the user, it crashed before its first line.

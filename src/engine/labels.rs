@@ -12,20 +12,38 @@ pub(super) const INSTANCE: &str = "dev.taskava.instance";
 pub(super) const ROOT: &str = "dev.taskava.root";
 /// Name of the service.
 pub(super) const SERVICE: &str = "dev.taskava.service";
+/// On a one-off container instead of [`SERVICE`]: the service it was made after.
+pub(super) const ONEOFF: &str = "dev.taskava.oneoff";
 /// Kind of the service.
 pub(super) const KIND: &str = "dev.taskava.kind";
 /// What it was made from: JSON object, field → short hash, for containers; one hash for networks and volumes.
 pub(super) const CONFIG: &str = "dev.taskava.config";
 /// Why the container was made, in words.
 pub(super) const CAUSE: &str = "dev.taskava.cause";
+/// Name of the snapshot that an image is a part of.
+pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
+/// The volume that an image is a copy of, by its name on the engine.
+pub(super) const VOLUME: &str = "dev.taskava.volume";
+
+/// Whose an isolated stack is: JSON of [`crate::model::Owner`].
+pub(super) const OWNER: &str = "dev.taskava.owner";
+/// When an isolated stack may be removed whoever owns it: seconds since 1970.
+pub(super) const EXPIRES: &str = "dev.taskava.expires";
+/// On the volume that says of an isolated stack: its owner left it on purpose.
+pub(super) const KEPT: &str = "dev.taskava.kept";
 
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
-    HashMap::from([
+    let mut labels = HashMap::from([
         (PROJECT.into(), stack.name.to_string()),
         (INSTANCE.into(), stack.instance()),
         (ROOT.into(), stack.root.display().to_string()),
-    ])
+    ]);
+    if let Some(isolation) = &stack.isolation {
+        labels.insert(OWNER.into(), serde_json::json!(isolation.owner).to_string());
+        labels.insert(EXPIRES.into(), isolation.expires.to_string());
+    }
+    labels
 }
 
 /// Labels of a service's container, besides those of its stack.

@@ -1,5 +1,6 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
+pub mod attach;
 pub mod connect;
 mod credentials;
 mod error;
@@ -10,15 +11,22 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod owned;
+mod snapshots;
 mod spec;
 pub mod streams;
+mod upload;
+mod wire;
 
 use std::path::PathBuf;
 
 use bollard::Docker;
 
 pub use images::Progress;
+pub use networks::COMMON;
 pub use ops::{Executed, Health, Inspected};
+pub use owned::Owned;
+pub use upload::{Removal, Upload};
 
 use crate::diag::Result;
 
@@ -28,6 +36,8 @@ pub struct Engine {
     pub(crate) docker: Docker,
     /// Where `docker login` leaves credentials.
     config_dir: PathBuf,
+    /// How it is reached, for connections of our own.
+    address: connect::Address,
     /// What it said of itself.
     pub about: About,
 }
@@ -50,7 +60,7 @@ pub struct About {
 impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
-        let (docker, about) = connect::connect(ask).await?;
-        Ok(Self { docker, config_dir: ask.config_dir.clone(), about })
+        let (docker, address, about) = connect::connect(ask).await?;
+        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, about })
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Engines before 25 take a name more than once. A run that was killed while the engine made a network for it, and the
 //! next one, which saw none yet, end with two; no container could be started in either.
+//!
+//! Isolated stacks get small subnets of a pool of theirs: an engine's own would be used up by 30 of them.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
+use bollard::errors::Error as Bollard;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::ListNetworksOptions;
 
@@ -12,7 +16,14 @@ use super::connect::answer;
 use super::error::{failed, message, status};
 use super::{Engine, labels};
 use crate::diag::Result;
-use crate::model::{Network, Stack, fingerprint};
+use crate::model::subnet::{self, Subnet};
+use crate::model::{Isolation, Network, Stack, fingerprint};
+
+/// The network that every engine has, on which containers don't know each other's names.
+pub const COMMON: &str = "bridge";
+
+/// How often a subnet is chosen anew that somebody else took at the same moment.
+const ATTEMPTS: u32 = 50;
 
 impl Engine {
     /// Creates a network of a stack.
@@ -23,22 +34,59 @@ impl Engine {
         let mut all_labels = labels::of_stack(stack);
         all_labels.extend(network.labels.clone());
         all_labels.insert(labels::CONFIG.into(), fingerprint::network(network));
-        let pool = |subnet: &String| vec![IpamConfig { subnet: Some(subnet.clone()), ..Default::default() }];
         let request = NetworkCreateRequest {
             name: network.name.clone(),
             driver: network.driver.clone(),
             internal: network.internal.then_some(true),
-            ipam: network.subnet.as_ref().map(|subnet| Ipam { config: Some(pool(subnet)), ..Default::default() }),
+            ipam: network.subnet.clone().map(pool),
             labels: Some(all_labels),
             ..Default::default()
         };
-        match self.docker.create_network(request).await {
-            Ok(_) => self.settle_network(stack, &network.name).await,
+        let created = match &stack.isolation {
+            Some(isolation) if network.subnet.is_none() && network.driver.as_deref().is_none_or(|d| d == "bridge") => {
+                self.create_small(isolation, subnet::prefix_for(stack.services.len()), request).await?
+            }
+            _ => self.docker.create_network(request).await.map(drop),
+        };
+        match created {
+            Ok(()) => self.settle_network(stack, &network.name).await,
             Err(error) if status(&error) == Some(409) && !self.own_networks(stack, &network.name).await?.is_empty() => {
                 Ok(())
             }
             Err(error) => Err(failed(format_args!("can't create network {}", network.name), &error)),
         }
+    }
+
+    /// With a subnet of the isolation's pools that nobody uses; with one of the engine's where those are used up.
+    async fn create_small(
+        &self,
+        isolation: &Isolation,
+        prefix: u8,
+        mut request: NetworkCreateRequest,
+    ) -> Result<std::result::Result<(), Bollard>> {
+        for _ in 0..ATTEMPTS {
+            let found = subnet::free(&isolation.pools, prefix, &self.taken().await?, random());
+            request.ipam = found.map(|found| pool(found.to_string()));
+            match self.docker.create_network(request.clone()).await {
+                Err(error) if request.ipam.is_some() && message(&error).contains("overlap") => {}
+                created => return Ok(created.map(drop)),
+            }
+        }
+        request.ipam = None;
+        Ok(self.docker.create_network(request).await.map(drop))
+    }
+
+    /// The subnets of the engine's networks, and those that this machine has a route to.
+    async fn taken(&self) -> Result<Vec<Subnet>> {
+        let listed = answer(self.docker.list_networks(None)).await;
+        let listed = listed.map_err(|error| failed("can't list networks", &error))?;
+        let configs = listed.into_iter().filter_map(|seen| seen.ipam?.config).flatten();
+        let mut taken: Vec<Subnet> = configs.filter_map(|config| Subnet::parse(&config.subnet?)).collect();
+        if self.about.container_network {
+            let table = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+            taken.extend(table.lines().skip(1).filter_map(route));
+        }
+        Ok(taken)
     }
 
     /// Leaves one network of a name: the one that containers use, else the oldest.
@@ -79,7 +127,10 @@ impl Engine {
     }
 
     /// Endpoints that are just going are waited for.
-    async fn remove_network_by_id(&self, id: &str, name: &str) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub(super) async fn remove_network_by_id(&self, id: &str, name: &str) -> Result<()> {
         let mut pause = Duration::from_millis(50);
         loop {
             match self.docker.remove_network(id).await {
@@ -95,5 +146,37 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+fn pool(subnet: String) -> Ipam {
+    Ipam { config: Some(vec![IpamConfig { subnet: Some(subnet), ..Default::default() }]), ..Default::default() }
+}
+
+/// A number that those who ask at the same time don't share.
+fn random() -> u32 {
+    let number = RandomState::new().hash_one(std::process::id());
+    u32::try_from(number & u64::from(u32::MAX)).unwrap_or_default()
+}
+
+/// The destination in a line of `/proc/net/route`; none for the default route, which is everywhere.
+fn route(line: &str) -> Option<Subnet> {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let number = |field: usize| u32::from_str_radix(fields.get(field)?, 16).ok().map(u32::swap_bytes);
+    let (address, mask) = (number(1)?, number(7)?);
+    let prefix = u8::try_from(mask.leading_ones()).ok()?;
+    (prefix > 0).then(|| Subnet::new(address, prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_of_this_machine_are_taken() {
+        let line = |text: &str| route(text).map(|subnet| subnet.to_string());
+        assert_eq!(line("eth0 000200C0 00000000 0001 0 0 0 00FFFFFF 0 0 0").as_deref(), Some("192.0.2.0/24"));
+        assert_eq!(line("eth0 00000000 010200C0 0003 0 0 0 00000000 0 0 0"), None);
+        assert_eq!(line(""), None);
     }
 }

@@ -31,26 +31,39 @@ impl Engine {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        let (containers, networks, volumes, images) = try_join!(
+        let ((containers, one_offs), networks, volumes, images) = try_join!(
             self.whole_containers(stack.name.as_str()),
             self.networks(stack),
             self.volumes(stack),
             self.images(stack)
         )?;
-        Ok(Observed { containers, networks, volumes, images })
+        Ok(Observed { containers, one_offs, networks, volumes, images })
     }
 
-    /// The containers of a stack, whatever their state, in one call.
+    /// The containers of a stack's services, whatever their state, in one call.
     ///
     /// # Errors
     /// When the engine can't be asked.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
+        Ok(self.all_containers(project).await?.0)
+    }
+
+    /// The containers of a stack's services, and its one-off containers.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub(super) async fn all_containers(&self, project: &str) -> Result<(Vec<Container>, Vec<Container>)> {
         let options = ListContainersOptions { all: true, filters: Some(labels::filter(project)), ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list containers", &error))?;
-        let mut containers: Vec<Container> = listed.into_iter().filter_map(container).collect();
-        containers.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
-        Ok(containers)
+        let is_one_off = |seen: &ContainerSummary| seen.labels.iter().any(|found| found.contains_key(labels::ONEOFF));
+        let (one_offs, own): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_one_off);
+        let [own, one_offs] = [(own, labels::SERVICE), (one_offs, labels::ONEOFF)].map(|(listed, label)| {
+            let mut containers: Vec<_> = listed.into_iter().filter_map(|seen| container(seen, label)).collect();
+            containers.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+            containers
+        });
+        Ok((own, one_offs))
     }
 
     /// The container that publishes a host port, other than the one named.
@@ -150,8 +163,9 @@ fn volume(name: String, found: &Labels) -> Volume {
     Volume { name, stack: label(labels::PROJECT), config: label(labels::CONFIG) }
 }
 
-/// None for a container whose labels are not ours after all (someone else's tool copied one).
-fn container(seen: ContainerSummary) -> Option<Container> {
+/// `service`: the label that says which service's it is. None for a container whose labels are not ours after all (someone
+/// else's tool copied one).
+fn container(seen: ContainerSummary, service: &str) -> Option<Container> {
     let found = seen.labels.unwrap_or_default();
     let label = |key: &str| found.get(key).cloned().unwrap_or_default();
     let status = seen.status.unwrap_or_default();
@@ -162,7 +176,7 @@ fn container(seen: ContainerSummary) -> Option<Container> {
     Some(Container {
         id: seen.id?,
         name: seen.names?.first()?.trim_start_matches('/').to_owned(),
-        service: ServiceName::parse(found.get(labels::SERVICE)?).ok()?,
+        service: ServiceName::parse(found.get(service)?).ok()?,
         instance: label(labels::INSTANCE),
         root: label(labels::ROOT),
         config: serde_json::from_str(&label(labels::CONFIG)).unwrap_or_default(),
@@ -216,6 +230,7 @@ fn image(seen: ImageInspect) -> Image {
         healthcheck: config.healthcheck.and_then(|check| healthcheck(check.test.unwrap_or_default(), shell)),
         exposed: config.exposed_ports.unwrap_or_default().iter().filter_map(port).collect(),
         volumes: config.volumes.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
     }
 }
 

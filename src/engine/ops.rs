@@ -115,7 +115,7 @@ impl Engine {
         while began.elapsed() < CREATION && !self.is_listed("name", &format!("^/{name}$")).await? {
             tokio::time::sleep(CREATION_PAUSE).await;
         }
-        let containers = self.whole_containers(stack.name.as_str()).await?;
+        let (containers, _) = self.whole_containers(stack.name.as_str()).await?;
         match containers.into_iter().find(|seen| seen.name == name) {
             Some(seen) if seen.config == wanted && seen.service == service.name => Ok((seen.id, Vec::new())),
             Some(_) => Err(failed(format_args!("can't create {name}"), error)
@@ -128,13 +128,13 @@ impl Engine {
         }
     }
 
-    /// The containers of a stack, none of them half-made: the engine lists one that is being created before it takes
+    /// The containers of a stack's services, none of them half-made, and its one-off containers: the engine lists one that is being created before it takes
     /// calls about it.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub(super) async fn whole_containers(&self, project: &str) -> Result<Vec<Container>> {
-        let containers = self.containers(project).await?;
+    pub(super) async fn whole_containers(&self, project: &str) -> Result<(Vec<Container>, Vec<Container>)> {
+        let (containers, one_offs) = self.all_containers(project).await?;
         let began = Instant::now();
         for container in containers.iter().filter(|seen| seen.state == ContainerState::Created) {
             while began.elapsed() < CREATION
@@ -144,7 +144,7 @@ impl Engine {
                 tokio::time::sleep(CREATION_PAUSE).await;
             }
         }
-        Ok(containers)
+        Ok((containers, one_offs))
     }
 
     async fn is_listed(&self, filter: &str, value: &str) -> Result<bool> {
@@ -178,7 +178,12 @@ impl Engine {
         let t = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
         let stop = self.docker.stop_container(id, Some(StopContainerOptions { signal: None, t: Some(t) }));
         match tokio::time::timeout(grace + Duration::from_secs(30), stop).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => {
+                // The engine answers a moment before its list of containers says so (seen with 26.1). Looking at one
+                // waits until all of its end is written down, the list included; whether it is still there is all one.
+                let _ = self.inspect(id).await;
+                Ok(())
+            }
             Ok(Err(error)) if matches!(status(&error), Some(304 | 404)) => Ok(()),
             Ok(Err(error)) => Err(failed(format_args!("can't stop {name}"), &error)),
             Err(_) => Err(Error::new(ErrorKind::Engine, format_args!("the engine did not stop {name} in time"))
@@ -275,6 +280,12 @@ impl Engine {
         match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
+            // Copying it was cut off, perhaps.
+            Err(error) if status(&error) == Some(409) => {
+                self.remove_helper(stack, name).await?;
+                let removed = self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
+                removed.map_err(|_| failed(format_args!("can't remove volume {name}"), &error))
+            }
             Err(error) => Err(failed(format_args!("can't remove volume {name}"), &error)),
         }
     }
@@ -284,10 +295,19 @@ impl Engine {
     /// # Errors
     /// When the engine refuses, for instance because the container does not run.
     pub async fn exec(&self, id: &str, command: &[String]) -> Result<Executed> {
+        self.exec_with(id, command, Vec::new()).await
+    }
+
+    /// The same with variables (`NAME=value`) in its environment.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn exec_with(&self, id: &str, command: &[String], env: Vec<String>) -> Result<Executed> {
         let failed =
             |error: Bollard| failed(format_args!("can't run `{}` in {}", command.join(" "), short(id)), &error);
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
+            env: Some(env),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             ..Default::default()
@@ -331,7 +351,7 @@ impl Engine {
 }
 
 /// An id as people see it.
-fn short(id: &str) -> &str {
+pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 

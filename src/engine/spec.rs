@@ -7,6 +7,7 @@ use bollard::models::{
     NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
 
+use super::attach::{OneOffAsk, box_of};
 use super::labels;
 use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint};
 
@@ -20,8 +21,10 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
     all_labels.extend(service.labels.clone());
     all_labels.extend(labels::of_service(&service.name, service.kind, &config));
     all_labels.insert(labels::CAUSE.into(), cause.into());
-    let endpoints = service.networks.iter().take(networks);
-    let endpoints = endpoints.map(|short| (stack.networks[short].name.clone(), endpoint(service))).collect();
+    let endpoints = service.networks.iter().take(networks).map(|short| &stack.networks[short].name);
+    // The engine's own network knows no names.
+    let endpoints = endpoints.filter(|name| *name != super::networks::COMMON);
+    let endpoints = endpoints.map(|name| (name.clone(), endpoint(service))).collect();
     ContainerCreateBody {
         image: Some(service.image.clone()),
         hostname: service.hostname.clone(),
@@ -37,6 +40,37 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
         host_config: Some(host_config(stack, service)),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
         ..Default::default()
+    }
+}
+
+/// The request that creates a one-off container of a service: without the service's name in its networks, and without the
+/// labels that would make it the service's.
+pub(super) fn one_off(stack: &Stack, service: &Service, ask: &OneOffAsk, networks: usize) -> ContainerCreateBody {
+    let mut body = container(stack, service, "", networks);
+    if let Some(all_labels) = &mut body.labels {
+        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE] {
+            all_labels.remove(label);
+        }
+        all_labels.insert(labels::ONEOFF.into(), service.name.to_string());
+    }
+    let endpoints = body.networking_config.iter_mut().filter_map(|config| config.endpoints_config.as_mut());
+    for endpoint in endpoints.flat_map(HashMap::values_mut) {
+        endpoint.aliases = None;
+    }
+    if let Some(host) = &mut body.host_config {
+        host.auto_remove = Some(ask.remove);
+        host.restart_policy = Some(restart(RestartPolicy::No));
+        host.console_size = ask.tty.map(box_of);
+    }
+    ContainerCreateBody {
+        tty: Some(ask.tty.is_some()),
+        open_stdin: Some(ask.stdin),
+        stdin_once: Some(ask.stdin),
+        attach_stdin: Some(ask.stdin),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),
+        ..body
     }
 }
 

@@ -16,9 +16,9 @@ const SECURE_WEB: &[u16] = &[443, 8443];
 pub(super) fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> Vec<Endpoint> {
     let mut found: Vec<Endpoint> = Vec::new();
     for port in published {
-        let (label, before, after) = form(service, port);
-        let endpoint =
-            Endpoint { service: service.name.clone(), label, url: format!("{before}{}{after}", authority(host, port)) };
+        let form = form(service, port.container, port.protocol, Passwords::Masked);
+        let url = form.url(&authority(host, port));
+        let endpoint = Endpoint { service: service.name.clone(), label: form.label, url };
         // The engine lists a port that is bound to every address twice, for IPv4 and IPv6.
         if !found.contains(&endpoint) {
             found.push(endpoint);
@@ -36,27 +36,66 @@ fn authority(host: &str, port: &PublishedPort) -> String {
     }
 }
 
-/// Label of a port, and what stands before and after `host:port` in its URL.
-fn form(service: &Service, published: &PublishedPort) -> (String, String, String) {
-    let port = published.container;
-    let plain = |label: &str, scheme: &str| (label.to_owned(), format!("{scheme}://"), String::new());
-    if published.protocol == Protocol::Udp {
-        return (format!("{port}/udp"), String::new(), String::new());
+/// Whether passwords stand in a URL as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Passwords {
+    Masked,
+    Shown,
+}
+
+/// How a port is written: its label, and what stands before and after `host:port` in its URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Form {
+    pub(super) label: String,
+    before: String,
+    after: String,
+}
+
+impl Form {
+    /// The URL of the port at `host:port`; just that where no protocol is known.
+    pub(super) fn url(&self, authority: &str) -> String {
+        format!("{}{authority}{}", self.before, self.after)
     }
+
+    /// Whether a protocol is known.
+    pub(super) fn has_scheme(&self) -> bool {
+        self.before.contains("://")
+    }
+}
+
+/// The form of a port of a service, by what is known to speak there.
+pub(super) fn form(service: &Service, port: u16, protocol: Protocol, passwords: Passwords) -> Form {
+    let plain = |label: &str, scheme: &str| Form {
+        label: label.to_owned(),
+        before: format!("{scheme}://"),
+        after: String::new(),
+    };
+    let bare = |label: String| Form { label, before: String::new(), after: String::new() };
+    if protocol == Protocol::Udp {
+        return bare(format!("{port}/udp"));
+    }
+    let secret = |password: &Option<String>| match (password, passwords) {
+        (None, _) => String::new(),
+        (Some(_), Passwords::Masked) => ":***".into(),
+        (Some(password), Passwords::Shown) => format!(":{}", encode(password)),
+    };
     // The kind's own idea of its ports first: what is probed may have been chosen otherwise.
     let own = super::probe(service.kind, &service.env, service.command.as_deref());
     match [&own, &service.ready.probe].into_iter().find(|probe| asks(probe, port)) {
-        Some(Probe::Postgres { user, password, database, .. }) => {
-            let mask = if password.is_some() { ":***" } else { "" };
-            ("postgres".into(), format!("postgres://{}{mask}@", encode(user)), format!("/{}", encode(database)))
+        Some(Probe::Postgres { user, password, database, .. }) => Form {
+            label: "postgres".into(),
+            before: format!("postgres://{}{}@", encode(user), secret(password)),
+            after: format!("/{}", encode(database)),
+        },
+        Some(Probe::Redis { password: password @ Some(_), .. }) => {
+            Form { label: "redis".into(), before: format!("redis://{}@", secret(password)), after: String::new() }
         }
-        Some(Probe::Redis { password: Some(_), .. }) => ("redis".into(), "redis://:***@".into(), String::new()),
         Some(Probe::Redis { .. }) => plain("redis", "redis"),
         Some(Probe::Mail { smtp, .. } | Probe::Smtp { port: smtp }) if *smtp == port => plain("smtp", "smtp"),
         Some(_) => plain("http", "http"),
         None if service.kind == Kind::Generic && WEB.contains(&port) => plain("http", "http"),
         None if service.kind == Kind::Generic && SECURE_WEB.contains(&port) => plain("https", "https"),
-        None => (port.to_string(), String::new(), String::new()),
+        None => bare(port.to_string()),
     }
 }
 
@@ -72,6 +111,12 @@ fn asks(probe: &Probe, asked: u16) -> bool {
         Probe::Mail { http, smtp, .. } => *http == asked || *smtp == asked,
         Probe::Tcp { .. } | Probe::Log { .. } | Probe::Exec { .. } | Probe::Engine | Probe::Exit | Probe::Auto => false,
     }
+}
+
+/// The URL of a database, with the password.
+pub fn postgres_url(user: &str, password: Option<&str>, at: SocketAddr, database: &str) -> String {
+    let password = password.map(|password| format!(":{}", encode(password))).unwrap_or_default();
+    format!("postgres://{}{password}@{at}/{}", encode(user), encode(database))
 }
 
 /// Percent-encodes what could be taken for a part of the URL.

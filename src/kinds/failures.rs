@@ -2,15 +2,17 @@
 
 use crate::diag::ErrorKind;
 use crate::event::Failure;
-use crate::model::{MountSource, Service};
+use crate::model::{MountSource, Service, Stack};
 
 /// A failure that has been seen before.
 pub(super) struct Known {
     /// How it is recognised.
     pub(super) sign: Sign,
-    /// Why it happens. `{service}`, `{image}`, `{line}` (the line that gave it away) are filled in.
+    /// Why it happens. `{service}`, `{image}`, `{line}` (the line that gave it away) are filled in, and `{full}`: which
+    /// disk is.
     pub(super) reason: &'static str,
-    /// The one command or edit to try next; `{reset}` is how this service gets fresh data.
+    /// The one command or edit to try next; `{reset}` is how this service gets fresh data, `{room}` how it gets more
+    /// room for it, `{login}` the command that logs in at its image's registry.
     pub(super) next: &'static str,
 }
 
@@ -26,24 +28,70 @@ pub(super) enum Sign {
     Oom,
     /// The log has this line, and none with the second text after it: that is how far it came.
     Between(&'static str, &'static str),
+    /// The same of one that still runs.
+    StillBetween(&'static str, &'static str),
 }
 
-pub(super) const COMMON: &[Known] = &[
+/// Some kinds look for it before what else they say then.
+pub(super) const FULL_DISK: Known =
+    Known { sign: Sign::Line(&["no space left on device"]), reason: "{full}", next: "{room}" };
+
+const RAISE_MEMORY: &str = "raise `resources.memory` of services.{service} in services.toml";
+const TOO_LITTLE_TO_START: &str = "its memory limit is smaller than what the engine needs to start any container";
+
+/// What pulling an image, or making a container of it, can fail with.
+pub(super) const IMAGE: &[Known] = &[
     Known {
-        sign: Sign::Oom,
-        reason: "it needed more memory than it may use",
-        next: "raise `resources.memory` of services.{service} in services.toml",
+        sign: Sign::Line(&["no matching manifest"]),
+        reason: "{image} is not made for this machine's architecture",
+        next: "choose another image, or set `platform` of services.{service} to one it has",
     },
+    Known {
+        sign: Sign::Line(&["does not match the specified platform"]),
+        reason: "what is here as {image} is for another architecture than `platform` asks for",
+        next: "choose another image, or remove `platform` of services.{service}",
+    },
+    Known { sign: Sign::Line(&["toomanyrequests"]), reason: "the registry limits pulls without a login", next: LOG_IN },
+    Known { sign: Sign::Line(&["no basic auth credentials"]), reason: "the registry wants a login", next: LOG_IN },
+    Known {
+        sign: Sign::Line(&["unauthorized"]),
+        reason: "the registry does not accept the login, or wants one",
+        next: LOG_IN,
+    },
+    Known {
+        sign: Sign::Line(&["denied"]),
+        reason: "there is no such image, or it may only be had with a login",
+        next: LOG_IN,
+    },
+    Known { sign: Sign::Line(&["manifest unknown"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
+    Known { sign: Sign::Line(&["name unknown"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
+    Known { sign: Sign::Line(&["manifest for", "not found"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
+    Known { sign: Sign::Line(&["no such host"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    Known { sign: Sign::Line(&["dial tcp"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    Known { sign: Sign::Line(&["timeout"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    Known {
+        sign: Sign::Line(&["x509"]),
+        reason: "the engine does not trust the registry's certificate",
+        next: "give the engine the authority's certificate: /etc/docker/certs.d",
+    },
+];
+
+const LOG_IN: &str = "{login}, then: taskava dev up {service}";
+const NO_SUCH_IMAGE: &str = "the registry has no image {image}";
+const CORRECT_IMAGE: &str = "correct `image` of services.{service}";
+const NO_WAY_OUT: &str = "the engine can't reach the registry of {image}";
+const CHECK_NETWORK: &str = "check the network, proxy and name server of the engine, then: taskava dev up {service}";
+
+pub(super) const COMMON: &[Known] = &[
+    Known { sign: Sign::Oom, reason: "it needed more memory than it may use", next: RAISE_MEMORY },
+    Known { sign: Sign::Line(&["unable to set memory limit"]), reason: TOO_LITTLE_TO_START, next: RAISE_MEMORY },
+    Known { sign: Sign::Line(&["container init was oom-killed"]), reason: TOO_LITTLE_TO_START, next: RAISE_MEMORY },
     Known {
         sign: Sign::Line(&["exec format error"]),
         reason: "{image} is for another processor architecture, or what it starts is no program",
         next: "choose an image for this machine, or set `platform` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["no space left on device"]),
-        reason: "the engine's disk, or a memory file system of the container, is full",
-        next: "docker system df shows what uses it, docker system prune removes what is unused",
-    },
+    FULL_DISK,
     Known {
         sign: Sign::Line(&["executable file not found in $path"]),
         reason: "its command does not exist in {image}",
@@ -122,12 +170,16 @@ pub(super) const COMMON: &[Known] = &[
     },
 ];
 
-/// Finds the first known failure that fits: the kind's own before the common ones.
-pub(super) fn explain(own: &[Known], data_path: Option<&str>, service: &Service, failure: &mut Failure) {
-    let found = own.iter().chain(COMMON).find_map(|known| Some((known, recognise(&known.sign, failure)?)));
+/// Fills in the first known failure of a table that fits.
+pub(super) fn explain(table: &[Known], stack: &Stack, service: &Service, failure: &mut Failure) {
+    let found = table.iter().find_map(|known| Some((known, recognise(&known.sign, failure)?)));
     let Some((known, line)) = found else { return };
+    let [full, room] = full_disk(stack, service);
     let fill = |text: &str| {
-        text.replace("{reset}", &reset(service, data_path))
+        text.replace("{reset}", &reset(service, super::data_path(service).as_deref()))
+            .replace("{full}", full)
+            .replace("{room}", room)
+            .replace("{login}", &login(&service.image))
             .replace("{service}", service.name.as_str())
             .replace("{image}", &service.image)
             .replace("{line}", line.trim())
@@ -149,10 +201,37 @@ fn recognise<'a>(sign: &Sign, failure: &'a Failure) -> Option<&'a str> {
         // One that was never started has an exit code too.
         Sign::Exit(code) => (failure.kind == ErrorKind::Crashed && failure.exit_code == Some(*code)).then_some(""),
         Sign::Oom => failure.oom_killed.then_some(""),
-        Sign::Between(begin, end) => {
+        Sign::StillBetween(..) if failure.kind != ErrorKind::NotReady => None,
+        Sign::Between(begin, end) | Sign::StillBetween(begin, end) => {
             let last = failure.log.iter().rev().find(|line| says(line, begin) || says(line, end))?;
             says(last, begin).then_some(last)
         }
+    }
+}
+
+/// Which disk is full, and how to get more room: that of a memory file system is set in services.toml.
+fn full_disk(stack: &Stack, service: &Service) -> [&'static str; 2] {
+    let in_memory = service.mounts.iter().any(|mount| match &mount.source {
+        MountSource::Volume(short) => {
+            let volume = stack.volumes.get(short);
+            volume.is_some_and(|volume| volume.options.get("type").is_some_and(|kind| kind == "tmpfs"))
+        }
+        MountSource::Bind(_) | MountSource::Anonymous => false,
+    });
+    if !service.tmpfs.is_empty() {
+        ["a memory file system of the container is full", "raise `size=` in `tmpfs` of services.{service}"]
+    } else if in_memory {
+        ["a volume in memory is full", "raise `size=` in `options` of that volume under [volumes]; then: {reset}"]
+    } else {
+        ["the engine's disk is full", "docker system df shows what uses it, docker system prune removes what is unused"]
+    }
+}
+
+/// The command that logs in where an image comes from.
+fn login(image: &str) -> String {
+    match image.split_once('/') {
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => format!("docker login {host}"),
+        _ => "docker login".into(),
     }
 }
 

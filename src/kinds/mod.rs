@@ -3,6 +3,7 @@
 
 mod arguments;
 mod endpoints;
+mod exports;
 mod failures;
 mod generic;
 mod job;
@@ -11,6 +12,7 @@ mod mail;
 mod mailhog;
 mod mailpit;
 mod ministack;
+mod names;
 mod postgres;
 mod redis;
 
@@ -20,8 +22,11 @@ use indexmap::IndexMap;
 
 use crate::diag::ErrorKind;
 use crate::event::{Endpoint, Failure};
-use crate::model::{EnvValue, Kind, Probe, Service};
+use crate::model::{EnvValue, Kind, Probe, Service, Stack};
 use crate::plan::observed::PublishedPort;
+
+pub use endpoints::postgres_url;
+pub use exports::{Variable, variables};
 
 /// What a kind sets where services.toml is silent.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,22 +85,46 @@ pub fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> 
     endpoints::endpoints(service, host, published)
 }
 
-/// Adds the likely reason and what to do next to a failure, where it is a known one. What is filled in stays.
-pub fn explain(service: &Service, failure: &mut Failure) {
-    // Other failures are not the container's: who reports them knows why.
-    let is_containers = matches!(failure.kind, ErrorKind::Crashed | ErrorKind::NotReady | ErrorKind::Other);
-    if !is_containers || failure.reason.is_some() {
+/// Why a container of this image would not do what services.toml says, where that is known before it starts.
+/// `image_env`: the image's own environment, `NAME=value`.
+pub fn refuse(service: &Service, image_env: &[String]) -> Option<String> {
+    match service.kind {
+        Kind::Postgres => postgres::refuse(service, image_env),
+        _ => None,
+    }
+}
+
+/// Adds the likely reason and what to do next to a failure, where it is a known one. A reason that is there stays.
+pub fn explain(stack: &Stack, service: &Service, failure: &mut Failure) {
+    if failure.reason.is_some() {
         return;
     }
-    let own = match service.kind {
+    let own = match failure.kind {
+        ErrorKind::Image => return failures::explain(failures::IMAGE, stack, service, failure),
+        ErrorKind::Crashed | ErrorKind::NotReady | ErrorKind::Other | ErrorKind::Usage => known(service.kind),
+        // Who reports these knows why.
+        _ => return,
+    };
+    failures::explain(own, stack, service, failure);
+    if failure.reason.is_none()
+        && let Some((reason, next)) = names::explain(stack, service, failure)
+    {
+        (failure.reason, failure.next) = (Some(reason), Some(next));
+    }
+    if failure.reason.is_none() {
+        failures::explain(failures::COMMON, stack, service, failure);
+    }
+}
+
+fn known(kind: Kind) -> &'static [failures::Known] {
+    match kind {
         Kind::Postgres => postgres::KNOWN,
         Kind::Redis => redis::KNOWN,
         Kind::Localstack => localstack::KNOWN,
         Kind::Mailhog => mailhog::KNOWN,
         Kind::Generic => generic::KNOWN,
         Kind::Mailpit | Kind::Ministack | Kind::Job => &[],
-    };
-    failures::explain(own, data_path(service).as_deref(), service, failure);
+    }
 }
 
 /// Whether a log line was caused by being asked whether it is ready: nothing that tells why a service failed.

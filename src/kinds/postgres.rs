@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Defaults;
 use super::arguments::Arguments;
-use super::failures::{Known, Sign};
-use crate::model::Probe;
+use super::failures::{FULL_DISK, Known, Sign};
+use crate::model::{Probe, Service};
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     image: Some("postgres:15-alpine"),
@@ -28,12 +28,33 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
     }
 }
 
+/// The first major version whose image keeps its data in `/var/lib/postgresql/MAJOR/docker`.
+const DATA_MOVED: u32 = 18;
+
+/// A mount where images of older versions kept their data stays empty with a newer one, and its entrypoint only says so
+/// when there is data in it.
+pub(super) fn refuse(service: &Service, image_env: &[String]) -> Option<String> {
+    let of_image = |name: &str| image_env.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+    let major: u32 = of_image("PG_MAJOR")?.parse().ok()?;
+    if major < DATA_MOVED || service.env.contains_key("PGDATA") {
+        return None;
+    }
+    let kept = of_image("PGDATA").unwrap_or("/var/lib/postgresql/MAJOR/docker");
+    let old = DEFAULTS.data_path?;
+    let mount = service.mounts.iter().find(|mount| mount.target.trim_end_matches('/') == old)?;
+    let place = mount.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
+    Some(format!("PostgreSQL {major} keeps its data in {kept}, but the volume is mounted at {}{place}", mount.target))
+}
+
+const MOVED: &str = "from version 18 on the image keeps its data elsewhere";
+const MOUNT_HIGHER: &str = "mount the volume of services.{service} at /var/lib/postgresql; data of an older version is carried over with pg_dump";
 const ANOTHER_VERSION: &str =
     "go back to the old image and save the data with pg_dump; or start on fresh data: {reset}";
 const OTHER_CREDENTIALS: &str =
     "the data was made with other credentials than those in services.toml; they only count on an empty volume";
 
 pub(super) const KNOWN: &[Known] = &[
+    FULL_DISK,
     Known {
         sign: Sign::Line(&["superuser password is not specified"]),
         reason: "PostgreSQL makes no database without a superuser password",
@@ -51,8 +72,13 @@ pub(super) const KNOWN: &[Known] = &[
     },
     Known {
         sign: Sign::Line(&["counter to that, there appears to be postgresql data in"]),
-        reason: "from version 18 on the image keeps its data elsewhere",
-        next: "mount the volume of services.{service} at /var/lib/postgresql; or, losing the data: {reset}",
+        reason: MOVED,
+        next: MOUNT_HIGHER,
+    },
+    Known {
+        sign: Sign::Line(&["keeps its data in", "but the volume is mounted at"]),
+        reason: MOVED,
+        next: MOUNT_HIGHER,
     },
     Known {
         sign: Sign::Line(&["psql:/docker-entrypoint-initdb.d/", "error"]),
@@ -65,7 +91,7 @@ pub(super) const KNOWN: &[Known] = &[
         next: "correct the script, or raise `ready.timeout` of services.{service}; then start on fresh data: {reset}",
     },
     Known {
-        sign: Sign::Between("files belonging to this database system", "init process complete"),
+        sign: Sign::StillBetween("files belonging to this database system", "init process complete"),
         reason: "its first boot is not over yet",
         next: "give it more time, `ready.timeout` of services.{service}, then: taskava dev up {service}",
     },

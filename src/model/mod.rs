@@ -1,20 +1,23 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container.
+//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run.
 
 pub mod fingerprint;
 pub mod graph;
+pub mod isolated;
 pub mod names;
 pub mod resolve;
 pub mod secret;
 mod service;
+pub mod subnet;
 
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
-pub use names::{ServiceName, StackName};
+pub use isolated::{Isolation, Owner};
+pub use names::{CopyName, ServiceName, StackName};
 pub use service::{
     Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
@@ -33,6 +36,8 @@ pub struct Stack {
     pub volumes: IndexMap<String, Volume>,
     /// Networks by short name; `default` is always here.
     pub networks: IndexMap<String, Network>,
+    /// Whose it is, when it is the stack of one test run; none for a developer's.
+    pub isolation: Option<Isolation>,
 }
 
 impl Stack {

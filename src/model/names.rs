@@ -16,6 +16,11 @@ pub struct StackName(Arc<str>);
 #[serde(transparent)]
 pub struct ServiceName(Arc<str>);
 
+/// Name of a copy of data, a snapshot or a database: as that of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct CopyName(Arc<str>);
+
 fn parse(text: &str) -> Result<Arc<str>, String> {
     let bad = |c: char| !(c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if text.is_empty() {
@@ -61,6 +66,7 @@ macro_rules! name {
 
 name!(StackName);
 name!(ServiceName);
+name!(CopyName);
 
 #[cfg(test)]
 mod tests {

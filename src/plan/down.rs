@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexSet;
 
 use super::observed::Container;
-use super::{Cause, Observed, Op, Plan, Request, StepId};
+use super::{Cause, Observed, Op, Plan, Request, StepId, snapshot};
 use crate::model::{MountSource, ServiceName, Stack, graph};
 
 /// Plans to take services down. Only what carries this stack's label is ever in it.
@@ -17,6 +17,10 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
     };
     let mut stopped: HashMap<&ServiceName, Vec<StepId>> = HashMap::new();
     let mut last = Vec::new();
+    let chosen_one_off = |container: &&Container| ask.services.is_empty() || ask.services.contains(&container.service);
+    for container in seen.one_offs.iter().filter(chosen_one_off) {
+        last.extend(one_off(&mut plan, container, ask));
+    }
     for name in reverse_order(stack, seen) {
         let after: Vec<StepId> =
             graph::dependents(stack, name).iter().flat_map(|other| stopped.get(*other)).flatten().copied().collect();
@@ -38,17 +42,36 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
         return plan;
     }
     // A container that stays keeps its networks.
-    if seen.containers.iter().all(|container| chosen(&container)) {
+    if seen.containers.iter().all(|container| chosen(&container))
+        && seen.one_offs.iter().all(|seen| chosen_one_off(&seen))
+    {
         for network in seen.networks.iter().filter(|network| network.stack.as_deref() == Some(stack.name.as_str())) {
             plan.push(Op::RemoveNetwork { network: network.name.clone() }, Cause::Requested, last.clone());
         }
     }
     if ask.volumes {
         for volume in removable_volumes(stack, seen, ask) {
-            plan.push(Op::RemoveVolume { volume }, Cause::Requested, last.clone());
+            let mut after = last.clone();
+            if let Some(snapshot) = &ask.snapshot {
+                let save = snapshot::save_volume(stack, &volume, snapshot);
+                after = vec![plan.push(save, Cause::BeforeLoss, after)];
+            }
+            plan.push(Op::RemoveVolume { volume }, Cause::Requested, after);
         }
     }
     plan
+}
+
+/// What `run` made has nobody that depends on it, and goes first. Returns the step that removes it.
+fn one_off(plan: &mut Plan, container: &Container, ask: &Request) -> Option<StepId> {
+    let (service, id) = (container.service.clone(), container.id.clone());
+    let cause = Cause::OneOff { container: container.name.clone() };
+    let stop = container.is_up().then(|| {
+        let stop = Op::Stop { service: service.clone(), container: id.clone() };
+        plan.push(stop, cause.clone(), Vec::new())
+    });
+    let remove = Op::Remove { service, container: id };
+    (!ask.stop_only).then(|| plan.push(remove, cause, stop.into_iter().collect()))
 }
 
 /// Every service that has a container, dependants first; those that are in services.toml no more come first of all.

@@ -6,6 +6,7 @@
 mod down;
 mod foreign;
 pub mod observed;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod up;
@@ -18,7 +19,8 @@ use crate::model::{Condition, ServiceName};
 
 pub use down::{down, removable_volumes};
 pub use observed::Observed;
-pub use up::{orphans, up};
+pub use snapshot::{restore, save};
+pub use up::{needed, orphans, up};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;
@@ -84,6 +86,10 @@ pub enum Op {
     CreateNetwork { network: String },
     /// Create a volume, by name on the engine.
     CreateVolume { volume: String },
+    /// Fill a new volume with what a snapshot's image holds.
+    FillVolume { volume: String, snapshot: String, image: String },
+    /// Save a copy of a volume, by name on the engine, of services that do not run.
+    SaveVolume { volume: String, snapshot: String, services: String },
     /// Create a service's container.
     Create { service: ServiceName },
     /// Look into the data directory before a server starts on it: half-initialised, or of another major version.
@@ -116,6 +122,8 @@ impl Op {
             | Self::Remove { service, .. } => Some(service),
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
+            | Self::FillVolume { .. }
+            | Self::SaveVolume { .. }
             | Self::RemoveNetwork { .. }
             | Self::RemoveVolume { .. } => None,
         }
@@ -130,6 +138,8 @@ impl fmt::Display for Op {
             Self::Build { image, .. } => write!(f, "build {image}"),
             Self::CreateNetwork { network } => write!(f, "create network {network}"),
             Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
+            Self::FillVolume { volume, snapshot, .. } => write!(f, "fill volume {volume} from snapshot {snapshot}"),
+            Self::SaveVolume { volume, snapshot, .. } => write!(f, "save volume {volume} in snapshot {snapshot}"),
             Self::Create { service } => write!(f, "create {service}"),
             Self::CheckData { service, volume } => write!(f, "check data of {service} in {volume}"),
             Self::Start { service } => write!(f, "start {service}"),
@@ -169,10 +179,16 @@ pub enum Cause {
     Gate { probe: String, seconds: u64 },
     /// Asked for: `restart`, `--recreate`, `--pull always`, `down`.
     Requested,
+    /// Nothing may write while it is saved.
+    Consistent,
+    /// Data is about to be removed.
+    BeforeLoss,
     /// A container of this stack whose service is in services.toml no more.
     Orphan,
     /// Two containers claim the same service.
     Duplicate,
+    /// A container that `run` made.
+    OneOff { container: String },
 }
 
 impl fmt::Display for Cause {
@@ -189,8 +205,11 @@ impl fmt::Display for Cause {
             Self::Follows => Ok(()),
             Self::Gate { probe, seconds } => write!(f, "{probe} within {seconds}s"),
             Self::Requested => write!(f, "requested"),
+            Self::Consistent => write!(f, "while it is saved"),
+            Self::BeforeLoss => write!(f, "before it is removed"),
             Self::Orphan => write!(f, "not in services.toml"),
             Self::Duplicate => write!(f, "second container of the service"),
+            Self::OneOff { container } => write!(f, "one-off container {container}"),
         }
     }
 }
@@ -217,6 +236,8 @@ pub struct Request {
     pub remove_orphans: bool,
     /// `down`: remove the stack's own volumes too.
     pub volumes: bool,
+    /// What data goes into before it is lost: name of the snapshot that is taken first.
+    pub snapshot: Option<String>,
     /// `down`: only stop.
     pub stop_only: bool,
     /// `start`: only start what is there; never create or recreate.

@@ -12,6 +12,8 @@ use crate::model::{Protocol, ServiceName};
 pub struct Observed {
     /// Containers that carry the stack's label, whatever their state.
     pub containers: Vec<Container>,
+    /// One-off containers (`run`) of the stack; `service` is the one they were made after. None is a service's own.
+    pub one_offs: Vec<Container>,
     /// Networks by name on the engine: the stack's own and those it refers to.
     pub networks: Vec<Network>,
     /// Volumes by name on the engine: the stack's own and those it refers to.
@@ -148,4 +150,23 @@ pub struct Image {
     pub exposed: Vec<u16>,
     /// Folders it declares as volumes.
     pub volumes: Vec<String>,
+    /// Its own environment, `NAME=value`.
+    pub env: Vec<String>,
+}
+
+/// A saved copy of a volume: one of a snapshot's images.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// Reference of the image.
+    pub reference: String,
+    /// Name of the snapshot it belongs to.
+    pub snapshot: String,
+    /// The volume it is a copy of, by name on the engine.
+    pub volume: String,
+    /// The services that had it mounted.
+    pub services: Vec<String>,
+    /// Saved at, seconds since 1970 by the engine's clock.
+    pub created: i64,
+    /// Size in bytes.
+    pub size: u64,
 }

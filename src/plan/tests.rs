@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
 use super::observed::{Container, ContainerState, Image, Network, Volume};
-use super::{Cause, Observed, Op, Plan, Request, down, up};
+use super::{Cause, Observed, Op, Plan, Request, down, needed, up};
 use crate::config::{self, Variables};
 use crate::diag::Source;
 use crate::model::resolve::{Surroundings, resolve};
@@ -63,7 +63,7 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
             }
             Op::RemoveNetwork { network } => seen.networks.retain(|seen| seen.name != *network),
             Op::RemoveVolume { volume } => seen.volumes.retain(|seen| seen.name != *volume),
-            Op::CheckData { .. } | Op::WaitReady { .. } => {}
+            Op::CheckData { .. } | Op::WaitReady { .. } | Op::FillVolume { .. } | Op::SaveVolume { .. } => {}
         }
     }
     seen
@@ -76,6 +76,7 @@ fn an_image(reference: &str) -> Image {
         healthcheck: None,
         exposed: Vec::new(),
         volumes: Vec::new(),
+        env: Vec::new(),
     }
 }
 
@@ -445,4 +446,41 @@ fn what_this_stack_did_not_make_is_refused() {
     let refused = up(&stack, &seen, &request()).unwrap_err();
     assert!(refused.to_string().contains("that this stack did not make"), "{refused}");
     assert!(refused.hints[0].contains("external = true"));
+}
+
+#[test]
+fn a_one_off_container_is_nobodys_and_goes_with_the_stack() {
+    let stack = stack(
+        "[services.db]\nimage = \"db:1\"\nvolumes = [\"data:/d\"]\n[services.api]\nimage = \"api:1\"\ndepends_on = [\"db\"]",
+    );
+    let mut seen = all_up(&stack);
+    let one_off =
+        Container { id: "one".into(), name: "p-api-run-1".into(), ..container(&stack, "api", ContainerState::Running) };
+    seen.one_offs.push(one_off);
+    assert!(up(&stack, &seen, &request()).unwrap().is_noop(), "up does not see it");
+    let plan = down(&stack, &seen, &request()).to_string();
+    assert!(plan.contains("stop api") && plan.contains("one-off container p-api-run-1"), "{plan}");
+    let network = plan.lines().find(|line| line.contains("remove network")).unwrap().to_owned();
+    assert!(network.contains("after 2,"), "the network waits for it: {network}");
+    let only_db = Request { services: vec![ServiceName::parse("db").unwrap()], ..request() };
+    assert!(!down(&stack, &seen, &only_db).to_string().contains("one-off"), "it is not db's");
+}
+
+#[test]
+fn a_one_off_container_needs_what_its_service_depends_on_but_not_the_service() {
+    let stack = stack(
+        "[services.db]\nimage = \"db:1\"\n[services.api]\nimage = \"api:1\"\nvolumes = [\"cache:/c\"]\ndepends_on = [\"db\"]",
+    );
+    let api = &stack.services["api"];
+    let ask = Request { services: api.depends_on.keys().cloned().collect(), ..request() };
+    let plan = needed(&stack, &Observed::default(), &ask, api).unwrap().to_string();
+    for step in ["pull db:1", "create db", "start db", "wait db", "pull api:1", "create volume p-cache"] {
+        assert!(plan.contains(step), "{step} is not in\n{plan}");
+    }
+    assert!(!plan.contains("create api") && plan.matches("create network").count() == 1, "{plan}");
+    let alone = needed(&stack, &Observed::default(), &request(), api).unwrap().to_string();
+    assert!(!alone.contains("db") && alone.contains("create network"), "{alone}");
+    let mut seen = all_up(&stack);
+    seen.containers.retain(|seen| seen.service.as_str() != "api");
+    assert!(needed(&stack, &seen, &ask, api).unwrap().is_noop());
 }

@@ -36,6 +36,36 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     Ok(builder.plan)
 }
 
+/// Plans what a one-off container of a service needs: the services of the request, and the service's image, networks and
+/// volumes; not its own container.
+///
+/// # Errors
+/// As [`up`].
+pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) -> Result<Plan> {
+    // A request for no services would be one for all.
+    let plan = if ask.services.is_empty() { Plan::default() } else { up(stack, seen, ask)? };
+    foreign::refuse(stack, seen, ask, service)?;
+    let mut names = Names::default();
+    for step in &plan.steps {
+        match &step.op {
+            Op::Pull { image, .. } | Op::Build { image, .. } => names.images.insert(image.clone(), step.id),
+            Op::CreateNetwork { network } => {
+                names.networks.insert(short(&stack.networks, network, |n| &n.name), step.id)
+            }
+            Op::CreateVolume { volume } => names.volumes.insert(short(&stack.volumes, volume, |v| &v.name), step.id),
+            _ => None,
+        };
+    }
+    let mut builder = Builder { stack, seen, ask, plan, fates: IndexMap::new(), names };
+    builder.surroundings(service);
+    Ok(builder.plan)
+}
+
+/// The short name of what has this name on the engine.
+fn short<T>(all: &IndexMap<String, T>, name: &str, name_of: impl Fn(&T) -> &String) -> String {
+    all.iter().find(|(_, one)| name_of(one) == name).map(|(short, _)| short.clone()).unwrap_or_default()
+}
+
 /// The services a request is about, dependencies first.
 fn selection<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
     let active = stack.services.values().filter(|service| service.active).map(|service| &service.name);
@@ -299,16 +329,22 @@ impl<'a> Builder<'a> {
 
     fn create(&mut self, service: &Service, cause: Cause) -> Result<StepId> {
         let mut after: Vec<StepId> = self.names.gone.get(&service.name).copied().into_iter().collect();
-        after.extend(self.image(&service.name));
+        after.extend(self.surroundings(service));
+        Ok(self.plan.push(Op::Create { service: service.name.clone() }, cause, after))
+    }
+
+    /// The steps that make what a container of a service is made of: image, networks, volumes.
+    fn surroundings(&mut self, service: &Service) -> Vec<StepId> {
+        let mut steps: Vec<StepId> = self.image(&service.name).into_iter().collect();
         for network in &service.networks {
-            after.extend(self.network(network));
+            steps.extend(self.network(network));
         }
         for mount in &service.mounts {
             if let MountSource::Volume(volume) = &mount.source {
-                after.extend(self.volume(volume));
+                steps.extend(self.volume(volume));
             }
         }
-        Ok(self.plan.push(Op::Create { service: service.name.clone() }, cause, after))
+        steps
     }
 
     fn network(&mut self, short: &str) -> Option<StepId> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 use crate::engine::About;
 use crate::model::{Probe, Protocol, Service};
-use crate::plan::observed::PublishedPort;
+use crate::plan::observed::{Container, PublishedPort};
 
 /// The address of each TCP port of a service: the published one, as a client uses it; else the container's own, where
 /// this machine can reach that.
@@ -25,6 +25,19 @@ pub fn addresses(
         }
     }
     found
+}
+
+/// Where a TCP port of a service can be reached from here: published by a container that runs.
+pub fn published<'a>(
+    about: &'a About,
+    containers: &'a [Container],
+) -> impl Fn(&Service, u16) -> Option<(String, u16)> + 'a {
+    |service, port| {
+        let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up())?;
+        let mut ports = container.ports.iter().filter(|seen| seen.protocol == Protocol::Tcp);
+        let found = ports.find(|seen| seen.container == port)?;
+        Some((host(about, found.address)?.to_string(), found.host))
+    }
 }
 
 /// What will be published, as far as services.toml says it: saves asking the engine when all host ports are fixed.

@@ -27,7 +27,7 @@ struct State {
 pub struct Cancel(watch::Receiver<State>);
 
 impl Cancel {
-    /// Listens for signals from now on. Arm it before the first engine call.
+    /// Listens for signals from now on, until all its clones are gone. Arm it before the first engine call.
     pub fn on_signals(events: &Events) -> Self {
         let (sender, receiver) = watch::channel(State { hurry: Hurry::None, cause: ErrorKind::Interrupted });
         tokio::spawn(listen(sender, events.clone()));
@@ -67,11 +67,18 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
         (Hurry::Stop, "stopping what this run started; once more to kill it"),
         (Hurry::Kill, "killing what this run started; once more to leave everything as it is"),
     ] {
-        let cause = signals.next().await;
+        let cause = tokio::select! {
+            cause = signals.next() => cause,
+            // Nobody wants to know any more: signals are for those who come after.
+            () = sender.closed() => return,
+        };
         events.emit(&Event::Interrupted { message: message.into() });
         sender.send_modify(|state| *state = State { hurry, cause });
     }
-    let cause = signals.next().await;
+    let cause = tokio::select! {
+        cause = signals.next() => cause,
+        () = sender.closed() => return,
+    };
     events.emit(&Event::Interrupted { message: "left as it is; see what runs with: taskava dev ps".into() });
     std::process::exit(i32::from(cause.exit_code()));
 }

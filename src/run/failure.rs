@@ -4,7 +4,7 @@ use crate::diag::{Error, ErrorKind};
 use crate::engine::Engine;
 use crate::event::Failure;
 use crate::kinds;
-use crate::model::Service;
+use crate::model::{Service, Stack};
 
 /// How many of a service's last log lines a report shows.
 const LOG_LINES: usize = 20;
@@ -28,7 +28,13 @@ pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
 }
 
 /// Adds what the container can tell: exit code, memory, the last lines, the likely reason, and what to do next.
-pub(super) async fn explain(engine: &Engine, service: &Service, container: Option<&str>, failure: &mut Failure) {
+pub(super) async fn explain(
+    engine: &Engine,
+    stack: &Stack,
+    service: &Service,
+    container: Option<&str>,
+    failure: &mut Failure,
+) {
     if let Some(id) = container {
         if let Ok(Some(seen)) = engine.inspect(id).await {
             failure.exit_code = failure.exit_code.or(seen.exit_code);
@@ -38,7 +44,7 @@ pub(super) async fn explain(engine: &Engine, service: &Service, container: Optio
         log.retain(|line| !kinds::is_probe_noise(service.kind, line));
         failure.log = log.split_off(log.len().saturating_sub(LOG_LINES));
     }
-    kinds::explain(service, failure);
+    kinds::explain(stack, service, failure);
     if failure.next.is_none() {
         let name = &service.name;
         failure.next = Some(match failure.kind {

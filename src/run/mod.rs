@@ -5,14 +5,22 @@ pub mod address;
 mod apply;
 pub mod cancel;
 mod data;
+pub mod database;
 mod failure;
+pub mod gc;
+pub mod isolated;
+pub mod janitor;
 pub mod lock;
 pub mod logs;
+pub mod owner;
 mod ports;
+mod postgres;
 pub mod probe;
 pub mod ready;
+pub mod snapshot;
 mod step;
 mod wait;
+pub mod watch;
 
 use std::time::Duration;
 

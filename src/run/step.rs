@@ -8,8 +8,9 @@ use super::cancel::Hurry;
 use super::{Run, data, failure, ports, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
-use crate::event::{Event, Failure};
-use crate::model::{Service, ServiceName};
+use crate::event::{self, Event, Failure};
+use crate::kinds;
+use crate::model::{Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step};
 
 /// Time to stop for a container whose service is in services.toml no more.
@@ -57,8 +58,11 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         },
         Op::CreateVolume { volume } => match run.stack.volume(volume) {
             Some(volume) => run.engine.create_volume(run.stack, volume).await,
-            None => Err(unknown(volume)),
+            // One that comes back from a snapshot and is in services.toml no more.
+            None => run.engine.create_volume(run.stack, &Volume { name: volume.clone(), ..Volume::default() }).await,
         },
+        Op::FillVolume { volume, image, .. } => run.engine.fill_volume(run.stack, volume, image).await,
+        Op::SaveVolume { volume, snapshot, services } => doing.save_volume(volume, snapshot, services).await,
         Op::Create { service } => doing.create(&run.stack.services[service]).await,
         Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
         Op::Start { service } => doing.start(&run.stack.services[service]).await,
@@ -122,11 +126,31 @@ impl Doing<'_> {
     }
 
     async fn create(&self, service: &Service) -> Result<()> {
+        if let Some(image) = self.run.engine.image(&service.image).await?
+            && let Some(why) = kinds::refuse(service, &image.env)
+        {
+            return Err(Error::new(ErrorKind::Usage, why));
+        }
         let (id, warnings) = self.run.engine.create(self.run.stack, service, &self.step.cause.to_string()).await?;
         for message in warnings {
             self.run.events.emit(&Event::Warning { message: format!("{}: {message}", service.name), hint: None });
         }
         self.known.borrow_mut().containers.insert(service.name.clone(), id);
+        Ok(())
+    }
+
+    async fn save_volume(&self, volume: &str, snapshot: &str, services: &str) -> Result<()> {
+        let saved = self.run.engine.save_volume(self.run.stack, volume, snapshot, services).await;
+        let saved =
+            saved.map_err(|error| error.hint("what was stopped for it starts again with: taskava dev start"))?;
+        let message = match saved {
+            Some(size) if self.step.cause == Cause::BeforeLoss => {
+                format!("{volume}: {} saved; back with: taskava dev snapshot restore {snapshot}", event::size(size))
+            }
+            Some(size) => format!("{volume}: {} saved", event::size(size)),
+            None => format!("{volume} is empty: nothing to save"),
+        };
+        self.run.events.emit(&Event::Notice { message });
         Ok(())
     }
 
@@ -225,7 +249,7 @@ impl Doing<'_> {
             ready = wait::ready(self.run, service, &id, fresh, began, &tell) => match ready {
                 Ok(()) => self.ready_hooks(service, &id).await,
                 Err(mut failed) => {
-                    failure::explain(self.run.engine, service, Some(&id), &mut failed).await;
+                    failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
                     Err(Ended::Failed(failed))
                 }
             },
@@ -256,11 +280,17 @@ impl Doing<'_> {
 
     async fn failure(&self, error: &Error) -> Failure {
         let mut failed = failure::of_error(self.service, error);
-        if let (Some(service), Op::Start { .. }) = (self.service, &self.step.op)
-            && error.kind == ErrorKind::Crashed
-        {
-            let id = self.container(&service.name).ok();
-            failure::explain(self.run.engine, service, id.as_deref(), &mut failed).await;
+        if let Some(service) = self.service {
+            match self.step.op {
+                Op::Start { .. } if error.kind == ErrorKind::Crashed => {
+                    let id = self.container(&service.name).ok();
+                    failure::explain(self.run.engine, self.run.stack, service, id.as_deref(), &mut failed).await;
+                }
+                Op::Pull { .. } | Op::Create { .. } | Op::Start { .. } => {
+                    kinds::explain(self.run.stack, service, &mut failed);
+                }
+                _ => {}
+            }
         }
         if failed.next.is_none() {
             failed.next = self.service.map(|service| format!("taskava dev explain {}", service.name));

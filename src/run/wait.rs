@@ -262,9 +262,18 @@ async fn inside(run: &Run<'_>, id: &str, command: &[String]) -> Result<Answer> {
 }
 
 async fn runs(run: &Run<'_>, id: &str) -> Result<Answer> {
+    let Some(seen) = run.engine.inspect(id).await? else { return Ok(gone()) };
+    if !seen.running {
+        return Ok(Answer::NotYet("not running".into()));
+    }
+    if seen.restarts == 0 {
+        return Ok(Answer::Ready);
+    }
+    // One that the engine restarts runs for a moment each time.
+    tokio::time::sleep(STAYS_UP).await;
     match run.engine.inspect(id).await? {
-        Some(seen) if seen.running => Ok(Answer::Ready),
-        Some(_) => Ok(Answer::NotYet("not running".into())),
+        Some(now) if now.running && now.started_at == seen.started_at => Ok(Answer::Ready),
+        Some(_) => Ok(Answer::NotYet("it ended and was restarted".into())),
         None => Ok(gone()),
     }
 }

@@ -31,6 +31,8 @@ pub struct Record<'a> {
 pub struct Options {
     /// A JSON object a line.
     pub json: bool,
+    /// Where lines are among events, they are one (`log`), too.
+    pub event: bool,
     /// The service before each line.
     pub prefix: bool,
     /// The time before each line.
@@ -53,6 +55,8 @@ pub struct Format {
 struct Json<'a> {
     v: u32,
     ts: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
     service: &'a ServiceName,
     stream: &'static str,
     line: &'a str,
@@ -67,7 +71,7 @@ impl Format {
     /// Appends a line.
     pub fn line(&mut self, record: &Record<'_>, out: &mut Vec<u8>) {
         if self.options.json {
-            return json(record, out);
+            return json(record, self.options.event, out);
         }
         if self.options.prefix {
             while self.prefixes.len() <= record.number {
@@ -91,10 +95,11 @@ impl Format {
 }
 
 /// The text is not sanitised but escaped: a program wants it as it was.
-fn json(record: &Record<'_>, out: &mut Vec<u8>) {
+fn json(record: &Record<'_>, event: bool, out: &mut Vec<u8>) {
     let line = String::from_utf8_lossy(record.text);
     let ts = std::str::from_utf8(record.stamp).ok().filter(|stamp| !stamp.is_empty());
-    let record = Json { v: VERSION, ts, service: record.service, stream: record.stream, line: &line };
+    let event = event.then_some("log");
+    let record = Json { v: VERSION, ts, event, service: record.service, stream: record.stream, line: &line };
     // Neither can a map with odd keys be in there, nor can memory refuse a write.
     let _ = serde_json::to_writer(&mut *out, &record);
     out.push(b'\n');
@@ -171,7 +176,8 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const PLAIN: Options = Options { json: false, prefix: true, timestamps: false, color: false, width: 8 };
+    const PLAIN: Options =
+        Options { json: false, event: false, prefix: true, timestamps: false, color: false, width: 8 };
 
     #[test]
     fn the_service_is_before_each_line() {
@@ -192,6 +198,8 @@ mod tests {
         assert_eq!(value["stream"], "stderr");
         assert_eq!(value["ts"], "2026-05-04T08:00:00.000000001Z");
         assert_eq!(value["v"], 1);
+        assert!(value.get("event").is_none());
+        assert!(shown(Options { json: true, event: true, ..PLAIN }, b"a").contains(r#""event":"log""#));
     }
 
     #[test]

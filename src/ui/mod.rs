@@ -6,14 +6,17 @@ pub mod errors;
 pub mod json;
 pub mod logs;
 pub mod plain;
+mod report;
 pub mod sanitise;
 #[cfg(test)]
 mod script;
 pub mod style;
 pub mod surroundings;
 pub mod table;
+pub mod terminal;
 pub mod tree;
 pub mod tty;
+mod watch;
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +27,7 @@ use serde::Serialize;
 
 use crate::diag::{Diagnostic, Error};
 use crate::event::{Event, Events, Summary};
+use crate::model::ServiceName;
 
 pub use surroundings::{ColorChoice, Format, FormatChoice, Surroundings};
 
@@ -52,6 +56,8 @@ struct Inner {
     /// Colours on stderr.
     color_err: bool,
     quiet: bool,
+    /// On GitHub: the word that fences off what containers wrote.
+    github: Option<String>,
     started: Instant,
     view: Mutex<View>,
 }
@@ -69,11 +75,12 @@ impl Screen {
     pub fn new(options: &Options, surroundings: &Surroundings) -> Self {
         let format = surroundings.format(options.format);
         let color_err = surroundings.color(options.color, surroundings.stderr_terminal);
+        let github = surroundings.github.then(plain::token);
         let plain = plain::Plain::new(plain::Options {
             color: color_err,
             quiet: options.quiet,
             verbose: options.verbose,
-            github: surroundings.github.then(plain::token),
+            github: github.clone(),
         });
         let view = match format {
             Format::Json => View::Json,
@@ -85,6 +92,7 @@ impl Screen {
             color: surroundings.color(options.color, surroundings.stdout_terminal),
             color_err,
             quiet: options.quiet,
+            github,
             started: Instant::now(),
             view: Mutex::new(view),
         }))
@@ -181,6 +189,29 @@ impl Screen {
             self.on(&Event::Notice { message: text.to_owned() });
         } else if !self.0.quiet {
             self.aside(|| write_err(&format!("{text}\n")));
+        }
+    }
+
+    /// Lines for the runner of a GitHub job, which reads them from stderr too.
+    pub fn commands(&self, lines: &str) {
+        self.aside(|| write_err(lines));
+    }
+
+    /// That something failed which is no service of ours; what it had to say, it said itself.
+    pub fn failed(&self, what: &str, how: &str) {
+        if self.0.format == Format::Json {
+            self.on(&Event::Warning { message: format!("{what} {how}"), hint: None });
+        } else {
+            let github = self.0.github.is_some();
+            self.aside(|| write_err(&report::failed(what, how, github, self.0.color_err)));
+        }
+    }
+
+    /// The last lines of a service, for a report. Left out in JSON, and with `-q`.
+    pub fn service_log(&self, service: &ServiceName, lines: &[String]) {
+        if self.0.format != Format::Json && !self.0.quiet {
+            let fence = self.0.github.as_deref();
+            self.aside(|| write_err(&report::service_log(service, lines, fence, self.0.color_err)));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::style::Paint;
-use super::{errors, sanitise, seconds};
+use super::{errors, sanitise, seconds, watch};
 use crate::event::{Event, Failure, Summary};
 use crate::model::ServiceName;
 use crate::plan::{Op, Plan, StepId};
@@ -89,6 +89,11 @@ impl Plain {
             Event::Heartbeat { waiting, .. } => {
                 self.line(&mut out, at, None, &format!("still waiting for: {}", waiting.join(", ")));
             }
+            Event::WatchStarted { .. }
+            | Event::WatchAction { .. }
+            | Event::WatchDone(_)
+            | Event::WatchSuspended { .. }
+            | Event::WatchReloaded { .. } => self.watch(&mut out, at, event),
             Event::Notice { message } => self.line(&mut out, at, None, message),
             Event::Interrupted { message } => self.important(&mut out, at, None, message),
             Event::Warning { message, hint } => {
@@ -122,6 +127,18 @@ impl Plain {
         let time = paint.dim(&format!("{:>6}", seconds(at)));
         let name = service.map_or_else(String::new, |name| format!("{}  ", paint.service(name.as_str(), self.width)));
         let _ = writeln!(out, "{time}  {name}{text}");
+    }
+
+    fn watch(&self, out: &mut String, at: Duration, event: &Event) {
+        match watch::words(event, self.options.color) {
+            watch::Words::Line(service, text) => self.line(out, at, service, &text),
+            watch::Words::Trouble(service, text, failures) => {
+                self.important(out, at, service, &text);
+                for failure in failures {
+                    out.push_str(&errors::failure(failure, self.options.color));
+                }
+            }
+        }
     }
 
     fn summary(&self, out: &mut String, at: Duration, summary: &Summary) {
@@ -184,6 +201,8 @@ pub(super) fn doing(op: Option<&Op>, text: &str) -> String {
         Some(Op::Build { image, .. }) => format!("building {image}"),
         Some(Op::CreateNetwork { network }) => format!("creating network {network}"),
         Some(Op::CreateVolume { volume }) => format!("creating volume {volume}"),
+        Some(Op::FillVolume { volume, snapshot, .. }) => format!("filling volume {volume} from snapshot {snapshot}"),
+        Some(Op::SaveVolume { volume, snapshot, .. }) => format!("saving volume {volume} in snapshot {snapshot}"),
         Some(Op::Create { .. }) => "creating".into(),
         Some(Op::CheckData { .. }) => "checking data".into(),
         Some(Op::Start { .. }) => "starting".into(),
@@ -203,6 +222,8 @@ pub(super) fn done(op: Option<&Op>, text: &str) -> String {
         Some(Op::Build { image, .. }) => format!("built {image}"),
         Some(Op::CreateNetwork { network }) => format!("created network {network}"),
         Some(Op::CreateVolume { volume }) => format!("created volume {volume}"),
+        Some(Op::FillVolume { volume, snapshot, .. }) => format!("filled volume {volume} from snapshot {snapshot}"),
+        Some(Op::SaveVolume { volume, snapshot, .. }) => format!("saved volume {volume} in snapshot {snapshot}"),
         Some(Op::Create { .. }) => "created".into(),
         Some(Op::CheckData { .. }) => "data checked".into(),
         Some(Op::Start { .. }) => "started".into(),

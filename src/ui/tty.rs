@@ -59,6 +59,12 @@ impl Tty {
             Event::LockWaiting { .. } | Event::Notice { .. } | Event::Warning { .. } | Event::Interrupted { .. } => {
                 self.above(&words);
             }
+            // The tree is of a run that is over.
+            Event::WatchStarted { .. }
+            | Event::WatchAction { .. }
+            | Event::WatchDone(_)
+            | Event::WatchSuspended { .. }
+            | Event::WatchReloaded { .. } => self.above(&words),
             Event::Summary(_) => {
                 self.end(at);
                 self.above(&words);

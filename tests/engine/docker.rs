@@ -140,6 +140,23 @@ pub(crate) fn remove_all(label: &str) {
     });
 }
 
+/// The images that carry a label: their names.
+pub(crate) fn images(label: &str) -> Vec<String> {
+    let options = ListImagesOptions { filters: filter(&[label]), ..Default::default() };
+    let found = engine(async |docker| docker.list_images(Some(options)).await);
+    found
+        .into_iter()
+        .flat_map(|image| if image.repo_tags.is_empty() { vec![image.id] } else { image.repo_tags })
+        .collect()
+}
+
+/// Removes the images that carry a label: the snapshots of a stack.
+pub(crate) fn remove_images(label: &str) {
+    for image in images(label) {
+        let _ = try_engine(async |docker| docker.remove_image(&image, None::<RemoveImageOptions>, None).await);
+    }
+}
+
 /// Kills a container: SIGKILL.
 pub(crate) fn kill(id: &str) {
     engine(async |docker| docker.kill_container(id, None::<KillContainerOptions>).await);
@@ -266,6 +283,26 @@ pub(crate) fn exec(id: &str, command: &[&str]) {
         }
         Ok(())
     });
+}
+
+/// What a command in a container writes.
+#[track_caller]
+pub(crate) fn output(id: &str, command: &[&str]) -> String {
+    let config = CreateExecOptions {
+        cmd: Some(command.iter().map(ToString::to_string).collect()),
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        ..Default::default()
+    };
+    engine(async |docker| {
+        let exec = docker.create_exec(id, config).await?;
+        match docker.start_exec(&exec.id, None).await? {
+            StartExecResults::Attached { output, .. } => {
+                Ok(output.try_collect::<Vec<_>>().await?.iter().map(ToString::to_string).collect())
+            }
+            StartExecResults::Detached => Ok(String::new()),
+        }
+    })
 }
 
 /// Makes another network with the name and labels of one, as a run does that was killed at the wrong moment. Engines

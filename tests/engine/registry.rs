@@ -189,12 +189,12 @@ fn helper(directory: &Path, script: &str) {
     assert!(install.wait().expect("a child").success());
 }
 
-/// `taskava dev …` on a job made from the registry's image, with a helper in the PATH.
-async fn dev(registry: &Registry, arguments: &[&str]) -> std::process::Output {
+/// `taskava dev …` on a job made from an image, with a helper in the PATH.
+async fn dev(registry: &Registry, image: &str, arguments: &[&str]) -> std::process::Output {
     let home = registry.directory.path();
     let services = format!(
-        "project = \"registry-test\"\nservices.job = {{ kind = \"job\", image = \"{}\", command = [\"true\"] }}\n",
-        registry.reference()
+        "project = \"registry-{}\"\nservices.job = {{ kind = \"job\", image = \"{image}\", command = [\"true\"] }}\n",
+        image.split_once(':').map(|(_, port)| port.replace(['/', ':'], "-")).unwrap_or_default()
     );
     std::fs::write(home.join("services.toml"), services).expect("a file");
     let path = std::env::var("PATH").expect("a PATH");
@@ -219,7 +219,7 @@ async fn up_asks_the_credential_helper_of_the_registry() {
         let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
 
         helper(&bin, "echo the keychain is locked >&2; exit 1");
-        let locked = dev(registry, &["up"]).await;
+        let locked = dev(registry, &registry.reference(), &["up"]).await;
         assert_eq!(locked.status.code(), Some(4), "{}", said(&locked));
         assert!(said(&locked).contains("docker-credential-test"), "{}", said(&locked));
         assert!(said(&locked).contains("the keychain is locked"), "{}", said(&locked));
@@ -229,11 +229,55 @@ async fn up_asks_the_credential_helper_of_the_registry() {
             registry.address
         );
         helper(&bin, &ask);
-        let helped = dev(registry, &["up"]).await;
-        let down = dev(registry, &["down", "-v", "-y"]).await;
+        let helped = dev(registry, &registry.reference(), &["up"]).await;
+        let down = dev(registry, &registry.reference(), &["down", "-v", "-y"]).await;
         assert_eq!(helped.status.code(), Some(0), "{}", said(&helped));
         assert!(!said(&helped).contains(PASSWORD), "{}", said(&helped));
         assert_eq!(down.status.code(), Some(0), "{}", said(&down));
+    })
+    .await;
+}
+
+/// The report of an `up` that fails for want of an image, for programs; for people it has to say the same.
+async fn fails(registry: &Registry, image: &str, reason: &str, next: &str) {
+    let json = dev(registry, image, &["--format", "json", "up"]).await;
+    let stdout = String::from_utf8_lossy(&json.stdout);
+    assert_eq!(json.status.code(), Some(4), "{stdout}");
+    let summary: serde_json::Value = serde_json::from_str(stdout.lines().last().expect("lines")).expect("JSON");
+    let failure = &summary["failures"][0];
+    assert_eq!((&failure["kind"], &failure["service"]), (&"image".into(), &"job".into()), "{failure}");
+    assert!(failure["message"].to_string().contains(image), "{failure}");
+    assert!(failure["reason"].to_string().contains(reason), "{failure}");
+    assert!(failure["next"].to_string().contains(next), "{failure}");
+
+    let text = dev(registry, image, &["up"]).await;
+    let stderr = String::from_utf8_lossy(&text.stderr);
+    assert_eq!(text.status.code(), Some(4), "{stderr}");
+    for words in ["✘ job", image, "likely reason:", reason, "next:", next] {
+        assert!(stderr.contains(words), "no {words:?} in\n{stderr}");
+    }
+    let down = dev(registry, image, &["down", "-v", "-y"]).await;
+    assert_eq!(down.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn up_says_whether_an_image_is_denied_or_missing() {
+    with_registry(async |registry, _| {
+        registry.config("helped", &serde_json::json!({}));
+        let login = format!("docker login {}, then: taskava dev up job", registry.address);
+        fails(registry, &registry.reference(), "the registry wants a login", &login).await;
+
+        let auth = |password: &str| {
+            let auth = STANDARD.encode(format!("puller:{password}"));
+            serde_json::json!({ "auths": { &registry.address: { "auth": auth } } })
+        };
+        registry.config("helped", &auth("wrong"));
+        fails(registry, &registry.reference(), "does not accept the login", &login).await;
+
+        registry.config("helped", &auth(PASSWORD));
+        let missing = format!("{}/app:2", registry.address);
+        fails(registry, &missing, &format!("the registry has no image {missing}"), "correct `image` of services.job")
+            .await;
     })
     .await;
 }

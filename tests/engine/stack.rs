@@ -330,15 +330,19 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let label = self.label();
+        let images = || docker::remove_images(&label);
         if docker::left(&label).is_empty() {
+            images();
             return;
         }
         let nameless = self.nameless_volumes();
         if std::thread::panicking() {
             docker::remove_all(&label);
+            images();
             return;
         }
-        let down = self.dev(&["down", "-v", "-y", "--remove-orphans"]);
+        let down = self.dev(&["down", "-v", "-y", "--no-snapshot", "--remove-orphans"]);
+        images();
         let mut left = docker::left(&label);
         left.extend(docker::volumes().into_iter().filter(|volume| nameless.contains(volume)));
         docker::remove_all(&label);

@@ -20,7 +20,7 @@ pub(super) struct Candidate {
 
 /// How an engine is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Address {
+pub(in crate::engine) enum Address {
     /// A Unix socket.
     Unix(PathBuf),
     /// A Windows named pipe: `//./pipe/docker_engine`.
@@ -31,7 +31,7 @@ pub(super) enum Address {
 
 /// What a TLS connection is made with; PEM texts as read from the files.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Tls {
+pub(in crate::engine) struct Tls {
     /// The only authority to trust; the system's when there is none.
     pub(super) ca: Option<Vec<u8>>,
     /// Client certificate and its key.

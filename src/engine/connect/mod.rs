@@ -16,7 +16,9 @@ use bollard::Docker;
 use bollard::errors::Error as Bollard;
 use bollard::models::SystemVersion;
 
-use self::candidates::{Address, Candidate, candidates};
+pub(super) use self::candidates::Address;
+use self::candidates::{Candidate, candidates};
+pub(super) use self::transport::tls_config;
 use self::trouble::{Trouble, unreachable};
 use super::About;
 use crate::diag::{Error, ErrorKind, Result};
@@ -106,13 +108,16 @@ impl From<SystemVersion> for Said {
 }
 
 /// Tries the engines that may be meant, one after the other. Costs one call where only one can be meant.
-pub(super) async fn connect(ask: &Ask) -> Result<(Docker, About)> {
+pub(super) async fn connect(ask: &Ask) -> Result<(Docker, Address, About)> {
     let candidates = candidates(ask, |path: &std::path::Path| std::fs::read(path))?;
     let several = candidates.iter().filter(|candidate| is_there(&candidate.address).is_ok()).count() > 1;
     let mut tried = Vec::new();
     for candidate in candidates {
         match attempt(&candidate, several).await {
-            Ok((docker, said)) => return Ok((docker, about(&candidate.address, said)?)),
+            Ok((docker, said)) => {
+                let about = about(&candidate.address, said)?;
+                return Ok((docker, candidate.address, about));
+            }
             Err(trouble) => tried.push((candidate, trouble)),
         }
     }

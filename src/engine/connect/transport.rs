@@ -65,7 +65,8 @@ fn with_tls(address: &str, tls: &Tls) -> anyhow::Result<Docker> {
     Ok(Docker::connect_with_custom_transport(send, Some(address), HEAD_LIMIT.as_secs(), API_DEFAULT_VERSION)?)
 }
 
-fn tls_config(tls: &Tls) -> anyhow::Result<ClientConfig> {
+/// What a TLS connection is made with.
+pub(in crate::engine) fn tls_config(tls: &Tls) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = if tls.verify {

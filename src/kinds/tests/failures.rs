@@ -18,17 +18,22 @@ fn failure(kind: ErrorKind, log: &str) -> Failure {
     }
 }
 
+/// Explains a failure of a service that is alone.
+fn explain_alone(service: &Service, failure: &mut Failure) {
+    explain(&stack([service.clone()]), service, failure);
+}
+
 /// What is said about a container that ended with code 1 and this log.
 fn reason(kind: Kind, log: &str) -> String {
     let mut failure = failure(ErrorKind::Crashed, log);
-    explain(&service(kind, env(&[])), &mut failure);
+    explain_alone(&service(kind, env(&[])), &mut failure);
     failure.reason.unwrap_or_default()
 }
 
 /// What is said about a container that gave this answer until it was given up.
 fn reason_of_answer(kind: Kind, answer: &str) -> String {
     let mut failure = Failure { last_probe: Some(answer.into()), ..failure(ErrorKind::NotReady, "") };
-    explain(&service(kind, env(&[])), &mut failure);
+    explain_alone(&service(kind, env(&[])), &mut failure);
     failure.reason.unwrap_or_default()
 }
 
@@ -77,8 +82,8 @@ fn known_logs_are_explained() {
         ),
         (
             Kind::Postgres,
-            "running bootstrap script ... 2026-11-24 02:32:04.763 UTC [32] FATAL:  could not write to file \"pg_wal/xlogtemp.32\": No space left on device\nchild process exited with exit code 1",
-            "is full",
+            "The files belonging to this database system will be owned by user \"postgres\".\nrunning bootstrap script ... 2026-11-24 02:32:04.763 UTC [32] FATAL:  could not write to file \"pg_wal/xlogtemp.32\": No space left on device\nchild process exited with exit code 1",
+            "disk is full",
         ),
         (
             Kind::Postgres,
@@ -141,7 +146,7 @@ fn known_answers_are_explained() {
 fn known_exits_are_explained() {
     let reason = |kind, code, oom_killed| {
         let mut failure = Failure { exit_code: Some(code), oom_killed, ..failure(ErrorKind::Crashed, "") };
-        explain(&service(kind, env(&[])), &mut failure);
+        explain_alone(&service(kind, env(&[])), &mut failure);
         failure.reason.unwrap_or_default()
     };
     assert!(reason(Kind::Localstack, 55, false).contains("LOCALSTACK_AUTH_TOKEN"));
@@ -157,7 +162,7 @@ fn known_exits_are_explained() {
 fn what_the_engine_says_at_the_start_is_explained() {
     let say = |message: &str| {
         let mut failure = Failure { message: message.into(), exit_code: None, ..failure(ErrorKind::Other, "") };
-        explain(&service(Kind::Generic, env(&[])), &mut failure);
+        explain_alone(&service(Kind::Generic, env(&[])), &mut failure);
         failure.reason.unwrap_or_default()
     };
     let runc = "OCI runtime create failed: runc create failed: unable to start container process: exec:";
@@ -166,6 +171,11 @@ fn what_the_engine_says_at_the_start_is_explained() {
         say(&format!("{runc} \"/nope\": stat /nope: no such file or directory: unknown")).contains("does not exist")
     );
     assert!(say(&format!("{runc} \"/s/sh\": permission denied: unknown")).contains("must not be executed"));
+    let memory = "error setting cgroup config for procHooks process: unable to set memory limit to 8388608 \
+                  (current usage: 13152256, peak usage: 13152256): unknown";
+    assert!(say(&format!("{} {memory}", runc.trim_end_matches(" exec:"))).contains("memory limit"));
+    let killed = "OCI runtime create failed: container init was OOM-killed (memory limit too low?): unknown";
+    assert!(say(killed).contains("memory limit"));
 }
 
 #[test]
@@ -176,7 +186,7 @@ fn fresh_data_depends_on_where_the_data_is() {
         postgres.mounts.extend(source.map(|source| Mount { source, target, read_only: false, place: None }));
         let answer = Some("password authentication failed for user \"a\"".into());
         let mut failure = Failure { last_probe: answer, ..failure(ErrorKind::NotReady, "") };
-        explain(&postgres, &mut failure);
+        explain_alone(&postgres, &mut failure);
         failure.next.unwrap_or_default()
     };
     assert!(next(Some(MountSource::Volume("data".into()))).ends_with(": taskava dev down -v db"));
@@ -187,17 +197,18 @@ fn fresh_data_depends_on_where_the_data_is() {
 #[test]
 fn what_others_explain_is_left_alone() {
     let mut said = Failure { reason: Some("known".into()), ..failure(ErrorKind::Crashed, "no space left on device") };
-    explain(&service(Kind::Generic, env(&[])), &mut said);
+    explain_alone(&service(Kind::Generic, env(&[])), &mut said);
     assert_eq!((said.reason.as_deref(), said.next), (Some("known"), None));
     let mut port = failure(ErrorKind::Port, "address already in use");
-    explain(&service(Kind::Generic, env(&[])), &mut port);
+    explain_alone(&service(Kind::Generic, env(&[])), &mut port);
     assert_eq!(port.reason, None);
 }
 
 #[test]
 fn every_placeholder_is_filled_in() {
-    let tables = [postgres::KNOWN, redis::KNOWN, localstack::KNOWN, mailhog::KNOWN, generic::KNOWN, failures::COMMON];
-    for known in tables.into_iter().flatten() {
+    let own = [postgres::KNOWN, redis::KNOWN, localstack::KNOWN, mailhog::KNOWN, generic::KNOWN];
+    let tables = own.into_iter().chain([failures::COMMON, failures::IMAGE]);
+    for known in tables.flatten() {
         let mut failure = failure(ErrorKind::Crashed, "");
         match known.sign {
             Sign::Line(texts) => failure.log = vec![texts.join(" ")],
@@ -205,8 +216,13 @@ fn every_placeholder_is_filled_in() {
             Sign::Exit(code) => failure.exit_code = Some(code),
             Sign::Oom => failure.oom_killed = true,
             Sign::Between(begin, _) => failure.log = vec![begin.into()],
+            Sign::StillBetween(begin, _) => {
+                failure.log = vec![begin.into()];
+                failure.kind = ErrorKind::NotReady;
+            }
         }
-        failures::explain(std::slice::from_ref(known), None, &service(Kind::Postgres, env(&[])), &mut failure);
+        let service = service(Kind::Postgres, env(&[]));
+        failures::explain(std::slice::from_ref(known), &stack([]), &service, &mut failure);
         for text in [failure.reason.unwrap(), failure.next.unwrap()] {
             assert!(!text.contains(['{', '}']), "{text}");
         }
@@ -221,4 +237,98 @@ fn probes_leave_lines_that_tell_nothing() {
     assert!(!is_probe_noise(Kind::Generic, line));
     assert!(is_probe_noise(Kind::Postgres, "02:29:58.764 UTC [61] FATAL:  the database system is starting up"));
     assert!(!is_probe_noise(Kind::Postgres, "FATAL:  database \"other\" does not exist"));
+}
+
+#[test]
+fn what_the_registry_says_is_explained() {
+    let say = |message: &str| {
+        let mut failure = Failure { message: message.into(), exit_code: None, ..failure(ErrorKind::Image, "") };
+        let mut app = service(Kind::Generic, env(&[]));
+        app.image = "registry.example.com:5000/app:1".into();
+        explain_alone(&app, &mut failure);
+        (failure.reason.unwrap_or_default(), failure.next.unwrap_or_default())
+    };
+    for (message, reason, next) in [
+        ("manifest for x not found: manifest unknown: manifest unknown", "has no image", "correct `image`"),
+        (
+            "Head \"http://x/v2/\": no basic auth credentials",
+            "wants a login",
+            "docker login registry.example.com:5000,",
+        ),
+        ("unauthorized: authentication required", "does not accept", "docker login registry.example.com:5000,"),
+        (
+            "pull access denied for x, repository does not exist or may require 'docker login'",
+            "no such image, or",
+            "login",
+        ),
+        ("no matching manifest for linux/amd64 in the manifest list entries", "architecture", "platform"),
+        ("dial tcp: lookup registry-1.docker.io: no such host", "can't reach the registry", "proxy"),
+    ] {
+        let said = say(message);
+        assert!(said.0.contains(reason) && said.1.contains(next), "{message}\n-> {said:?}");
+    }
+    assert_eq!(say("something new"), Default::default());
+}
+
+#[test]
+fn names_that_lead_nowhere_are_explained() {
+    let say = |line: &str, url: &str| {
+        let named = |name: &str, kind, env| Service { name: ServiceName::parse(name).unwrap(), ..service(kind, env) };
+        let app = named("app", Kind::Generic, env(&[("DATABASE_URL", url)]));
+        let off = Service { active: false, ..named("worker", Kind::Generic, env(&[])) };
+        let far = Service { networks: vec!["far".into()], ..named("hidden", Kind::Generic, env(&[])) };
+        let stack = stack([named("postgres", Kind::Postgres, env(&[])), off, far, app.clone()]);
+        let mut failure = failure(ErrorKind::Crashed, line);
+        explain(&stack, &app, &mut failure);
+        (failure.reason.unwrap_or_default(), failure.next.unwrap_or_default())
+    };
+    let url = "postgres://u:p@postgress:5432/x";
+    let (reason, next) = say("curl: (6) Could not resolve host: postgress", url);
+    assert_eq!(reason, "nothing is called `postgress` on its network; there are: postgres, worker");
+    assert_eq!(next, "write `postgres` in place of `postgress`: `env.DATABASE_URL` of services.app");
+    // A program that does not say which.
+    assert_eq!(say("Error: failed to lookup address information: Name or service not known", url), (reason, next));
+    let (reason, next) = say("wget: bad address 'postgres'", "");
+    assert!(reason.contains("did not run") && next.contains("depends_on = [\"postgres\"]"), "{reason}: {next}");
+    assert!(say("wget: bad address 'worker'", "").1.contains("profiles are not active"));
+    assert!(say("wget: bad address 'hidden'", "").0.contains("there are: postgres, worker"));
+    assert!(say("wget: bad address 'api.example.com'", "").0.contains("no way to a name server"));
+}
+
+#[test]
+fn a_full_disk_is_the_engines_or_one_in_memory() {
+    let mut app = service(Kind::Generic, env(&[]));
+    let say = |app: &Service| {
+        let mut failure = failure(ErrorKind::Crashed, "write error: No space left on device");
+        explain_alone(app, &mut failure);
+        (failure.reason.unwrap_or_default(), failure.next.unwrap_or_default())
+    };
+    assert!(say(&app).0.contains("engine's disk") && say(&app).1.contains("docker system df"));
+    app.tmpfs.push(crate::model::Tmpfs { target: "/data".into(), options: "size=1m".into() });
+    assert!(say(&app).0.contains("memory file system") && say(&app).1.contains("`tmpfs` of services.db"));
+}
+
+#[test]
+fn a_mount_where_postgres_18_keeps_nothing_is_refused() {
+    let mut postgres = service(Kind::Postgres, env(&[]));
+    let mount = |target: &str| Mount {
+        source: MountSource::Volume("data".into()),
+        target: target.into(),
+        read_only: false,
+        place: None,
+    };
+    postgres.mounts = vec![mount("/var/lib/postgresql/data/")];
+    let image = |major: &str| vec!["PATH=/bin".to_owned(), format!("PG_MAJOR={major}"), "PGDATA=/d".to_owned()];
+    let why = refuse(&postgres, &image("18")).expect("refused");
+    assert!(why.starts_with("PostgreSQL 18 keeps its data in /d, but the volume is mounted at /var"), "{why}");
+    assert_eq!(refuse(&postgres, &image("17")), None);
+    assert_eq!(refuse(&postgres, &[]), None, "an image that does not say its version");
+    let mut failure = Failure { message: why, ..failure(ErrorKind::Usage, "") };
+    explain_alone(&postgres, &mut failure);
+    assert!(failure.reason.is_some_and(|reason| reason.contains("18")));
+    postgres.mounts = vec![mount("/var/lib/postgresql")];
+    assert_eq!(refuse(&postgres, &image("18")), None);
+    postgres.mounts = vec![mount("/var/lib/postgresql/data")];
+    postgres.env = env(&[("PGDATA", "/var/lib/postgresql/data/x")]);
+    assert_eq!(refuse(&postgres, &image("18")), None, "it was moved on purpose");
 }

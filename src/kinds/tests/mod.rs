@@ -1,11 +1,12 @@
 //! What is common to the tests: how a service looks of which a test says only what matters.
 
 mod endpoints;
+mod exports;
 mod failures;
 mod probes;
 
 use super::*;
-use crate::model::{Logging, PullPolicy, Readiness, RestartPolicy, ServiceName};
+use crate::model::{Logging, PullPolicy, Readiness, RestartPolicy, ServiceName, StackName};
 
 fn env(pairs: &[(&str, &str)]) -> IndexMap<String, EnvValue> {
     pairs
@@ -56,5 +57,17 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         logging: Logging { max_size: "10m".into(), max_files: 3 },
         exports: IndexMap::new(),
         ready_hooks: Vec::new(),
+    }
+}
+
+/// A stack of these services.
+fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
+    Stack {
+        name: StackName::parse("p").unwrap(),
+        root: "/p".into(),
+        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
+        volumes: IndexMap::new(),
+        networks: IndexMap::new(),
+        isolation: None,
     }
 }

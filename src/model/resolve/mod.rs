@@ -136,7 +136,7 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     resolver.duplicate_ports(&services);
     resolver.aws();
     let Resolver { paths, volumes, networks, .. } = resolver;
-    let stack = Stack { name, root: around.root.clone(), services, volumes, networks };
+    let stack = Stack { name, root: around.root.clone(), services, volumes, networks, isolation: None };
     Resolved { stack, paths }
 }
 

@@ -12,8 +12,8 @@ use crate::config::words::similar;
 use crate::diag::Place;
 use crate::kinds;
 use crate::model::{
-    Condition, EnvValue, Kind, Logging, Port, RestartPolicy, Service, ServiceName, Ulimit, WatchAction, WatchRule,
-    secret,
+    Condition, EnvValue, Kind, Logging, Port, Protocol, RestartPolicy, Service, ServiceName, Ulimit, WatchAction,
+    WatchRule, secret,
 };
 
 impl Resolver<'_> {
@@ -61,7 +61,7 @@ impl Resolver<'_> {
             stop_timeout: entry.stop_timeout.unwrap_or(defaults.stop_timeout),
             memory: resources.and_then(|r| r.memory).map(|size| size.0),
             nano_cpus: resources.and_then(|r| r.cpus).map(|cpus| cpus.0),
-            exports: entry.exports.iter().map(|(name, text)| (name.clone(), text.value.value.clone())).collect(),
+            exports: self.exports(entry, &ports),
             ready_hooks: entry
                 .hooks
                 .iter()
@@ -124,6 +124,35 @@ impl Resolver<'_> {
             }
         }
         env
+    }
+
+    /// Templates of variables for the application: what they ask for must be published.
+    fn exports(&mut self, entry: &Entry<schema::Service>, ports: &[Port]) -> IndexMap<String, String> {
+        let published = |port: &str| {
+            let mut tcp = ports.iter().filter(|port| port.protocol == Protocol::Tcp);
+            port.is_empty() || port.parse().is_ok_and(|asked: u16| tcp.any(|port| port.container == asked))
+        };
+        for text in entry.exports.values().map(|text| &text.value) {
+            for name in text.value.split("${").skip(1) {
+                let name = name.split('}').next().unwrap_or_default();
+                let port = match name.split_once('.') {
+                    None if matches!(name, "host" | "port") => "",
+                    Some(("port", port)) if !port.is_empty() => port,
+                    _ => {
+                        let hint = "there are ${host}, ${port} and ${port.5432}; variables are written in capitals";
+                        self.error_hint(&text.place, format!("`${{{name}}}` is nothing that is filled in"), hint);
+                        continue;
+                    }
+                };
+                if !published(port) || !ports.iter().any(|port| port.protocol == Protocol::Tcp) {
+                    let missing = if port.is_empty() { "no TCP port".into() } else { format!("port {port} is not") };
+                    let verb = if port.is_empty() { " is published" } else { " published" };
+                    let message = format!("`${{{name}}}` can't be filled in: {missing}{verb}");
+                    self.error_hint(&text.place, message, "add it to `ports` of the service");
+                }
+            }
+        }
+        entry.exports.iter().map(|(name, text)| (name.clone(), text.value.value.clone())).collect()
     }
 
     fn depends_on(&mut self, name: &ServiceName, entry: &Entry<schema::Service>) -> IndexMap<ServiceName, Condition> {

@@ -199,7 +199,7 @@ fn words(error: &io::Error) -> String {
 }
 
 /// Somebody answered who does not speak the protocol.
-fn unexpected(answer: &[u8]) -> io::Error {
+pub(super) fn unexpected(answer: &[u8]) -> io::Error {
     let start = String::from_utf8_lossy(&answer[..answer.len().min(40)]);
     io::Error::new(io::ErrorKind::InvalidData, format!("unexpected answer {:?}", start.trim_end()))
 }

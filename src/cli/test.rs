@@ -1,0 +1,200 @@
+//! `test`: an isolated, ready copy of the stack for one command, and nothing of it afterwards.
+
+mod bundle;
+mod command;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use self::bundle::Timeline;
+use super::session::Session;
+use super::{Context, block_on};
+use crate::diag::{ErrorKind, Result};
+use crate::event::{Event, Events, millis};
+use crate::kinds;
+use crate::model::ServiceName;
+use crate::run::isolated::{self, Isolated};
+use crate::run::{address, gc, janitor};
+
+/// How many of the last lines of each service a failure shows; the bundle has all.
+const SHOWN_LINES: usize = 100;
+
+/// Run a command against a ready copy of the stack that is its own, and remove that afterwards
+///
+/// The copy shares nothing with the stack that is up: it has a name, a network, volumes and ports of its own. CMD finds it
+/// by the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on it. The exit code is CMD's.
+/// When CMD fails, the services' logs are shown and kept in a folder with what else is needed to find out why.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taskava dev test -- cargo test                            everything, for one run of the tests
+  taskava dev test --services postgres,redis -- pytest      only what the tests need
+  taskava dev test --keep-on-failure -- npm test            look at what the failed test left")]
+pub struct Args {
+    /// Only these services, and what they depend on
+    #[arg(long, value_name = "SERVICE", value_delimiter = ',', add = super::completions::services())]
+    pub services: Vec<String>,
+    /// Leave the stack up afterwards
+    #[arg(long)]
+    pub keep: bool,
+    /// Leave the stack up when it or CMD fails
+    #[arg(long)]
+    pub keep_on_failure: bool,
+    /// Give up when not everything is ready after this time [default: each service's own]
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<u64>,
+    /// Folder for logs, configuration and timeline of a failure [default: .taskava/test-… beside services.toml]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub bundle: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let mut session = Session::open(context).await?;
+        let timeline = Timeline::default();
+        session.events = timeline.and(session.events.clone());
+        let services = session.services(&args.services)?;
+        // Beside the work: who crashed before is not what this run waits for.
+        let sweep = tokio::spawn({
+            let engine = session.engine.clone();
+            async move { gc::sweep(&engine).await }
+        });
+        let ask = isolated::Ask { services, timeout: args.timeout.map(Duration::from_secs) };
+        let trial = Trial { args, session: &session, timeline: &timeline };
+        let ended = trial.run(&ask).await;
+        sweep.abort();
+        ended
+    })
+}
+
+/// One run of a command against a stack of its own.
+struct Trial<'a> {
+    args: &'a Args,
+    session: &'a Session<'a>,
+    timeline: &'a Timeline,
+}
+
+impl Trial<'_> {
+    async fn run(&self, ask: &isolated::Ask) -> Result<ExitCode> {
+        let Session { engine, stack, events, cancel, context, .. } = self.session;
+        let janitors = |project: &str| {
+            let program = std::env::current_exe().into_iter();
+            program.map(|program| janitor::by_program(program, &context.engine_options(), project)).collect()
+        };
+        let isolated = isolated::start(engine, stack.clone(), ask, janitors, events, cancel).await?;
+        if !isolated.is_watched() {
+            tell(events, "nobody watches this run: what it leaves when it is killed goes with `taskava dev gc`");
+        }
+        let Some(mut summary) = isolated.summary.clone() else {
+            isolated.remove(engine).await?;
+            return Err(cancel.error());
+        };
+        // Standard output is the command's.
+        summary.endpoints = Vec::new();
+        let failed = summary.failures.first().map(|failure| failure.kind);
+        let ready = summary.ok;
+        events.emit(&Event::Summary(summary));
+        if !ready {
+            self.report(&isolated, None).await;
+            self.leave(isolated, true).await?;
+            return Ok(ExitCode::from(failed.unwrap_or(ErrorKind::Other).exit_code()));
+        }
+        let code = self.command(&isolated).await;
+        let failed = !matches!(code, Ok(0));
+        if let Ok(code) = code
+            && failed
+        {
+            self.report(&isolated, Some(code)).await;
+        }
+        let left = self.leave(isolated, failed).await;
+        let code = code?;
+        // What the command said counts more than that something could not be removed; the janitor goes on with that.
+        if let Err(error) = left {
+            tell(events, &format!("not everything could be removed: {error}"));
+        }
+        Ok(ExitCode::from(code))
+    }
+
+    /// Runs the command; its exit code.
+    async fn command(&self, isolated: &Isolated) -> Result<u8> {
+        let Session { engine, context, events, cancel, .. } = self.session;
+        context.screen.finish();
+        let mut variables: Vec<(String, OsString)> =
+            kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers))
+                .into_iter()
+                .map(|variable| (variable.name, variable.value.into()))
+                .collect();
+        variables.push(("TASKAVA_PROJECT".into(), isolated.stack.name.as_str().into()));
+        variables.push(("TASKAVA_FILE".into(), self.file()));
+        let words: Vec<_> = self.args.command.iter().map(|word| word.to_string_lossy()).collect();
+        let words = words.join(" ");
+        self.timeline.note(&Event::Notice { message: format!("started: {words}") });
+        let began = Instant::now();
+        let code = command::run(&self.args.command, variables, context.format(), cancel).await?;
+        let took = millis(began.elapsed());
+        self.timeline.note(&Event::Notice { message: format!("ended with code {code} after {took} ms: {words}") });
+        if code != 0 {
+            context.screen.failed(&format!("`{words}`"), &format!("exited with code {code}"));
+        }
+        let _ = events;
+        Ok(code)
+    }
+
+    /// The file that describes the stack, so that commands inside find it from wherever they are.
+    fn file(&self) -> OsString {
+        let root = &self.session.stack.root;
+        let file = self.session.context.file().map(|file| std::path::absolute(file).unwrap_or(file.into()));
+        file.unwrap_or_else(|| root.join(crate::load::FILE)).into()
+    }
+
+    /// Shows and keeps what is needed to find out why something failed. That this fails must not hide the failure.
+    async fn report(&self, isolated: &Isolated, code: Option<u8>) {
+        let Session { engine, context, events, .. } = self.session;
+        if code.is_some() {
+            for container in isolated.containers.iter().rev() {
+                let mut lines = engine.tail(&container.id, 2 * SHOWN_LINES).await;
+                let kind = isolated.stack.services.get(&container.service).map(|service| service.kind);
+                lines.retain(|line| kind.is_none_or(|kind| !kinds::is_probe_noise(kind, line)));
+                let lines = lines.split_off(lines.len().saturating_sub(SHOWN_LINES));
+                context.screen.service_log(&container.service, &lines);
+            }
+        }
+        let folder = self.args.bundle.clone().unwrap_or_else(|| {
+            let name = isolated.stack.name.as_str().trim_start_matches("taskava-t-").to_owned();
+            isolated.stack.root.join(".taskava").join(format!("test-{name}"))
+        });
+        match bundle::write(&folder, engine, isolated, self.timeline).await {
+            Ok(()) => context.screen.note(&format!("logs, configuration and timeline: {}", folder.display())),
+            Err(error) => tell(events, &format!("can't write {}: {error}", folder.display())),
+        }
+    }
+
+    /// Removes the stack, unless it is to stay.
+    async fn leave(&self, isolated: Isolated, failed: bool) -> Result<()> {
+        let Session { engine, context, .. } = self.session;
+        if !self.args.keep && !(failed && self.args.keep_on_failure) {
+            return isolated.remove(engine).await;
+        }
+        let name = isolated.stack.name.clone();
+        let up = isolated.containers.iter().filter(|seen| seen.is_up()).map(|seen| &seen.service);
+        let up: Vec<&str> = up.map(ServiceName::as_str).collect();
+        let what = if up.is_empty() { "nothing runs".into() } else { format!("running: {}", up.join(", ")) };
+        let kept = format!(
+            "{name} stays for a day ({what})\n  look: taskava dev -p {name} ps\n  reach: taskava dev -p {name} env\n  remove: \
+             taskava dev -p {name} down -v -y"
+        );
+        isolated.keep(engine).await?;
+        context.screen.note(&kept);
+        Ok(())
+    }
+}
+
+fn tell(events: &Events, message: &str) {
+    events.emit(&Event::Warning { message: message.into(), hint: None });
+}

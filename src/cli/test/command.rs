@@ -1,0 +1,88 @@
+//! The command of a test run: started with the stack's variables, in our process group, and told of signals that only
+//! we got.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal as _};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::process::{Child, Command};
+
+use crate::diag::{Error, ErrorKind, Result};
+use crate::run::cancel::{Cancel, Hurry};
+use crate::ui::Format;
+
+/// How long a command that was asked to end may take.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Runs a command to its end; its exit code, 128 + n for signal n, 127 and 126 as shells give them.
+pub(super) async fn run(
+    words: &[OsString],
+    variables: Vec<(String, OsString)>,
+    format: Format,
+    cancel: &Cancel,
+) -> Result<u8> {
+    let (program, arguments) = words.split_first().expect("clap requires a word");
+    let mut command = Command::new(program);
+    command.args(arguments).envs(variables);
+    if format == Format::Json {
+        // Standard output is for JSON alone.
+        command.stdout(Stdio::from(io::stderr()));
+    }
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => return not_started(program, &error),
+    };
+    tokio::select! {
+        status = child.wait() => return Ok(code(status?)),
+        () = cancel.reached(Hurry::Stop) => {}
+    }
+    // A terminal sends Ctrl-C to the whole process group; any other signal was ours alone.
+    let cause = cancel.error().kind;
+    if cause == ErrorKind::Terminated || !io::stdin().is_terminal() {
+        pass_on(&child, cause);
+    }
+    tokio::select! {
+        status = child.wait() => return Ok(code(status?)),
+        () = cancel.reached(Hurry::Kill) => {}
+        () = tokio::time::sleep(GRACE), if cause == ErrorKind::Terminated => {}
+    }
+    child.kill().await?;
+    Ok(code(child.wait().await?))
+}
+
+fn not_started(program: &OsString, error: &io::Error) -> Result<u8> {
+    let message = format!("can't run `{}`: {error}", program.to_string_lossy());
+    let hint = match error.kind() {
+        io::ErrorKind::NotFound => "is it installed? shell syntax needs a shell: -- sh -c '…'",
+        _ => "may it be executed?",
+    };
+    Err(Error::new(ErrorKind::Usage, message).hint(hint))
+}
+
+fn code(status: ExitStatus) -> u8 {
+    #[cfg(unix)]
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| 128 + signal);
+    #[cfg(not(unix))]
+    let signal = None;
+    let code = status.code().or(signal).unwrap_or(1);
+    u8::try_from(code & 0xff).unwrap_or(1)
+}
+
+/// Sends a command the signal that we got.
+fn pass_on(child: &Child, cause: ErrorKind) {
+    #[cfg(unix)]
+    {
+        let signal = match cause {
+            ErrorKind::Interrupted => rustix::process::Signal::INT,
+            _ => rustix::process::Signal::TERM,
+        };
+        let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        if let Some(pid) = pid {
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (child, cause);
+}

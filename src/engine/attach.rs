@@ -1,0 +1,400 @@
+//! Being inside: commands in a running container and the main process of a new one, with their streams as bytes, their
+//! terminal's size, signals, and how they ended. What is at the other end of the streams is the caller's.
+
+use std::io;
+
+use bollard::exec::ResizeExecOptions;
+use bollard::models::{ExecConfig, NetworkConnectRequest};
+use bollard::query_parameters::{CreateContainerOptions, KillContainerOptions, ResizeContainerTTYOptions};
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite};
+
+use super::connect::answer;
+use super::error::{failed, status};
+use super::wire::{self, Reader, Then, Writer};
+use super::{Engine, spec};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::{Service, Stack};
+
+/// Rows and columns of a terminal.
+pub type Size = (u16, u16);
+
+/// A command to be run in a running container.
+#[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the engine's")]
+pub struct ExecAsk {
+    /// The command.
+    pub command: Vec<String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// `user[:group]`; otherwise the container's.
+    pub user: Option<String>,
+    /// Working directory; otherwise the container's.
+    pub working_dir: Option<String>,
+    /// With all capabilities.
+    pub privileged: bool,
+    /// It gets what we send it.
+    pub stdin: bool,
+    /// Its output is wanted.
+    pub output: bool,
+    /// In a terminal of this size; none = without a terminal.
+    pub tty: Option<Size>,
+}
+
+/// A one-off container.
+#[derive(Debug, Clone)]
+pub struct OneOffAsk {
+    /// Its name.
+    pub name: String,
+    /// It gets what we send it.
+    pub stdin: bool,
+    /// In a terminal of this size; none = without a terminal.
+    pub tty: Option<Size>,
+    /// The engine removes it when it ends.
+    pub remove: bool,
+}
+
+/// Which stream a piece of output is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// stdout, and everything that comes from a terminal.
+    Stdout,
+    /// stderr.
+    Stderr,
+}
+
+/// A process and we, connected.
+pub struct Attached {
+    /// To its stdin; shutting it down is the end of its input.
+    pub input: std::pin::Pin<Box<dyn AsyncWrite + Send>>,
+    /// What it writes.
+    pub output: Output,
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Attached")
+    }
+}
+
+/// What a process writes, piece by piece.
+pub struct Output {
+    from: Reader,
+    frames: Option<Frames>,
+}
+
+impl Output {
+    fn new((from, input): (Reader, Writer), tty: bool) -> Attached {
+        Attached { input, output: Self { from, frames: (!tty).then(Frames::default) } }
+    }
+
+    /// The next piece; none at the end. Nothing is lost when the wait for it is given up.
+    pub async fn next(&mut self) -> io::Result<Option<(Channel, Vec<u8>)>> {
+        loop {
+            let bytes = self.from.fill_buf().await?;
+            if bytes.is_empty() {
+                return Ok(None);
+            }
+            let Some(frames) = &mut self.frames else {
+                let piece = bytes.to_vec();
+                self.from.consume(piece.len());
+                return Ok(Some((Channel::Stdout, piece)));
+            };
+            let (used, piece) = frames.take(bytes);
+            let piece = piece.map(|(channel, piece)| (channel, piece.to_vec()));
+            self.from.consume(used);
+            if piece.is_some() {
+                return Ok(piece);
+            }
+        }
+    }
+}
+
+/// Takes frames apart: a byte for the stream, three of nothing, four of length, then so many bytes.
+#[derive(Debug, Default)]
+struct Frames {
+    header: [u8; 8],
+    /// Bytes of the header that are there.
+    have: usize,
+    /// Bytes of the frame that are still to come.
+    left: usize,
+}
+
+impl Frames {
+    /// How many of these bytes were used, and the output among them.
+    fn take<'a>(&mut self, bytes: &'a [u8]) -> (usize, Option<(Channel, &'a [u8])>) {
+        let mut used = 0;
+        if self.left == 0 {
+            used = bytes.len().min(self.header.len() - self.have);
+            self.header[self.have..self.have + used].copy_from_slice(&bytes[..used]);
+            self.have += used;
+            if self.have < self.header.len() {
+                return (used, None);
+            }
+            self.have = 0;
+            let [.., a, b, c, d] = self.header;
+            self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+        }
+        let piece = &bytes[used..used + self.left.min(bytes.len() - used)];
+        self.left -= piece.len();
+        let channel = if self.header[0] == 1 { Channel::Stdout } else { Channel::Stderr };
+        (used + piece.len(), (!piece.is_empty()).then_some((channel, piece)))
+    }
+}
+
+/// The end of a container, waited for since before its start. The engine gives up when we end our direction of the
+/// connection, so that is kept.
+pub struct Ending(Reader, #[expect(dead_code, reason = "kept open")] Writer);
+
+impl std::fmt::Debug for Ending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ending")
+    }
+}
+
+impl Ending {
+    /// Its exit code.
+    ///
+    /// # Errors
+    /// When the engine goes away.
+    pub async fn code(mut self) -> Result<i64> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Ended {
+            status_code: i64,
+        }
+        let mut text = Vec::new();
+        self.0.read_to_end(&mut text).await?;
+        let ended: Option<Ended> = serde_json::from_slice(&text).ok();
+        ended.map(|ended| ended.status_code).ok_or_else(|| {
+            Error::new(ErrorKind::Engine, "lost sight of the container before it ended")
+                .hint("is the engine still running? try: taskava dev ps")
+        })
+    }
+}
+
+impl Engine {
+    /// Prepares a command in a running container. Returns its id.
+    ///
+    /// # Errors
+    /// When the container does not run.
+    pub async fn prepare_exec(&self, container: &str, ask: &ExecAsk) -> Result<String> {
+        let config = ExecConfig {
+            cmd: Some(ask.command.clone()),
+            env: Some(ask.env.clone()),
+            user: ask.user.clone(),
+            working_dir: ask.working_dir.clone(),
+            privileged: Some(ask.privileged),
+            attach_stdin: Some(ask.stdin),
+            attach_stdout: Some(ask.output),
+            attach_stderr: Some(ask.output),
+            tty: Some(ask.tty.is_some()),
+            console_size: ask.tty.filter(|_| self.takes_sizes()).map(box_of),
+            ..Default::default()
+        };
+        let created = answer(self.docker.create_exec(container, config)).await;
+        created.map(|created| created.id).map_err(|error| failed("can't run a command in the container", &error))
+    }
+
+    /// Starts a prepared command and connects to it.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn start_exec(&self, exec: &str, ask: &ExecAsk) -> Result<Attached> {
+        let mut body = serde_json::json!({ "Detach": false, "Tty": ask.tty.is_some() });
+        if let Some(size) = ask.tty.filter(|_| self.takes_sizes()) {
+            body["ConsoleSize"] = box_of(size).into();
+        }
+        let wire = wire::post(&self.address, &format!("/exec/{exec}/start"), &body.to_string(), Then::Upgrade).await;
+        let wire = wire.map_err(|error| failed("can't run a command in the container", &error))?;
+        Ok(Output::new(wire, ask.tty.is_some()))
+    }
+
+    /// Starts a prepared command and leaves it alone.
+    ///
+    /// # Errors
+    /// When the engine refuses, for instance because there is no such command.
+    pub async fn start_exec_detached(&self, exec: &str) -> Result<()> {
+        let path = format!("/exec/{exec}/start");
+        let started = wire::post(&self.address, &path, r#"{"Detach":true}"#, Then::Body).await;
+        started.map(drop).map_err(|error| failed("can't run a command in the container", &error))
+    }
+
+    /// Tells a command's terminal its size. The engine waits for the command to be started.
+    pub async fn resize_exec(&self, exec: &str, (height, width): Size) {
+        // A command that has just ended has no terminal any more.
+        let _ = self.docker.resize_exec(exec, ResizeExecOptions { height, width }).await;
+    }
+
+    /// The exit code of a command; none while it runs.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn exec_code(&self, exec: &str) -> Result<Option<i64>> {
+        let seen = answer(self.docker.inspect_exec(exec)).await;
+        let seen = seen.map_err(|error| failed("lost sight of the command", &error))?;
+        Ok(if seen.running == Some(true) { None } else { Some(seen.exit_code.unwrap_or(0)) })
+    }
+
+    /// Creates a one-off container of a service. Returns its id and the engine's warnings.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn create_one_off(
+        &self,
+        stack: &Stack,
+        service: &Service,
+        ask: &OneOffAsk,
+    ) -> Result<(String, Vec<String>)> {
+        let at_once = if self.about.api >= (1, 44) { service.networks.len() } else { 1 };
+        let body = spec::one_off(stack, service, ask, at_once);
+        let platform = service.platform.clone().unwrap_or_default();
+        let options = CreateContainerOptions { name: Some(ask.name.clone()), platform };
+        let created = self.docker.create_container(Some(options), body).await;
+        let created = created.map_err(|error| match status(&error) {
+            Some(409) => failed(format_args!("can't create {}", ask.name), &error)
+                .hint("remove the container of that name, or give this one another: --name NAME"),
+            _ => failed(format_args!("can't create {}", ask.name), &error),
+        })?;
+        for short in service.networks.iter().skip(at_once) {
+            let network = &stack.networks[short].name;
+            let request = NetworkConnectRequest { container: created.id.clone(), endpoint_config: None };
+            let connected = self.docker.connect_network(network, request).await;
+            connected
+                .map_err(|error| failed(format_args!("can't connect {} to network {network}", ask.name), &error))?;
+        }
+        Ok((created.id, created.warnings))
+    }
+
+    /// Connects to a container that is not started yet: nothing of its output is missed.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn attach(&self, container: &str, ask: &OneOffAsk) -> Result<Attached> {
+        let stdin = if ask.stdin { "&stdin=1" } else { "" };
+        let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1{stdin}");
+        let wire = wire::post(&self.address, &path, "", Then::Upgrade).await;
+        let wire = wire.map_err(|error| failed(format_args!("can't connect to {}", ask.name), &error))?;
+        Ok(Output::new(wire, ask.tty.is_some()))
+    }
+
+    /// Begins to wait for the end of a container that is not started yet; where the engine removes it, for that too.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn ending(&self, container: &str, removed: bool) -> Result<Ending> {
+        let condition = if removed { "removed" } else { "next-exit" };
+        let path = format!("/containers/{container}/wait?condition={condition}");
+        let wire = wire::post(&self.address, &path, "", Then::Body).await;
+        let (reader, writer) = wire.map_err(|error| failed("can't wait for the container", &error))?;
+        Ok(Ending(reader, writer))
+    }
+
+    /// Tells a container's terminal its size.
+    pub async fn resize(&self, container: &str, (rows, columns): Size) {
+        let options = ResizeContainerTTYOptions { h: rows.into(), w: columns.into() };
+        // One that has just ended has no terminal any more.
+        let _ = self.docker.resize_container_tty(container, options).await;
+    }
+
+    /// Sends a signal (`SIGINT`) to a container's main process. One that has ended needs none.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn signal(&self, container: &str, signal: &str) -> Result<()> {
+        match self.docker.kill_container(container, Some(KillContainerOptions { signal: signal.into() })).await {
+            Ok(()) => Ok(()),
+            Err(error) if matches!(status(&error), Some(404 | 409)) => Ok(()),
+            Err(error) => Err(failed(format_args!("can't send {signal}"), &error)),
+        }
+    }
+
+    /// Whether a terminal's size can be told with what is to run in it; otherwise it follows a moment later.
+    fn takes_sizes(&self) -> bool {
+        self.about.api >= (1, 42)
+    }
+}
+
+pub(super) fn box_of((rows, columns): Size) -> Vec<usize> {
+    vec![rows.into(), columns.into()]
+}
+
+/// How the engine begins when it could not run a command. While a command is attached, it has no other place to say so than
+/// the command's output.
+const REFUSALS: [&str; 3] = ["OCI runtime exec failed", "unable to find user", "unable to find group"];
+
+/// Whether output may be the engine's own words instead of a command's.
+pub fn may_be_refusal(output: &[u8]) -> bool {
+    REFUSALS.iter().any(|words| output.starts_with(words.as_bytes()))
+}
+
+/// The engine's words for a command that could not be run, made short, and the exit code that a shell has for it: 127
+/// where there is no such command, 126 where it can't be run. None: something else failed.
+pub fn not_run(text: &str) -> Option<(u8, String)> {
+    let text = text.trim();
+    if !text.contains("OCI runtime") && !REFUSALS.iter().any(|words| text.contains(words)) {
+        return None;
+    }
+    // `OCI runtime exec failed: …: unable to start container process: exec: "nope": executable file not found in $PATH`
+    let marks = ["exec: \"", "starting container process caused: ", "unable to start container process: "];
+    let said = marks.iter().find_map(|mark| {
+        let at = text.rfind(mark)?;
+        Some(&text[at + mark.trim_end_matches('"').len()..])
+    });
+    let said = said.unwrap_or(text).trim_end_matches(": unknown");
+    let missing = ["executable file not found", "no such file or directory"];
+    let code = if said.starts_with('"') && missing.iter().any(|words| said.contains(words)) { 127 } else { 126 };
+    Some((code, said.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(kind: u8, text: &[u8]) -> Vec<u8> {
+        [&[kind, 0, 0, 0][..], &u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat()
+    }
+
+    #[test]
+    fn commands_that_could_not_be_run_are_told_from_those_that_failed() {
+        let old = "OCI runtime exec failed: exec failed: container_linux.go:380: starting container process caused: exec: \"nope\": executable file not found in $PATH: unknown";
+        assert_eq!(not_run(old), Some((127, "\"nope\": executable file not found in $PATH".into())));
+        let denied = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/etc\": permission denied: unknown";
+        assert_eq!(not_run(denied), Some((126, "\"/etc\": permission denied".into())));
+        let folder = "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd (\"/no\") set in config.json failed: no such file or directory: unknown\r\n";
+        let said = "chdir to cwd (\"/no\") set in config.json failed: no such file or directory";
+        assert_eq!(not_run(folder), Some((126, said.into())));
+        assert_eq!(
+            not_run("unable to find user x: no matching entries in passwd file\r\n").map(|(code, _)| code),
+            Some(126)
+        );
+        assert_eq!(not_run("container x is not running"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn output_is_the_same_however_the_bytes_were_cut(
+            texts in prop::collection::vec((1_u8..=2, prop::collection::vec(any::<u8>(), 0..40)), 0..20),
+            pieces in prop::collection::vec(1_usize..60, 1..10),
+        ) {
+            let bytes: Vec<u8> = texts.iter().flat_map(|(kind, text)| frame(*kind, text)).collect();
+            let (mut frames, mut rest, mut streams) = (Frames::default(), &bytes[..], [Vec::new(), Vec::new()]);
+            for piece in pieces.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (used, piece) = frames.take(&rest[..rest.len().min(*piece)]);
+                if let Some((channel, piece)) = piece {
+                    streams[usize::from(channel == Channel::Stderr)].extend_from_slice(piece);
+                }
+                rest = &rest[used..];
+            }
+            let expected = [1, 2].map(|kind| {
+                texts.iter().filter(|(of, _)| *of == kind).flat_map(|(_, text)| text.clone()).collect::<Vec<u8>>()
+            });
+            prop_assert_eq!(streams, expected);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Copies of volumes as images, and back. An image holds one volume and nothing else, in [`INSIDE`]; its labels say of
+//! which stack, snapshot and volume. What is saved when, and which are removed again, is `plan`'s and `run`'s.
+//!
+//! No container is ever started for it, so it works for images without a shell, too: a volume is read as an archive
+//! through a container that was only created, and the archive becomes an image's one layer as it streams by. Back, the
+//! engine itself copies what an image holds where an empty volume is mounted.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use bollard::body_try_stream;
+use bollard::errors::Error as Bollard;
+use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
+use bollard::query_parameters::{
+    CreateContainerOptions, CreateImageOptions, DownloadFromContainerOptions, ListContainersOptions, ListImagesOptions,
+    RemoveImageOptions,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+
+use super::connect::answer;
+use super::error::{failed, status};
+use super::{Engine, labels};
+use crate::diag::Result;
+use crate::model::{Stack, fingerprint_of};
+use crate::plan::observed::Saved;
+
+/// Where a volume's content lies in its image. A path that no image and no engine has files of its own in.
+const INSIDE: &str = "/taskava-volume";
+
+/// Repository of the images.
+const REPOSITORY: &str = "taskava-snapshot";
+
+/// Tag of the image without content that volumes are read through.
+const EMPTY: &str = "empty";
+
+/// Nothing in an archive this long is more than a folder: that is how an empty volume is told.
+const GLANCE: usize = 64 * 1024;
+
+/// How long a copy may take to begin to be answered; the engine answers an import when it has all of it.
+const COPY: Duration = Duration::from_secs(3600);
+
+impl Engine {
+    /// Saves what is in a volume as an image. Returns its size; none when there is nothing in it.
+    ///
+    /// Nothing may write to it meanwhile.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn save_volume(&self, stack: &Stack, volume: &str, snapshot: &str, service: &str) -> Result<Option<u64>> {
+        let reader = self.reader(stack, volume).await?;
+        let saved = self.import(stack, volume, snapshot, service, &reader).await;
+        let removed = self.remove(&reader, volume).await;
+        let saved = saved.map_err(|error| failed(format_args!("can't save volume {volume}"), &error))?;
+        removed?;
+        let Some(reference) = saved else { return Ok(None) };
+        let seen = answer(self.docker.inspect_image(&reference)).await;
+        let seen = seen.map_err(|error| failed(format_args!("can't save volume {volume}"), &error))?;
+        Ok(Some(seen.size.and_then(|size| size.try_into().ok()).unwrap_or_default()))
+    }
+
+    /// The archive of a volume becomes an image; none when the volume is empty.
+    async fn import(
+        &self,
+        stack: &Stack,
+        volume: &str,
+        snapshot: &str,
+        service: &str,
+        reader: &str,
+    ) -> Result<Option<String>, Bollard> {
+        let options = DownloadFromContainerOptions { path: INSIDE.into() };
+        let mut archive = Box::pin(self.docker.download_from_container(reader, Some(options)));
+        let mut start = Vec::new();
+        let mut ended = false;
+        while start.len() < GLANCE && !ended {
+            match archive.try_next().await? {
+                Some(chunk) => start.extend_from_slice(&chunk),
+                None => ended = true,
+            }
+        }
+        if ended && entries(&start) <= 1 {
+            return Ok(None);
+        }
+        let mut changes = labels::of_stack(stack);
+        changes.insert(labels::SNAPSHOT.into(), snapshot.into());
+        changes.insert(labels::VOLUME.into(), volume.into());
+        changes.insert(labels::SERVICE.into(), service.into());
+        let tag = tag(&[stack.name.as_str(), snapshot, volume]);
+        let archive = stream::once(async { Ok(Bytes::from(start)) }).chain(archive.map_err(io::Error::other));
+        self.make_image(&tag, &changes, archive).await?;
+        Ok(Some(format!("{REPOSITORY}:{tag}")))
+    }
+
+    /// An image of one layer: an archive as it comes in.
+    async fn make_image(
+        &self,
+        tag: &str,
+        labels: &HashMap<String, String>,
+        archive: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), Bollard> {
+        let changes: Vec<String> =
+            labels.iter().map(|(name, value)| format!("LABEL {}={}", quoted(name), quoted(value))).collect();
+        let options = CreateImageOptions {
+            from_src: Some("-".into()),
+            repo: Some(REPOSITORY.into()),
+            tag: Some(tag.into()),
+            changes,
+            ..Default::default()
+        };
+        let docker = self.docker.clone().with_timeout(COPY);
+        docker.create_image(Some(options), Some(body_try_stream(archive)), None).try_collect::<Vec<_>>().await.map(drop)
+    }
+
+    /// Fills an empty volume with what an image of [`Self::save_volume`] holds.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn fill_volume(&self, stack: &Stack, volume: &str, image: &str) -> Result<()> {
+        let filler = self.helper(stack, volume, image, false).await;
+        let filler = filler.map_err(|error| failed(format_args!("can't fill volume {volume}"), &error))?;
+        self.remove(&filler, volume).await
+    }
+
+    /// A container that is never started, with the volume in it.
+    async fn reader(&self, stack: &Stack, volume: &str) -> Result<String> {
+        let image = format!("{REPOSITORY}:{EMPTY}");
+        let mut made = self.helper(stack, volume, &image, true).await;
+        if made.as_ref().is_err_and(|error| status(error) == Some(404)) {
+            // An archive's end and nothing before it.
+            let nothing = stream::once(async { Ok(Bytes::from_static(&[0; 1024])) });
+            let empty = self.make_image(EMPTY, &HashMap::new(), nothing).await;
+            empty.map_err(|error| failed("can't make an empty image", &error))?;
+            made = self.helper(stack, volume, &image, true).await;
+        }
+        made.map_err(|error| failed(format_args!("can't read volume {volume}"), &error))
+    }
+
+    /// It has a name of its own, so what a run that was killed left behind is found and removed here.
+    async fn helper(&self, stack: &Stack, volume: &str, image: &str, reads: bool) -> Result<String, Bollard> {
+        let name = helper_name(volume);
+        let mount = Mount {
+            typ: Some(MountType::VOLUME),
+            source: Some(volume.into()),
+            target: Some(INSIDE.into()),
+            read_only: Some(reads),
+            volume_options: reads.then(|| MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
+            ..Default::default()
+        };
+        let body = ContainerCreateBody {
+            image: Some(image.into()),
+            // Never run, but the engine wants one.
+            cmd: Some(vec!["-".into()]),
+            labels: Some(labels::of_stack(stack)),
+            host_config: Some(HostConfig { mounts: Some(vec![mount]), ..Default::default() }),
+            network_disabled: Some(true),
+            ..Default::default()
+        };
+        let docker = self.docker.clone().with_timeout(COPY);
+        let options = CreateContainerOptions { name: Some(name.clone()), platform: String::new() };
+        match docker.create_container(Some(options.clone()), body.clone()).await {
+            Err(error)
+                if status(&error) == Some(409) && self.remove_helper(stack, volume).await.is_ok_and(|found| found) =>
+            {
+                docker.create_container(Some(options), body).await.map(|made| made.id)
+            }
+            made => made.map(|made| made.id),
+        }
+    }
+
+    /// Removes what a copy that was cut off left in the way of a volume. Whether there was something.
+    pub(super) async fn remove_helper(&self, stack: &Stack, volume: &str) -> Result<bool> {
+        let mut filters = labels::filter(stack.name.as_str());
+        filters.insert("name".into(), vec![format!("^/{}$", helper_name(volume))]);
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let listed = answer(self.docker.list_containers(Some(options))).await;
+        let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let Some(id) = listed.into_iter().find_map(|seen| seen.id) else { return Ok(false) };
+        self.remove(&id, volume).await.map(|()| true)
+    }
+
+    /// The saved volumes of a stack, the newest first.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn saved(&self, project: &str) -> Result<Vec<Saved>> {
+        let mut filters = labels::filter(project);
+        filters.entry("label".into()).or_default().push(labels::SNAPSHOT.into());
+        let options = ListImagesOptions { filters: Some(filters), ..Default::default() };
+        let listed = answer(self.docker.list_images(Some(options))).await;
+        let listed = listed.map_err(|error| failed("can't list images", &error))?;
+        let mut found: Vec<Saved> = listed.into_iter().filter_map(saved).collect();
+        found.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.volume.cmp(&b.volume)));
+        Ok(found)
+    }
+
+    /// Removes a saved volume. One that is gone is no error.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn remove_saved(&self, saved: &Saved) -> Result<()> {
+        self.remove_image(&saved.reference).await
+    }
+
+    pub(super) async fn remove_image(&self, reference: &str) -> Result<()> {
+        match self.docker.remove_image(reference, None::<RemoveImageOptions>, None).await {
+            Ok(_) => Ok(()),
+            Err(error) if status(&error) == Some(404) => Ok(()),
+            Err(error) => Err(failed(format_args!("can't remove image {reference}"), &error)),
+        }
+    }
+}
+
+fn saved(seen: bollard::models::ImageSummary) -> Option<Saved> {
+    Some(Saved {
+        reference: seen.repo_tags.into_iter().find(|tag| tag.starts_with(REPOSITORY))?,
+        snapshot: seen.labels.get(labels::SNAPSHOT)?.clone(),
+        volume: seen.labels.get(labels::VOLUME)?.clone(),
+        services: seen.labels.get(labels::SERVICE).map(|names| names.split_whitespace().map(Into::into).collect())?,
+        created: seen.created,
+        size: seen.size.try_into().unwrap_or_default(),
+    })
+}
+
+/// How many files and folders are in an archive.
+fn entries(archive: &[u8]) -> usize {
+    tar::Archive::new(archive).entries().map(Iterator::count).unwrap_or_default()
+}
+
+/// What these words are called as a tag: readable, and no two lists of words the same.
+fn tag(words: &[&str]) -> String {
+    let all = words.join(".");
+    format!("{}-{}", &all[..all.len().min(100)], fingerprint_of(words.join("\n").as_bytes()))
+}
+
+/// No service's container can have it: their names have no dot.
+fn helper_name(volume: &str) -> String {
+    format!("{volume}.copy")
+}
+
+/// As a Dockerfile's words are quoted.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\n', " ").replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_short_and_its_own() {
+        let long = "x".repeat(63);
+        assert!(tag(&[&long, &long, &long]).len() <= 128);
+        assert_ne!(tag(&["a.b", "c"]), tag(&["a", "b.c"]));
+        assert!(tag(&["app", "before", "app-data"]).starts_with("app.before.app-data-"));
+    }
+
+    #[test]
+    fn an_empty_volume_is_one_folder() {
+        let archive = |folders: &[&str]| {
+            let mut archive = tar::Builder::new(Vec::new());
+            for path in folders {
+                let mut folder = tar::Header::new_gnu();
+                folder.set_entry_type(tar::EntryType::Directory);
+                folder.set_size(0);
+                archive.append_data(&mut folder, path, io::empty()).unwrap();
+            }
+            archive.into_inner().unwrap()
+        };
+        assert_eq!(entries(&archive(&["taskava-volume/"])), 1);
+        assert_eq!(entries(&archive(&["taskava-volume/", "taskava-volume/a/"])), 2);
+    }
+}

@@ -1,0 +1,208 @@
+//! Puts files into a container, and takes them away again.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use bollard::query_parameters::UploadToContainerOptions;
+use bytes::Bytes;
+use tokio::sync::mpsc::{Sender, channel};
+
+use super::Engine;
+use super::error::failed;
+use crate::diag::{Error, Result};
+
+/// How much of an archive is sent at once.
+const CHUNK: usize = 64 * 1024;
+/// How much of a list of names goes into one command line.
+const COMMAND_LIMIT: usize = 64 * 1024;
+
+/// A file on its way into a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Where it is.
+    pub from: PathBuf,
+    /// Where it goes, absolute, inside.
+    pub to: String,
+}
+
+/// Whether files could be removed in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// They are gone.
+    Done,
+    /// The image has no `rm`.
+    NoTool,
+}
+
+impl Engine {
+    /// Copies files into a container, running or not; folders that are missing are made. The archive is sent while it
+    /// is written. A file that went away meanwhile is left out. `owner` is who they belong to inside.
+    ///
+    /// # Errors
+    /// When a file can't be read, or the engine refuses.
+    pub async fn upload(&self, id: &str, files: Vec<Upload>, owner: (u64, u64)) -> Result<()> {
+        let (sender, mut receiver) = channel(4);
+        let writing = tokio::task::spawn_blocking(move || write(&files, owner, sender));
+        let chunks = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
+        let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
+        let sent = self.docker.upload_to_container(id, Some(options), bollard::body_try_stream(chunks)).await;
+        match writing.await.map_err(io::Error::from)? {
+            // The engine does not listen any more: its answer says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            // Why the archive broke off says more than that it did.
+            written => written?,
+        }
+        sent.map_err(|error| failed(format_args!("can't copy into {}", super::ops::short(id)), &error))
+    }
+
+    /// Removes files and folders in a running container, with its own `rm`: the engine has no call for it.
+    ///
+    /// # Errors
+    /// When the engine refuses, or `rm` fails.
+    pub async fn remove_files(&self, id: &str, paths: &[String]) -> Result<Removal> {
+        let mut rest = paths;
+        while !rest.is_empty() {
+            let mut room = COMMAND_LIMIT;
+            let fits = rest.iter().take_while(|path| {
+                room = room.saturating_sub(path.len() + 1);
+                room > 0
+            });
+            let (now, later) = rest.split_at(fits.count().max(1));
+            rest = later;
+            let mut command: Vec<String> = ["rm", "-rf", "--"].map(Into::into).to_vec();
+            command.extend_from_slice(now);
+            match self.exec(id, &command).await {
+                Ok(done) if done.code == 0 => {}
+                Ok(done) if matches!(done.code, 126 | 127) => return Ok(Removal::NoTool),
+                Ok(done) => {
+                    return Err(
+                        anyhow::anyhow!("can't remove files in {}: {}", super::ops::short(id), done.output).into()
+                    );
+                }
+                Err(error) if has_no_tool(&error) => return Ok(Removal::NoTool),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Removal::Done)
+    }
+
+    /// The numbers of the user a container runs as, where they are numbers; else those of root.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn owner(&self, id: &str) -> Result<(u64, u64)> {
+        let seen = super::connect::answer(self.docker.inspect_container(id, None)).await;
+        let seen = seen.map_err(|error| failed(format_args!("can't inspect {}", super::ops::short(id)), &error))?;
+        Ok(numbers(&seen.config.and_then(|config| config.user).unwrap_or_default()))
+    }
+}
+
+/// `1000` or `1000:1000`.
+fn numbers(user: &str) -> (u64, u64) {
+    let (user, group) = user.split_once(':').unwrap_or((user, ""));
+    let user = user.parse().unwrap_or(0);
+    (user, group.parse().unwrap_or(user))
+}
+
+fn has_no_tool(error: &Error) -> bool {
+    let text = error.to_string();
+    text.contains("executable file not found") || text.contains("no such file or directory")
+}
+
+fn write(files: &[Upload], (user, group): (u64, u64), sender: Sender<io::Result<Bytes>>) -> io::Result<()> {
+    let mut archive = tar::Builder::new(Chunks { sender, buffer: Vec::with_capacity(CHUNK) });
+    for file in files {
+        let mut content = match std::fs::File::open(&file.from) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                let error = io::Error::new(error.kind(), format!("can't read {}: {error}", file.from.display()));
+                archive.get_mut().broken(&error);
+                return Err(error);
+            }
+        };
+        let found = content.metadata()?;
+        let mut header = tar::Header::new_gnu();
+        header.set_metadata(&found);
+        header.set_uid(user);
+        header.set_gid(group);
+        // It may grow or shrink meanwhile; the archive must not.
+        let mut exactly = Exactly { from: &mut content, left: found.len() };
+        archive.append_data(&mut header, file.to.trim_start_matches('/'), &mut exactly)?;
+    }
+    archive.into_inner()?.flush()
+}
+
+/// So many bytes of a file, filled up with zeros when it ends before.
+struct Exactly<'a> {
+    from: &'a mut std::fs::File,
+    left: u64,
+}
+
+impl io::Read for Exactly<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let mut count = self.from.read(&mut buffer[..room])?;
+        if count == 0 && room > 0 {
+            buffer[..room].fill(0);
+            count = room;
+        }
+        self.left -= count as u64;
+        Ok(count)
+    }
+}
+
+/// Bytes that are sent on in pieces.
+struct Chunks {
+    sender: Sender<io::Result<Bytes>>,
+    buffer: Vec<u8>,
+}
+
+impl Chunks {
+    /// Lets the request break off instead of ending it as if that were all.
+    fn broken(&self, error: &io::Error) {
+        let _ = self.sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let bytes = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
+        self.sender.blocking_send(Ok(bytes)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+impl Write for Chunks {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= CHUNK {
+            self.send()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() { Ok(()) } else { self.send() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_numbers_are_taken_from_a_user() {
+        assert_eq!(
+            [numbers("1000"), numbers("1000:50"), numbers("app"), numbers("")],
+            [(1000, 1000), (1000, 50), (0, 0), (0, 0)]
+        );
+    }
+
+    #[test]
+    fn a_file_that_shrinks_keeps_its_size_in_the_archive() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "abc").unwrap();
+        let mut text = Vec::new();
+        let mut from = std::fs::File::open(file.path()).unwrap();
+        io::Read::read_to_end(&mut Exactly { from: &mut from, left: 5 }, &mut text).unwrap();
+        assert_eq!(text, b"abc\0\0");
+    }
+}

@@ -1,0 +1,162 @@
+//! Whose an isolated stack is: this process, and whether another one still lives. Reads what the system says of
+//! processes.
+
+use std::path::Path;
+
+use crate::model::{Owner, fingerprint_of};
+
+/// What can be said of an owner from here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Its process runs.
+    Alive,
+    /// Its process is gone.
+    Gone,
+    /// It is on another machine, or in a container: nobody here can know.
+    Unknown,
+}
+
+/// This process.
+pub fn this_process() -> Owner {
+    let pid = std::process::id();
+    Owner {
+        host: format!("{}-{}", hostname(), fingerprint_of(machine().as_bytes())),
+        boot: boot(),
+        space: space(),
+        pid,
+        started: started(pid).unwrap_or_default(),
+    }
+}
+
+/// Whether an owner still lives, as far as it can be known on `here`, the machine of [`this_process`].
+///
+/// `local`: the engine is this machine's. Only then a restart of the machine was one of the owner's too; two machines of
+/// one name that share a remote engine are none.
+pub fn life(owner: &Owner, here: &Owner, local: bool) -> Life {
+    if owner.host != here.host {
+        return Life::Unknown;
+    }
+    if owner.boot != here.boot {
+        return if local { Life::Gone } else { Life::Unknown };
+    }
+    if owner.space != here.space {
+        return Life::Unknown;
+    }
+    match started(owner.pid) {
+        Some(started) if started == owner.started => Life::Alive,
+        _ => Life::Gone,
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn hostname() -> String {
+    text("/proc/sys/kernel/hostname")
+}
+
+#[cfg(target_os = "linux")]
+fn machine() -> String {
+    text("/etc/machine-id")
+}
+
+#[cfg(target_os = "linux")]
+fn boot() -> String {
+    text("/proc/sys/kernel/random/boot_id")
+}
+
+/// Processes have numbers of their own in each container.
+#[cfg(target_os = "linux")]
+fn space() -> String {
+    let link = std::fs::read_link("/proc/self/ns/pid");
+    link.map(|link| link.display().to_string()).unwrap_or_default()
+}
+
+/// When a process was started, in ticks since the system was; none when there is no such process, or only what its
+/// parent has not yet been told of.
+#[cfg(target_os = "linux")]
+fn started(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
+    // The name, in brackets, may hold anything.
+    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let state = fields.next()?;
+    (!matches!(state, "Z" | "X")).then(|| fields.nth(18).map(String::from))?
+}
+
+#[cfg(target_os = "linux")]
+fn text(path: &str) -> String {
+    std::fs::read_to_string(Path::new(path)).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn hostname() -> String {
+    output("hostname", &[])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn machine() -> String {
+    output("sysctl", &["-n", "kern.uuid"])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn boot() -> String {
+    output("sysctl", &["-n", "kern.bootsessionuuid"])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn space() -> String {
+    String::new()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn started(pid: u32) -> Option<String> {
+    let said = output("ps", &["-o", "stat=,lstart=", "-p", &pid.to_string()]);
+    let (state, started) = said.split_once(' ')?;
+    (!state.starts_with('Z')).then(|| started.trim().to_owned())
+}
+
+/// Systems without `/proc` are asked by their own commands.
+#[cfg(not(target_os = "linux"))]
+fn output(command: &str, arguments: &[&str]) -> String {
+    let output = std::process::Command::new(command).args(arguments).output();
+    output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn a_process_lives_until_it_has_ended() {
+        let here = this_process();
+        assert_eq!(life(&here, &here, true), Life::Alive);
+        let mut child = Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let owner = Owner { pid: child.id(), started: started(child.id()).unwrap(), ..here.clone() };
+        assert_eq!(life(&owner, &here, true), Life::Alive);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(life(&owner, &here, true), Life::Gone);
+    }
+
+    #[test]
+    fn another_process_of_the_same_number_is_not_the_owner() {
+        let here = this_process();
+        let earlier = Owner { started: "1".into(), ..here.clone() };
+        assert_eq!(life(&earlier, &here, true), Life::Gone);
+    }
+
+    #[test]
+    fn who_is_elsewhere_can_not_be_judged() {
+        let here = this_process();
+        let owner = |change: fn(&mut Owner)| {
+            let mut owner = here.clone();
+            change(&mut owner);
+            owner
+        };
+        assert_eq!(life(&owner(|o| o.host.push('x')), &here, true), Life::Unknown);
+        assert_eq!(life(&owner(|o| o.space.push('x')), &here, true), Life::Unknown);
+        let before_restart = owner(|o| o.boot.push('x'));
+        assert_eq!(life(&before_restart, &here, true), Life::Gone);
+        assert_eq!(life(&before_restart, &here, false), Life::Unknown);
+    }
+}

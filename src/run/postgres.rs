@@ -1,0 +1,179 @@
+//! Talks to a PostgreSQL server: a login, and texts of SQL one after the other. Enough for asking whether it is ready
+//! (`probe`) and for copying databases (`database`), so that no whole client is needed for it.
+
+use std::io;
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::authentication::md5_hash;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::backend::{DataRowBody, ErrorResponseBody, Header, Message};
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Longest message that is read: who answers may be somebody else.
+const LONGEST_MESSAGE: usize = 64 * 1024;
+
+/// A server's refusal: SQLSTATE and message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Five characters.
+    pub(super) code: String,
+    /// In the server's words.
+    pub(super) message: String,
+}
+
+/// How a login ended.
+#[derive(Debug)]
+pub(super) enum Login {
+    /// The server waits for a query.
+    Done(Connection),
+    /// It asks for a password that is not known here, or in a way that only a real client knows.
+    Asked,
+    /// It refuses.
+    Refused(Refusal),
+}
+
+/// What a query came to: one row a line, as text.
+pub(super) type Rows = Vec<Vec<Option<String>>>;
+
+/// A connection that waits for a query.
+#[derive(Debug)]
+pub(super) struct Connection {
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+/// Says hello and logs in.
+pub(super) async fn login(
+    mut stream: TcpStream,
+    user: &str,
+    password: Option<&str>,
+    database: &str,
+) -> io::Result<Login> {
+    let (mut out, mut buffer) = (BytesMut::new(), BytesMut::with_capacity(1024));
+    let parameters = [("user", user), ("database", database), ("application_name", "taskava")];
+    frontend::startup_message(parameters, &mut out)?;
+    let mut scram = None;
+    loop {
+        stream.write_all_buf(&mut out).await?;
+        match next(&mut stream, &mut buffer).await? {
+            Message::ErrorResponse(body) => return Ok(Login::Refused(refusal(&body)?)),
+            Message::AuthenticationOk
+            | Message::ParameterStatus(_)
+            | Message::BackendKeyData(_)
+            | Message::NoticeResponse(_) => {}
+            Message::ReadyForQuery(_) => return Ok(Login::Done(Connection { stream, buffer })),
+            request => {
+                // Gone without a goodbye, as a client that has to ask its user first: the server logs nothing then.
+                let Some(password) = password else { return Ok(Login::Asked) };
+                if !reply(&request, user, password, &mut scram, &mut out)? {
+                    return Ok(Login::Asked);
+                }
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Runs a text of SQL; the rows of all its statements.
+    pub(super) async fn query(&mut self, sql: &str) -> io::Result<Result<Rows, Refusal>> {
+        let mut out = BytesMut::new();
+        frontend::query(sql, &mut out)?;
+        self.stream.write_all_buf(&mut out).await?;
+        let mut answer = Ok(Vec::new());
+        loop {
+            match next(&mut self.stream, &mut self.buffer).await? {
+                Message::ReadyForQuery(_) => return Ok(answer),
+                Message::ErrorResponse(body) => answer = Err(refusal(&body)?),
+                Message::DataRow(body) => {
+                    if let Ok(rows) = &mut answer {
+                        rows.push(row(&body)?);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) async fn end(mut self) -> io::Result<()> {
+        let mut out = BytesMut::new();
+        frontend::terminate(&mut out);
+        self.stream.write_all_buf(&mut out).await
+    }
+}
+
+fn row(body: &DataRowBody) -> io::Result<Vec<Option<String>>> {
+    let (bytes, mut ranges, mut row) = (body.buffer(), body.ranges(), Vec::new());
+    while let Some(range) = ranges.next()? {
+        row.push(range.map(|range| String::from_utf8_lossy(&bytes[range]).into_owned()));
+    }
+    Ok(row)
+}
+
+/// Answers a request to log in; false if it is for a method that only a real client knows.
+fn reply(
+    request: &Message,
+    user: &str,
+    password: &str,
+    scram: &mut Option<ScramSha256>,
+    out: &mut BytesMut,
+) -> io::Result<bool> {
+    match (request, scram) {
+        (Message::AuthenticationCleartextPassword, _) => frontend::password_message(password.as_bytes(), out)?,
+        (Message::AuthenticationMd5Password(body), _) => {
+            let hash = md5_hash(user.as_bytes(), password.as_bytes(), body.salt());
+            frontend::password_message(hash.as_bytes(), out)?;
+        }
+        (Message::AuthenticationSasl(body), scram) => {
+            if !body.mechanisms().any(|mechanism| Ok(mechanism == SCRAM_SHA_256))? {
+                return Ok(false);
+            }
+            let fresh = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+            frontend::sasl_initial_response(SCRAM_SHA_256, fresh.message(), out)?;
+            *scram = Some(fresh);
+        }
+        (Message::AuthenticationSaslContinue(body), Some(scram)) => {
+            scram.update(body.data())?;
+            frontend::sasl_response(scram.message(), out)?;
+        }
+        (Message::AuthenticationSaslFinal(body), Some(scram)) => scram.finish(body.data())?,
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Reads the next message. The length is looked at first: it may be anything if this is not PostgreSQL.
+async fn next(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<Message> {
+    loop {
+        let header = Header::parse(buffer).map_err(|_| unexpected(buffer))?;
+        if header.is_some_and(|header| header.len().unsigned_abs() as usize > LONGEST_MESSAGE) {
+            return Err(unexpected(buffer));
+        }
+        if let Some(message) = Message::parse(buffer)? {
+            return Ok(message);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn unexpected(buffer: &BytesMut) -> io::Error {
+    super::probe::unexpected(buffer)
+}
+
+fn refusal(body: &ErrorResponseBody) -> io::Result<Refusal> {
+    let mut refusal = Refusal { code: String::new(), message: String::new() };
+    let mut fields = body.fields();
+    while let Some(field) = fields.next()? {
+        match field.type_() {
+            b'C' => refusal.code = String::from_utf8_lossy(field.value_bytes()).into_owned(),
+            b'M' => refusal.message = String::from_utf8_lossy(field.value_bytes()).into_owned(),
+            _ => {}
+        }
+    }
+    Ok(refusal)
+}

@@ -1,0 +1,133 @@
+//! Snapshots: what belongs together, how the automatic ones are called, and how long they are kept. Taking and restoring
+//! one is a plan (`plan::save`, `plan::restore`); what an image holds is `engine::snapshots`'.
+
+use serde::Serialize;
+
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::plan::observed::Saved;
+
+/// What begins the names of snapshots that were taken without being asked for.
+const AUTO: &str = "auto-";
+
+/// How many of those are kept.
+const KEPT: usize = 3;
+
+/// The saved volumes of one name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Snapshot {
+    /// Its name.
+    pub name: String,
+    /// Taken by itself, before data was removed.
+    pub auto: bool,
+    /// The services whose data it holds.
+    pub services: Vec<String>,
+    /// Size of all of it, in bytes.
+    pub size: u64,
+    /// When it was taken, seconds since 1970 by the engine's clock.
+    pub created: i64,
+    /// The saved volumes.
+    pub volumes: Vec<Saved>,
+}
+
+/// The name of a snapshot that is taken by itself: `auto-20260131-235959`.
+pub fn auto_name() -> String {
+    format!("{AUTO}{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"))
+}
+
+/// Whether a name is one of those.
+pub fn is_auto(name: &str) -> bool {
+    name.starts_with(AUTO)
+}
+
+/// The snapshots of a stack, the newest first.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn all(engine: &Engine, project: &str) -> Result<Vec<Snapshot>> {
+    Ok(group(engine.saved(project).await?))
+}
+
+/// One snapshot of a stack.
+///
+/// # Errors
+/// [`ErrorKind::Usage`] when there is none of that name.
+pub async fn find(engine: &Engine, project: &str, name: &str) -> Result<Snapshot> {
+    let all = all(engine, project).await?;
+    let names: Vec<&str> = all.iter().map(|snapshot| snapshot.name.as_str()).collect();
+    let hint = if names.is_empty() {
+        "there is none yet; take one with: taskava dev snapshot save NAME".into()
+    } else {
+        format!("there are: {}", names.join(", "))
+    };
+    let missing = || Error::new(ErrorKind::Usage, format_args!("no snapshot `{name}` of {project}")).hint(hint);
+    all.iter().find(|snapshot| snapshot.name == name).cloned().ok_or_else(missing)
+}
+
+/// Removes a snapshot.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn remove(engine: &Engine, snapshot: &Snapshot) -> Result<()> {
+    for saved in &snapshot.volumes {
+        engine.remove_saved(saved).await?;
+    }
+    Ok(())
+}
+
+/// Removes all but the newest of the snapshots of a stack that were taken by themselves.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn prune(engine: &Engine, project: &str) -> Result<()> {
+    for snapshot in all(engine, project).await?.iter().filter(|snapshot| snapshot.auto).skip(KEPT) {
+        remove(engine, snapshot).await?;
+    }
+    Ok(())
+}
+
+/// `saved`: the newest first.
+fn group(saved: Vec<Saved>) -> Vec<Snapshot> {
+    let mut snapshots: Vec<Snapshot> = Vec::new();
+    for saved in saved {
+        let known = snapshots.iter().position(|snapshot| snapshot.name == saved.snapshot);
+        let at = known.unwrap_or_else(|| {
+            let (name, auto) = (saved.snapshot.clone(), is_auto(&saved.snapshot));
+            let (services, volumes, created) = (Vec::new(), Vec::new(), saved.created);
+            snapshots.push(Snapshot { name, auto, services, size: 0, created, volumes });
+            snapshots.len() - 1
+        });
+        let snapshot = &mut snapshots[at];
+        snapshot.size += saved.size;
+        snapshot.services.extend(saved.services.iter().cloned());
+        snapshot.services.sort_unstable();
+        snapshot.services.dedup();
+        snapshot.volumes.push(saved);
+    }
+    snapshots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saved(snapshot: &str, volume: &str, created: i64) -> Saved {
+        let (reference, services) = (format!("taskava-snapshot:{volume}"), vec![format!("of-{volume}"), "both".into()]);
+        Saved { reference, snapshot: snapshot.into(), volume: volume.into(), services, created, size: 10 }
+    }
+
+    #[test]
+    fn volumes_of_one_name_belong_together() {
+        let found = group(vec![saved("b", "x", 9), saved("a", "y", 5), saved("a", "x", 4)]);
+        let names: Vec<&str> = found.iter().map(|snapshot| snapshot.name.as_str()).collect();
+        assert_eq!(names, ["b", "a"]);
+        assert_eq!((found[1].size, found[1].created), (20, 5));
+        assert_eq!(found[1].services, ["both", "of-x", "of-y"]);
+    }
+
+    #[test]
+    fn automatic_names_are_names() {
+        assert!(is_auto(&auto_name()));
+        assert_eq!(crate::model::CopyName::parse(&auto_name()).map(|name| name.to_string()), Ok(auto_name()));
+    }
+}

@@ -1,0 +1,95 @@
+//! A thread that looks at files, so that reading them keeps nobody from anything else. Answers come in the order of the
+//! questions.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::filter::Filter;
+use super::source::{Source, Told, Trouble};
+use super::tree::{Changed, Tree, Trust};
+
+/// A question.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Which of these changed?
+    Look(Vec<PathBuf>),
+    /// What changed?
+    Rescan(Trust),
+    /// What changed, and go by these rules from now on.
+    Follow(Arc<Filter>),
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// When what was looked at was touched first, as it was given with the question.
+    pub(super) since: Duration,
+    /// The changes.
+    pub(super) changes: Vec<Changed>,
+    /// Number of folders and of files that are watched.
+    pub(super) size: (usize, usize),
+    /// Why files have to be looked for again and again, if they have to.
+    pub(super) trouble: Option<Trouble>,
+    /// How long it took to look.
+    pub(super) took: Duration,
+}
+
+/// Where questions go. The thread ends with it.
+#[derive(Debug)]
+pub(super) struct Files {
+    jobs: mpsc::Sender<(Duration, Job)>,
+}
+
+impl Files {
+    /// Begins to watch. The first answer comes when everything was looked at once.
+    pub(super) fn start(
+        filter: Arc<Filter>,
+        poll: bool,
+    ) -> std::io::Result<(Self, UnboundedReceiver<Answer>, UnboundedReceiver<Told>)> {
+        let (jobs, asked) = mpsc::channel();
+        let (answer, answers) = unbounded_channel();
+        let (tell, told) = unbounded_channel();
+        std::thread::Builder::new().name("files".into()).spawn(move || serve(filter, poll, tell, &asked, &answer))?;
+        Ok((Self { jobs }, answers, told))
+    }
+
+    /// Asks.
+    pub(super) fn ask(&self, since: Duration, job: Job) {
+        // The thread lives as long as this does.
+        let _ = self.jobs.send((since, job));
+    }
+}
+
+fn serve(
+    filter: Arc<Filter>,
+    poll: bool,
+    tell: UnboundedSender<Told>,
+    jobs: &mpsc::Receiver<(Duration, Job)>,
+    answers: &UnboundedSender<Answer>,
+) {
+    let began = Instant::now();
+    let source = Source::new(poll, filter.roots(), tell);
+    let mut tree = Tree::new(filter, source);
+    let answer = |tree: &Tree, since, changes, began: Instant| {
+        let (size, trouble) = (tree.size(), tree.trouble().cloned());
+        answers.send(Answer { since, changes, size, trouble, took: began.elapsed() })
+    };
+    if answer(&tree, Duration::ZERO, Vec::new(), began).is_err() {
+        return;
+    }
+    while let Ok((since, job)) = jobs.recv() {
+        let began = Instant::now();
+        let changes = match job {
+            Job::Look(paths) => tree.look(&paths),
+            Job::Rescan(trust) => tree.rescan(trust),
+            Job::Follow(filter) => tree.follow(filter),
+        };
+        if answer(&tree, since, changes, began).is_err() {
+            return;
+        }
+    }
+}

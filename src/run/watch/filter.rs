@@ -1,0 +1,167 @@
+//! Which files concern whom: the rules of a stack's services and the files the stack itself was made from.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use ignore::Match;
+use ignore::gitignore::Gitignore;
+
+use super::ignored::{DockerIgnore, GitIgnores, of_rule};
+use super::state::Hit;
+use crate::load;
+use crate::model::{MountSource, Service, ServiceName, Stack, WatchAction, WatchRule};
+
+/// A lock that git left behind when it was killed must not hold us for ever.
+const GIT_IS_AT_WORK: Duration = Duration::from_secs(10);
+
+/// A rule with what it leaves out.
+#[derive(Debug)]
+struct Watched {
+    hit: Hit,
+    /// Without links in it, as the system tells paths.
+    path: PathBuf,
+    own: Gitignore,
+    docker: Option<DockerIgnore>,
+}
+
+/// Says of a path whom it concerns.
+#[derive(Debug)]
+pub(super) struct Filter {
+    rules: Vec<Watched>,
+    git: GitIgnores,
+    /// Files the stack was made from, or would be if they were there.
+    stack_files: BTreeSet<PathBuf>,
+    /// Files that say what is ignored by a build.
+    docker_files: BTreeSet<PathBuf>,
+}
+
+impl Filter {
+    /// The rules of these services, and the files of the stack.
+    pub(super) fn new(stack: &Stack, services: &[ServiceName], files: &[PathBuf]) -> Self {
+        let mut rules = Vec::new();
+        let mut docker_files = BTreeSet::new();
+        for service in services.iter().filter_map(|name| stack.services.get(name)) {
+            docker_files.extend(service.build.iter().flat_map(DockerIgnore::files));
+            for (number, rule) in service.watch.iter().enumerate() {
+                let path = real(&rule.path);
+                let hit = Hit { service: service.name.clone(), rule: number, inert: rule.action == WatchAction::Sync };
+                let own = of_rule(&path, &rule.ignore);
+                let docker = service.build.as_ref().and_then(DockerIgnore::of);
+                rules.push(Watched { hit, path, own, docker });
+            }
+        }
+        // Those that are not there may come.
+        let optional = [load::OVERRIDE, ".env"].map(|name| stack.root.join(name));
+        let stack_files = files.iter().chain(&optional).flat_map(|file| [file.clone(), real(file)]).collect();
+        Self { rules, git: GitIgnores::of(&stack.root), stack_files, docker_files }
+    }
+
+    /// Whether the stack was made from it.
+    pub(super) fn is_of_stack(&self, path: &Path) -> bool {
+        self.stack_files.contains(path)
+    }
+
+    /// Whether it says what is ignored.
+    pub(super) fn is_of_ignores(&self, path: &Path) -> bool {
+        path.file_name().is_some_and(|name| name == ".gitignore") || self.docker_files.contains(path)
+    }
+
+    /// The rules a path concerns.
+    pub(super) fn hits(&self, path: &Path, is_dir: bool) -> Vec<Hit> {
+        let concerned = self.rules.iter().filter(|rule| rule.concerns(&self.git, path, is_dir));
+        concerned.map(|rule| rule.hit.clone()).collect()
+    }
+
+    /// Whether anybody wants to know about a path. A name that is gone may have been a folder's.
+    pub(super) fn wants(&self, path: &Path) -> bool {
+        self.is_of_stack(path)
+            || self.is_of_ignores(path)
+            || self.rules.iter().any(|rule| rule.concerns(&self.git, path, false))
+    }
+
+    /// Whether something in a folder may concern somebody.
+    pub(super) fn walks(&self, folder: &Path) -> bool {
+        self.rules.iter().any(|rule| rule.walks(&self.git, folder))
+    }
+
+    /// What a rule watches, without links in it.
+    pub(super) fn root(&self, service: &ServiceName, rule: usize) -> Option<&Path> {
+        let found = self.rules.iter().find(|watched| watched.hit.service == *service && watched.hit.rule == rule);
+        found.map(|watched| watched.path.as_path())
+    }
+
+    /// Files and folders of the rules.
+    pub(super) fn roots(&self) -> impl Iterator<Item = &Path> {
+        self.rules.iter().map(|rule| rule.path.as_path())
+    }
+
+    /// The files that are known one by one, there or not.
+    pub(super) fn single_files(&self) -> impl Iterator<Item = &Path> {
+        self.stack_files.iter().map(PathBuf::as_path)
+    }
+
+    /// Folders whose own entries matter, besides what is in the rules' folders.
+    pub(super) fn single_folders(&self) -> BTreeSet<PathBuf> {
+        let parents = self.roots().chain(self.single_files()).chain(self.docker_files.iter().map(PathBuf::as_path));
+        let mut folders: BTreeSet<PathBuf> = parents.filter_map(Path::parent).map(Path::to_path_buf).collect();
+        folders.extend(self.roots().flat_map(|root| self.git.folders(root)).filter(|path| path.is_dir()));
+        folders
+    }
+
+    /// Reads again what git ignores.
+    pub(super) fn forget(&self) {
+        self.git.forget();
+    }
+
+    /// Whether git is in the middle of changing files.
+    pub(super) fn git_is_at_work(&self) -> bool {
+        let since = self.git.lock().and_then(|lock| std::fs::metadata(lock).ok()?.modified().ok());
+        since.is_some_and(|since| SystemTime::now().duration_since(since).is_ok_and(|age| age < GIT_IS_AT_WORK))
+    }
+}
+
+impl Watched {
+    fn concerns(&self, git: &GitIgnores, path: &Path, is_dir: bool) -> bool {
+        path == self.path || (path.starts_with(&self.path) && !self.ignores(git, path, is_dir))
+    }
+
+    fn walks(&self, git: &GitIgnores, folder: &Path) -> bool {
+        if folder == self.path {
+            return true;
+        }
+        let left_out = || match &self.docker {
+            // Something inside may be brought back.
+            Some(docker) if docker.has_exceptions() => self.own_or_git(git, folder, true),
+            _ => self.ignores(git, folder, true),
+        };
+        folder.starts_with(&self.path) && !left_out()
+    }
+
+    fn ignores(&self, git: &GitIgnores, path: &Path, is_dir: bool) -> bool {
+        let by_docker = |docker: &DockerIgnore| docker.ignores(&self.path, path, is_dir);
+        self.own_or_git(git, path, is_dir) || self.docker.as_ref().is_some_and(by_docker)
+    }
+
+    fn own_or_git(&self, git: &GitIgnores, path: &Path, is_dir: bool) -> bool {
+        match self.own.matched_path_or_any_parents(path, is_dir) {
+            Match::Ignore(_) => true,
+            Match::Whitelist(_) => false,
+            Match::None => git.ignores(&self.path, path, is_dir),
+        }
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// What a `sync` rule finds at its target: the same files, because they are mounted there already.
+pub(super) fn mounted<'a>(service: &'a Service, rule: &WatchRule) -> Option<&'a str> {
+    let target = rule.target.as_deref()?;
+    service.mounts.iter().find_map(|mount| {
+        let MountSource::Bind(source) = &mount.source else { return None };
+        let same = rule.path.starts_with(source) && Path::new(target).starts_with(&mount.target);
+        same.then_some(mount.target.as_str())
+    })
+}

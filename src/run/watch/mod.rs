@@ -1,0 +1,409 @@
+//! Watches files and carries out what services.toml says about their changes, until the caller leaves.
+//!
+//! What is done and when is decided by `state` and `echo`, which are pure. Around them: `source` hears from the system
+//! that something was touched, `filter` and `ignored` know whom it concerns, `tree` (on a thread of its own: `files`)
+//! finds out what really changed, and `act`, `sync` and `reload` do what is decided.
+
+mod act;
+mod echo;
+mod files;
+mod filter;
+mod ignored;
+mod reload;
+mod source;
+mod state;
+mod sync;
+mod tree;
+mod world;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+
+use self::files::{Answer, Files, Job};
+use self::filter::{Filter, mounted};
+use self::source::{Told, Trouble};
+use self::state::{Change, Effect, Input, State, Who};
+use self::tree::{Changed, Trust};
+use self::world::World;
+use crate::diag::{Diagnostic, Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::event::{Event, Events};
+use crate::load::{self, Loaded};
+use crate::model::{ServiceName, Stack, WatchAction};
+
+/// Shortest pause between two looks at all files, where that is how changes are found.
+const POLL: Duration = Duration::from_millis(500);
+/// Looking takes at most this part of the time.
+const POLL_SHARE: u32 = 10;
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Where the stack's files are read again.
+    pub load: load::Ask,
+    /// Only these services; empty = all that have rules.
+    pub services: Vec<ServiceName>,
+    /// Look for changes instead of being told.
+    pub poll: bool,
+}
+
+/// Shows what is found when the stack's files are read again.
+pub struct Show {
+    /// What is worth saying about them.
+    pub warnings: Box<dyn Fn(&[Diagnostic])>,
+    /// They can't be used.
+    pub broken: Box<dyn Fn(&Error)>,
+}
+
+impl std::fmt::Debug for Show {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Show")
+    }
+}
+
+/// Files being watched.
+#[derive(Debug)]
+pub struct Watch {
+    ask: Ask,
+    show: Show,
+    world: Rc<World>,
+    /// Who is watched at present.
+    services: watch::Sender<Vec<ServiceName>>,
+    state: State,
+    began: Instant,
+    filter: Arc<Filter>,
+    files: Files,
+    answers: UnboundedReceiver<Answer>,
+    told: UnboundedReceiver<Told>,
+    /// The system does not tell any more, or never did.
+    polling: bool,
+    /// It was said that changes have to be looked for, and why.
+    told_trouble: bool,
+    /// When everything is looked at again.
+    poll_at: Option<Instant>,
+    actions: FuturesUnordered<LocalBoxFuture<'static, (u64, Who, bool)>>,
+    running: BTreeMap<Who, Running>,
+    number: u64,
+    worked: (UnboundedSender<(u64, Who)>, UnboundedReceiver<(u64, Who)>),
+}
+
+/// An action that goes on.
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    /// Only readiness is still waited for.
+    settling: bool,
+    /// Gives it up, when dropped or used.
+    abandon: oneshot::Sender<()>,
+}
+
+/// The services of a stack that are watched.
+///
+/// # Errors
+/// When a service that was asked for by name has no rules, or none has.
+pub fn services(stack: &Stack, named: &[ServiceName]) -> Result<Vec<ServiceName>> {
+    const EXAMPLE: &str = "say in services.toml what a change does: watch = [{ path = \"src\", action = \"restart\" }]";
+    let has_rules = |name: &&ServiceName| stack.services.get(*name).is_some_and(|service| !service.watch.is_empty());
+    if let Some(without) = named.iter().find(|name| !has_rules(name)) {
+        return Err(Error::new(ErrorKind::Usage, format_args!("{without} has no `watch`")).hint(EXAMPLE));
+    }
+    if !named.is_empty() {
+        return Ok(named.to_vec());
+    }
+    let all: Vec<ServiceName> = stack.services.keys().filter(has_rules).cloned().collect();
+    if all.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, "no service has `watch`").hint(EXAMPLE));
+    }
+    Ok(all)
+}
+
+impl Watch {
+    /// Begins to watch; returns when all files were looked at once.
+    ///
+    /// # Errors
+    /// When there is nothing to watch.
+    pub async fn start(ask: Ask, show: Show, engine: Engine, events: Events, loaded: Loaded) -> Result<Self> {
+        let Loaded { stack, files: read, .. } = loaded;
+        let watched = services(&stack, &ask.services)?;
+        tell_mounted(&events, &stack, &watched);
+        let filter = Arc::new(Filter::new(&stack, &watched, &read));
+        let (files, answers, told) = Files::start(filter.clone(), ask.poll)?;
+        let mut watch = Self {
+            world: Rc::new(World::new(engine, events, stack)?),
+            services: watch::channel(watched).0,
+            state: State::default(),
+            began: Instant::now(),
+            polling: false,
+            told_trouble: false,
+            poll_at: None,
+            actions: FuturesUnordered::new(),
+            running: BTreeMap::new(),
+            number: 0,
+            worked: unbounded_channel(),
+            ask,
+            show,
+            filter,
+            files,
+            answers,
+            told,
+        };
+        if let Some(first) = watch.answers.recv().await {
+            watch.poll_if_needed(&first);
+            watch.tell_started(first.size);
+        }
+        Ok(watch)
+    }
+
+    /// Who is watched; changes with services.toml.
+    pub fn watched(&self) -> watch::Receiver<Vec<ServiceName>> {
+        self.services.subscribe()
+    }
+
+    /// Watches without end. May be dropped at any time and called again.
+    pub async fn run(&mut self) {
+        loop {
+            let due = self.state.due().map(|due| self.began + due);
+            let inputs = tokio::select! {
+                told = self.told.recv(), if !self.polling => self.take_told(told),
+                Some(answer) = self.answers.recv() => self.take_answer(answer),
+                Some((number, who)) = self.worked.1.recv() => self.on_worked(number, who).into_iter().collect(),
+                Some((number, who, whole)) = self.actions.next(), if !self.actions.is_empty() => {
+                    self.on_over(number, who, whole).into_iter().collect()
+                }
+                () = until(due) => vec![Input::Tick { held: self.filter.git_is_at_work() }],
+                () = until(self.poll_at) => {
+                    self.poll_at = None;
+                    self.files.ask(self.now(), Job::Rescan(Trust::Times));
+                    Vec::new()
+                }
+            };
+            for input in inputs {
+                self.feed(input);
+            }
+        }
+    }
+
+    /// Lets actions that go on finish their work, so that no service is left stopped; readiness is not waited for.
+    pub async fn finish(&mut self) {
+        if self.running.values().any(|running| !running.settling) {
+            let message = "finishing what is being done; once more to leave it as it is".into();
+            self.world.events.emit(&Event::Notice { message });
+        }
+        while self.running.values().any(|run| !run.settling) {
+            tokio::select! {
+                Some((number, who)) = self.worked.1.recv() => drop(self.on_worked(number, who)),
+                Some((number, who, whole)) = self.actions.next(), if !self.actions.is_empty() => {
+                    self.on_over(number, who, whole);
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Takes in what happened and does what follows from it.
+    fn feed(&mut self, input: Input) {
+        let mut inputs = VecDeque::from([input]);
+        while let Some(input) = inputs.pop_front() {
+            for effect in self.state.on(input, self.now()) {
+                inputs.extend(self.carry_out(effect));
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Option<Input> {
+        match effect {
+            Effect::Look { since, paths: Some(paths) } => self.files.ask(since, Job::Look(paths)),
+            Effect::Look { since, paths: None } => self.files.ask(since, Job::Rescan(Trust::Nothing)),
+            Effect::Assign { since, changes } => {
+                let changes = changes.into_iter().map(|change| Changed { path: change.path, gone: change.gone });
+                return Some(Input::Found { since, changes: self.assign(changes.collect()) });
+            }
+            Effect::Act(act) => {
+                let (world, filter) = (self.world.clone(), self.filter.clone());
+                let who = Who::Service(act.service.clone());
+                self.start_action(who, async move |worked| act::carry_out(&world, &filter, act, worked).await);
+            }
+            Effect::Reload(path) => return self.reload(path),
+            Effect::Abandon(who) => {
+                if let Some(running) = self.running.remove(&who) {
+                    let _ = running.abandon.send(());
+                }
+            }
+            Effect::Suspend { service, paths, times } => {
+                let root = &self.world.stack().root;
+                let paths = paths.iter().map(|path| act::shown(root, path)).collect();
+                self.world.events.emit(&Event::WatchSuspended { service, paths, times });
+            }
+        }
+        None
+    }
+
+    fn start_action(&mut self, who: Who, work: impl AsyncFnOnce(Box<dyn FnOnce()>) + 'static) {
+        self.number += 1;
+        let (number, tell) = (self.number, self.worked.0.clone());
+        let (abandon, abandoned) = oneshot::channel();
+        self.running.insert(who.clone(), Running { number, settling: false, abandon });
+        self.actions.push(Box::pin(async move {
+            let worker = who.clone();
+            let worked = Box::new(move || drop(tell.send((number, worker))));
+            tokio::select! {
+                () = work(worked) => (number, who, true),
+                _ = abandoned => (number, who, false),
+            }
+        }));
+    }
+
+    fn on_worked(&mut self, number: u64, who: Who) -> Option<Input> {
+        let running = self.running.get_mut(&who).filter(|running| running.number == number)?;
+        running.settling = true;
+        Some(Input::Started(who))
+    }
+
+    fn on_over(&mut self, number: u64, who: Who, whole: bool) -> Option<Input> {
+        if !whole || self.running.get(&who)?.number != number {
+            return None;
+        }
+        self.running.remove(&who);
+        Some(Input::Done(who))
+    }
+
+    /// Reads the stack's files anew; the new rules are followed at once, and the difference is applied.
+    fn reload(&mut self, path: PathBuf) -> Option<Input> {
+        let before = self.world.stack();
+        let loaded = reload::load(&self.ask.load, &before);
+        let loaded = loaded.and_then(|loaded| Ok((services(&loaded.stack, &[]).unwrap_or_default(), loaded)));
+        let (with_rules, loaded) = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                (self.show.broken)(&error);
+                let message = format!("{} can't be used; the stack stays as it is", act::shown(&before.root, &path));
+                self.world.events.emit(&Event::Notice { message });
+                return Some(Input::Done(Who::Stack));
+            }
+        };
+        if !loaded.warnings.is_empty() {
+            (self.show.warnings)(&loaded.warnings);
+        }
+        let asked = &self.ask.services;
+        let watched: Vec<ServiceName> =
+            with_rules.into_iter().filter(|name| asked.is_empty() || asked.contains(name)).collect();
+        tell_mounted(&self.world.events, &loaded.stack, &watched);
+        self.filter = Arc::new(Filter::new(&loaded.stack, &watched, &loaded.files));
+        self.files.ask(self.now(), Job::Follow(self.filter.clone()));
+        self.world.replace(loaded.stack);
+        self.services.send_replace(watched);
+        let (world, filter) = (self.world.clone(), self.filter.clone());
+        let work = async move |worked| reload::carry_out(&world, &filter, &before, path, worked).await;
+        self.start_action(Who::Stack, work);
+        None
+    }
+
+    /// Takes all that was told so far.
+    fn take_told(&mut self, first: Option<Told>) -> Vec<Input> {
+        let Some(mut told) = first else {
+            // The watcher is gone: why is in the next answer.
+            self.polling = true;
+            self.files.ask(self.now(), Job::Rescan(Trust::Nothing));
+            return Vec::new();
+        };
+        let mut inputs = Vec::new();
+        loop {
+            match told {
+                Told::Overflow => inputs.push(Input::Overflow),
+                Told::Touched(paths) => {
+                    inputs.extend(paths.into_iter().filter(|path| self.filter.wants(path)).map(Input::Touched));
+                }
+            }
+            match self.told.try_recv() {
+                Ok(next) => told = next,
+                Err(_) => return inputs,
+            }
+        }
+    }
+
+    fn take_answer(&mut self, answer: Answer) -> Vec<Input> {
+        self.poll_if_needed(&answer);
+        let changes = self.assign(answer.changes);
+        vec![Input::Found { since: answer.since, changes }]
+    }
+
+    /// Whom changes concern.
+    fn assign(&self, changes: Vec<Changed>) -> Vec<Change> {
+        let change = |Changed { path, gone }| {
+            let (of_stack, hits) = (self.filter.is_of_stack(&path), self.filter.hits(&path, false));
+            Change { path, gone, of_stack, hits }
+        };
+        changes.into_iter().map(change).collect()
+    }
+
+    fn poll_if_needed(&mut self, answer: &Answer) {
+        let Some(trouble) = &answer.trouble else { return };
+        if self.poll_at.is_none() {
+            self.poll_at = Some(Instant::now() + POLL.max(answer.took * POLL_SHARE));
+        }
+        self.polling = true;
+        if !std::mem::replace(&mut self.told_trouble, true) {
+            tell_trouble(&self.world.events, trouble);
+        }
+    }
+
+    fn tell_started(&self, (folders, files): (usize, usize)) {
+        let (services, polling) = (self.services.borrow().clone(), self.polling);
+        self.world.events.emit(&Event::WatchStarted { services, folders, files, polling });
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Rules that copy what is mounted already.
+fn tell_mounted(events: &Events, stack: &Stack, services: &[ServiceName]) {
+    for service in services.iter().filter_map(|name| stack.services.get(name)) {
+        for rule in &service.watch {
+            if let Some(target) = mounted(service, rule) {
+                let path = act::shown(&stack.root, &rule.path);
+                let restarts = rule.action == WatchAction::SyncRestart;
+                let word = if restarts { "restart" } else { "nothing, or leave the rule out" };
+                events.emit(&Event::Warning {
+                    message: format!("{}: {path} is mounted at {target} already; it is not copied", service.name),
+                    hint: Some(format!("what is changed outside is changed inside; make the action {word}")),
+                });
+            }
+        }
+    }
+}
+
+fn tell_trouble(events: &Events, trouble: &Trouble) {
+    let looks = "changes are looked for twice a second instead";
+    let (message, hint) = match trouble {
+        Trouble::Asked => return,
+        Trouble::Limit(setting) => (
+            format!("no more folders can be watched ({setting} is reached); {looks}"),
+            Some(format!(
+                "raise it: sudo sysctl {setting}={}",
+                if setting.ends_with("instances") { 1024 } else { 1_048_576 }
+            )),
+        ),
+        Trouble::FileSystem { kind, path } => {
+            (format!("{} is on {kind}, which does not tell of changes made elsewhere; {looks}", path.display()), None)
+        }
+        Trouble::Other(text) => (format!("files can't be watched ({text}); {looks}"), None),
+    };
+    events.emit(&Event::Warning { message, hint });
+}

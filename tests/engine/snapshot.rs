@@ -1,0 +1,134 @@
+//! Snapshots: data by name, saved, brought back, and saved by itself before it is lost.
+
+use crate::clients::{POSTGRES, ask, postgres};
+use crate::docker;
+use crate::stack::{Stack, heavy};
+
+const REDIS: &str = r#"
+[services.redis]
+kind = "redis"
+image = "image:redis"
+ports = ["6379"]
+volumes = ["cache:/data"]
+"#;
+
+/// What the stack's snapshots are, as `snapshot list --json` says.
+fn snapshots(stack: &Stack) -> Vec<serde_json::Value> {
+    let list = stack.dev(&["snapshot", "list", "--json"]).ends(0).json().remove(0);
+    list["snapshots"].as_array().expect("a list").clone()
+}
+
+fn names(stack: &Stack) -> Vec<String> {
+    snapshots(stack).iter().map(|snapshot| snapshot["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+#[track_caller]
+fn redis(stack: &Stack, line: &str) -> String {
+    ask(&stack.address("redis", 6379), line)
+}
+
+#[track_caller]
+fn row(stack: &Stack) -> i32 {
+    let mut client = postgres(stack.port("postgres", 5432));
+    client.query_one("select id from kept", &[]).expect("the row").get(0)
+}
+
+#[track_caller]
+fn sql(stack: &Stack, text: &str) {
+    postgres(stack.port("postgres", 5432)).batch_execute(text).expect("run");
+}
+
+/// PostgreSQL and Redis with data.
+fn everything(name: &str) -> Stack {
+    let stack = Stack::new(name, &format!("{POSTGRES}{REDIS}"));
+    stack.up();
+    sql(&stack, "create table kept (id int); insert into kept values (1)");
+    assert_eq!(redis(&stack, "SET key before"), "+OK");
+    stack
+}
+
+#[test]
+fn a_whole_stack_comes_back_as_it_was_saved() {
+    let _turn = heavy();
+    let stack = everything("snap");
+    let saved = stack.dev(&["snapshot", "save", "first"]).ends(0);
+    saved.says(&["postgres  stopped", "redis     stopped", "saved", "postgres  ready", "redis     ready"]);
+    let list = snapshots(&stack);
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0]["services"], serde_json::json!(["postgres", "redis"]));
+    assert!(list[0]["size"].as_u64().is_some_and(|size| size > 10_000_000), "{list:?}");
+
+    sql(&stack, "update kept set id = 2");
+    assert_eq!(redis(&stack, "SET key after"), "+OK");
+    stack.dev(&["snapshot", "restore", "first"]).ends(0);
+    assert_eq!((row(&stack), redis(&stack, "STRLEN key")), (1, ":6".into()));
+    stack.dev(&["plan", "--exit-code"]).ends(0);
+
+    // What was there before went into a snapshot of its own.
+    let auto = names(&stack).into_iter().find(|name| name.starts_with("auto-")).expect("taken by itself");
+    stack.dev(&["snapshot", "restore", &auto, "--no-snapshot", "redis"]).ends(0);
+    assert_eq!((row(&stack), redis(&stack, "STRLEN key")), (1, ":5".into()), "only that service");
+    stack.dev(&["snapshot", "restore", &auto, "--no-snapshot"]).ends(0);
+    assert_eq!(row(&stack), 2);
+
+    stack.dev(&["snapshot", "remove", "first", &auto]).ends(0);
+    assert_eq!(names(&stack), Vec::<String>::new());
+    assert_eq!(docker::images(&format!("dev.taskava.project={}", stack.project)), Vec::<String>::new());
+}
+
+#[test]
+fn down_v_keeps_a_snapshot_that_brings_everything_back() {
+    let _turn = heavy();
+    let stack = everything("snap-down");
+    let down = stack.dev(&["down", "-v"]).ends(0);
+    let name = names(&stack).pop().expect("a snapshot");
+    down.says(&[&format!("back with: taskava dev snapshot restore {name}")]);
+    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty());
+
+    // Nothing ran: nothing is started.
+    stack.dev(&["snapshot", "restore", &name]).ends(0);
+    assert_eq!((stack.state("postgres"), stack.state("redis")), ("none".into(), "none".into()));
+    stack.up();
+    assert_eq!((row(&stack), redis(&stack, "GET key")), (1, "$6".into()));
+
+    stack.dev(&["down", "-v", "--no-snapshot"]).ends(0);
+    assert_eq!(names(&stack), [name], "asked not to");
+}
+
+#[test]
+fn only_the_newest_automatic_snapshots_stay_and_named_ones_are_never_touched() {
+    let stack = Stack::new("snap-gc", REDIS);
+    for round in 0..5 {
+        stack.up();
+        assert_eq!(redis(&stack, &format!("SET key {round}")), "+OK");
+        if round == 0 {
+            stack.dev(&["snapshot", "save", "mine"]).ends(0);
+        }
+        stack.dev(&["down", "-v"]).ends(0);
+    }
+    let names = names(&stack);
+    assert_eq!((names.len(), &names[3]), (4, &"mine".to_owned()), "{names:?}");
+}
+
+#[test]
+fn an_empty_volume_leaves_no_snapshot() {
+    let services = "[services.a]\nimage = \"image:busybox\"\ncommand = [\"sleep\", \"1000\"]\nstop_signal = \"SIGKILL\"\nvolumes = [\"v:/v\"]\n";
+    let stack = Stack::new("snap-empty", services);
+    stack.up();
+    stack.dev(&["down", "-v"]).ends(0).says(&["is empty"]);
+    assert_eq!(names(&stack), Vec::<String>::new());
+}
+
+#[test]
+fn what_cant_be_done_is_said() {
+    let stack = Stack::new("snap-no", REDIS);
+    stack.dev(&["snapshot", "save", "x"]).ends(1).says(&["nothing to save", "taskava dev up"]);
+    stack.dev(&["snapshot", "restore", "x"]).ends(2).says(&["no snapshot `x`", "snapshot save NAME"]);
+    stack.dev(&["snapshot", "remove", "x"]).ends(2);
+    stack.dev(&["snapshot", "save", "A b"]).ends(2).says(&["a name can't contain 'A'"]);
+    stack.dev(&["snapshot", "save", "auto-x"]).ends(2);
+    stack.dev(&["snapshot", "list"]).ends(0).says(&["no snapshots"]);
+    stack.up();
+    stack.dev(&["snapshot", "save", "x", "redis"]).ends(0);
+    stack.dev(&["snapshot", "save", "x"]).ends(2).says(&["there is a snapshot `x` already"]);
+}

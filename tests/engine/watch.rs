@@ -1,0 +1,433 @@
+//! `watch`: each save of each editor is seen once, nothing else is, and what the rules say is done.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::docker;
+use crate::stack::{Running, Stack, image, wait_until};
+
+/// Ends at once, and says that it began.
+const APP: &str = r#"
+[services.app]
+image = "image:busybox"
+command = ["sh", "-c", "echo began; exec sleep 1000"]
+stop_signal = "SIGKILL"
+"#;
+
+fn app(watch: &str) -> String {
+    format!("{APP}watch = [{watch}]\n")
+}
+
+/// `taskava dev watch --format json`, and what it told so far.
+struct Watching(Running);
+
+impl Watching {
+    #[track_caller]
+    fn start(stack: &Stack, arguments: &[&str]) -> Self {
+        let mut all = vec!["watch", "--format", "json"];
+        all.extend(arguments);
+        let watching = Self(stack.start(&all));
+        watching.wait("watch-started", 1);
+        watching
+    }
+
+    fn events(&self) -> Vec<Value> {
+        self.0
+            .printed()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    fn all(&self, event: &str) -> Vec<Value> {
+        self.events().into_iter().filter(|told| told["event"] == event).collect()
+    }
+
+    /// Waits until an event was told so often; returns the last of them.
+    #[track_caller]
+    fn wait(&self, event: &str, times: usize) -> Value {
+        wait_until(&format!("{times} × {event}"), || {
+            let found = self.all(event);
+            assert!(found.len() <= times, "more than {times} × {event}: {found:#?}");
+            (found.len() == times).then(|| found.last().expect("some").clone())
+        })
+    }
+
+    /// Waits until so many actions are over; returns the last.
+    #[track_caller]
+    fn done(&self, times: usize) -> Value {
+        let done = self.wait("watch-done", times);
+        assert_eq!(done["failures"], serde_json::json!([]), "{done:#}");
+        done
+    }
+}
+
+/// Each with the system calls that the editor makes.
+const EDITORS: [(&str, fn(&Path, &str)); 5] = [
+    ("in place", |file, text| fs::write(file, text).expect("a file")),
+    ("vim", |file, text| {
+        // backupcopy=no: looks whether it may write here, moves the old one away, writes a new one.
+        let at = |name: &str| file.with_file_name(name);
+        fs::write(at("4913"), "").expect("a file");
+        fs::remove_file(at("4913")).expect("removed");
+        fs::write(at(".main.txt.swp"), "b0VIM").expect("a file");
+        fs::rename(file, at("main.txt~")).expect("renamed");
+        fs::write(file, text).expect("a file");
+        fs::remove_file(at("main.txt~")).expect("removed");
+        fs::remove_file(at(".main.txt.swp")).expect("removed");
+    }),
+    ("JetBrains", |file, text| {
+        let (new, old) = (file.with_file_name("main.txt___jb_tmp___"), file.with_file_name("main.txt___jb_old___"));
+        fs::write(&new, text).expect("a file");
+        fs::rename(file, &old).expect("renamed");
+        fs::rename(&new, file).expect("renamed");
+        fs::remove_file(&old).expect("removed");
+    }),
+    ("VS Code, atomic", |file, text| {
+        let new = file.with_file_name("main.txt.vsctmp");
+        fs::write(&new, text).expect("a file");
+        fs::rename(&new, file).expect("renamed");
+    }),
+    ("unlink and create", |file, text| {
+        fs::remove_file(file).expect("removed");
+        fs::write(file, text).expect("a file");
+    }),
+];
+
+#[test]
+fn every_save_of_every_editor_is_one_restart_and_nothing_else_is() {
+    let stack = Stack::new("watch-editors", &app(r#"{ path = "src", ignore = ["*.vsctmp", "*.md"] }"#));
+    let file = stack.file("src/main.txt", "0");
+    stack.file(".gitignore", "*.log\n");
+    stack.up();
+    let watching = Watching::start(&stack, &[]);
+    let mut times = 0;
+    for (editor, save) in EDITORS {
+        // The second save is the one that is missed by whoever watches the file.
+        for round in ["a", "b"] {
+            save(&file, &format!("{editor} {round}"));
+            times += 1;
+            let done = watching.done(times);
+            assert_eq!((&done["path"], &done["action"]), (&"src/main.txt".into(), &"restart".into()), "{editor}");
+            // Nothing changed; nor has anybody to know about the others.
+            save(&file, &format!("{editor} {round}"));
+            fs::write(stack.path().join("src/notes.md"), format!("{times}")).expect("a file");
+            fs::write(stack.path().join("src/x.log"), format!("{times}")).expect("a file");
+            fs::create_dir_all(stack.path().join("src/node_modules/x")).expect("a folder");
+            fs::write(stack.path().join("src/node_modules/x/y.js"), format!("{times}")).expect("a file");
+        }
+    }
+    let started: Vec<_> = docker::log(&stack.container("app")).lines().map(ToOwned::to_owned).collect();
+    assert_eq!(started, vec!["began"; 1 + times], "restarted, not made anew");
+    // A folder that comes later is watched as well, with what is in it already.
+    stack.file("src/new/deep/x.txt", "1");
+    assert_eq!(watching.done(times + 1)["path"], "src/new/deep/x.txt");
+    stack.file("src/new/deep/x.txt", "2");
+    assert_eq!(watching.done(times + 2)["path"], "src/new/deep/x.txt");
+    fs::remove_dir_all(stack.path().join("src/new")).expect("removed");
+    watching.done(times + 3);
+
+    watching.0.signal("INT");
+    watching.0.finish().ends(130);
+    assert_eq!(stack.state("app"), "running", "Ctrl-C leaves the stack running");
+}
+
+#[test]
+fn up_watch_stays_shows_logs_and_says_what_it_does() {
+    let stack = Stack::new("watch-up", &app(r#"{ path = "src" }"#));
+    let file = stack.file("src/main.txt", "0");
+    let mut watching = stack.start(&["up", "--watch"]);
+    watching.wait_for("watching for app: ");
+    fs::write(&file, "1").expect("a file");
+    watching.wait_for("restart: src/main.txt changed");
+    watching.wait_for("restart done in ");
+    wait_until("both lines of the log", || (watching.printed().matches("began").count() == 2).then_some(()));
+    watching.signal("INT");
+    watching.finish().ends(130);
+    assert_eq!(stack.state("app"), "running");
+    // Without a rule there is nothing to stay for, and nothing is started for it.
+    stack.services(APP);
+    stack.dev(&["up", "--watch"]).ends(2).says(&["no service has `watch`"]);
+    stack.dev(&["watch", "app"]).ends(2).says(&["app has no `watch`", "hint:"]);
+}
+
+#[test]
+fn a_checkout_of_thousands_of_files_is_one_action() {
+    let stack = Stack::new("watch-git", &app(r#"{ path = "src" }"#));
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command.args(["-c", "user.name=x", "-c", "user.email=x@x", "-c", "gc.auto=0"]).args(arguments);
+        let done = command.current_dir(stack.path()).output().expect("git");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let write = |text: &str| {
+        for number in 0..5000 {
+            let file = stack.path().join(format!("src/{}/{number}.txt", number % 50));
+            fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+            fs::write(file, format!("{text} {number}")).expect("a file");
+        }
+    };
+    git(&["init", "-q", "-b", "one"]);
+    write("one");
+    git(&["add", "."]);
+    git(&["commit", "-qm", "one"]);
+    git(&["checkout", "-qb", "two"]);
+    write("two");
+    git(&["commit", "-qam", "two"]);
+    stack.up();
+    let watching = Watching::start(&stack, &[]);
+    git(&["checkout", "-q", "one"]);
+    let done = watching.done(1);
+    assert_eq!(done["files"], 5000, "{done}");
+    git(&["checkout", "-q", "two"]);
+    assert_eq!(watching.done(2)["files"], 5000);
+}
+
+#[test]
+fn an_edit_of_services_toml_is_applied_and_a_broken_one_is_shown() {
+    let text = app(r#"{ path = "src" }"#) + "env = { A = \"1\" }\nenv_file = \"app.env\"\n";
+    let stack = Stack::new("watch-reload", &text);
+    let file = stack.file("src/main.txt", "0");
+    stack.file("app.env", "B=1\n");
+    stack.up();
+    let first = stack.container("app");
+    let watching = Watching::start(&stack, &[]);
+
+    stack.edit("A = \"1\"", "A = 1.5.1");
+    let error = watching.wait("error", 1);
+    assert_eq!(error["kind"], "usage");
+    assert_eq!(error["diagnostics"][0]["file"], "services.toml", "{error:#}");
+    assert_eq!((stack.find("app"), stack.state("app")), (Some(first.clone()), "running".into()));
+
+    stack.edit("A = 1.5.1", "A = \"2\"");
+    let reloaded = watching.wait("watch-reloaded", 1);
+    assert_eq!(reloaded["path"], "services.toml");
+    assert!(reloaded["changes"][0].as_str().expect("words").contains("app made anew (config changed: env.A)"));
+    let second = stack.container("app");
+    assert!(docker::inspect(&second).env.contains(&"A=2".into()));
+
+    // A file that is read because of it, and one that was not there.
+    stack.file("app.env", "B=2\n");
+    watching.wait("watch-reloaded", 2);
+    assert!(docker::inspect(&stack.container("app")).env.contains(&"B=2".into()));
+    let local = "[services.app]\nenv = { A = \"3\" }\n[services.more]\nimage = \"image:busybox\"\ncommand = [\"sleep\", \"1000\"]\nstop_signal = \"SIGKILL\"\n";
+    stack.file("services.local.toml", &local.replace("image:busybox", image("image:busybox")));
+    watching.wait("watch-reloaded", 3);
+    assert_eq!(stack.state("more"), "running", "a new service is started");
+
+    // New rules count from then on, the old ones do not.
+    stack.edit("path = \"src\"", "path = \"web\"");
+    stack.file("web/index.html", "0");
+    watching.wait("error", 1);
+    let reloads = watching.all("watch-reloaded").len();
+    stack.edit("path = \"web\"", "path = \"./web\"");
+    watching.wait("watch-reloaded", reloads.max(3) + 1);
+    fs::write(&file, "1").expect("a file");
+    stack.file("web/index.html", "1");
+    assert_eq!(watching.done(1)["path"], "web/index.html");
+}
+
+#[test]
+fn files_are_copied_into_the_container_and_taken_out_again() {
+    let rules = r#"{ path = "web", action = "sync", target = "/srv/web" }, { path = "app.conf", action = "sync+restart", target = "/etc/app/" }"#;
+    let stack = Stack::new("watch-sync", &app(rules));
+    stack.file("web/index.html", "0");
+    stack.file("web/old/x.txt", "0");
+    stack.file("app.conf", "0");
+    stack.up();
+    let id = stack.container("app");
+    let watching = Watching::start(&stack, &[]);
+    let inside = |command: &str| docker::output(&id, &["sh", "-c", command]);
+
+    let script = stack.file("web/a b/run.sh", "echo 1");
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("a file");
+    let done = watching.done(1);
+    assert_eq!((&done["action"], &done["path"]), (&"sync".into(), &"web/a b/run.sh".into()));
+    assert_eq!(inside("'/srv/web/a b/run.sh'"), "1\n");
+    let began = docker::inspect(&id).started_at;
+
+    // Only what changes is copied, so what is taken out was put in before.
+    stack.file("web/old/x.txt", "1");
+    watching.done(2);
+    assert_eq!(inside("cat /srv/web/old/x.txt"), "1");
+    fs::remove_dir_all(stack.path().join("web/old")).expect("removed");
+    watching.done(3);
+    assert_eq!(inside("ls -d /srv/web/old/x.txt 2>&1 || true"), "ls: /srv/web/old/x.txt: No such file or directory\n");
+    assert_eq!(docker::inspect(&id).started_at, began, "`sync` does not restart");
+
+    stack.file("app.conf", "1");
+    assert_eq!(watching.done(4)["action"], "sync+restart");
+    assert_eq!(inside("cat /etc/app/app.conf"), "1");
+    assert_ne!(docker::inspect(&id).started_at, began);
+    assert_eq!(stack.container("app"), id);
+}
+
+#[test]
+fn a_file_is_taken_out_of_an_image_without_rm() {
+    let stack = Stack::new("watch-no-rm", "");
+    stack.file("image/Dockerfile", &format!("FROM {}\nRUN rm /bin/rm\n", image("image:busybox")));
+    stack.file("web/a.txt", "0");
+    stack.file("web/b.txt", "0");
+    let build = "build = \"image\"\n";
+    stack.services(
+        &app(r#"{ path = "web", action = "sync", target = "/srv" }"#).replace("image = \"image:busybox\"\n", build),
+    );
+    stack.up();
+    let first = stack.container("app");
+    let watching = Watching::start(&stack, &[]);
+    stack.file("web/a.txt", "1");
+    watching.done(1);
+    fs::remove_file(stack.path().join("web/a.txt")).expect("removed");
+    watching.done(2);
+    let second = stack.container("app");
+    assert_ne!(first, second, "made anew");
+    assert_eq!(docker::output(&second, &["ls", "/srv"]), "b.txt\n", "with all that is there outside");
+    drop(watching);
+    stack.dev(&["down", "-v", "-y"]).ends(0);
+    docker::untag(&format!("{}-app", stack.project));
+}
+
+#[test]
+fn a_command_gets_the_files_and_its_failure_is_shown() {
+    let rule = r#"{ path = "sql", action = "exec", command = ["sh", "-c", "echo \"$TASKAVA_CHANGED\"; ! grep -q bad /sql/*"] }"#;
+    let stack = Stack::new("watch-exec", &(app(rule) + "volumes = [\"./sql:/sql\"]\n"));
+    stack.file("sql/1.sql", "0");
+    stack.file("sql/2.sql", "0");
+    stack.up();
+    let watching = Watching::start(&stack, &[]);
+    stack.file("sql/1.sql", "1");
+    let done = watching.done(1);
+    assert_eq!((&done["action"], &done["output"]), (&"exec".into(), &"1.sql\n".into()), "{done}");
+    stack.file("sql/2.sql", "bad");
+    let failed = watching.wait("watch-done", 2);
+    assert!(failed["failures"][0]["message"].as_str().expect("words").contains("ended with code 1"), "{failed:#}");
+    assert_eq!(failed["output"], "2.sql\n");
+}
+
+#[test]
+fn an_image_is_built_and_its_container_made_anew() {
+    let stack = Stack::new("watch-build", "");
+    stack.file("image/Dockerfile", &format!("FROM {}\nCOPY version /version\n", image("image:busybox")));
+    stack.file("image/.dockerignore", "*.md\n");
+    stack.file("image/version", "1");
+    let text = app(r#"{ path = "image", action = "rebuild" }"#);
+    stack.services(&text.replace("image = \"image:busybox\"\n", "build = \"image\"\n"));
+    stack.up();
+    let first = stack.container("app");
+    let watching = Watching::start(&stack, &[]);
+    // What the build does not get to see can't change its image.
+    stack.file("image/README.md", "1");
+    stack.file("image/version", "2");
+    let done = watching.done(1);
+    assert_eq!(
+        (&done["action"], &done["path"], &done["files"]),
+        (&"rebuild".into(), &"image/version".into(), &1.into())
+    );
+    let second = stack.container("app");
+    assert_ne!(first, second);
+    assert_eq!(docker::output(&second, &["cat", "/version"]), "2");
+    drop(watching);
+    stack.dev(&["down", "-v", "-y"]).ends(0);
+    docker::untag(&format!("{}-app", stack.project));
+}
+
+#[test]
+fn an_action_that_rewrites_what_it_watches_is_stopped() {
+    let rule = r#"{ path = "gen", action = "exec", command = ["sh", "-c", "cat /proc/uptime /proc/sys/kernel/random/uuid > /gen/out.txt"] }"#;
+    let stack = Stack::new("watch-loop", &(app(rule) + "volumes = [\"./gen:/gen\"]\n"));
+    stack.file("gen/in.txt", "0");
+    stack.file("gen/out.txt", "");
+    stack.up();
+    let watching = Watching::start(&stack, &[]);
+    stack.file("gen/in.txt", "1");
+    let suspended = watching.wait("watch-suspended", 1);
+    assert_eq!(suspended["paths"], serde_json::json!(["gen/out.txt"]), "{suspended:#}");
+    let actions = watching.all("watch-done").len();
+    // Somebody's save is acted upon; what that stirs up is known at once.
+    stack.file("gen/in.txt", "2");
+    wait_until("one more action", || (watching.all("watch-done").len() == actions + 1).then_some(()));
+    assert_eq!(watching.all("watch-done").last().expect("one")["path"], "gen/in.txt");
+}
+
+#[test]
+fn changes_during_an_action_are_one_action_afterwards() {
+    let slow =
+        r#"{ path = "src", action = "exec", command = ["sh", "-c", "until [ -e /gate/open ]; do sleep 0.05; done"] }"#;
+    let stack = Stack::new("watch-coalesce", &(app(slow) + "volumes = [\"./gate:/gate\"]\n"));
+    stack.file("src/a.txt", "0");
+    fs::create_dir_all(stack.path().join("gate")).expect("a folder");
+    stack.up();
+    let watching = Watching::start(&stack, &[]);
+    stack.file("src/a.txt", "1");
+    watching.wait("watch-action", 1);
+    for number in 0..20 {
+        stack.file(&format!("src/{number}.txt"), "1");
+        stack.file("src/a.txt", &format!("again {number}"));
+    }
+    stack.file("gate/open", "");
+    let second = watching.done(2);
+    assert_eq!((&second["path"], &second["files"]), (&"src/0.txt".into(), &21.into()), "{second}");
+}
+
+#[test]
+fn where_the_system_does_not_tell_changes_are_looked_for() {
+    let stack = Stack::new("watch-poll", &app(r#"{ path = "src" }"#));
+    let file = stack.file("src/main.txt", "0");
+    stack.up();
+    let watching = Watching::start(&stack, &["--poll"]);
+    assert_eq!(watching.all("watch-started")[0]["polling"], true);
+    for (round, (editor, save)) in EDITORS.into_iter().enumerate() {
+        save(&file, editor);
+        watching.done(round + 1);
+    }
+}
+
+#[test]
+fn a_limit_of_the_system_is_named_and_got_over() {
+    let stack = Stack::new("watch-limit", &app(r#"{ path = "src" }"#));
+    for number in 0..8 {
+        stack.file(&format!("src/{number}/x.txt"), "0");
+    }
+    stack.up();
+    // A user namespace has a limit of its own, so nobody else's is touched.
+    let own = stack.command(&["watch", "--format", "json"]);
+    let mut command = Command::new("unshare");
+    command.args([
+        "--user",
+        "--map-root-user",
+        "sh",
+        "-c",
+        "echo 5 > /proc/sys/user/max_inotify_watches; exec \"$@\"",
+        "sh",
+    ]);
+    command.arg(own.get_program()).args(own.get_args()).current_dir(stack.path());
+    let watching = Watching(Running::start(&mut command));
+    let warning = watching.wait("warning", 1);
+    assert!(warning["message"].as_str().expect("words").contains("fs.inotify.max_user_watches"), "{warning}");
+    assert!(warning["hint"].as_str().expect("words").contains("sysctl fs.inotify.max_user_watches="), "{warning}");
+    assert_eq!(watching.wait("watch-started", 1)["polling"], true);
+    stack.file("src/7/x.txt", "1");
+    assert_eq!(watching.done(1)["path"], "src/7/x.txt");
+}
+
+#[test]
+fn what_is_mounted_already_is_not_copied() {
+    let rule = r#"{ path = "web", action = "sync", target = "/web" }"#;
+    let stack = Stack::new("watch-mounted", &(app(rule) + "volumes = [\"./web:/web\"]\n"));
+    stack.file("web/index.html", "0");
+    stack.up();
+    let watching = Watching::start(&stack, &[]);
+    let warning = watching.wait("warning", 1);
+    assert!(warning["message"].as_str().expect("words").contains("web is mounted at /web already"), "{warning}");
+}
+
+#[test]
+fn nothing_is_watched_where_nothing_runs() {
+    let stack = Stack::new("watch-down", &app(r#"{ path = "src" }"#));
+    stack.file("src/main.txt", "0");
+    stack.dev(&["watch"]).ends(1).says(&["none of what is watched has a container: app", "taskava dev up --watch"]);
+}
