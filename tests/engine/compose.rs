@@ -69,7 +69,7 @@ impl Case {
 
     /// What is built gets a name of this test's; what is pulled becomes the image of that kind that is there.
     fn with_images(&self, text: &str) -> String {
-        let pattern = r#"(?m)(\bimage:\s*(?:>-\s*)?["']?|^FROM )([^\s"',}>]+)"#;
+        let pattern = r#"(?m)(\bimage:\s*(?:>-\s*)?["']?|^FROM )((?:\$\{[^}]*\}|[^\s"',}>])+)"#;
         let pattern = regex::Regex::new(pattern).expect("a pattern");
         let replace = |found: &regex::Captures<'_>| {
             let (before, name) = (&found[1], &found[2]);
@@ -130,7 +130,9 @@ impl Case {
         let text = std::fs::read_to_string(self.path().join("services.toml")).expect("it was written");
         let mut up = taskava();
         up.args(["dev", "-p", &self.project, "up", "--no-start"]);
-        for profile in ["monitoring", "metrics", "test"].iter().filter(|name| text.contains(&format!("\"{name}\""))) {
+        for profile in ["monitoring", "metrics", "test"].iter().filter(|name| {
+            text.lines().any(|line| line.starts_with("profiles = ") && line.contains(&format!("\"{name}\"")))
+        }) {
             up.args(["--profile", profile]);
         }
         self.run(&mut up);
@@ -285,12 +287,18 @@ fn describe(
         "cpus": host.nano_cpus,
         "shm_size": host.shm_size,
         "ulimits": ulimits,
-        "cap_add": host.cap_add,
-        "cap_drop": host.cap_drop,
+        "cap_add": capabilities(host.cap_add),
+        "cap_drop": capabilities(host.cap_drop),
         "extra_hosts": extra_hosts,
         "dns": host.dns.filter(|servers| !servers.is_empty()),
         "init": host.init,
     })
+}
+
+/// Without the prefix that one tool writes and the other does not.
+fn capabilities(names: Option<Vec<String>>) -> Vec<String> {
+    let plain = |name: String| name.trim_start_matches("CAP_").to_owned();
+    names.unwrap_or_default().into_iter().map(plain).collect()
 }
 
 /// `service.field: theirs | ours`, for every field that differs.
@@ -332,6 +340,7 @@ fn containers_are_those_of_docker_compose() {
                     assert!(!theirs.is_empty(), "{}: compose made nothing", case.name);
                     let root = case.path().canonicalize().expect("a folder");
                     let found = differences(&theirs, &ours).replace(root.to_str().expect("UTF-8"), "[ROOT]");
+                    let found = found.replace(&format!("{}/", case.project), "[own]/");
                     let found = found.replace(case.folder.path().to_str().expect("UTF-8"), "[HOME]");
                     let expected = fixture.with_extension("diff.txt");
                     if std::env::var("SNAPSHOTS").is_ok_and(|what| what == "overwrite") && !found.is_empty() {
