@@ -145,7 +145,7 @@ pub fn render(tables: &[Table]) -> String {
 
 fn put_table(out: &mut String, name: &[String], fields: &[Field], below: &[String]) {
     let (tables, plain): (Vec<&Field>, Vec<&Field>) = fields.iter().partition(|field| is_table(field));
-    if !name.is_empty() && !(plain.is_empty() && !tables.is_empty()) {
+    if !name.is_empty() && (!plain.is_empty() || tables.is_empty()) {
         let words: Vec<String> = name.iter().map(|word| key(word)).collect();
         let _ = writeln!(out, "[{}]", words.join("."));
     }

@@ -210,8 +210,9 @@ fn describe(
         name.strip_prefix(&format!("{project}{separator}")).map_or(name.clone(), |short| format!("[own]{short}"))
     };
     let image = config.image.clone().unwrap_or_default();
-    let image =
-        image.strip_prefix(project).map_or(image.clone(), |rest| format!("[own]{}", rest.trim_end_matches(":latest")));
+    // What is built is called by the project and the service, or as the file says.
+    let image = image.strip_prefix(&format!("{project}-")).map_or(image.clone(), |rest| format!("[own]{rest}"));
+    let image = image.trim_end_matches(":latest").replace(&format!("{}/", project.trim_end_matches('p')), "[own]/");
     let mut env = config.env.unwrap_or_default();
     env.sort();
     let mut ports = Vec::new();
@@ -279,7 +280,7 @@ fn describe(
         "networks": networks,
         "user": config.user,
         "working_dir": config.working_dir,
-        "hostname": config.hostname.filter(|name| !id.starts_with(name)),
+        "hostname": config.hostname.filter(|name| !id.starts_with(name) && host.network_mode.as_deref() != Some("host")),
         "labels": theirs,
         "stop_signal": config.stop_signal,
         "restart": restart,
@@ -340,7 +341,6 @@ fn containers_are_those_of_docker_compose() {
                     assert!(!theirs.is_empty(), "{}: compose made nothing", case.name);
                     let root = case.path().canonicalize().expect("a folder");
                     let found = differences(&theirs, &ours).replace(root.to_str().expect("UTF-8"), "[ROOT]");
-                    let found = found.replace(&format!("{}/", case.project), "[own]/");
                     let found = found.replace(case.folder.path().to_str().expect("UTF-8"), "[HOME]");
                     let expected = fixture.with_extension("diff.txt");
                     if std::env::var("SNAPSHOTS").is_ok_and(|what| what == "overwrite") && !found.is_empty() {
