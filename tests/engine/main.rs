@@ -3,6 +3,7 @@
 mod aws;
 mod change;
 mod clients;
+mod compose;
 mod connect;
 mod db;
 mod docker;
