@@ -15,6 +15,7 @@
 //! - [`doctor`]: looks for everything that a new machine can get wrong
 //! - [`testing`]: stacks for tests, from Rust; the part that other packages use
 //! - `compose`: Docker Compose files, to services.toml and back
+//! - [`starter`]: the text of a first services.toml
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 pub mod aws;
@@ -32,6 +33,7 @@ pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;
+pub mod starter;
 pub mod testing;
 #[cfg(feature = "cli")]
 pub mod ui;

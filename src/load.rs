@@ -36,6 +36,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// All files that were read.
     pub files: Vec<PathBuf>,
+    /// services.toml and what overrides it, as they were read.
+    pub sources: Vec<Arc<Source>>,
 }
 
 /// Finds, reads and resolves a stack. All problems of all its files are reported at once.
@@ -82,7 +84,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         Some(name) => isolated::isolate(resolved.stack, isolated_name(name)?, isolated::Plan::default()),
         None => resolved.stack,
     };
-    Ok(Loaded { stack, warnings: problems, files })
+    Ok(Loaded { stack, warnings: problems, files, sources })
 }
 
 fn isolated_name(name: &str) -> Result<StackName> {

@@ -13,6 +13,7 @@ mod networks;
 mod observe;
 mod ops;
 mod owned;
+mod prepared;
 mod snapshots;
 mod spec;
 pub mod stats;
@@ -30,6 +31,7 @@ pub use networks::COMMON;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};
 pub use owned::Owned;
+pub use prepared::{PreparedImage, prepared_reference};
 pub use survey::{Bystander, Info};
 pub use upload::{Removal, Upload};
 

@@ -152,5 +152,23 @@ pub fn data_path(service: &Service) -> Option<String> {
     moved.map(|env| env.value.clone()).or_else(|| defaults(service.kind).data_path.map(Into::into))
 }
 
+/// Whether a service keeps its data where it is told to, so that this can be another place than its image's.
+pub fn is_movable(service: &Service) -> bool {
+    match service.kind {
+        Kind::Postgres => postgres::is_movable(service),
+        Kind::Redis => redis::is_movable(service),
+        _ => false,
+    }
+}
+
+/// Tells a service of which that is true where to keep its data.
+pub fn move_data(service: &mut Service, to: &str) {
+    match service.kind {
+        Kind::Postgres => postgres::move_data(service, to),
+        Kind::Redis => service.working_dir = Some(to.into()),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests;

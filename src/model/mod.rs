@@ -1,13 +1,15 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run.
+//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `prepared` one that
+//! begins with its data in place.
 
 pub mod aws;
 pub mod fingerprint;
 pub mod graph;
 pub mod isolated;
 pub mod names;
+pub mod prepared;
 pub mod resolve;
 pub mod secret;
 mod service;

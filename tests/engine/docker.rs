@@ -231,6 +231,32 @@ impl Drop for ForeignVolume {
     }
 }
 
+/// A network of nobody's stack, removed when it goes out of scope.
+pub(crate) struct ForeignNetwork(String);
+
+impl ForeignNetwork {
+    pub(crate) fn create(name: &str) -> Self {
+        let request = NetworkCreateRequest { name: name.into(), ..Default::default() };
+        engine(async |docker| docker.create_network(request).await);
+        Self(name.into())
+    }
+}
+
+impl Drop for ForeignNetwork {
+    fn drop(&mut self) {
+        engine(async |docker| docker.remove_network(&self.0).await);
+    }
+}
+
+/// Takes every name off images that begins like this.
+pub(crate) fn untag_all(prefix: &str) {
+    let images = engine(async |docker| docker.list_images(None::<ListImagesOptions>).await);
+    let names = images.into_iter().flat_map(|image| image.repo_tags);
+    for name in names.filter(|name| name.starts_with(prefix)) {
+        untag(&name);
+    }
+}
+
 /// Takes a name off an image.
 pub(crate) fn untag(reference: &str) {
     engine(async |docker| docker.remove_image(reference, None::<RemoveImageOptions>, None).await);

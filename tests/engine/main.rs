@@ -3,6 +3,7 @@
 mod aws;
 mod change;
 mod clients;
+mod compose;
 mod connect;
 mod db;
 mod docker;
@@ -21,6 +22,7 @@ mod many;
 mod modes;
 mod never_early;
 mod never_left;
+mod prepared;
 mod ps;
 mod pty;
 mod registry;

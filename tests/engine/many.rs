@@ -68,7 +68,7 @@ fn subnets(stack: &Stack) -> Vec<String> {
 fn twenty_stacks_with_networks_of_their_own_are_up_at_the_same_time() {
     let _turn = heavy();
     let stack = Stack::new("many", SMALL);
-    let with_database = |number: usize| if number % 5 == 0 { vec!["app", "postgres"] } else { vec!["app"] };
+    let with_database = |number: usize| if number.is_multiple_of(5) { vec!["app", "postgres"] } else { vec!["app"] };
     let stacks = bring_up(&stack, 20, with_database);
     all_different(&stacks);
     let subnets = subnets(&stack);
