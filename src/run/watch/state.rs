@@ -166,6 +166,8 @@ struct Waiting {
 struct Work {
     phase: Phase,
     waiting: Option<Waiting>,
+    /// What nothing was done about because of a loop. It goes with the next action: what is copied must not miss a version.
+    withheld: BTreeMap<PathBuf, Change>,
     /// When the last action began.
     began: Duration,
     echo: Echo,
@@ -348,8 +350,10 @@ impl State {
         let waiting: Vec<Change> = self
             .services
             .values_mut()
-            .filter_map(|work| work.waiting.take())
-            .flat_map(|waiting| waiting.changes.into_values())
+            .flat_map(|work| {
+                let withheld = mem::take(&mut work.withheld).into_values();
+                withheld.chain(work.waiting.take().into_iter().flat_map(|waiting| waiting.changes.into_values()))
+            })
             .collect();
         self.park(now, waiting);
     }
@@ -373,15 +377,21 @@ impl State {
             Verdict::Act => {}
             Verdict::Suspend { paths, times } => {
                 effects.push(Effect::Suspend { service: name.clone(), paths, times });
+                work.withheld.extend(waiting.changes);
                 return;
             }
-            Verdict::Drop => return,
+            Verdict::Drop => {
+                work.withheld.extend(waiting.changes);
+                return;
+            }
         }
         if work.phase == Phase::Settling {
             effects.push(Effect::Abandon(Who::Service(name.clone())));
         }
         (work.phase, work.began) = (Phase::Acting, now);
-        let changes: Vec<Change> = waiting.changes.into_values().collect();
+        let mut changes = mem::take(&mut work.withheld);
+        changes.extend(waiting.changes);
+        let changes: Vec<Change> = changes.into_values().collect();
         let rules = changes.iter().flat_map(|change| change.hits.iter().map(|hit| hit.rule)).collect();
         effects.push(Effect::Act(Act { service: name.clone(), rules, changes }));
     }
