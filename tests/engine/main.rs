@@ -1,5 +1,6 @@
 //! The real binary against a real engine.
 
+mod app;
 mod aws;
 mod change;
 mod clients;

@@ -17,12 +17,14 @@ use crate::docker;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Images by the name they have in the tests: the stand-ins, or the official ones where a registry can be reached.
-const IMAGES: [(&str, &str, &str); 6] = [
+const IMAGES: [(&str, &str, &str); 8] = [
     ("image:postgres", "taskava/postgres:15", "postgres:15-alpine"),
     ("image:redis", "taskava/redis:7", "redis:7-alpine"),
     ("image:localstack", "taskava/localstack:4.14.0", "localstack/localstack:4.14.0"),
     ("image:ministack", "taskava/ministack:1.5.33", "ministackorg/ministack:1.5.33"),
     ("image:mailhog", "taskava/mailhog:1.0.1", "mailhog/mailhog:v1.0.1"),
+    ("image:nginx", "taskava/nginx:1.22", "nginx:1.29-alpine"),
+    ("image:python", "taskava/python:3.13", "python:3.13-slim"),
     ("image:busybox", "taskava/busybox:test", "busybox:1.37"),
 ];
 
@@ -31,6 +33,11 @@ pub(crate) fn image(name: &str) -> &'static str {
     let official = std::env::var("TASKAVA_TEST_IMAGES").is_ok_and(|images| images == "official");
     let (_, stand_in, reference) = IMAGES.iter().find(|(short, ..)| *short == name).expect("an image of the tests");
     if official { reference } else { stand_in }
+}
+
+/// The official images of a text replaced by those of the tests.
+pub(crate) fn of_the_tests(text: &str) -> String {
+    IMAGES.iter().fold(text.to_owned(), |text, (name, _, official)| text.replace(official, image(name)))
 }
 
 /// The images of a text filled in.

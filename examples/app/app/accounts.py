@@ -1,9 +1,11 @@
 """Accounts: Cognito does the work, passwords never touch the database."""
 
+from functools import cache
+
 from flask import Blueprint, jsonify, request
 from werkzeug.exceptions import BadRequest, Unauthorized
 
-from .settings import aws, parameter
+from .settings import PREFIX, aws
 
 routes = Blueprint("accounts", __name__)
 
@@ -12,8 +14,13 @@ def cognito():
     return aws("cognito-idp")
 
 
+@cache
 def client_id() -> str:
-    return parameter("cognito/client-id")
+    """Pool and client are known by name; their ids are the account's."""
+    pools = cognito().list_user_pools(MaxResults=60)["UserPools"]
+    pool = next(pool["Id"] for pool in pools if pool["Name"] == f"{PREFIX}-users")
+    clients = cognito().list_user_pool_clients(UserPoolId=pool, MaxResults=60)["UserPoolClients"]
+    return next(client["ClientId"] for client in clients if client["ClientName"] == "web")
 
 
 def user() -> str:

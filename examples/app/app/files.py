@@ -3,11 +3,10 @@
 import os
 
 import boto3
-from botocore.config import Config
 from flask import Blueprint, jsonify
 
 from .accounts import user
-from .settings import PREFIX, aws
+from .settings import PREFIX, STYLE, aws
 
 routes = Blueprint("files", __name__)
 BUCKET = f"{PREFIX}-uploads"
@@ -15,9 +14,7 @@ BUCKET = f"{PREFIX}-uploads"
 
 def public_s3():
     """S3 as browsers reach it: where that is another address than the service's own (a CDN, an edge), it is given."""
-    endpoint = os.environ.get("PUBLIC_S3_ENDPOINT_URL")
-    style = Config(s3={"addressing_style": "path" if endpoint else "auto"}, signature_version="s3v4")
-    return boto3.client("s3", endpoint_url=endpoint, config=style)
+    return boto3.client("s3", endpoint_url=os.environ.get("PUBLIC_S3_ENDPOINT_URL"), config=STYLE)
 
 
 @routes.post("/files/<name>/upload")

@@ -6,15 +6,18 @@ from functools import cache
 import boto3
 import psycopg
 import redis
+from botocore.config import Config
 
 ENV = os.environ.get("APP_ENV", "dev")
 PREFIX = f"taskava-{ENV}"
+# The bucket in the path, not in the host name: works with every endpoint.
+STYLE = Config(s3={"addressing_style": "path"})
 
 
 @cache
 def aws(service: str):
     """A client of an AWS service. Region, credentials and endpoints are the SDK's own variables."""
-    return boto3.client(service)
+    return boto3.client(service, config=STYLE)
 
 
 @cache
