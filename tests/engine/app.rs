@@ -1,7 +1,6 @@
 //! The example application behind its edge, on the repository's own services.toml: everything an application does with the
 //! production stack, done here, and still there after `down` and `up`.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -10,37 +9,10 @@ use serde_json::{Value, json};
 use totp_rs::{Algorithm, Secret, TOTP};
 
 use crate::docker;
-use crate::stack::{Stack, heavy, of_the_tests, wait_until};
+use crate::stack::{Stack, heavy, wait_until};
 
 const EMAIL: &str = "ada@taskava.test";
 const PASSWORD: &str = "Engine-No-1!";
-
-/// The repository's own stack under another name and on ports that the engine chooses.
-fn own_stack() -> Stack {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(root.join("services.toml")).expect("services.toml");
-    let text = text.replace("project = \"taskava\"\n", "");
-    let ports = Regex::new(r#""\d+:(\d+)""#).expect("a pattern");
-    let text = ports.replace_all(&text, "\"$1\"").into_owned();
-    let stack = Stack::new("app", "");
-    stack.services(&of_the_tests(&text));
-    for folder in ["docker", "examples"] {
-        copy(&root.join(folder), &stack.path().join(folder));
-    }
-    stack
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry")) {
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() {
-            copy(&path, &target);
-        } else {
-            std::fs::copy(&path, &target).expect("a copy");
-        }
-    }
-}
 
 /// What a browser does.
 struct Browser {
@@ -134,7 +106,7 @@ fn aws(stack: &Stack, arguments: &[&str]) -> Value {
 #[test]
 fn the_application_finds_the_production_stack() {
     let _turn = heavy();
-    let stack = own_stack();
+    let stack = Stack::of_the_project("app");
     let up = ["--profile", "app", "up"];
     stack.dev(&up).ends(0);
     let mut browser = Browser::new(&format!("http://{}", stack.address("edge", 80)));

@@ -36,7 +36,7 @@ pub(crate) fn image(name: &str) -> &'static str {
 }
 
 /// The official images of a text replaced by those of the tests.
-pub(crate) fn of_the_tests(text: &str) -> String {
+fn of_the_tests(text: &str) -> String {
     IMAGES.iter().fold(text.to_owned(), |text, (name, _, official)| text.replace(official, image(name)))
 }
 
@@ -49,6 +49,19 @@ fn with_images(text: &str) -> String {
 pub(crate) fn heavy() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Copies a folder with everything in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("a copy");
+        }
+    }
 }
 
 /// Looks again and again until a condition holds; panics when it does not in time.
@@ -223,6 +236,19 @@ impl Stack {
         let project = format!("t-{}-{name}", std::process::id());
         let stack = Self { directory: TempDir::with_prefix("taskava-").expect("a folder"), project };
         stack.services(services);
+        stack
+    }
+
+    /// The project's own services.toml and what it uses, on ports that the engine chooses.
+    pub(crate) fn of_the_project(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(root.join("services.toml")).expect("services.toml");
+        let ports = regex::Regex::new(r#""\d+:(\d+)""#).expect("a pattern");
+        let text = ports.replace_all(&text, "\"$1\"").replace("project = \"taskava\"\n", "");
+        let stack = Self::new(name, &of_the_tests(&text));
+        for folder in ["docker", "examples/app"] {
+            copy(&root.join(folder), &stack.path().join(folder));
+        }
         stack
     }
 

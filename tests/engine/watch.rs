@@ -435,21 +435,9 @@ fn nothing_is_watched_where_nothing_runs() {
     stack.dev(&["watch"]).ends(1).says(&["none of what is watched has a container: app", "taskava dev up --watch"]);
 }
 
-/// The project's own services.toml, with engine-chosen ports and without the name of the stack.
-fn default_stack() -> String {
-    let text = include_str!("../../services.toml").replace("project = \"taskava\"\n", "");
-    let images = [("postgres:15-alpine", "image:postgres"), ("localstack/localstack:4.14.0", "image:localstack")];
-    let text = images.iter().fold(text, |text, (official, ours)| text.replace(official, ours));
-    text.replace("5432:5432", "5432").replace("4566:4566", "4566")
-}
-
 #[test]
 fn the_default_stack_runs_its_scripts_again_when_they_are_edited() {
-    let stack = Stack::new("watch-default", &default_stack());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for name in ["docker/postgres/init/10-extensions.sql", "docker/localstack/ready.d/10-resources.py"] {
-        stack.file(name, &fs::read_to_string(root.join(name)).expect("a file of the project"));
-    }
+    let stack = Stack::of_the_project("watch-default");
     stack.dev(&["up", "postgres", "localstack"]).ends(0);
     let (postgres, localstack) = (stack.container("postgres"), stack.container("localstack"));
     let began = docker::inspect(&localstack).started_at;
