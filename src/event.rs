@@ -30,6 +30,8 @@ pub enum Event {
     StepProgress { step: StepId, layer: Option<String>, text: String, current: Option<u64>, total: Option<u64> },
     /// A step is done.
     StepDone { step: StepId, text: String, service: Option<ServiceName>, ms: u64 },
+    /// An AWS resource was made, changed or removed: `bucket uploads: versioning off → on`.
+    ResourceChanged { step: StepId, service: ServiceName, resource: String, text: String },
     /// A step failed.
     StepFailed { step: StepId, text: String, service: Option<ServiceName>, message: String, ms: u64 },
     /// A step was left out because one it waits for failed.

@@ -10,11 +10,16 @@
 //! - [`context`]: the files of a build, and what they amount to
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
 //! - [`engine`]: the only place that knows Docker
+//! - [`aws`]: declared AWS resources → requests to the emulator
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
+//! - [`doctor`]: looks for everything that a new machine can get wrong
+//! - [`testing`]: stacks for tests, from Rust; the part that other packages use
 //! - `compose`: Docker Compose files, to services.toml and back
+//! - [`starter`]: the text of a first services.toml
 //! - `ui`, `cli`: the only places that print and parse arguments
 
+pub mod aws;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]
@@ -22,6 +27,7 @@ pub mod compose;
 pub mod config;
 pub mod context;
 pub mod diag;
+pub mod doctor;
 pub mod engine;
 pub mod event;
 pub mod kinds;
@@ -29,5 +35,7 @@ pub mod load;
 pub mod model;
 pub mod plan;
 pub mod run;
+pub mod starter;
+pub mod testing;
 #[cfg(feature = "cli")]
 pub mod ui;

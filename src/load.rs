@@ -21,8 +21,8 @@ pub const OVERRIDE: &str = "services.local.toml";
 /// Which stack is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ask {
-    /// The file; otherwise services.toml is looked for here and upward.
-    pub file: Option<PathBuf>,
+    /// The files, later ones winning key by key; otherwise services.toml is looked for here and upward.
+    pub files: Vec<PathBuf>,
     /// Project name; otherwise the file's, otherwise the folder's.
     pub project: Option<String>,
     /// Active profiles.
@@ -38,6 +38,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// All files that were read.
     pub files: Vec<PathBuf>,
+    /// services.toml and what overrides it, as they were read.
+    pub sources: Vec<Arc<Source>>,
 }
 
 /// Finds, reads and resolves a stack. All problems of all its files are reported at once.
@@ -46,16 +48,20 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         Error::new(ErrorKind::Other, format_args!("the current folder can't be read: {error}"))
             .hint("change to a folder that exists")
     })?;
-    let file = find(ask, &here)?;
+    let (file, more) = find(ask, &here)?;
     let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
     let mut sources = Vec::new();
     sources.extend(reading.text(&file, None));
-    if file.file_name().is_some_and(|name| name == FILE) {
-        sources.extend(reading.optional(&folder.join(OVERRIDE)));
+    // What is named by hand comes after what lies about.
+    let local = folder.join(OVERRIDE);
+    if file.file_name().is_some_and(|name| name == FILE) && !more.contains(&local) {
+        sources.extend(reading.optional(&local));
     }
+    let before = sources.len();
+    sources.extend(more.iter().filter_map(|file| reading.text(file, None)));
     let variables = reading.variables(&folder.join(".env"));
-    if sources.is_empty() {
+    if sources.is_empty() || sources.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
     }
     let (config, problems) = config::parse(&sources, &variables);
@@ -80,7 +86,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         Some(name) => isolated::isolate(resolved.stack, isolated_name(name)?, isolated::Plan::default()),
         None => resolved.stack,
     };
-    Ok(Loaded { stack, warnings: problems, files })
+    Ok(Loaded { stack, warnings: problems, files, sources })
 }
 
 fn isolated_name(name: &str) -> Result<StackName> {
@@ -88,27 +94,29 @@ fn isolated_name(name: &str) -> Result<StackName> {
         .map_err(|message| Error::new(ErrorKind::Usage, format_args!("`{name}` can't name a project: {message}")))
 }
 
-/// The canonical path of the file that is meant.
-fn find(ask: &Ask, here: &Path) -> Result<PathBuf> {
+/// The canonical paths of the file that is meant, and of those that override it.
+fn find(ask: &Ask, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let canonical = |path: &Path| -> Option<PathBuf> {
         // The folder is made canonical, not the file: a link to a shared services.toml is a file of the folder it is in.
         let folder = here.join(path.parent()?).canonicalize().ok()?;
         Some(folder.join(path.file_name()?))
     };
-    if let Some(asked) = &ask.file {
+    let mut named = ask.files.iter().map(|asked| {
         let path = here.join(asked);
         let path = if path.is_dir() { path.join(FILE) } else { path };
-        return match canonical(&path).filter(|path| path.is_file()) {
-            Some(path) => Ok(path),
-            None => Err(Error::new(ErrorKind::Usage, format_args!("{} doesn't exist", path.display()))
-                .hint("name another file with --file")),
-        };
+        canonical(&path).filter(|path| path.is_file()).ok_or_else(|| {
+            Error::new(ErrorKind::Usage, format_args!("{} doesn't exist", path.display()))
+                .hint("name another file with --file")
+        })
+    });
+    if let Some(first) = named.next() {
+        return Ok((first?, named.collect::<Result<_>>()?));
     }
     for folder in here.ancestors() {
         let path = folder.join(FILE);
         if path.is_file() {
-            return canonical(&path)
-                .ok_or_else(|| Error::new(ErrorKind::Other, format_args!("{} can't be read", path.display())));
+            let found = canonical(&path).map(|path| (path, Vec::new()));
+            return found.ok_or_else(|| Error::new(ErrorKind::Other, format_args!("{} can't be read", path.display())));
         }
     }
     let message = format!("no {FILE} in {} or a folder above it", here.display());

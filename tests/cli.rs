@@ -182,3 +182,81 @@ fn man_pages_are_written_for_every_command() {
     let page = std::fs::read_to_string(folder.path().join("pages/taskava-dev-up.1")).expect("a page for up");
     assert!(page.contains(".TH taskava-dev-up 1"), "{page}");
 }
+
+/// A folder with files of these names and texts.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, content) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("in a folder")).expect("a folder");
+        std::fs::write(path, content).expect("a file");
+    }
+    folder
+}
+
+/// The images of a stack that the resolved configuration has.
+#[track_caller]
+fn images(output: &Output) -> Vec<String> {
+    assert!(output.status.success(), "{output:?}");
+    let config: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let services = config["services"].as_object().expect("services");
+    services.values().map(|service| service["image"].as_str().expect("an image").to_owned()).collect()
+}
+
+#[test]
+fn several_files_override_each_other_in_their_order() {
+    let folder = folder(&[
+        ("a.toml", "project = \"x\"\n[services.one]\nimage = \"one:1\"\n[services.two]\nimage = \"two:1\"\n"),
+        ("more/b.toml", "[services.two]\nimage = \"two:2\"\n[services.three]\nimage = \"three:2\"\n"),
+        ("c.toml", "[services.three]\nimage = \"three:3\"\n"),
+        ("services.local.toml", "[services.one]\nimage = \"local:1\"\n"),
+    ]);
+    let config = |before: &[&str], after: &[&str], file: &str| {
+        let args = [&["dev"], before, &["config", "--format", "json"], after].concat();
+        taskava(folder.path(), &args).env("TASKAVA_FILE", file).output().expect("the binary runs")
+    };
+    let all = ["-f", "a.toml", "-f", "more/b.toml", "-f", "c.toml"];
+    let merged = ["one:1", "three:3", "two:2"];
+    assert_eq!(images(&config(&all, &[], "")), merged, "services.local.toml belongs to services.toml only");
+    assert_eq!(images(&config(&[], &all, "")), merged);
+    assert_eq!(images(&config(&[], &[], "a.toml:more/b.toml:c.toml")), merged);
+    assert_eq!(images(&config(&["-f", "a.toml"], &[], "c.toml")), ["one:1", "two:1"], "the flag wins");
+
+    let missing = config(&["-f", "a.toml", "-f", "d.toml"], &[], "");
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(text(&missing.stdout).contains("d.toml doesn't exist"), "{missing:?}");
+}
+
+#[test]
+fn services_local_toml_comes_before_what_is_named_by_hand() {
+    let folder = folder(&[
+        ("services.toml", "project = \"x\"\n[services.one]\nimage = \"one:1\"\n[services.two]\nimage = \"two:1\"\n"),
+        ("services.local.toml", "[services.one]\nimage = \"one:local\"\n[services.two]\nimage = \"two:local\"\n"),
+        ("ci.toml", "[services.two]\nimage = \"two:ci\"\n"),
+    ]);
+    let config = |files: &[&str]| {
+        let args = [&["dev"], files, &["config", "--format", "json"]].concat();
+        images(&taskava(folder.path(), &args).output().expect("the binary runs"))
+    };
+    assert_eq!(config(&[]), ["one:local", "two:local"]);
+    assert_eq!(config(&["-f", "services.toml", "-f", "ci.toml"]), ["one:local", "two:ci"]);
+    assert_eq!(config(&["-f", ".", "-f", "ci.toml", "-f", "services.local.toml"]), ["one:local", "two:local"]);
+}
+
+#[test]
+fn what_is_wrong_in_one_of_several_files_is_shown_there() {
+    let folder = folder(&[
+        ("a.toml", "project = \"x\"\n[services.one]\nimage = \"one:1\"\nports = [\"8080:80\"]\n"),
+        (
+            "b.toml",
+            "\n[services.one]\nimge = \"two\"\n[services.two]\nimage = \"two\"\nports = [\"8080:80\"]\nenv_file = \"none.env\"\n",
+        ),
+    ]);
+    let args = ["dev", "-f", "a.toml", "-f", "b.toml", "check"];
+    let output = taskava(folder.path(), &args).output().expect("the binary runs");
+    assert_eq!(output.status.code(), Some(2));
+    let shown = text(&output.stderr);
+    for place in ["b.toml:3:1", "b.toml:6:10", "published by `one` at a.toml:4:10", "b.toml:7:12"] {
+        assert!(shown.contains(place), "no {place} in\n{shown}");
+    }
+}

@@ -29,7 +29,7 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
 }
 
 fn load(file: &Path) -> taskava::diag::Result<Loaded> {
-    load::stack(&Ask { file: Some(file.into()), ..Ask::default() })
+    load::stack(&Ask { files: vec![file.into()], ..Ask::default() })
 }
 
 fn render(diagnostics: &[Diagnostic]) -> String {
@@ -119,7 +119,7 @@ fn every_value_knows_where_it_came_from() {
 fn profiles_and_what_they_need_are_active() {
     let active = |profiles: &[&str]| {
         let ask = Ask {
-            file: Some("tests/fixtures/ok/profiles.toml".into()),
+            files: vec!["tests/fixtures/ok/profiles.toml".into()],
             profiles: profiles.iter().map(ToString::to_string).collect(),
             ..Ask::default()
         };
@@ -145,9 +145,9 @@ fn a_file_that_is_not_there_is_a_usage_error() {
 
 #[test]
 fn the_project_asked_for_wins() {
-    let file = Some("tests/fixtures/ok/minimal.toml".into());
+    let files: Vec<PathBuf> = vec!["tests/fixtures/ok/minimal.toml".into()];
     let name = |project: Option<&str>| {
-        let ask = Ask { file: Option::clone(&file), project: project.map(Into::into), ..Ask::default() };
+        let ask = Ask { files: files.clone(), project: project.map(Into::into), ..Ask::default() };
         load::stack(&ask).map(|loaded| loaded.stack.name.to_string())
     };
     assert_eq!(name(None).expect("it is a good file"), "ok", "the folder's name");

@@ -75,6 +75,9 @@ def services_toml(project, stack):
             lines.append(f"ready = {{ http = {json.dumps(service['ready'])} }}")
         if "port" in service:
             lines.append(f"ports = [\"{service['host_port']}:{service['port']}\"]")
+        if "watch" in service:
+            pairs = (f"{key} = {json.dumps(value)}" for key, value in service["watch"].items())
+            lines.append("watch = [{ " + ", ".join(pairs) + " }]")
         if "volume" in service:
             lines.append(f"volumes = [{json.dumps(service['volume'])}]")
     return "\n".join(lines) + "\n"
@@ -97,6 +100,8 @@ def compose_yaml(project, stack):
             volumes[service["volume"].split(":")[0]] = {}
         if "log_size" in service:
             out["logging"] = {"driver": "json-file", "options": {"max-size": service["log_size"], "max-file": "3"}}
+        if "watch" in service:
+            out["develop"] = {"watch": [service["watch"]]}
         if "check" in service:
             out["healthcheck"] = {"test": service["check"], "interval": "1s", "timeout": "1s", "retries": 60}
         if service.get("depends_on"):

@@ -8,6 +8,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::Shells;
 
 use super::Context;
+use super::context::split;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::load;
 use crate::model::ServiceName;
@@ -30,8 +31,8 @@ pub struct Args {
 /// Completes names of services of the stack that is meant. A broken services.toml completes nothing.
 pub fn services() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| {
-        let file = std::env::var_os("TASKAVA_FILE").filter(|file| !file.is_empty()).map(Into::into);
-        let Ok(loaded) = load::stack(&load::Ask { file, ..load::Ask::default() }) else { return Vec::new() };
+        let files = std::env::var_os("TASKAVA_FILE").map(|list| split(list.as_ref())).unwrap_or_default();
+        let Ok(loaded) = load::stack(&load::Ask { files, ..load::Ask::default() }) else { return Vec::new() };
         let names = loaded.stack.services.keys().map(ServiceName::as_str);
         let typed = typed.to_string_lossy();
         names.filter(|name| name.starts_with(&*typed)).map(CompletionCandidate::new).collect()

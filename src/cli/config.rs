@@ -58,6 +58,9 @@ pub fn resolved(stack: &Stack, secrets: bool) -> Table {
     table.insert("services".into(), services.collect::<Table>().into());
     put(&mut table, "volumes", volumes.collect::<Table>());
     table.insert("networks".into(), networks.collect::<Table>().into());
+    if let Some(aws) = &stack.aws.written {
+        table.insert("aws".into(), show.aws(aws, false));
+    }
     table
 }
 
@@ -89,6 +92,26 @@ fn list<'a>(values: impl IntoIterator<Item = &'a String>) -> Value {
 }
 
 impl Show<'_> {
+    /// A part of `[aws]`; `secret`: what is in it is masked.
+    fn aws(&self, value: &Value, secret: bool) -> Value {
+        match value {
+            Value::String(_) if secret && !self.secrets => secret::MASK.into(),
+            Value::String(written) => text(written).into(),
+            Value::Array(items) => items.iter().map(|item| self.aws(item, false)).collect::<Vec<_>>().into(),
+            Value::Table(table) => {
+                let secure = table.get("type").and_then(Value::as_str) == Some("SecureString");
+                let entries = table.iter().map(|(key, value)| {
+                    let hidden = matches!(key.as_str(), "secrets" | "users") || (secure && key == "value");
+                    // Names of keys of KMS are no secrets.
+                    let named = secret::is_secret_name(key) && !matches!(key.as_str(), "kms_key" | "keys" | "secret");
+                    (key.clone(), self.aws(value, (secret || hidden || named) && key != "type"))
+                });
+                entries.collect::<Table>().into()
+            }
+            other => other.clone(),
+        }
+    }
+
     fn service(&self, service: &Service) -> Table {
         let mut table = Table::new();
         put(&mut table, "kind", service.kind.as_str());

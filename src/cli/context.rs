@@ -12,7 +12,7 @@ use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, Surroundings
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// services.toml to use; otherwise the nearest one upwards
+    /// services.toml to use, else the nearest one upwards; repeatable: later ones override
     #[arg(
         short,
         long,
@@ -22,8 +22,8 @@ pub struct Global {
         hide_env = true,
         value_name = "FILE"
     )]
-    #[arg(value_hint = ValueHint::FilePath, value_parser = path)]
-    pub file: Option<PathBuf>,
+    #[arg(value_hint = ValueHint::FilePath, value_parser = path, action = ArgAction::Append)]
+    pub file: Vec<PathBuf>,
     /// Name of the stack; otherwise `project` in services.toml
     #[arg(
         short,
@@ -119,6 +119,14 @@ fn path(text: &str) -> Result<PathBuf, std::convert::Infallible> {
     Ok(PathBuf::from(text))
 }
 
+/// The files of a list such as `a.toml:b.toml`, as `TASKAVA_FILE` may have it. A file whose name has a colon is one file.
+pub fn split(list: &Path) -> Vec<PathBuf> {
+    if list.exists() {
+        return vec![list.into()];
+    }
+    std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
+}
+
 /// What every command gets.
 #[derive(Debug)]
 pub struct Context {
@@ -149,9 +157,9 @@ impl Context {
         Self { screen: Screen::new(&options, &Surroundings::read()), global }
     }
 
-    /// The services.toml asked for, if one was.
-    pub fn file(&self) -> Option<&Path> {
-        self.global.file.as_deref().filter(|path| !path.as_os_str().is_empty())
+    /// The services.toml asked for and what overrides it; none when the usual one is meant.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.global.file.iter().flat_map(|path| split(path)).collect()
     }
 
     /// The stack name asked for, if one was.
@@ -172,7 +180,7 @@ impl Context {
     /// The options that lead another process of ours to the same stack and engine.
     pub fn arguments(&self) -> Vec<std::ffi::OsString> {
         let text = |option: &str, value: Option<&str>| value.map(|value| [option.into(), value.into()]);
-        let mut all = vec![self.file().map(|path| ["--file".into(), path.into()])];
+        let mut all: Vec<_> = self.files().into_iter().map(|path| Some(["--file".into(), path.into()])).collect();
         all.push(text("--project", self.project()));
         all.extend(self.profiles().iter().map(|name| text("--profile", Some(name))));
         all.into_iter().flatten().flatten().chain(self.engine_options()).collect()

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::session::{Change, ChangeArgs, Session, tell_orphans};
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::isolated;
 use crate::plan::{self, Op, Plan, Request};
 use crate::run::snapshot;
 
@@ -38,10 +39,12 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
+        // The data of a test run was made for it.
+        let of_test = isolated::is_name(session.stack.name.as_str());
         let request = Request {
             services: session.services(&args.on.services)?,
             volumes: args.volumes,
-            snapshot: (args.volumes && !args.no_snapshot).then(snapshot::auto_name),
+            snapshot: (args.volumes && !args.no_snapshot && !of_test).then(snapshot::auto_name),
             remove_orphans: args.remove_orphans,
             ..Request::default()
         };

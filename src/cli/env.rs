@@ -13,7 +13,7 @@ use crate::kinds::{self, Variable};
 use crate::model::secret::{MASK, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
-use crate::run::address;
+use crate::run::{address, provision};
 
 /// Print connection variables for the application: DATABASE_URL, REDIS_URL, …
 ///
@@ -40,7 +40,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let chosen = args.services.iter().map(|name| service(&stack, name)).collect::<Result<Vec<_>>>()?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;
-        let mut found = kinds::variables(&stack, address::published(&engine.about, &containers));
+        let ids = provision::ids(&engine.about, &stack, &containers).await;
+        let mut found = kinds::variables_with(&stack, address::published(&engine.about, &containers), &ids);
         found.retain(|variable| chosen.is_empty() || chosen.contains(&variable.service));
         tell_missing(context, &stack, &containers, |name| chosen.is_empty() || chosen.iter().any(|one| one == name))?;
         let masked = std::io::stdout().is_terminal() && !args.show_secrets;

@@ -52,7 +52,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let stack = load_stack(context)?;
         let name = service(&stack, &args.service)?;
         let engine = Engine::connect(&context.engine_ask()).await?;
-        let container = inside::container(&engine, &stack, &name).await?;
+        let alone = format!("or run the command in a container of its own: taskava dev run {name} …");
+        let container = inside::container(&engine, &stack, &name).await.map_err(|error| error.hint(alone))?;
         let tty = if args.detach { None } else { args.streams.tty() };
         let ask = ExecAsk {
             command: args.command.clone(),

@@ -2,14 +2,18 @@
 //!
 //! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
 
+pub mod aws;
 pub mod build;
 pub mod check;
 pub mod completions;
 pub mod config;
+pub mod connect;
 pub mod context;
 pub mod db;
+pub mod doctor;
 pub mod down;
 pub mod env;
+pub mod events;
 pub mod exec;
 pub mod explain;
 pub mod export;
@@ -24,6 +28,7 @@ pub mod logs;
 pub mod man;
 #[cfg(test)]
 mod markdown;
+pub mod open;
 pub mod plan;
 pub mod ps;
 pub mod pull;
@@ -33,9 +38,12 @@ pub mod schema;
 pub mod session;
 pub mod snapshot;
 pub mod start;
+pub mod stats;
 pub mod stop;
+pub mod terraform;
 pub mod test;
 pub mod up;
+pub mod url;
 pub mod watch;
 
 use std::ffi::OsString;
@@ -84,6 +92,11 @@ enum Command {
     Start(start::Args),
     Exec(exec::Args),
     Run(run::Args),
+    Connect(connect::Args),
+    Open(open::Args),
+    Url(url::Args),
+    Stats(stats::Args),
+    Events(events::Args),
     Watch(watch::Args),
     Plan(plan::Args),
     Env(env::Args),
@@ -95,6 +108,7 @@ enum Command {
     Db(db::Args),
     Check(check::Args),
     Config(config::Args),
+    Doctor(doctor::Args),
     Init(init::Args),
     Import(import::Args),
     Export(export::Args),
@@ -102,6 +116,8 @@ enum Command {
     Completions(completions::Args),
     Test(test::Args),
     Gc(gc::Args),
+    Aws(aws::Args),
+    Terraform(terraform::Args),
     #[command(hide = true)]
     Janitor(janitor::Args),
     #[command(hide = true)]
@@ -126,6 +142,11 @@ impl Command {
             Self::Env(args) => env::run(&args, context),
             Self::Exec(args) => exec::run(&args, context),
             Self::Run(args) => run::run(&args, context),
+            Self::Connect(args) => connect::run(&args, context),
+            Self::Open(args) => open::run(&args, context),
+            Self::Url(args) => url::run(&args, context),
+            Self::Stats(args) => stats::run(&args, context),
+            Self::Events(args) => events::run(&args, context),
             Self::Watch(args) => watch::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
             Self::Pull(args) => pull::run(&args, context),
@@ -133,6 +154,7 @@ impl Command {
             Self::Lock(args) => lock::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
+            Self::Doctor(args) => doctor::run(&args, context),
             Self::Snapshot(args) => snapshot::run(&args, context),
             Self::Db(args) => db::run(&args, context),
             Self::Init(args) => init::run(&args, context),
@@ -141,6 +163,8 @@ impl Command {
             Self::Schema(args) => schema::run(&args, context),
             Self::Explain(args) => explain::run(&args, context),
             Self::Completions(args) => completions::run(args, context),
+            Self::Aws(args) => aws::run(&args, context),
+            Self::Terraform(args) => terraform::run(&args, context),
             Self::Test(args) => test::run(&args, context),
             Self::Gc(args) => gc::run(&args, context),
             Self::Janitor(args) => janitor::run(&args, context),

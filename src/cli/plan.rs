@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use super::session::Session;
 use super::up::UpArgs;
 use super::{Context, block_on};
+use crate::aws::Change;
 use crate::diag::Result;
-use crate::plan::{self, Plan, Request};
+use crate::model::ServiceName;
+use crate::plan::{self, Cause, Op, Plan, Request};
 use crate::run;
+use crate::run::provision;
 use crate::ui::Format;
 
 /// Exit code of `--exit-code` when there is something to do.
@@ -68,8 +71,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let session = Session::open(context).await?;
         let seen = session.observe().await?;
         let (plan, exit_code) = match &args.what {
-            None => (up(&session, &seen, &args.up).await?, args.up.exit_code),
-            Some(What::Up(args)) => (up(&session, &seen, args).await?, args.exit_code),
+            None => return shown_up(&session, &seen, &args.up).await,
+            Some(What::Up(args)) => return shown_up(&session, &seen, args).await,
             Some(What::Down(args)) => {
                 let services = session.services(&args.services)?;
                 let snapshot = args.volumes.then(run::snapshot::auto_name);
@@ -77,9 +80,23 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 (plan::down(&session.stack, &seen, &request), args.exit_code)
             }
         };
-        show(context, &session, &plan)?;
+        show(context, &session, &plan, &[])?;
         Ok(if exit_code && !plan.is_noop() { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
     })
+}
+
+/// Emulators that stay as they are can still lack what is declared: they are asked.
+async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<ExitCode> {
+    let plan = up(session, seen, args).await?;
+    let stays = |name: &ServiceName| plan.provision(name).is_some_and(|step| step.cause == Cause::Unchanged);
+    let mut resources = match plan.steps.iter().any(|step| matches!(step.op, Op::Provision { .. })) {
+        true => provision::differences(&session.engine.about, &session.stack, &seen.containers).await,
+        false => Vec::new(),
+    };
+    resources.retain(|(service, _)| stays(service));
+    show(session.context, session, &plan, &resources)?;
+    let noop = plan.is_noop() && resources.is_empty();
+    Ok(if args.exit_code && !noop { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
 }
 
 async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<Plan> {
@@ -88,14 +105,17 @@ async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Resu
     plan::up(&session.stack, seen, &session.with_contents(&request).await?)
 }
 
-fn show(context: &Context, session: &Session<'_>, plan: &Plan) -> Result<()> {
+fn show(context: &Context, session: &Session<'_>, plan: &Plan, resources: &[(ServiceName, Change)]) -> Result<()> {
     if context.format() == Format::Json {
         let steps: Vec<_> = plan.changes().collect();
-        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": session.stack.name, "steps": steps });
+        let line = |(service, change): &(ServiceName, Change)| serde_json::json!({ "service": service, "resource": change.id.to_string(), "text": change.to_string() });
+        let lines: Vec<_> = resources.iter().map(line).collect();
+        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": session.stack.name, "steps": steps, "resources": lines });
         return Ok(context.screen.json(&value)?);
     }
-    if plan.is_noop() {
+    if plan.is_noop() && resources.is_empty() {
         return Ok(context.screen.out(&format!("nothing to do: {} is as services.toml says\n", session.stack.name))?);
     }
-    Ok(context.screen.out(&plan.to_string())?)
+    let lines = resources.iter().map(|(service, change)| format!("    {service}: {change}\n"));
+    Ok(context.screen.out(&lines.fold(plan.to_string(), |text, line| text + &line))?)
 }

@@ -1,7 +1,7 @@
 //! `test`: an isolated, ready copy of the stack for one command, and nothing of it afterwards.
 
 mod bundle;
-mod command;
+pub(super) mod command;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::event::{Event, Events, millis};
 use crate::kinds;
 use crate::model::ServiceName;
 use crate::run::isolated::{self, Isolated};
-use crate::run::{address, gc, janitor};
+use crate::run::{address, gc, janitor, provision};
 
 /// How many of the last lines of each service a failure shows; the bundle has all.
 const SHOWN_LINES: usize = 100;
@@ -123,10 +123,11 @@ impl Trial<'_> {
 
     /// Runs the command; its exit code.
     async fn command(&self, isolated: &Isolated) -> Result<u8> {
-        let Session { engine, context, events, cancel, .. } = self.session;
+        let Session { engine, context, cancel, .. } = self.session;
         context.screen.finish();
+        let ids = provision::ids(&engine.about, &isolated.stack, &isolated.containers).await;
         let mut variables: Vec<(String, OsString)> =
-            kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers))
+            kinds::variables_with(&isolated.stack, address::published(&engine.about, &isolated.containers), &ids)
                 .into_iter()
                 .map(|variable| (variable.name, variable.value.into()))
                 .collect();
@@ -142,15 +143,18 @@ impl Trial<'_> {
         if code != 0 {
             context.screen.failed(&format!("`{words}`"), &format!("exited with code {code}"));
         }
-        let _ = events;
         Ok(code)
     }
 
-    /// The file that describes the stack, so that commands inside find it from wherever they are.
+    /// The files that describe the stack, so that commands inside find them from wherever they are.
     fn file(&self) -> OsString {
-        let root = &self.session.stack.root;
-        let file = self.session.context.file().map(|file| std::path::absolute(file).unwrap_or(file.into()));
-        file.unwrap_or_else(|| root.join(crate::load::FILE)).into()
+        let usual = || self.session.stack.root.join(crate::load::FILE).into();
+        let files = self.session.context.files().into_iter().map(|file| std::path::absolute(&file).unwrap_or(file));
+        match files.collect::<Vec<_>>().as_slice() {
+            [] => usual(),
+            [one] => one.into(),
+            several => std::env::join_paths(several).unwrap_or_else(|_| usual()),
+        }
     }
 
     /// Shows and keeps what is needed to find out why something failed. That this fails must not hide the failure.
@@ -178,7 +182,8 @@ impl Trial<'_> {
     /// Removes the stack, unless it is to stay.
     async fn leave(&self, isolated: Isolated, failed: bool) -> Result<()> {
         let Session { engine, context, .. } = self.session;
-        if !self.args.keep && !(failed && self.args.keep_on_failure) {
+        let keep = self.args.keep || failed && self.args.keep_on_failure;
+        if !keep {
             return isolated.remove(engine).await;
         }
         let name = isolated.stack.name.clone();

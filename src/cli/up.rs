@@ -63,6 +63,9 @@ pub struct UpArgs {
     /// Remove containers whose service is not in services.toml any more
     #[arg(long)]
     pub remove_orphans: bool,
+    /// Remove AWS resources that were made for this stack and are not in services.toml any more
+    #[arg(long)]
+    pub prune: bool,
 }
 
 /// `--pull`
@@ -98,6 +101,7 @@ impl UpArgs {
             frozen: self.frozen.then(|| load::pins::read(&session.stack.root)).transpose()?,
             no_start: self.no_start,
             remove_orphans: self.remove_orphans,
+            prune: self.prune,
             ..Request::default()
         })
     }

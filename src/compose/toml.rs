@@ -145,7 +145,7 @@ pub fn render(tables: &[Table]) -> String {
 
 fn put_table(out: &mut String, name: &[String], fields: &[Field], below: &[String]) {
     let (tables, plain): (Vec<&Field>, Vec<&Field>) = fields.iter().partition(|field| is_table(field));
-    if !name.is_empty() && !(plain.is_empty() && !tables.is_empty()) {
+    if !name.is_empty() && (!plain.is_empty() || tables.is_empty()) {
         let words: Vec<String> = name.iter().map(|word| key(word)).collect();
         let _ = writeln!(out, "[{}]", words.join("."));
     }
@@ -153,7 +153,6 @@ fn put_table(out: &mut String, name: &[String], fields: &[Field], below: &[Strin
         lines(out, &field.above);
         put_field(out, field);
     }
-    lines(out, below);
     for (index, field) in tables.into_iter().enumerate() {
         let Value::Map(inner) = &field.value else { continue };
         if index > 0 || !out.is_empty() {
@@ -164,6 +163,7 @@ fn put_table(out: &mut String, name: &[String], fields: &[Field], below: &[Strin
         let name: Vec<String> = name.iter().chain([&field.key]).cloned().collect();
         put_table(out, &name, inner, &[]);
     }
+    lines(out, below);
 }
 
 /// The comment that stands at the end belongs to what follows.
@@ -174,7 +174,9 @@ fn ends_with_comment(out: &str) -> bool {
 fn put_field(out: &mut String, field: &Field) {
     let line = format!("{} = {}", key(&field.key), field.value.inline());
     match &field.value {
-        Value::List(items) if field.value.has_comments() || line.chars().count() > WIDTH => {
+        Value::List(items)
+            if field.value.has_comments() || items.iter().any(is_long) || line.chars().count() > WIDTH =>
+        {
             let right = field.right.as_ref().map(|right| format!("  {right}")).unwrap_or_default();
             let _ = writeln!(out, "{} = [{right}", key(&field.key));
             for item in items {
@@ -199,6 +201,11 @@ fn put_field(out: &mut String, field: &Field) {
         let _ = write!(out, "  {right}");
     }
     out.push('\n');
+}
+
+/// A text of several lines, which is written as such.
+fn is_long(item: &Item) -> bool {
+    matches!(&item.value, Value::Text(text) if text.trim_end_matches('\n').contains('\n'))
 }
 
 /// Whether a map gets a table of its own: it is long, or has comments.

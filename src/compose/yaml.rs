@@ -262,10 +262,7 @@ impl<'i> Builder<'_, 'i> {
     fn mapping(&mut self) -> Result<Value, Diagnostic> {
         let mut own: IndexMap<String, Entry> = IndexMap::new();
         let mut merged = Vec::new();
-        loop {
-            let Some((event, span)) = self.events.next().filter(|(event, _)| *event != Event::MappingEnd) else {
-                break;
-            };
+        while let Some((event, span)) = self.events.next().filter(|(event, _)| *event != Event::MappingEnd) {
             let key = self.node(event, &span)?;
             let Some((event, span)) = self.events.next() else { break };
             let node = self.node(event, &span)?;

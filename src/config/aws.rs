@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::decode::{At, Decode, Entry, Map, Reader, choice, table};
+use super::decode::{At, Decode, Entry, Map, Reader, choice, integer, table};
 use super::describe::Shape;
 use super::forms::{OneOrMany, Pairs};
 use super::node::{Node, Value};
@@ -14,8 +14,8 @@ table! {
     Aws "AWS" {
         /// Region they are made in.
         region: Option<At<String>>, default "us-east-1", example r#"region = "eu-central-1""#;
-        /// Service of this stack that emulates AWS.
-        emulator: Option<At<String>>, default "the one of kind localstack", example r#"emulator = "localstack""#;
+        /// Service of this stack that emulates AWS. What LocalStack's community edition lacks (Cognito, SES, …) is made in the service of kind ministack beside it, if there is one.
+        emulator: Option<At<String>>, default "the one of kind localstack, else of kind ministack", example r#"emulator = "localstack""#;
         /// S3 buckets.
         buckets: Named<Bucket>, default "none", example r#"buckets = ["uploads", "exports"]"#;
         /// SQS queues. A name that ends in `.fifo` makes a FIFO queue.
@@ -36,6 +36,10 @@ table! {
         user_pools: Named<UserPool>, default "none", example r#"user_pools = { app = { clients = ["web"] } }"#;
         /// CloudWatch log groups.
         log_groups: Named<LogGroup>, default "none", example r#"log_groups = { "/app/api" = { retention_days = 7 } }"#;
+        /// CloudWatch alarms.
+        alarms: Map<Alarm>, default "none", example r#"alarms = { errors = { namespace = "app", metric = "errors", above = 5 } }"#;
+        /// IAM roles.
+        roles: Named<Role>, default "none", example r#"roles = { task = { allow = ["s3:GetObject"] } }"#;
     }
 }
 
@@ -74,8 +78,26 @@ table! {
         cors: OneOrMany<At<String>>, default "none", example r#"cors = ["http://localhost:3000"]"#;
         /// Objects can be read by everyone.
         public: Option<bool>, default "false", example "public = true";
-        /// Objects are removed after so many days.
+        /// Objects are removed after so many days. Short for one rule of `lifecycle`.
         expire_days: Option<u32>, default "never", example "expire_days = 30";
+        /// Rules by which objects go.
+        lifecycle: Vec<Lifecycle>, default "none", example r#"lifecycle = [{ prefix = "tmp/", expire_days = 1 }, { old_versions_days = 90 }]"#;
+        /// Folder whose files are put into it: when they are missing there, or changed in the folder.
+        seed: Option<At<String>>, default "none", example r#"seed = "docker/localstack/uploads""#;
+    }
+}
+
+table! {
+    /// When objects of a bucket go.
+    Lifecycle "AWS bucket lifecycle" {
+        /// Only objects whose key begins with this.
+        prefix: Option<String>, default "all objects", example r#"prefix = "tmp/""#;
+        /// They are removed after so many days.
+        expire_days: Option<u32>, default "never", example "expire_days = 1";
+        /// Old versions of them are removed after so many days.
+        old_versions_days: Option<u32>, default "never", example "old_versions_days = 90";
+        /// Uploads in parts that were never finished are removed after so many days.
+        abandoned_days: Option<u32>, default "never", example "abandoned_days = 7";
     }
 }
 
@@ -90,6 +112,8 @@ table! {
         visibility: Option<Duration>, default "30s", example r#"visibility = "5m""#;
         /// How long each message is held back.
         delay: Option<Duration>, default "0s", example r#"delay = "10s""#;
+        /// How long messages are kept.
+        retention: Option<Duration>, default "4 days", example r#"retention = "24h""#;
         /// Removes duplicates by content; for FIFO queues.
         deduplicate: Option<bool>, default "false", example "deduplicate = true";
     }
@@ -105,19 +129,25 @@ table! {
     }
 }
 
-/// A secret: its text, or a table of keys and values that is stored as JSON.
+/// A secret: its text, a table of keys and values that is stored as JSON, or how long it is when it is made up.
 #[derive(Debug, Clone)]
 pub enum Secret {
     /// As it is.
     Text(String),
     /// Stored as one JSON object.
     Json(Pairs),
+    /// So many characters, made up.
+    Generated(u16),
 }
 
 impl Decode for Secret {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         match &node.value {
             Value::String(_) => String::decode(node, reader).map(Self::Text),
+            Value::Table(table) if table.len() == 1 && table.contains_key("generate") => {
+                let length = &table["generate"].node;
+                reader.under("generate", |reader| integer(length, reader, 8..=4096)).map(Self::Generated)
+            }
             Value::Table(_) => Pairs::decode(node, reader).map(Self::Json),
             _ => {
                 reader.wrong::<Self>(node);
@@ -126,7 +156,11 @@ impl Decode for Secret {
         }
     }
     fn shape() -> Shape {
-        Shape::Any(vec![Shape::Text("a string"), Shape::Map(Box::new(super::forms::Scalar::shape()))])
+        Shape::Any(vec![
+            Shape::Text("a string"),
+            Shape::Map(Box::new(super::forms::Scalar::shape())),
+            Shape::Text("`{ generate = 32 }`"),
+        ])
     }
 }
 
@@ -225,8 +259,10 @@ table! {
         mfa: Option<Mfa>, default "off", example r#"mfa = "optional""#;
         /// Prefix of the hosted sign-in page's domain.
         domain: Option<At<String>>, default "none", example r#"domain = "taskava-local""#;
-        /// Users that are there from the start: name → password.
-        users: Pairs, default "none", example r#"users = { "dev@taskava.test" = "Passw0rd!" }"#;
+        /// What passwords must have.
+        password: Option<PasswordPolicy>, default "8 characters of each sort", example "password = { min_length = 12, symbols = false }";
+        /// Users that are there from the start: name → password, or a table.
+        users: Map<User>, default "none", example r#"users = { "dev@taskava.test" = "Passw0rd!" }"#;
     }
 }
 
@@ -235,10 +271,83 @@ table! {
     UserPoolClient "AWS user pool clients" {
         /// Where the hosted page may send users back to.
         callbacks: Vec<At<String>>, default "none", example r#"callbacks = ["http://localhost:3000/callback"]"#;
+        /// Where it may send users who signed out.
+        logouts: Vec<At<String>>, default "none", example r#"logouts = ["http://localhost:3000/"]"#;
+        /// How users may sign in; tokens can always be refreshed.
+        flows: Vec<Flow>, default "srp", example r#"flows = ["srp", "password"]"#;
         /// Has a secret, for clients that run on a server.
         secret: Option<bool>, default "false", example "secret = true";
     }
 }
+
+table! {
+    /// What passwords of a user pool must have.
+    PasswordPolicy "AWS user pool passwords" {
+        /// At least so many characters.
+        min_length: Option<u16>, default "8", example "min_length = 12";
+        /// A capital letter.
+        uppercase: Option<bool>, default "true", example "uppercase = false";
+        /// A small letter.
+        lowercase: Option<bool>, default "true", example "lowercase = false";
+        /// A digit.
+        digits: Option<bool>, default "true", example "digits = false";
+        /// Something else.
+        symbols: Option<bool>, default "true", example "symbols = false";
+    }
+}
+
+table! {
+    /// A user of a user pool with more than a password.
+    UserTable "AWS user pool users" {
+        /// The password.
+        password: String, default "", example r#"password = "Passw0rd!""#;
+        /// Groups of the pool.
+        groups: Vec<At<String>>, default "none", example r#"groups = ["admin"]"#;
+        /// Attributes besides `email`.
+        attributes: Pairs, default "none", example r#"attributes = { given_name = "Dev" }"#;
+    }
+}
+
+/// A user: the password, or a table.
+#[derive(Debug, Clone, Default)]
+pub struct User(pub UserTable);
+
+impl Decode for User {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &node.value {
+            Value::String(_) => {
+                String::decode(node, reader).map(|password| Self(UserTable { password, ..UserTable::default() }))
+            }
+            Value::Table(_) => UserTable::decode(node, reader).map(Self),
+            _ => {
+                reader.wrong::<Self>(node);
+                None
+            }
+        }
+    }
+    fn shape() -> Shape {
+        Shape::Any(vec![Shape::Text("a password"), UserTable::shape()])
+    }
+}
+
+/// How users sign in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// With a proof of the password (USER_SRP_AUTH).
+    Srp,
+    /// With the password itself (USER_PASSWORD_AUTH).
+    Password,
+    /// With the password, by a server (ADMIN_USER_PASSWORD_AUTH).
+    AdminPassword,
+    /// By Lambda triggers (CUSTOM_AUTH).
+    Custom,
+}
+choice!(Flow {
+    "srp" => Flow::Srp,
+    "password" => Flow::Password,
+    "admin-password" => Flow::AdminPassword,
+    "custom" => Flow::Custom,
+});
 
 /// What users sign in with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -263,6 +372,81 @@ table! {
     /// A CloudWatch log group.
     LogGroup "AWS log groups" {
         /// Lines are removed after so many days.
-        retention_days: Option<u16>, default "never", example "retention_days = 7";
+        retention_days: Option<At<u16>>, default "never", example "retention_days = 7";
+    }
+}
+
+table! {
+    /// A CloudWatch alarm.
+    Alarm "AWS alarms" {
+        /// Namespace of the metric.
+        namespace: String, default "", example r#"namespace = "app""#;
+        /// Name of the metric.
+        metric: String, default "", example r#"metric = "errors""#;
+        /// Values that belong to the metric.
+        dimensions: Pairs, default "none", example r#"dimensions = { Service = "api" }"#;
+        /// What is compared.
+        statistic: Option<Statistic>, default "Sum", example r#"statistic = "Average""#;
+        /// Rings when it is above this.
+        above: Option<At<Number>>, default "", example "above = 5";
+        /// Rings when it is below this.
+        below: Option<At<Number>>, default "", example "below = 1";
+        /// Length of one period.
+        period: Option<Duration>, default "60s", example r#"period = "5m""#;
+        /// How many periods in a row.
+        periods: Option<u16>, default "1", example "periods = 3";
+        /// Topics that are told.
+        topics: Vec<At<String>>, default "none", example r#"topics = ["orders"]"#;
+    }
+}
+
+/// What of a metric is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(missing_docs, reason = "the words of AWS")]
+pub enum Statistic {
+    #[default]
+    Sum,
+    Average,
+    Minimum,
+    Maximum,
+    SampleCount,
+}
+choice!(Statistic {
+    "Sum" => Statistic::Sum,
+    "Average" => Statistic::Average,
+    "Minimum" => Statistic::Minimum,
+    "Maximum" => Statistic::Maximum,
+    "SampleCount" => Statistic::SampleCount,
+});
+
+/// A number with or without a fraction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number(pub f64);
+
+impl Decode for Number {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let number = match &node.value {
+            Value::Integer(_) | Value::Float(_) => super::interpolate::scalar(node)?.parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            reader.wrong::<Self>(node);
+        }
+        number.map(Self)
+    }
+    fn shape() -> Shape {
+        Shape::Number
+    }
+}
+
+table! {
+    /// An IAM role. The emulators do not enforce what it allows.
+    Role "AWS roles" {
+        /// Who may take it.
+        assumed_by: OneOrMany<At<String>>, default "ecs-tasks.amazonaws.com", example r#"assumed_by = "lambda.amazonaws.com""#;
+        /// Actions that are allowed.
+        allow: Vec<At<String>>, default "none", example r#"allow = ["s3:GetObject", "sqs:*"]"#;
+        /// What they are allowed on.
+        on: OneOrMany<At<String>>, default "*", example r#"on = "arn:aws:s3:::uploads/*""#;
     }
 }

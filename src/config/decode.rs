@@ -197,6 +197,33 @@ impl<T> Deref for At<T> {
     }
 }
 
+/// A value with its place, and as it is written: for what has no other form in the model.
+#[derive(Debug, Clone)]
+pub struct Kept<T> {
+    /// The value.
+    pub value: T,
+    /// Where it is written.
+    pub place: Place,
+    /// The same after interpolation, not understood yet.
+    pub written: toml::Value,
+}
+
+impl<T> Deref for Kept<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Decode> Decode for Kept<T> {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        Some(Self { value: T::decode(node, reader)?, place: node.place.clone(), written: node.plain() })
+    }
+    fn shape() -> Shape {
+        T::shape()
+    }
+}
+
 /// What a [`Map`] holds under a key.
 #[derive(Debug, Clone)]
 pub struct Entry<T> {

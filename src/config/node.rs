@@ -64,6 +64,21 @@ impl Node {
         Err(problems)
     }
 
+    /// The value alone.
+    pub fn plain(&self) -> toml::Value {
+        match &self.value {
+            Value::String(text) | Value::Datetime(text) => text.as_str().into(),
+            Value::Integer(number) => (*number).into(),
+            Value::Float(number) => (*number).into(),
+            Value::Boolean(boolean) => (*boolean).into(),
+            Value::Array(items) => items.iter().map(Self::plain).collect::<Vec<_>>().into(),
+            Value::Table(table) => {
+                let entries = table.iter().map(|(key, item)| (key.clone(), item.node.plain()));
+                entries.collect::<toml::Table>().into()
+            }
+        }
+    }
+
     /// What it is, in words.
     pub fn kind(&self) -> &'static str {
         match &self.value {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::aws::Aws;
-use super::decode::{At, Decode, Map, Reader, table};
+use super::decode::{At, Decode, Kept, Map, Reader, table};
 use super::describe::Shape;
 use super::forms::{Cpus, DependsOn, OneOrMany, Pairs, Scalar, Size, UlimitSpec, Words};
 use super::mounts::MountSpec;
@@ -24,8 +24,8 @@ table! {
         networks: Map<Network>, default "", example "[networks.backend]\ninternal = true";
         /// Variables for every service that does not set them itself. `${…}` can refer to them too, after the environment and `.env`.
         env: Pairs, default "", example "[env]\nAWS_REGION = \"eu-central-1\"";
-        /// AWS resources that are made in the emulator; checked, but not acted on yet.
-        aws: Option<At<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
+        /// AWS resources that are made in the emulator.
+        aws: Option<Kept<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
         /// Paths outside the folder of services.toml that services may use.
         allow_outside: Vec<At<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
     }
@@ -64,7 +64,7 @@ table! {
         ready: Option<At<ReadySpec>>, default "as its kind defines", example r#"ready = { http = "http://:8080/health" }"#;
         /// Profiles it belongs to; it is left out unless one of them is active or an active service needs it.
         profiles: Vec<At<String>>, default "always active", example r#"profiles = ["app"]"#;
-        /// What happens when files change; checked, but not acted on yet.
+        /// What happens when files change, while `up --watch` or `watch` runs.
         watch: Vec<At<WatchSpec>>, default "nothing", example r#"watch = [{ path = "src", action = "restart" }]"#;
         /// `user[:group]` to run as.
         user: Option<At<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
@@ -176,13 +176,13 @@ table! {
     WatchSpec "Watch" {
         /// File or folder.
         path: String, default "", example r#"path = "src""#;
-        /// What is done.
+        /// What is done: `restart`; `rebuild` the image and make the container anew; `sync`: copy what changed into the container, remove what is gone; `sync+restart`; `exec`: run `command` inside.
         action: Option<WatchAction>, default "restart", example r#"action = "sync""#;
-        /// Where files go, inside; for `sync` and `sync+restart`.
+        /// Where files go, inside; for `sync` and `sync+restart`. For a single file: its new name, or with a `/` at the end the folder it goes into.
         target: Option<At<String>>, default "", example r#"target = "/app/web""#;
-        /// Patterns that are left out.
-        ignore: OneOrMany<At<String>>, default "none", example r#"ignore = ["node_modules"]"#;
-        /// Command that is run inside, for `exec`.
+        /// Patterns as in .gitignore, from `path` on, that are left out besides what git and .dockerignore ignore, and what editors and compilers leave (`.git`, `node_modules`, `target`, `__pycache__`, `*.swp`, …). `!` brings something back.
+        ignore: OneOrMany<At<String>>, default "none", example r#"ignore = ["*.md", "!target/"]"#;
+        /// Command that is run inside, for `exec`. `TASKAVA_CHANGED` in its environment has the files that changed, from `path` on, one a line.
         command: Option<Words>, default "", example r#"command = "npm run build""#;
     }
 }

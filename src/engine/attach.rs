@@ -21,7 +21,6 @@ pub type Size = (u16, u16);
 
 /// A command to be run in a running container.
 #[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the engine's")]
 pub struct ExecAsk {
     /// The command.
     pub command: Vec<String>,
@@ -84,7 +83,7 @@ pub struct Output {
 }
 
 impl Output {
-    fn new((from, input): (Reader, Writer), tty: bool) -> Attached {
+    fn attached((from, input): (Reader, Writer), tty: bool) -> Attached {
         Attached { input, output: Self { from, frames: (!tty).then(Frames::default) } }
     }
 
@@ -207,7 +206,7 @@ impl Engine {
         }
         let wire = wire::post(&self.address, &format!("/exec/{exec}/start"), &body.to_string(), Then::Upgrade).await;
         let wire = wire.map_err(|error| failed("can't run a command in the container", &error))?;
-        Ok(Output::new(wire, ask.tty.is_some()))
+        Ok(Output::attached(wire, ask.tty.is_some()))
     }
 
     /// Starts a prepared command and leaves it alone.
@@ -275,7 +274,7 @@ impl Engine {
         let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1{stdin}");
         let wire = wire::post(&self.address, &path, "", Then::Upgrade).await;
         let wire = wire.map_err(|error| failed(format_args!("can't connect to {}", ask.name), &error))?;
-        Ok(Output::new(wire, ask.tty.is_some()))
+        Ok(Output::attached(wire, ask.tty.is_some()))
     }
 
     /// Begins to wait for the end of a container that is not started yet; where the engine removes it, for that too.

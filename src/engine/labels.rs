@@ -27,6 +27,8 @@ pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
 /// The volume that an image is a copy of, by its name on the engine.
 pub(super) const VOLUME: &str = "dev.taskava.volume";
 
+/// Key of what an image was prepared from.
+pub(super) const PREPARED: &str = "dev.taskava.prepared";
 /// Whose an isolated stack is: JSON of [`crate::model::Owner`].
 pub(super) const OWNER: &str = "dev.taskava.owner";
 /// When an isolated stack may be removed whoever owns it: seconds since 1970.

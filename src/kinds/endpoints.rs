@@ -27,6 +27,32 @@ pub(super) fn endpoints(service: &Service, host: &str, published: &[PublishedPor
     found
 }
 
+/// A published port as a URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url {
+    /// Port inside.
+    pub port: u16,
+    /// The URL, or `host:port` where no protocol is known.
+    pub url: String,
+    /// A browser can show it.
+    pub web: bool,
+}
+
+/// The URLs of a service's published ports; those a browser can show come first.
+pub(super) fn urls(service: &Service, host: &str, published: &[PublishedPort], passwords: Passwords) -> Vec<Url> {
+    let mut found: Vec<Url> = Vec::new();
+    for port in published {
+        let form = form(service, port.container, port.protocol, passwords);
+        let web = form.before.starts_with("http");
+        let url = Url { port: port.container, url: form.url(&authority(host, port)), web };
+        if !found.contains(&url) {
+            found.push(url);
+        }
+    }
+    found.sort_by_key(|url| !url.web);
+    found
+}
+
 /// `127.0.0.1:5432`. Bound to every address means: reachable where the engine is.
 fn authority(host: &str, port: &PublishedPort) -> String {
     match (port.address.is_unspecified(), host.parse::<IpAddr>()) {

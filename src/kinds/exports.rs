@@ -6,12 +6,12 @@
 
 use std::fmt::Write as _;
 
+use indexmap::IndexMap;
+
 use super::endpoints::{Passwords, form};
+use crate::model::aws::{Emulators, ResourceId, ResourceKind};
 use crate::model::secret::is_secret_name;
 use crate::model::{Kind, Probe, Protocol, Service, ServiceName, Stack};
-
-/// Account and keys of every emulator: they take any, and clients insist on some.
-const EMULATOR_KEY: &str = "test";
 
 /// A variable for the application.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,13 +32,23 @@ type Reach<'a> = &'a dyn Fn(&Service, u16) -> Option<(String, u16)>;
 /// The variables of a stack's active services, each name once, in the order of the file. `reach`: host and port where a
 /// TCP port of a service can be reached; none where it can't, and then what needs it is left out.
 pub fn variables(stack: &Stack, reach: impl Fn(&Service, u16) -> Option<(String, u16)>) -> Vec<Variable> {
+    variables_with(stack, reach, &IndexMap::new())
+}
+
+/// The same with what AWS resources are called in the emulators, as far as that is known: only they know.
+pub fn variables_with(
+    stack: &Stack,
+    reach: impl Fn(&Service, u16) -> Option<(String, u16)>,
+    ids: &IndexMap<ResourceId, String>,
+) -> Vec<Variable> {
     let mut found: Vec<Variable> = Vec::new();
     let active = || stack.services.values().filter(|service| service.active);
-    let declared = active().flat_map(|service| declared(service, &reach));
+    let declared = active().flat_map(|service| declared(service, &reach, ids));
     let named = active().flat_map(|service| named(service, &reach));
-    let usual = active().flat_map(|service| usual(service, &reach));
+    let usual = active().flat_map(|service| usual(stack, service, &reach));
+    let resources = resources(stack, ids);
     // What the user declared wins over what a kind has by itself, and a service's own names over those shared by a kind.
-    for variable in declared.chain(named).chain(usual) {
+    for variable in declared.chain(named).chain(usual).chain(resources) {
         if found.iter().all(|other| other.name != variable.name) {
             found.push(variable);
         }
@@ -49,16 +59,16 @@ pub fn variables(stack: &Stack, reach: impl Fn(&Service, u16) -> Option<(String,
 }
 
 /// What `exports` says.
-fn declared(service: &Service, reach: Reach<'_>) -> Vec<Variable> {
+fn declared(service: &Service, reach: Reach<'_>, ids: &IndexMap<ResourceId, String>) -> Vec<Variable> {
     let filled = |(name, template): (&String, &String)| {
-        let value = fill(template, service, reach)?;
+        let value = fill(template, service, reach, ids)?;
         Some(Variable { secret: is_secret(name, &value), name: name.clone(), value, service: service.name.clone() })
     };
     service.exports.iter().filter_map(filled).collect()
 }
 
-/// Fills `${host}`, `${port}` (the first port) and `${port.5432}` in.
-fn fill(template: &str, service: &Service, reach: Reach<'_>) -> Option<String> {
+/// Fills `${host}`, `${port}` (the first port), `${port.5432}` and names of resources (`${user_pool.app}`) in.
+fn fill(template: &str, service: &Service, reach: Reach<'_>, ids: &IndexMap<ResourceId, String>) -> Option<String> {
     let first = main_port(service);
     let (mut filled, mut rest) = (String::new(), template);
     while let Some((before, after)) = rest.split_once("${") {
@@ -68,7 +78,8 @@ fn fill(template: &str, service: &Service, reach: Reach<'_>) -> Option<String> {
             None if name == "host" => filled.push_str(&reach(service, first?)?.0),
             None if name == "port" => filled.push_str(&reach(service, first?)?.1.to_string()),
             Some(("port", port)) => filled.push_str(&reach(service, port.parse().ok()?)?.1.to_string()),
-            _ => return None,
+            Some((kind, of)) => filled.push_str(ids.get(&ResourceId::new(ResourceKind::parse(kind)?, of))?),
+            None => return None,
         }
         rest = after;
     }
@@ -104,12 +115,15 @@ fn named(service: &Service, reach: Reach<'_>) -> Vec<Variable> {
 }
 
 /// The names that clients of a kind read by themselves.
-fn usual(service: &Service, reach: Reach<'_>) -> Vec<Variable> {
+fn usual(stack: &Stack, service: &Service, reach: Reach<'_>) -> Vec<Variable> {
     if !service.exports.is_empty() {
         return Vec::new();
     }
     let at = |port: u16| reach(service, port).map(|(host, port)| (authority(&host, port), host, port));
     let url = |port: u16, authority: &str| form(service, port, Protocol::Tcp, Passwords::Shown).url(authority);
+    if matches!(service.kind, Kind::Localstack | Kind::Ministack) {
+        return emulator(stack, service, reach);
+    }
     let pairs: Vec<(&str, String)> = match super::probe(service.kind, &service.env, service.command.as_deref()) {
         Probe::Postgres { port, user, password, database } => {
             at(port).map_or_else(Vec::new, |(authority, host, at)| {
@@ -127,9 +141,6 @@ fn usual(service: &Service, reach: Reach<'_>) -> Vec<Variable> {
         Probe::Redis { port, .. } => {
             at(port).into_iter().map(|(authority, ..)| ("REDIS_URL", url(port, &authority))).collect()
         }
-        Probe::Localstack { port } | Probe::Ministack { port } => {
-            at(port).map_or_else(Vec::new, |(authority, ..)| emulator(service, &format!("http://{authority}")))
-        }
         Probe::Mail { http, smtp, .. } => {
             let smtp = at(smtp).map(|(authority, host, port)| {
                 [("SMTP_URL", format!("smtp://{authority}")), ("SMTP_HOST", host), ("SMTP_PORT", port.to_string())]
@@ -140,7 +151,7 @@ fn usual(service: &Service, reach: Reach<'_>) -> Vec<Variable> {
         _ => Vec::new(),
     };
     let variable = |(name, value): (&str, String)| Variable {
-        secret: is_secret(name, &value) && value != EMULATOR_KEY,
+        secret: is_secret(name, &value),
         name: name.into(),
         value,
         service: service.name.clone(),
@@ -148,17 +159,50 @@ fn usual(service: &Service, reach: Reach<'_>) -> Vec<Variable> {
     pairs.into_iter().map(variable).collect()
 }
 
-/// What the SDKs and the CLI of AWS read.
-fn emulator(service: &Service, url: &str) -> Vec<(&'static str, String)> {
-    let of_service = ["AWS_DEFAULT_REGION", "AWS_REGION"].iter().find_map(|name| service.env.get(*name));
-    let region = of_service.map_or("us-east-1", |region| region.value.as_str());
-    vec![
-        ("AWS_ENDPOINT_URL", url.into()),
-        ("AWS_ACCESS_KEY_ID", EMULATOR_KEY.into()),
-        ("AWS_SECRET_ACCESS_KEY", EMULATOR_KEY.into()),
-        ("AWS_REGION", region.into()),
-        ("AWS_DEFAULT_REGION", region.into()),
-    ]
+/// What the SDKs and the CLI of AWS read, as far as it is this emulator's. An emulator that is none of the stack's two has
+/// only its own names.
+fn emulator(stack: &Stack, service: &Service, reach: Reach<'_>) -> Vec<Variable> {
+    let Some(emulators) = Emulators::of(stack) else { return Vec::new() };
+    let url = |one: &Service| {
+        let (host, port) = reach(one, crate::model::aws::port(one)?)?;
+        Some(format!("http://{}", authority(&host, port)))
+    };
+    let is_main = emulators.main.name == service.name;
+    // Each variable is listed under the service it leads to.
+    let beside = |name: &str| name.strip_prefix("AWS_ENDPOINT_URL_").is_some();
+    let is_beside = emulators.beside.is_some_and(|one| one.name == service.name);
+    let all = emulators.variables(&stack.region(), |one| url(one).filter(|_| one.name == service.name));
+    let own =
+        all.into_iter().filter(|(name, _)| if beside(name) { is_beside } else { is_main && url(service).is_some() });
+    // The keys are any: nobody has to hide them.
+    own.map(|(name, value)| Variable { name, value, secret: false, service: service.name.clone() }).collect()
+}
+
+/// What an application finds declared resources by that have no name of their own choice: `COGNITO_APP_USER_POOL_ID`. Where
+/// there is only one of its kind, also without the name.
+fn resources(stack: &Stack, ids: &IndexMap<ResourceId, String>) -> Vec<Variable> {
+    let Some(emulators) = Emulators::of(stack) else { return Vec::new() };
+    let alone = |kind: ResourceKind| ids.keys().filter(|id| id.kind == kind).count() == 1;
+    let mut found = Vec::new();
+    for (id, value) in ids {
+        let Some((before, after)) = id.kind.variable() else { continue };
+        let service = emulators.serving(id.kind.api()).name.clone();
+        let middle: String =
+            id.name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+        let mut add = |name: String| {
+            found.push(Variable {
+                secret: is_secret_name(&name),
+                name,
+                value: value.clone(),
+                service: service.clone(),
+            });
+        };
+        add(format!("{before}_{middle}_{after}"));
+        if alone(id.kind) {
+            add(format!("{before}_{after}"));
+        }
+    }
+    found
 }
 
 /// Passwords hide in URLs too.

@@ -2,6 +2,7 @@
 //! Pure: what is asked over the network is `run::probe`'s.
 
 mod arguments;
+mod clients;
 mod endpoints;
 mod exports;
 mod failures;
@@ -25,8 +26,9 @@ use crate::event::{Endpoint, Failure};
 use crate::model::{EnvValue, Kind, Probe, Service, Stack};
 use crate::plan::observed::PublishedPort;
 
-pub use endpoints::postgres_url;
-pub use exports::{Variable, variables};
+pub use clients::{Client, client};
+pub use endpoints::{Url, postgres_url};
+pub use exports::{Variable, variables, variables_with};
 
 /// What a kind sets where services.toml is silent.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,6 +85,12 @@ pub fn probe(kind: Kind, env: &IndexMap<String, EnvValue>, command: Option<&[Str
 /// Where a service can be reached from the host, passwords masked. `host`: where the engine's ports are reached.
 pub fn endpoints(service: &Service, host: &str, published: &[PublishedPort]) -> Vec<Endpoint> {
     endpoints::endpoints(service, host, published)
+}
+
+/// The URLs of a service's published ports, those a browser can show first. `secrets`: passwords in clear text.
+pub fn urls(service: &Service, host: &str, published: &[PublishedPort], secrets: bool) -> Vec<Url> {
+    let passwords = if secrets { endpoints::Passwords::Shown } else { endpoints::Passwords::Masked };
+    endpoints::urls(service, host, published, passwords)
 }
 
 /// Why a container of this image would not do what services.toml says, where that is known before it starts.
@@ -142,6 +150,24 @@ pub fn is_probe_noise(kind: Kind, line: &str) -> bool {
 pub fn data_path(service: &Service) -> Option<String> {
     let moved = (service.kind == Kind::Postgres).then(|| service.env.get("PGDATA")).flatten();
     moved.map(|env| env.value.clone()).or_else(|| defaults(service.kind).data_path.map(Into::into))
+}
+
+/// Whether a service keeps its data where it is told to, so that this can be another place than its image's.
+pub fn is_movable(service: &Service) -> bool {
+    match service.kind {
+        Kind::Postgres => postgres::is_movable(service),
+        Kind::Redis => redis::is_movable(service),
+        _ => false,
+    }
+}
+
+/// Tells a service of which that is true where to keep its data.
+pub fn move_data(service: &mut Service, to: &str) {
+    match service.kind {
+        Kind::Postgres => postgres::move_data(service, to),
+        Kind::Redis => service.working_dir = Some(to.into()),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Defaults;
 use super::arguments::Arguments;
 use super::failures::{FULL_DISK, Known, Sign};
-use crate::model::{Probe, Service};
+use crate::model::{EnvValue, Probe, Service};
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     image: Some("postgres:15-alpine"),
@@ -26,6 +26,17 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
         password: arguments.env("POSTGRES_PASSWORD").map(Into::into),
         database: arguments.env("POSTGRES_DB").unwrap_or(user).into(),
     }
+}
+
+/// The image's entrypoint makes PGDATA and hands it to the server, unless it is told otherwise.
+pub(super) fn is_movable(service: &Service) -> bool {
+    let elsewhere = |word: &String| word == "-D" || word.contains("data_directory") || word.contains("config_file");
+    !service.command.iter().flatten().any(elsewhere) && !service.env.contains_key("POSTGRES_INITDB_WALDIR")
+}
+
+pub(super) fn move_data(service: &mut Service, to: &str) {
+    let value = EnvValue { value: to.into(), origin: vec!["prepared data".into()], secret: false };
+    service.env.insert("PGDATA".into(), value);
 }
 
 /// The first major version whose image keeps its data in `/var/lib/postgresql/MAJOR/docker`.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Defaults;
 use super::arguments::Arguments;
 use super::failures::{Known, Sign};
-use crate::model::Probe;
+use crate::model::{Probe, Service};
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     image: Some("redis:7-alpine"),
@@ -19,6 +19,12 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
         port: Arguments::port(arguments.flag(&["--port"])).unwrap_or(6379),
         password: arguments.flag(&["--requirepass"]).map(Into::into),
     }
+}
+
+/// The server keeps its data in the folder it is started in, unless it is told otherwise.
+pub(super) fn is_movable(service: &Service) -> bool {
+    let elsewhere = |word: &String| word == "--dir" || word.ends_with(".conf");
+    service.working_dir.is_none() && !service.command.iter().flatten().any(elsewhere)
 }
 
 pub(super) const KNOWN: &[Known] = &[

@@ -116,7 +116,9 @@ fn mounts(stack: &Stack, service: &Service) -> String {
 }
 
 fn networks(stack: &Stack, service: &Service) -> String {
-    if service.networks == ["default"] && stack.networks.get("default").is_none_or(|network| !network.external) {
+    // An isolated stack may be on the engine's network instead of its own; seen from inside, that is no change.
+    let own = |network: &Network| !network.external || stack.isolation.is_some();
+    if service.networks == ["default"] && stack.networks.get("default").is_none_or(own) {
         return String::new();
     }
     lines(

@@ -1,15 +1,18 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
-//! `service` is everything about one service, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
+//! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container, `built` what an image was built from, `pins` which
-//! digest it has to have, `isolated` makes of a stack that of one test run.
+//! digest it has to have, `isolated` makes of a stack that of one test run, `prepared` one that
+//! begins with its data in place.
 
+pub mod aws;
 pub mod built;
 pub mod fingerprint;
 pub mod graph;
 pub mod isolated;
 pub mod names;
 pub mod pins;
+pub mod prepared;
 pub mod resolve;
 pub mod secret;
 mod service;
@@ -40,6 +43,8 @@ pub struct Stack {
     pub volumes: IndexMap<String, Volume>,
     /// Networks by short name; `default` is always here.
     pub networks: IndexMap<String, Network>,
+    /// What has to exist in the emulator of AWS.
+    pub aws: aws::Aws,
     /// Whose it is, when it is the stack of one test run; none for a developer's.
     pub isolation: Option<Isolation>,
 }

@@ -46,6 +46,11 @@ impl Plan {
         self.changes().next().is_none()
     }
 
+    /// The step that makes a service's AWS resources, if there is one: only after it is the service ready.
+    pub fn provision(&self, service: &ServiceName) -> Option<&Step> {
+        self.steps.iter().find(|step| matches!(&step.op, Op::Provision { service: of, .. } if of == service))
+    }
+
     /// The step with this number.
     pub fn step(&self, id: StepId) -> &Step {
         &self.steps[id - 1]
@@ -101,6 +106,8 @@ pub enum Op {
     Start { service: ServiceName },
     /// Wait until a service is ready; for a job: until it has ended with exit 0.
     WaitReady { service: ServiceName },
+    /// Make the AWS resources that are declared for an emulator. `prune`: remove what is declared no more.
+    Provision { service: ServiceName, prune: bool },
     /// Stop a container.
     Stop { service: ServiceName, container: String },
     /// Remove a container and its nameless volumes.
@@ -121,6 +128,7 @@ impl Op {
             | Self::CheckData { service, .. }
             | Self::Start { service }
             | Self::WaitReady { service }
+            | Self::Provision { service, .. }
             | Self::Stop { service, .. }
             | Self::Remove { service, .. } => Some(service),
             Self::CreateNetwork { .. }
@@ -151,6 +159,7 @@ impl fmt::Display for Op {
             Self::CheckData { service, volume } => write!(f, "check data of {service} in {volume}"),
             Self::Start { service } => write!(f, "start {service}"),
             Self::WaitReady { service } => write!(f, "wait {service}"),
+            Self::Provision { service, .. } => write!(f, "provision {service}"),
             Self::Stop { service, .. } => write!(f, "stop {service}"),
             Self::Remove { service, .. } => write!(f, "remove {service}"),
             Self::RemoveNetwork { network } => write!(f, "remove network {network}"),
@@ -186,6 +195,8 @@ pub enum Cause {
     Follows,
     /// Waits for this, for at most so many seconds.
     Gate { probe: String, seconds: u64 },
+    /// So many AWS resources are declared for it.
+    Declared { resources: usize },
     /// Asked for: `restart`, `--recreate`, `--pull always`, `down`.
     Requested,
     /// Nothing may write while it is saved.
@@ -214,6 +225,8 @@ impl fmt::Display for Cause {
             Self::Replaced => write!(f, "replaced"),
             Self::Follows => Ok(()),
             Self::Gate { probe, seconds } => write!(f, "{probe} within {seconds}s"),
+            Self::Declared { resources: 1 } => write!(f, "1 resource declared"),
+            Self::Declared { resources } => write!(f, "{resources} resources declared"),
             Self::Requested => write!(f, "requested"),
             Self::Consistent => write!(f, "while it is saved"),
             Self::BeforeLoss => write!(f, "before it is removed"),
@@ -248,6 +261,8 @@ pub struct Request {
     pub no_start: bool,
     /// Remove containers whose service is in services.toml no more.
     pub remove_orphans: bool,
+    /// Remove AWS resources that were made for this stack and are declared no more.
+    pub prune: bool,
     /// `down`: remove the stack's own volumes too.
     pub volumes: bool,
     /// What data goes into before it is lost: name of the snapshot that is taken first.

@@ -73,7 +73,11 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
             }
             Op::RemoveNetwork { network } => seen.networks.retain(|seen| seen.name != *network),
             Op::RemoveVolume { volume } => seen.volumes.retain(|seen| seen.name != *volume),
-            Op::CheckData { .. } | Op::WaitReady { .. } | Op::FillVolume { .. } | Op::SaveVolume { .. } => {}
+            Op::CheckData { .. }
+            | Op::WaitReady { .. }
+            | Op::Provision { .. }
+            | Op::FillVolume { .. }
+            | Op::SaveVolume { .. } => {}
         }
     }
     seen

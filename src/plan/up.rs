@@ -301,6 +301,7 @@ impl<'a> Builder<'a> {
             Fate::Keep => {
                 let after = Vec::new();
                 let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, after);
+                let ready = self.provision(&name, Cause::Unchanged, ready);
                 self.names.ready.insert(name, ready);
                 return Ok(());
             }
@@ -320,8 +321,22 @@ impl<'a> Builder<'a> {
         let gate = Cause::Gate { probe: service.ready.describe(), seconds: service.ready.timeout.as_secs() };
         let ready = self.plan.push(Op::WaitReady { service: name.clone() }, gate, vec![started]);
         self.names.started.insert(name.clone(), started);
+        let declared = Cause::Declared { resources: self.stack.declared_in(&name).count() };
+        let ready = self.provision(&name, declared, ready);
         self.names.ready.insert(name, ready);
         Ok(())
+    }
+
+    /// The step that makes the declared resources of an emulator, of which readiness is part; for another service the
+    /// step before. One that has none declared may have some from before.
+    fn provision(&mut self, name: &ServiceName, cause: Cause, ready: StepId) -> StepId {
+        let fresh = cause != Cause::Unchanged;
+        let declares = self.stack.declared_in(name).next().is_some();
+        if !declares && (fresh || !self.stack.is_emulator(name)) {
+            return ready;
+        }
+        let op = Op::Provision { service: name.clone(), prune: self.ask.prune };
+        self.plan.push(op, cause, vec![ready])
     }
 
     /// The steps that have to be done before a service starts because of what it depends on. A job that is done already

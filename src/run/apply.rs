@@ -108,7 +108,7 @@ impl Walk<'_> {
 
     /// The steps that can start now, in their order, as far as the bound allows. Waiting costs nothing, so it is free.
     fn startable(&self) -> Vec<StepId> {
-        let is_call = |step: &Step| !matches!(step.op, Op::WaitReady { .. });
+        let is_call = |step: &Step| !matches!(step.op, Op::WaitReady { .. } | Op::Provision { .. });
         let busy = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Running && is_call(step));
         let mut room = AT_ONCE.saturating_sub(busy.count());
         let mut found = Vec::new();
@@ -130,7 +130,9 @@ impl Walk<'_> {
     fn lets_go_on(&self, id: StepId) -> bool {
         match self.status[id - 1] {
             Status::Done => true,
-            Status::Failed => self.run.keep_going && matches!(self.plan.step(id).op, Op::WaitReady { .. }),
+            Status::Failed => {
+                self.run.keep_going && matches!(self.plan.step(id).op, Op::WaitReady { .. } | Op::Provision { .. })
+            }
             Status::Waiting | Status::Running | Status::Skipped => false,
         }
     }
@@ -145,7 +147,12 @@ impl Walk<'_> {
                     self.summary.changes += 1;
                     self.run.events.emit(&Event::StepDone { step: id, text, service: service.clone(), ms });
                 }
-                if let (Op::WaitReady { .. }, Some(service)) = (&step.op, service) {
+                let ready = match (&step.op, &service) {
+                    (Op::WaitReady { .. }, Some(service)) => self.plan.provision(service).is_none(),
+                    (Op::Provision { .. }, _) => true,
+                    _ => false,
+                };
+                if let Some(service) = service.filter(|_| ready) {
                     let ms = millis(self.began.elapsed());
                     self.run.events.emit(&Event::ServiceReady { service, ms });
                 }
@@ -216,6 +223,9 @@ impl Walk<'_> {
         let skipped = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Skipped);
         let skipped: BTreeSet<_> = skipped.filter_map(|step| step.op.service().cloned()).collect();
         self.summary.skipped = skipped.difference(&failed).cloned().collect();
+        // Where nothing but resources was made, the step that looked is not one that changed something.
+        let told = self.plan.steps.iter().any(|step| matches!(step.op, Op::Provision { .. }) && is_told(step));
+        self.summary.changes += if told { 0 } else { self.known.get_mut().provisioned };
         self.summary.ok = self.status.iter().all(|status| *status == Status::Done);
         self.summary.ms = millis(self.began.elapsed());
         // What happened first is what the exit code tells; an engine that went away explains all the others.

@@ -322,7 +322,7 @@ impl Server {
     /// Makes one more copy for the pool. Returns its name.
     async fn add(&mut self, from: &str) -> Result<String> {
         loop {
-            let name = format!("{from}_taskava_{:08x}", random());
+            let name = format!("{}{:08x}", pooled(from), random());
             let create = format!("CREATE DATABASE {} TEMPLATE {}", identifier(&name), identifier(&template(from)));
             match self.ask(&create).await? {
                 Ok(_) => {
@@ -359,6 +359,11 @@ fn copy(row: &[Option<String>]) -> Option<Copy> {
         "template" => Role::Template,
         _ => return None,
     };
+    // Between its new name and its new comment one is taken already: nobody else may take it by its old comment.
+    let role = match role {
+        Role::Pool if !text(0)?.starts_with(&pooled(rest)) => Role::Fork,
+        role => role,
+    };
     let (from, state) = match (role, rest.rsplit_once(", pool of ")) {
         (Role::Template, Some((from, state))) => (from, state.split_once(", at ")?),
         _ => (rest, ("0", "0")),
@@ -372,6 +377,11 @@ fn copy(row: &[Option<String>]) -> Option<Copy> {
         connections: number(text(3)?)?,
         state: (state.0.parse().ok()?, number(state.1)?),
     })
+}
+
+/// How the names of copies in the pool begin.
+fn pooled(from: &str) -> String {
+    format!("{from}_taskava_")
 }
 
 fn template(from: &str) -> String {

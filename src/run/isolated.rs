@@ -11,6 +11,7 @@ use super::cancel::{Cancel, Hurry};
 use super::janitor::{self, Janitor};
 use super::owner;
 use super::probe::{Limits, Prober};
+use super::snapshot::prepared::{self, Prepared};
 use super::{Run, apply};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -101,7 +102,9 @@ pub async fn start(
 }
 
 async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events) -> Result<Summary> {
-    prepare(engine, stack, ask).await?;
+    if let Some(failed) = prepare(engine, stack, ask, events).await? {
+        return Ok(failed);
+    }
     let seen = engine.observe(stack).await?;
     let request = Request { services: ask.services.clone(), ..Request::default() };
     let plan = plan::up(stack, &seen, &request)?;
@@ -120,10 +123,15 @@ async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events
     Ok(apply(&run, Arc::new(plan)).await)
 }
 
-/// The place where services get prepared images and volumes, before anything is planned.
-#[expect(clippy::unused_async, reason = "what prepares asks the engine")]
-async fn prepare(_engine: &Engine, _stack: &mut Stack, _ask: &Ask) -> Result<()> {
-    Ok(())
+/// Servers begin with their data in place, which is made first where it is not there yet. How that failed, if it did.
+async fn prepare(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events) -> Result<Option<Summary>> {
+    let cancel = &Cancel::default();
+    let of = prepared::Ask { engine, stack, services: &ask.services, timeout: ask.timeout, events, cancel };
+    match prepared::prepared(&of).await? {
+        Prepared::Stack(prepared) => *stack = *prepared,
+        Prepared::Failed(summary) => return Ok(Some(summary)),
+    }
+    Ok(None)
 }
 
 impl Isolated {

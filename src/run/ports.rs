@@ -2,16 +2,17 @@
 
 use std::net::IpAddr;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Publisher};
 use crate::model::{Protocol, Service, Stack};
 use crate::plan::observed::PublishedPort;
 
 /// Who holds a port.
-pub(super) struct Holder {
+#[derive(Debug)]
+pub struct Holder {
     /// `port 5432 is published by container x`.
-    pub(super) text: String,
+    pub text: String,
     /// The command that frees the port, where there is one.
-    pub(super) remedy: Option<String>,
+    pub remedy: Option<String>,
 }
 
 /// Names the holder of the first port of a service that is taken.
@@ -19,24 +20,36 @@ pub(super) struct Holder {
 pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<Holder> {
     for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
         let Some(host) = port.host else { continue };
-        if let Ok(Some(publisher)) = engine.publisher(host, &stack.container_name(&service.name)).await {
-            let name = &publisher.container;
-            return Some(match &publisher.project {
-                Some(project) => Holder {
-                    text: format!("port {host} is published by {name} of stack {project}"),
-                    remedy: Some(format!("taskava dev -p {project} down")),
-                },
-                None => Holder {
-                    text: format!("port {host} is published by container {name}"),
-                    remedy: Some(format!("docker stop {name}")),
-                },
-            });
+        let publisher = engine.publisher(host, &stack.container_name(&service.name)).await;
+        if let Some(holder) = publisher.ok().flatten().map(|publisher| of_publisher(host, &publisher)) {
+            return Some(holder);
         }
-        if let Some(process) = process(port.address, host) {
-            return Some(Holder { text: format!("port {host} is held by {process}"), remedy: None });
+        if let Some(holder) = of_process(port.address, host) {
+            return Some(holder);
         }
     }
     None
+}
+
+/// A container that publishes a port, as its holder.
+pub fn of_publisher(port: u16, publisher: &Publisher) -> Holder {
+    let name = &publisher.container;
+    match &publisher.project {
+        Some(project) => Holder {
+            text: format!("port {port} is published by {name} of stack {project}"),
+            remedy: Some(format!("taskava dev -p {project} down")),
+        },
+        None => Holder {
+            text: format!("port {port} is published by container {name}"),
+            remedy: Some(format!("docker stop {name}")),
+        },
+    }
+}
+
+/// The process of this machine that listens on a port, if there is one.
+pub fn of_process(address: IpAddr, port: u16) -> Option<Holder> {
+    let process = process(address, port)?;
+    Some(Holder { text: format!("port {port} is held by {process}"), remedy: None })
 }
 
 /// A host port that a service newly wants and that cannot be had: worth knowing before what runs is taken down for it.

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::cancel::Hurry;
-use super::{Run, data, failure, ports, wait};
+use super::{Run, data, failure, ports, provision, wait};
+use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
 use crate::event::{self, Event, Failure};
@@ -25,6 +26,8 @@ pub(super) struct Known {
     pub(super) images: HashMap<ServiceName, String>,
     /// Services whose fetched image turned out to be the one they run.
     pub(super) kept: HashMap<ServiceName, bool>,
+    /// AWS resources that were made, changed or removed.
+    pub(super) provisioned: usize,
     /// Started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
 }
@@ -46,6 +49,9 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
     }
     let result = match &step.op {
         Op::WaitReady { service } => return doing.wait_ready(&run.stack.services[service], began).await,
+        Op::Provision { service, prune } => {
+            return doing.provision(&run.stack.services[service], *prune).await;
+        }
         Op::Pull { .. } | Op::Build { .. } => {
             tokio::select! {
                 fetched = doing.fetch() => fetched,
@@ -261,6 +267,25 @@ impl Doing<'_> {
                     failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
                     Err(Ended::Failed(failed))
                 }
+            },
+            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+        }
+    }
+
+    /// Part of readiness: what is declared exists.
+    async fn provision(&self, service: &Service, prune: bool) -> Result<(), Ended> {
+        let fresh = self.known.borrow().started.contains(&service.name);
+        let provisioned = async {
+            let id = self.container(&service.name)?;
+            provision::provision(self.run, self.step, service, &id, aws::Ask { prune, fresh }).await
+        };
+        tokio::select! {
+            provisioned = provisioned => match provisioned {
+                Ok(changes) => {
+                    self.known.borrow_mut().provisioned += changes;
+                    Ok(())
+                }
+                Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
             },
             () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
         }

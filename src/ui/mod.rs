@@ -4,6 +4,7 @@
 
 pub mod errors;
 pub mod json;
+pub mod live;
 pub mod logs;
 pub mod plain;
 mod report;

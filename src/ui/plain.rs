@@ -9,7 +9,7 @@ use super::style::Paint;
 use super::{errors, sanitise, seconds, watch};
 use crate::event::{Event, Failure, Summary};
 use crate::model::ServiceName;
-use crate::plan::{Op, Plan, StepId};
+use crate::plan::{Cause, Op, Plan, StepId};
 
 /// How lines look and which are shown.
 #[derive(Debug, Clone, Default)]
@@ -65,7 +65,7 @@ impl Plain {
             Event::StepDone { step, text, service, ms } => {
                 let op = self.op(*step);
                 // What became ready has its own event.
-                if !matches!(op, Some(Op::WaitReady { .. })) {
+                if !matches!(op, Some(Op::WaitReady { .. } | Op::Provision { .. })) {
                     let took = if op.is_some_and(takes_long) { format!(" ({})", ms_text(*ms)) } else { String::new() };
                     self.line(&mut out, at, service.as_ref(), &format!("{}{took}", done(op, text)));
                 }
@@ -86,6 +86,11 @@ impl Plain {
             Event::ServiceReady { service, ms } => {
                 if self.options.verbose || self.is_changed(service) {
                     self.line(&mut out, at, Some(service), &format!("{} ({})", paint.good("ready"), ms_text(*ms)));
+                }
+            }
+            Event::ResourceChanged { step, service, text, .. } => {
+                if self.options.verbose || self.is_one_of_few(*step) {
+                    self.line(&mut out, at, Some(service), &sanitise::text(text));
                 }
             }
             Event::LockWaiting { holder } => self.important(&mut out, at, None, &format!("waiting for {holder}")),
@@ -113,6 +118,11 @@ impl Plain {
     /// Whether anything was done about a service; that it is as it was goes without saying.
     fn is_changed(&self, service: &ServiceName) -> bool {
         self.plan.changes().any(|step| step.op.service() == Some(service))
+    }
+
+    /// Whether a change of a resource is news: in an emulator that was started just now all of them are made.
+    pub(super) fn is_one_of_few(&self, step: StepId) -> bool {
+        self.plan.steps.get(step.wrapping_sub(1)).is_some_and(|step| step.cause == Cause::Unchanged)
     }
 
     fn op(&self, step: StepId) -> Option<&Op> {
@@ -210,6 +220,7 @@ pub(super) fn doing(op: Option<&Op>, text: &str) -> String {
         Some(Op::CheckData { .. }) => "checking data".into(),
         Some(Op::Start { .. }) => "starting".into(),
         Some(Op::WaitReady { .. }) => "waiting".into(),
+        Some(Op::Provision { .. }) => "making AWS resources".into(),
         Some(Op::Stop { .. }) => "stopping".into(),
         Some(Op::Remove { .. }) => "removing".into(),
         Some(Op::RemoveNetwork { network }) => format!("removing network {network}"),
@@ -230,7 +241,7 @@ pub(super) fn done(op: Option<&Op>, text: &str) -> String {
         Some(Op::Create { .. }) => "created".into(),
         Some(Op::CheckData { .. }) => "data checked".into(),
         Some(Op::Start { .. }) => "started".into(),
-        Some(Op::WaitReady { .. }) => "ready".into(),
+        Some(Op::WaitReady { .. } | Op::Provision { .. }) => "ready".into(),
         Some(Op::Stop { .. }) => "stopped".into(),
         Some(Op::Remove { .. }) => "removed".into(),
         Some(Op::RemoveNetwork { network }) => format!("removed network {network}"),
@@ -244,7 +255,7 @@ pub(super) fn failed(op: Option<&Op>, text: &str, message: &str) -> String {
     let message = sanitise::text(message);
     match op {
         // That it was waited for is not the point.
-        Some(Op::WaitReady { .. }) => message,
+        Some(Op::WaitReady { .. } | Op::Provision { .. }) => message,
         // It says itself what could not be done.
         _ if message.starts_with("can't ") => message,
         _ => format!("{text} failed: {message}"),

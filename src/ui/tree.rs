@@ -97,6 +97,7 @@ impl Tree {
                 let text = left_out(self.op(*because));
                 self.row(service).end(State::Skipped, text, at);
             }
+            Event::ResourceChanged { service, text, .. } => self.row(service).progress(None, text, None, None),
             Event::ServiceReady { service, .. } => self.row(service).ready(),
             _ => {}
         }

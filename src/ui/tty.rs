@@ -56,7 +56,11 @@ impl Tty {
         self.tree.on(event, at);
         let words = self.plain.on(event, at);
         match event {
-            Event::LockWaiting { .. } | Event::Notice { .. } | Event::Warning { .. } | Event::Interrupted { .. } => {
+            Event::LockWaiting { .. }
+            | Event::Notice { .. }
+            | Event::Warning { .. }
+            | Event::Interrupted { .. }
+            | Event::ResourceChanged { .. } => {
                 self.above(&words);
             }
             // The tree is of a run that is over.

@@ -231,6 +231,32 @@ impl Drop for ForeignVolume {
     }
 }
 
+/// A network of nobody's stack, removed when it goes out of scope.
+pub(crate) struct ForeignNetwork(String);
+
+impl ForeignNetwork {
+    pub(crate) fn create(name: &str) -> Self {
+        let request = NetworkCreateRequest { name: name.into(), ..Default::default() };
+        engine(async |docker| docker.create_network(request).await);
+        Self(name.into())
+    }
+}
+
+impl Drop for ForeignNetwork {
+    fn drop(&mut self) {
+        engine(async |docker| docker.remove_network(&self.0).await);
+    }
+}
+
+/// Takes every name off images that begins like this.
+pub(crate) fn untag_all(prefix: &str) {
+    let images = engine(async |docker| docker.list_images(None::<ListImagesOptions>).await);
+    let names = images.into_iter().flat_map(|image| image.repo_tags);
+    for name in names.filter(|name| name.starts_with(prefix)) {
+        untag(&name);
+    }
+}
+
 /// Takes a name off an image.
 pub(crate) fn untag(reference: &str) {
     engine(async |docker| docker.remove_image(reference, None::<RemoveImageOptions>, None).await);
@@ -245,18 +271,7 @@ pub(crate) fn log(id: &str) -> String {
 
 /// Runs a command in a container and waits for its end.
 pub(crate) fn exec(id: &str, command: &[&str]) {
-    let config = CreateExecOptions {
-        cmd: Some(command.iter().map(ToString::to_string).collect()),
-        attach_stdout: Some(true),
-        ..Default::default()
-    };
-    engine(async |docker| {
-        let exec = docker.create_exec(id, config).await?;
-        if let StartExecResults::Attached { output, .. } = docker.start_exec(&exec.id, None).await? {
-            output.try_collect::<Vec<_>>().await?;
-        }
-        Ok(())
-    });
+    output(id, command);
 }
 
 /// What a command in a container writes.
@@ -288,4 +303,9 @@ pub(crate) fn double_network(name: &str) {
     assert!(labels.is_some(), "no network {name}");
     let request = NetworkCreateRequest { name: name.into(), labels, ..Default::default() };
     let _ = try_engine(async |docker| docker.create_network(request).await);
+}
+
+/// Names of the containers that carry these labels.
+pub(crate) fn names(labels: &[&str]) -> Vec<String> {
+    containers(labels).into_iter().map(|seen| seen.name.trim_start_matches('/').to_owned()).collect()
 }

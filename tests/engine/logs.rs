@@ -191,13 +191,13 @@ fn a_reader_that_has_seen_enough_ends_it() {
 }
 
 /// A connection to the engine that can be cut.
-struct Wire {
+pub(crate) struct Wire {
     folder: TempDir,
     open: Arc<Mutex<Vec<UnixStream>>>,
 }
 
 impl Wire {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = TempDir::with_prefix("taskava-wire-").expect("a folder");
         let listener = UnixListener::bind(folder.path().join("docker.sock")).expect("a socket");
         let wire = Self { folder, open: Arc::default() };
@@ -214,12 +214,12 @@ impl Wire {
         wire
     }
 
-    fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("unix://{}", self.folder.path().join("docker.sock").display())
     }
 
     /// Cuts all connections that are open.
-    fn cut(&self) {
+    pub(crate) fn cut(&self) {
         for stream in self.open.lock().expect("nobody panics with it").drain(..) {
             // Those that had ended are no connections any more.
             let _ = stream.shutdown(Shutdown::Both);

@@ -17,11 +17,14 @@ use crate::docker;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Images by the name they have in the tests: the stand-ins, or the official ones where a registry can be reached.
-const IMAGES: [(&str, &str, &str); 5] = [
+const IMAGES: [(&str, &str, &str); 8] = [
     ("image:postgres", "taskava/postgres:15", "postgres:15-alpine"),
     ("image:redis", "taskava/redis:7", "redis:7-alpine"),
     ("image:localstack", "taskava/localstack:4.14.0", "localstack/localstack:4.14.0"),
+    ("image:ministack", "taskava/ministack:1.5.33", "ministackorg/ministack:1.5.33"),
     ("image:mailhog", "taskava/mailhog:1.0.1", "mailhog/mailhog:v1.0.1"),
+    ("image:nginx", "taskava/nginx:1.22", "nginx:1.29-alpine"),
+    ("image:python", "taskava/python:3.13", "python:3.13-slim"),
     ("image:busybox", "taskava/busybox:test", "busybox:1.37"),
 ];
 
@@ -30,6 +33,11 @@ pub(crate) fn image(name: &str) -> &'static str {
     let official = std::env::var("TASKAVA_TEST_IMAGES").is_ok_and(|images| images == "official");
     let (_, stand_in, reference) = IMAGES.iter().find(|(short, ..)| *short == name).expect("an image of the tests");
     if official { reference } else { stand_in }
+}
+
+/// The official images of a text replaced by those of the tests.
+fn of_the_tests(text: &str) -> String {
+    IMAGES.iter().fold(text.to_owned(), |text, (name, _, official)| text.replace(official, image(name)))
 }
 
 /// The images of a text filled in.
@@ -41,6 +49,19 @@ fn with_images(text: &str) -> String {
 pub(crate) fn heavy() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Copies a folder with everything in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).expect("a copy");
+        }
+    }
 }
 
 /// Looks again and again until a condition holds; panics when it does not in time.
@@ -119,6 +140,16 @@ impl Running {
     /// What it reads, where that was piped.
     pub(crate) fn stdin(&mut self) -> &mut std::process::ChildStdin {
         self.child.stdin.as_mut().expect("piped")
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Closes what it reads.
+    pub(crate) fn close_stdin(&mut self) {
+        self.child.stdin = None;
     }
 
     /// What it said on stderr so far.
@@ -205,6 +236,19 @@ impl Stack {
         let project = format!("t-{}-{name}", std::process::id());
         let stack = Self { directory: TempDir::with_prefix("taskava-").expect("a folder"), project };
         stack.services(services);
+        stack
+    }
+
+    /// The project's own services.toml and what it uses, on ports that the engine chooses.
+    pub(crate) fn of_the_project(name: &str) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(root.join("services.toml")).expect("services.toml");
+        let ports = regex::Regex::new(r#""\d+:(\d+)""#).expect("a pattern");
+        let text = ports.replace_all(&text, "\"$1\"").replace("project = \"taskava\"\n", "");
+        let stack = Self::new(name, &of_the_tests(&text));
+        for folder in ["docker", "examples/app"] {
+            copy(&root.join(folder), &stack.path().join(folder));
+        }
         stack
     }
 

@@ -66,8 +66,11 @@ impl Watching {
     }
 }
 
+/// How an editor saves a text.
+type Save = fn(&Path, &str);
+
 /// Each with the system calls that the editor makes.
-const EDITORS: [(&str, fn(&Path, &str)); 5] = [
+const EDITORS: [(&str, Save); 5] = [
     ("in place", |file, text| fs::write(file, text).expect("a file")),
     ("vim", |file, text| {
         // backupcopy=no: looks whether it may write here, moves the old one away, writes a new one.
@@ -430,4 +433,32 @@ fn nothing_is_watched_where_nothing_runs() {
     let stack = Stack::new("watch-down", &app(r#"{ path = "src" }"#));
     stack.file("src/main.txt", "0");
     stack.dev(&["watch"]).ends(1).says(&["none of what is watched has a container: app", "taskava dev up --watch"]);
+}
+
+#[test]
+fn the_default_stack_runs_its_scripts_again_when_they_are_edited() {
+    let stack = Stack::of_the_project("watch-default");
+    stack.dev(&["up", "postgres", "localstack"]).ends(0);
+    let (postgres, localstack) = (stack.container("postgres"), stack.container("localstack"));
+    let began = docker::inspect(&localstack).started_at;
+    let watching = Watching::start(&stack, &[]);
+    let script = "CREATE TABLE IF NOT EXISTS of_the_new_script ();\n";
+    stack.file("docker/postgres/init/20-more.sql", script);
+    assert_eq!(watching.done(1)["action"], "exec");
+    let query = "psql -U taskava -d taskava_dev -Atc \"SELECT to_regclass('of_the_new_script')\"";
+    assert_eq!(docker::output(&postgres, &["sh", "-c", query]), "of_the_new_script\n");
+
+    stack.file("docker/postgres/init/20-more.sql", "SELECT wrong;\n");
+    let failed = watching.wait("watch-done", 2);
+    assert!(failed["output"].as_str().expect("words").contains("column \"wrong\" does not exist"), "{failed:#}");
+    assert_eq!(docker::inspect(&localstack).started_at, began);
+
+    let more =
+        "s3.create_bucket(Bucket=\"of-the-new-script\", CreateBucketConfiguration={\"LocationConstraint\": region})\n";
+    let old = fs::read_to_string(stack.path().join("docker/localstack/ready.d/10-resources.py")).expect("a file");
+    stack.file("docker/localstack/ready.d/10-resources.py", &(old + more));
+    let done = wait_until("the restart", || watching.all("watch-done").get(2).cloned());
+    assert_eq!((&done["action"], &done["failures"]), (&"restart".into(), &serde_json::json!([])), "{done:#}");
+    assert_eq!(stack.container("localstack"), localstack);
+    assert_ne!(docker::inspect(&localstack).started_at, began);
 }

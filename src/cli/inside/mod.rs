@@ -128,9 +128,10 @@ pub async fn exec(context: &Context, engine: &Engine, container: &Container, ask
     };
     let words = ended.held.as_deref().map(String::from_utf8_lossy);
     match (words.as_deref().and_then(not_run), code) {
-        (Some((_, why)), 126 | 127) => {
+        // Engines have 126 even where there is no such command.
+        (Some((code, why)), 126 | 127) => {
             context.screen.error(&cannot_run(&ask.command, &why, &container.service));
-            Ok(exit_code(code))
+            Ok(ExitCode::from(code))
         }
         _ => {
             if let Some(held) = ended.held {

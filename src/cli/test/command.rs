@@ -16,7 +16,7 @@ use crate::ui::Format;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs a command to its end; its exit code, 128 + n for signal n, 127 and 126 as shells give them.
-pub(super) async fn run(
+pub(in crate::cli) async fn run(
     words: &[OsString],
     variables: Vec<(String, OsString)>,
     format: Format,

@@ -83,7 +83,25 @@ pub fn import(document: &Document, options: Options) -> Imported {
     notes.sort_by_key(|note| (file(note), note.line()));
     let mut seen = HashSet::new();
     notes.retain(|note| seen.insert(note.to_string()));
-    Imported { text: render(&tables), notes, folders: importer.folders.into_iter().collect(), services }
+    let text = render(&tables);
+    notes.extend(general(&text));
+    Imported { text, notes, folders: importer.folders.into_iter().collect(), services }
+}
+
+/// What holds for the whole file: it behaves as Compose does, where we would rather do otherwise.
+fn general(text: &str) -> Vec<Note> {
+    let note =
+        |message: &str, remedy: &str| Note { place: None, lost: false, message: message.into(), remedy: remedy.into() };
+    let mut notes = Vec::new();
+    if text.contains("\"0.0.0.0:") {
+        let remedy = "`import --loopback`, or leaving out 0.0.0.0, keeps them on this machine";
+        notes.push(note("ports are open to the network, as with docker compose", remedy));
+    }
+    if text.contains(" = \"started\"") {
+        let remedy = "`depends_on = [\"…\"]` waits until it can be used";
+        notes.push(note("some dependencies only have to be started, as with docker compose", remedy));
+    }
+    notes
 }
 
 impl<'a> Importer<'a> {
@@ -98,6 +116,10 @@ impl<'a> Importer<'a> {
         tables.extend(self.volumes());
         tables.extend(self.networks());
         tables.extend(self.extension());
+        let end = self.at_the_end();
+        if let Some(last) = tables.last_mut() {
+            last.below.extend(end);
+        }
         if !self.allow_outside.is_empty() {
             let mut field = Field::new("allow_outside", Value::from_iter(self.allow_outside.clone()));
             field.right = Some("# paths outside this folder that services use".into());
@@ -242,8 +264,8 @@ impl<'a> Importer<'a> {
         let (line, column) = place.source.line_column(place.span.start);
         let Some(comments) = self.document.comments.get(&place.source.name) else { return Vec::new() };
         let blank = |line: usize| place.source.text.lines().nth(line - 1).is_some_and(|text| text.trim().is_empty());
-        let mut found = Vec::new();
-        let mut at = line;
+        let mut found: Vec<String> = Vec::new();
+        let (mut at, mut gap) = (line, false);
         while at > 1 {
             at -= 1;
             match comments.get(&at).filter(|comment| comment.own_line) {
@@ -253,9 +275,14 @@ impl<'a> Importer<'a> {
                     if !self.taken.insert((place.source.name.clone(), at)) {
                         break;
                     }
+                    // Blocks that are set apart stay so.
+                    if gap && !found.is_empty() {
+                        found.push(String::new());
+                    }
+                    gap = false;
                     found.push(comment.text.clone());
                 }
-                None if blank(at) => {}
+                None if blank(at) => gap = true,
                 None => break,
             }
         }
@@ -278,6 +305,19 @@ impl<'a> Importer<'a> {
         let inside = comments.range(lines).filter(|(_, comment)| comment.own_line && comment.column > column);
         let free: Vec<_> = inside.filter(|(line, _)| self.taken.insert((name.clone(), **line))).collect();
         free.into_iter().map(|(_, comment)| comment.text.clone()).collect()
+    }
+
+    /// Comments behind everything else in the first file.
+    fn at_the_end(&mut self) -> Vec<String> {
+        let source = &self.document.root.place.source;
+        let Some(comments) = self.document.comments.get(&source.name) else { return Vec::new() };
+        let last = source.text.lines().enumerate().filter(|(_, line)| {
+            let line = line.trim();
+            !line.is_empty() && !line.starts_with('#')
+        });
+        let after = last.last().map_or(0, |(index, _)| index + 2);
+        let free = comments.range(after..).filter(|(line, _)| self.taken.insert((source.name.clone(), **line)));
+        free.map(|(_, comment)| comment.text.clone()).collect()
     }
 
     /// A field with the comments of its key.

@@ -288,7 +288,10 @@ impl Importer<'_> {
     fn own_keys(&mut self, draft: &mut Draft<'_>) {
         let own = draft.node.get(EXTENSION).and_then(Node::map);
         for (key, entry) in own.into_iter().flatten() {
-            let value = self.verbatim(&entry.node);
+            let value = match entry.node.map().filter(|_| key == "exports") {
+                Some(templates) => placeholders(templates),
+                None => self.verbatim(&entry.node),
+            };
             draft.fields.retain(|field| field.key != *key);
             let field = self.field(key, &entry.key, value);
             draft.push(field);
@@ -308,10 +311,15 @@ impl Importer<'_> {
                 (Some(boolean), ..) => Value::Bool(boolean),
                 (None, Ok(number), _) => Value::Integer(number),
                 (None, _, Ok(_)) => Value::Number(text.clone()),
-                _ => Value::Text(text.clone()),
+                _ => Value::Text(self.text(node)),
             },
-            // Placeholders of ours are no variables of Compose: what is here is in our notation already.
-            Yaml::Scalar { text, .. } => Value::Text(text.clone()),
+            Yaml::Scalar { .. } => Value::Text(self.text(node)),
         }
     }
+}
+
+/// `${host}` in `exports` is no variable: `export` wrote its dollar sign twice.
+fn placeholders(templates: &indexmap::IndexMap<String, Entry>) -> Value {
+    let text = |entry: &Entry| entry.node.raw().unwrap_or_default().replace("$$", "$");
+    Value::Map(templates.iter().map(|(name, entry)| Field::new(name, text(entry))).collect())
 }

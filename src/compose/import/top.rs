@@ -2,9 +2,9 @@
 
 use super::Importer;
 use super::service::Draft;
-use crate::compose::EXTENSION;
 use crate::compose::toml::{Field, Table, Value};
 use crate::compose::yaml::{Entry, Node};
+use crate::compose::{EXTENSION, Note};
 
 impl Importer<'_> {
     pub(super) fn volumes(&mut self) -> Vec<Table> {
@@ -173,7 +173,7 @@ impl Importer<'_> {
             let text = self.value(alias);
             if text != own {
                 let remedy = format!("other services reach it as `{own}`: use that, or call the service `{text}`");
-                self.lost(&alias.place, &format!("the alias {text}"), remedy);
+                self.notes.push(Note::lost(&alias.place, format!("the alias `{text}` has no counterpart"), remedy));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What is common to the tests: how a service looks of which a test says only what matters.
 
+mod clients;
 mod endpoints;
 mod exports;
 mod failures;
@@ -68,6 +69,7 @@ fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
         services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
         volumes: IndexMap::new(),
         networks: IndexMap::new(),
+        aws: crate::model::aws::Aws::default(),
         isolation: None,
     }
 }

@@ -2,9 +2,10 @@
 //! `load` checks; env files come in as they were read.
 //!
 //! This file looks at what concerns several services, `service` at one (with `image`, `mounts` and `ready`), `resources`
-//! at volumes and networks, `aws` at `[aws]`.
+//! at volumes and networks, `aws` at `[aws]`, and `declared` at the resources in it.
 
 mod aws;
+mod declared;
 mod image;
 mod mounts;
 mod ready;
@@ -134,9 +135,9 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     resolver.cycles();
     resolver.activate(&mut services);
     resolver.duplicate_ports(&services);
-    resolver.aws();
+    let aws = resolver.aws(&mut services);
     let Resolver { paths, volumes, networks, .. } = resolver;
-    let stack = Stack { name, root: around.root.clone(), services, volumes, networks, isolation: None };
+    let stack = Stack { name, root: around.root.clone(), services, volumes, networks, aws, isolation: None };
     Resolved { stack, paths }
 }
 

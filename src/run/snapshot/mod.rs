@@ -1,6 +1,9 @@
 //! Snapshots: what belongs together, how the automatic ones are called, and how long they are kept. Taking and restoring
 //! one is a plan (`plan::save`, `plan::restore`); what an image holds is `engine::snapshots`'.
 
+pub mod key;
+pub mod prepared;
+
 use serde::Serialize;
 
 use crate::diag::{Error, ErrorKind, Result};

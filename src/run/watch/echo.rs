@@ -1,9 +1,10 @@
-//! Tells a loop from a busy user: an action that rewrites what it watches causes itself, at once and again and again.
-//! Pure; time is an argument.
+//! Tells a loop from a busy user: an action that rewrites what it watches causes itself, again and again. Pure; time is
+//! an argument.
 //!
-//! What is touched while an action is carried out, or shortly after, may be its doing: an echo. So many echoes of the same file in a row
-//! are a loop. It is stopped by doing nothing, so the next change that is no echo is the user's, and is acted upon; should the loop begin
-//! anew, its first echo is one too many.
+//! What is touched while an action is carried out, or shortly after, may be its doing: an echo. So many echoes of the
+//! same file in a row are a loop; how many depends on how likely it is that a container did it. A loop is stopped by doing
+//! nothing, so the next change that is no echo is the user's, and is acted upon; should the loop begin anew, its first
+//! echo is one too many.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,10 +12,24 @@ use std::time::Duration;
 
 /// How long after an action a change may still be its doing: a service that writes while it starts.
 pub(super) const NEAR: Duration = Duration::from_secs(2);
-/// So many echoes in a row are a loop.
-pub(super) const LIMIT: u32 = 5;
-/// So many are one, even when each is of another file.
-const ANY_LIMIT: u32 = 3 * LIMIT;
+/// An action that lasts longer gives the user time to save during each of several in a row.
+const SHORT: Duration = Duration::from_secs(3);
+
+/// How many echoes in a row are a loop, of a file that a container can write to and that was touched so long after the action began.
+pub(super) const LIKELY: u32 = 5;
+/// The same when the action was over, or lasts long: somebody may just be saving often.
+const POSSIBLE: u32 = 12;
+/// No container can write to it. Whoever does it does not stop, though.
+const UNLIKELY: u32 = 30;
+
+/// How many echoes in a row it takes.
+pub(super) fn limit(writable: bool, during: Option<Duration>) -> u32 {
+    match during {
+        _ if !writable => UNLIKELY,
+        Some(after) if after < SHORT => LIKELY,
+        _ => POSSIBLE,
+    }
+}
 
 /// What to do about a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +57,8 @@ pub(super) struct Echo {
     /// Files that were in each of them.
     same: BTreeSet<PathBuf>,
     suspended: bool,
+    /// There was a loop of these files: one echo is enough to know it again.
+    again: bool,
 }
 
 impl Echo {
@@ -61,31 +78,33 @@ impl Echo {
         self.acted.is_some_and(|acted| touched <= acted + NEAR)
     }
 
-    /// What to do about these files, of which all may be an echo, or not.
-    pub(super) fn judge(&mut self, echo: bool, paths: &BTreeSet<PathBuf>) -> Verdict {
-        if !echo {
-            // After a loop one echo is enough to know it again.
-            self.times = if self.suspended { LIMIT - 1 } else { 0 };
-            if !self.suspended {
+    /// What to do about these files. If all may be an echo: how many in a row are a loop.
+    pub(super) fn judge(&mut self, echo: Option<u32>, paths: &BTreeSet<PathBuf>) -> Verdict {
+        let Some(limit) = echo else {
+            self.again = self.suspended;
+            self.suspended = false;
+            self.times = 0;
+            if !self.again {
                 self.same.clear();
             }
-            self.suspended = false;
             return Verdict::Act;
-        }
+        };
         if self.suspended {
             return if paths.is_subset(&self.same) { Verdict::Drop } else { Verdict::Act };
         }
-        let same = if self.times == 0 { paths.clone() } else { &self.same & paths };
-        if same.is_empty() && self.times < ANY_LIMIT {
-            // Another file: not what it was about so far, unless it is another one each time.
-            self.times += 1;
-            self.same = paths.clone();
+        let began = self.times > 0 || self.again;
+        let same = if began { &self.same & paths } else { paths.clone() };
+        self.times += 1;
+        // Another file is not what it was about so far; unless it is another one each time.
+        let ever_new = self.times >= limit * 3;
+        if same.is_empty() && !ever_new {
+            self.same.clone_from(paths);
+            self.again = false;
             return Verdict::Act;
         }
-        self.times += 1;
-        let only = paths.is_subset(&same) || self.times > ANY_LIMIT;
+        let nothing_else = paths.is_subset(&same) || ever_new;
         self.same = if same.is_empty() { paths.clone() } else { same };
-        if self.times < LIMIT || !only {
+        if !nothing_else || (self.times < limit && !self.again) {
             return Verdict::Act;
         }
         self.suspended = true;

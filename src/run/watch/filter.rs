@@ -29,6 +29,8 @@ struct Watched {
 #[derive(Debug)]
 pub(super) struct Filter {
     rules: Vec<Watched>,
+    /// What containers of the stack can write to.
+    writable: Vec<PathBuf>,
     git: GitIgnores,
     /// Files the stack was made from, or would be if they were there.
     stack_files: BTreeSet<PathBuf>,
@@ -45,7 +47,8 @@ impl Filter {
             docker_files.extend(service.build.iter().flat_map(DockerIgnore::files));
             for (number, rule) in service.watch.iter().enumerate() {
                 let path = real(&rule.path);
-                let hit = Hit { service: service.name.clone(), rule: number, inert: rule.action == WatchAction::Sync };
+                let inert = rule.action == WatchAction::Sync;
+                let hit = Hit { service: service.name.clone(), rule: number, inert, writable: false };
                 let own = of_rule(&path, &rule.ignore);
                 let docker = service.build.as_ref().and_then(DockerIgnore::of);
                 rules.push(Watched { hit, path, own, docker });
@@ -54,7 +57,13 @@ impl Filter {
         // Those that are not there may come.
         let optional = [load::OVERRIDE, ".env"].map(|name| stack.root.join(name));
         let stack_files = files.iter().chain(&optional).flat_map(|file| [file.clone(), real(file)]).collect();
-        Self { rules, git: GitIgnores::of(&stack.root), stack_files, docker_files }
+        let mounts = stack.services.values().flat_map(|service| &service.mounts).filter(|mount| !mount.read_only);
+        let writable = mounts.filter_map(|mount| match &mount.source {
+            MountSource::Bind(source) => Some(real(source)),
+            MountSource::Volume(_) | MountSource::Anonymous => None,
+        });
+        let writable = writable.collect();
+        Self { rules, writable, git: GitIgnores::of(&stack.root), stack_files, docker_files }
     }
 
     /// Whether the stack was made from it.
@@ -70,7 +79,11 @@ impl Filter {
     /// The rules a path concerns.
     pub(super) fn hits(&self, path: &Path, is_dir: bool) -> Vec<Hit> {
         let concerned = self.rules.iter().filter(|rule| rule.concerns(&self.git, path, is_dir));
-        concerned.map(|rule| rule.hit.clone()).collect()
+        let mut hits: Vec<Hit> = concerned.map(|rule| rule.hit.clone()).collect();
+        if !hits.is_empty() && self.writable.iter().any(|folder| path.starts_with(folder)) {
+            hits.iter_mut().for_each(|hit| hit.writable = true);
+        }
+        hits
     }
 
     /// Whether anybody wants to know about a path. A name that is gone may have been a folder's.

@@ -5,6 +5,7 @@
 //! finds out what really changed, and `act`, `sync` and `reload` do what is decided.
 
 mod act;
+mod actions;
 mod echo;
 mod files;
 mod filter;
@@ -13,24 +14,23 @@ mod reload;
 mod source;
 mod state;
 mod sync;
+mod tell;
 mod tree;
 mod world;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt as _;
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
+use self::actions::Actions;
 use self::files::{Answer, Files, Job};
-use self::filter::{Filter, mounted};
-use self::source::{Told, Trouble};
+use self::filter::Filter;
+use self::source::Told;
 use self::state::{Change, Effect, Input, State, Who};
 use self::tree::{Changed, Trust};
 use self::world::World;
@@ -38,7 +38,7 @@ use crate::diag::{Diagnostic, Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::{Event, Events};
 use crate::load::{self, Loaded};
-use crate::model::{ServiceName, Stack, WatchAction};
+use crate::model::{ServiceName, Stack};
 
 /// Shortest pause between two looks at all files, where that is how changes are found.
 const POLL: Duration = Duration::from_millis(500);
@@ -56,12 +56,17 @@ pub struct Ask {
     pub poll: bool,
 }
 
+/// Shows warnings about the stack's files.
+pub type ShowWarnings = dyn Fn(&[Diagnostic]);
+/// Shows why the stack's files can't be used.
+pub type ShowBroken = dyn Fn(&Error);
+
 /// Shows what is found when the stack's files are read again.
 pub struct Show {
     /// What is worth saying about them.
-    pub warnings: Box<dyn Fn(&[Diagnostic])>,
+    pub warnings: Box<ShowWarnings>,
     /// They can't be used.
-    pub broken: Box<dyn Fn(&Error)>,
+    pub broken: Box<ShowBroken>,
 }
 
 impl std::fmt::Debug for Show {
@@ -90,20 +95,7 @@ pub struct Watch {
     told_trouble: bool,
     /// When everything is looked at again.
     poll_at: Option<Instant>,
-    actions: FuturesUnordered<LocalBoxFuture<'static, (u64, Who, bool)>>,
-    running: BTreeMap<Who, Running>,
-    number: u64,
-    worked: (UnboundedSender<(u64, Who)>, UnboundedReceiver<(u64, Who)>),
-}
-
-/// An action that goes on.
-#[derive(Debug)]
-struct Running {
-    number: u64,
-    /// Only readiness is still waited for.
-    settling: bool,
-    /// Gives it up, when dropped or used.
-    abandon: oneshot::Sender<()>,
+    actions: Actions,
 }
 
 /// The services of a stack that are watched.
@@ -134,7 +126,7 @@ impl Watch {
     pub async fn start(ask: Ask, show: Show, engine: Engine, events: Events, loaded: Loaded) -> Result<Self> {
         let Loaded { stack, files: read, .. } = loaded;
         let watched = services(&stack, &ask.services)?;
-        tell_mounted(&events, &stack, &watched);
+        tell::mounts(&events, &stack, &watched);
         let filter = Arc::new(Filter::new(&stack, &watched, &read));
         let (files, answers, told) = Files::start(filter.clone(), ask.poll)?;
         let mut watch = Self {
@@ -145,10 +137,7 @@ impl Watch {
             polling: false,
             told_trouble: false,
             poll_at: None,
-            actions: FuturesUnordered::new(),
-            running: BTreeMap::new(),
-            number: 0,
-            worked: unbounded_channel(),
+            actions: Actions::new(),
             ask,
             show,
             filter,
@@ -175,10 +164,7 @@ impl Watch {
             let inputs = tokio::select! {
                 told = self.told.recv(), if !self.polling => self.take_told(told),
                 Some(answer) = self.answers.recv() => self.take_answer(answer),
-                Some((number, who)) = self.worked.1.recv() => self.on_worked(number, who).into_iter().collect(),
-                Some((number, who, whole)) = self.actions.next(), if !self.actions.is_empty() => {
-                    self.on_over(number, who, whole).into_iter().collect()
-                }
+                input = self.actions.next() => vec![input],
                 () = until(due) => vec![Input::Tick { held: self.filter.git_is_at_work() }],
                 () = until(self.poll_at) => {
                     self.poll_at = None;
@@ -194,17 +180,12 @@ impl Watch {
 
     /// Lets actions that go on finish their work, so that no service is left stopped; readiness is not waited for.
     pub async fn finish(&mut self) {
-        if self.running.values().any(|running| !running.settling) {
+        if self.actions.any_at_work() {
             let message = "finishing what is being done; once more to leave it as it is".into();
             self.world.events.emit(&Event::Notice { message });
         }
-        while self.running.values().any(|run| !run.settling) {
-            tokio::select! {
-                Some((number, who)) = self.worked.1.recv() => drop(self.on_worked(number, who)),
-                Some((number, who, whole)) = self.actions.next(), if !self.actions.is_empty() => {
-                    self.on_over(number, who, whole);
-                }
-            }
+        while self.actions.any_at_work() {
+            self.actions.next().await;
         }
     }
 
@@ -233,13 +214,11 @@ impl Watch {
             Effect::Act(act) => {
                 let (world, filter) = (self.world.clone(), self.filter.clone());
                 let who = Who::Service(act.service.clone());
-                self.start_action(who, async move |worked| act::carry_out(&world, &filter, act, worked).await);
+                self.actions.start(who, async move |worked| act::carry_out(&world, &filter, act, worked).await);
             }
             Effect::Reload(path) => return self.reload(path),
             Effect::Abandon(who) => {
-                if let Some(running) = self.running.remove(&who) {
-                    let _ = running.abandon.send(());
-                }
+                self.actions.abandon(&who);
             }
             Effect::Suspend { service, paths, times } => {
                 let root = &self.world.stack().root;
@@ -250,41 +229,11 @@ impl Watch {
         None
     }
 
-    fn start_action(&mut self, who: Who, work: impl AsyncFnOnce(Box<dyn FnOnce()>) + 'static) {
-        self.number += 1;
-        let (number, tell) = (self.number, self.worked.0.clone());
-        let (abandon, abandoned) = oneshot::channel();
-        self.running.insert(who.clone(), Running { number, settling: false, abandon });
-        self.actions.push(Box::pin(async move {
-            let worker = who.clone();
-            let worked = Box::new(move || drop(tell.send((number, worker))));
-            tokio::select! {
-                () = work(worked) => (number, who, true),
-                _ = abandoned => (number, who, false),
-            }
-        }));
-    }
-
-    fn on_worked(&mut self, number: u64, who: Who) -> Option<Input> {
-        let running = self.running.get_mut(&who).filter(|running| running.number == number)?;
-        running.settling = true;
-        Some(Input::Started(who))
-    }
-
-    fn on_over(&mut self, number: u64, who: Who, whole: bool) -> Option<Input> {
-        if !whole || self.running.get(&who)?.number != number {
-            return None;
-        }
-        self.running.remove(&who);
-        Some(Input::Done(who))
-    }
-
     /// Reads the stack's files anew; the new rules are followed at once, and the difference is applied.
     fn reload(&mut self, path: PathBuf) -> Option<Input> {
         let before = self.world.stack();
         let loaded = reload::load(&self.ask.load, &before);
-        let loaded = loaded.and_then(|loaded| Ok((services(&loaded.stack, &[]).unwrap_or_default(), loaded)));
-        let (with_rules, loaded) = match loaded {
+        let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 (self.show.broken)(&error);
@@ -297,16 +246,17 @@ impl Watch {
             (self.show.warnings)(&loaded.warnings);
         }
         let asked = &self.ask.services;
+        let with_rules = services(&loaded.stack, &[]).unwrap_or_default();
         let watched: Vec<ServiceName> =
             with_rules.into_iter().filter(|name| asked.is_empty() || asked.contains(name)).collect();
-        tell_mounted(&self.world.events, &loaded.stack, &watched);
+        tell::mounts(&self.world.events, &loaded.stack, &watched);
         self.filter = Arc::new(Filter::new(&loaded.stack, &watched, &loaded.files));
         self.files.ask(self.now(), Job::Follow(self.filter.clone()));
         self.world.replace(loaded.stack);
         self.services.send_replace(watched);
         let (world, filter) = (self.world.clone(), self.filter.clone());
         let work = async move |worked| reload::carry_out(&world, &filter, &before, path, worked).await;
-        self.start_action(Who::Stack, work);
+        self.actions.start(Who::Stack, work);
         None
     }
 
@@ -355,7 +305,7 @@ impl Watch {
         }
         self.polling = true;
         if !std::mem::replace(&mut self.told_trouble, true) {
-            tell_trouble(&self.world.events, trouble);
+            tell::trouble(&self.world.events, trouble);
         }
     }
 
@@ -370,40 +320,4 @@ async fn until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
-}
-
-/// Rules that copy what is mounted already.
-fn tell_mounted(events: &Events, stack: &Stack, services: &[ServiceName]) {
-    for service in services.iter().filter_map(|name| stack.services.get(name)) {
-        for rule in &service.watch {
-            if let Some(target) = mounted(service, rule) {
-                let path = act::shown(&stack.root, &rule.path);
-                let restarts = rule.action == WatchAction::SyncRestart;
-                let word = if restarts { "restart" } else { "nothing, or leave the rule out" };
-                events.emit(&Event::Warning {
-                    message: format!("{}: {path} is mounted at {target} already; it is not copied", service.name),
-                    hint: Some(format!("what is changed outside is changed inside; make the action {word}")),
-                });
-            }
-        }
-    }
-}
-
-fn tell_trouble(events: &Events, trouble: &Trouble) {
-    let looks = "changes are looked for twice a second instead";
-    let (message, hint) = match trouble {
-        Trouble::Asked => return,
-        Trouble::Limit(setting) => (
-            format!("no more folders can be watched ({setting} is reached); {looks}"),
-            Some(format!(
-                "raise it: sudo sysctl {setting}={}",
-                if setting.ends_with("instances") { 1024 } else { 1_048_576 }
-            )),
-        ),
-        Trouble::FileSystem { kind, path } => {
-            (format!("{} is on {kind}, which does not tell of changes made elsewhere; {looks}", path.display()), None)
-        }
-        Trouble::Other(text) => (format!("files can't be watched ({text}); {looks}"), None),
-    };
-    events.emit(&Event::Warning { message, hint });
 }

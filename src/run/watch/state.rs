@@ -11,11 +11,11 @@ use std::mem;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::echo::{Echo, Verdict};
+use super::echo::{self, Echo, Verdict};
 use crate::model::ServiceName;
 
 /// A burst is over when nothing was touched for so long.
-pub(super) const QUIET: Duration = Duration::from_millis(50);
+pub(super) const QUIET: Duration = Duration::from_millis(40);
 /// A burst that goes on is looked at after so long all the same.
 pub(super) const LONGEST: Duration = Duration::from_millis(500);
 /// How often it is looked whether git is done with the work tree.
@@ -52,6 +52,8 @@ pub(super) struct Hit {
     pub rule: usize,
     /// It only copies into a container, so it can't be what changed the file.
     pub inert: bool,
+    /// A container can write to the file.
+    pub writable: bool,
 }
 
 /// What happened.
@@ -154,8 +156,8 @@ enum Phase {
 #[derive(Debug, Default)]
 struct Waiting {
     changes: BTreeMap<PathBuf, Change>,
-    /// Some of it may be the doing of the action before.
-    echo: bool,
+    /// Some of it may be the doing of the action before; how many such in a row are a loop.
+    echo: Option<u32>,
     /// Some of it can't be.
     fresh: bool,
 }
@@ -164,7 +166,20 @@ struct Waiting {
 struct Work {
     phase: Phase,
     waiting: Option<Waiting>,
+    /// What nothing was done about because of a loop. It goes with the next action: what is copied must not miss a version.
+    withheld: BTreeMap<PathBuf, Change>,
+    /// When the last action began.
+    began: Duration,
     echo: Echo,
+}
+
+impl Work {
+    /// Whether what was touched at this time may be the doing of the last action; how many such in a row are a loop.
+    fn echo(&self, touched: Duration, hit: &Hit) -> Option<u32> {
+        let during = (self.phase != Phase::Idle).then(|| touched.saturating_sub(self.began));
+        let near = self.phase == Phase::Acting || self.echo.is_near(touched);
+        near.then(|| echo::limit(hit.writable, during))
+    }
 }
 
 /// The state of a watch.
@@ -260,10 +275,12 @@ impl State {
     fn give(&mut self, since: Duration, change: &Change) {
         for hit in &change.hits {
             let work = self.services.entry(hit.service.clone()).or_default();
-            let echo = work.phase == Phase::Acting || work.echo.is_near(since);
+            let echo = work.echo(since, hit);
             let waiting = work.waiting.get_or_insert_default();
-            waiting.echo |= echo && !hit.inert;
-            waiting.fresh |= !echo && !hit.inert;
+            if !hit.inert {
+                waiting.echo = waiting.echo.max(echo);
+                waiting.fresh |= echo.is_none();
+            }
             let new = Change { hits: Vec::new(), ..change.clone() };
             let known = waiting.changes.entry(change.path.clone()).or_insert(new);
             known.gone = change.gone;
@@ -323,7 +340,7 @@ impl State {
         }
         let names: Vec<ServiceName> = self.services.keys().cloned().collect();
         for name in names {
-            self.start(&name, &mut effects);
+            self.start(&name, now, &mut effects);
         }
         effects
     }
@@ -333,8 +350,10 @@ impl State {
         let waiting: Vec<Change> = self
             .services
             .values_mut()
-            .filter_map(|work| work.waiting.take())
-            .flat_map(|waiting| waiting.changes.into_values())
+            .flat_map(|work| {
+                let withheld = mem::take(&mut work.withheld).into_values();
+                withheld.chain(work.waiting.take().into_iter().flat_map(|waiting| waiting.changes.into_values()))
+            })
             .collect();
         self.park(now, waiting);
     }
@@ -350,23 +369,29 @@ impl State {
         }
     }
 
-    fn start(&mut self, name: &ServiceName, effects: &mut Vec<Effect>) {
+    fn start(&mut self, name: &ServiceName, now: Duration, effects: &mut Vec<Effect>) {
         let Some(work) = self.services.get_mut(name).filter(|work| work.phase != Phase::Acting) else { return };
         let Some(waiting) = work.waiting.take() else { return };
         let paths: BTreeSet<PathBuf> = waiting.changes.keys().cloned().collect();
-        match work.echo.judge(waiting.echo && !waiting.fresh, &paths) {
+        match work.echo.judge(waiting.echo.filter(|_| !waiting.fresh), &paths) {
             Verdict::Act => {}
             Verdict::Suspend { paths, times } => {
                 effects.push(Effect::Suspend { service: name.clone(), paths, times });
+                work.withheld.extend(waiting.changes);
                 return;
             }
-            Verdict::Drop => return,
+            Verdict::Drop => {
+                work.withheld.extend(waiting.changes);
+                return;
+            }
         }
         if work.phase == Phase::Settling {
             effects.push(Effect::Abandon(Who::Service(name.clone())));
         }
-        work.phase = Phase::Acting;
-        let changes: Vec<Change> = waiting.changes.into_values().collect();
+        (work.phase, work.began) = (Phase::Acting, now);
+        let mut changes = mem::take(&mut work.withheld);
+        changes.extend(waiting.changes);
+        let changes: Vec<Change> = changes.into_values().collect();
         let rules = changes.iter().flat_map(|change| change.hits.iter().map(|hit| hit.rule)).collect();
         effects.push(Effect::Act(Act { service: name.clone(), rules, changes }));
     }

@@ -55,7 +55,7 @@ async fn send(world: &World, id: &str, uploads: Vec<Upload>) -> Result<()> {
     if uploads.is_empty() {
         return Ok(());
     }
-    let owner = world.engine.owner(id).await?;
+    let owner = world.owner(id).await?;
     world.engine.upload(id, uploads, owner).await
 }
 

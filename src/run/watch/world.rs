@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) events: Events,
     stack: RefCell<Arc<Stack>>,
     prober: Prober,
+    /// Who files belong to, by the container they are copied into; of the last one asked for.
+    owner: RefCell<Option<(String, (u64, u64))>>,
     /// Taken once for all actions that go on at a time: each changes another service.
     lock: Mutex<Weak<Lock>>,
 }
@@ -34,7 +36,7 @@ impl World {
     pub(super) fn new(engine: Engine, events: Events, stack: Stack) -> Result<Self> {
         let prober = Prober::new(Limits::default())?;
         let (stack, lock) = (RefCell::new(Arc::new(stack)), Mutex::new(Weak::new()));
-        Ok(Self { engine, events, stack, prober, lock })
+        Ok(Self { engine, events, stack, prober, owner: RefCell::default(), lock })
     }
 
     /// The stack as it should be.
@@ -45,6 +47,16 @@ impl World {
     /// services.toml was edited.
     pub(super) fn replace(&self, stack: Stack) {
         *self.stack.borrow_mut() = Arc::new(stack);
+    }
+
+    /// Who files in a container belong to. That does not change while it is there.
+    pub(super) async fn owner(&self, id: &str) -> Result<(u64, u64)> {
+        if let Some((_, owner)) = self.owner.borrow().as_ref().filter(|(known, _)| known == id) {
+            return Ok(*owner);
+        }
+        let owner = self.engine.owner(id).await?;
+        *self.owner.borrow_mut() = Some((id.to_owned(), owner));
+        Ok(owner)
     }
 
     async fn lock(&self) -> Result<Rc<Lock>> {

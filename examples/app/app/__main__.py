@@ -1,0 +1,18 @@
+"""`python -m app` serves on port 8080; `python -m app migrate` brings the database up to date and ends."""
+
+import sys
+
+from waitress import serve
+
+from . import create_app, notes, operations
+
+
+def main() -> None:
+    if sys.argv[1:] == ["migrate"]:
+        notes.migrate()
+        return
+    operations.log("started")
+    serve(create_app(), host="0.0.0.0", port=8080, threads=8)
+
+
+main()

@@ -1,0 +1,3 @@
+fetch("/api/settings")
+  .then((answer) => answer.json())
+  .then((settings) => { document.getElementById("greeting").textContent = settings.greeting; });

@@ -1,0 +1,92 @@
+//! CloudWatch's alarms.
+
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Refused};
+use super::diff::Seen;
+use super::{Emulator, STACK_TAG, objects};
+use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+
+pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let listed = emulator.client.json(Api::CloudWatch, "DescribeAlarms", &json!({ "MaxRecords": 100 })).await?;
+    let looked = objects(&listed["MetricAlarms"]).map(async |alarm| {
+        let id = ResourceId::new(ResourceKind::Alarm, alarm["AlarmName"].as_str().unwrap_or_default());
+        if declared.iter().any(|resource| resource.id == id) {
+            return Ok::<_, Refused>((id, Some(properties(alarm)), false));
+        }
+        let input = json!({ "ResourceARN": alarm["AlarmArn"] });
+        let answer = emulator.client.json(Api::CloudWatch, "ListTagsForResource", &input).await?;
+        Ok((id, None, emulator.has_our_tag(&answer["Tags"])))
+    });
+    let mut seen = Seen::default();
+    for (id, found, ours) in try_join_all(looked).await? {
+        seen.note(id, found, ours);
+    }
+    Ok(seen)
+}
+
+fn properties(alarm: &Value) -> Properties {
+    let text = |name: &str| alarm[name].as_str().unwrap_or_default();
+    let number = |name: &str| alarm[name].as_f64().unwrap_or_default();
+    let sign = if text("ComparisonOperator").starts_with("Less") { "<" } else { ">" };
+    let dimension =
+        |pair: &Value| format!("{}={}", pair["Name"].as_str().unwrap_or(""), pair["Value"].as_str().unwrap_or(""));
+    let topic = |arn: &Value| arn.as_str()?.rsplit(':').next().map(str::to_owned);
+    let actions = alarm["AlarmActions"].as_array().into_iter().flatten();
+    Properties::from([
+        ("metric", format!("{}/{}", text("Namespace"), text("MetricName"))),
+        ("dimensions", list(objects(&alarm["Dimensions"]).map(dimension).collect())),
+        ("statistic", text("Statistic").to_owned()),
+        ("threshold", format!("{sign} {}", number("Threshold"))),
+        ("period", number("Period").to_string()),
+        ("periods", number("EvaluationPeriods").to_string()),
+        ("topics", list(actions.filter_map(topic).collect())),
+    ])
+}
+
+fn list(mut words: Vec<String>) -> String {
+    words.sort();
+    if words.is_empty() { NONE.into() } else { words.join(", ") }
+}
+
+/// Puts it right, or there: one action does both.
+pub(super) async fn put(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let wanted = |name: &str| resource.wanted[name].as_str();
+    let words =
+        |name: &str| wanted(name).split(", ").filter(|word| *word != NONE).map(str::to_owned).collect::<Vec<_>>();
+    let (namespace, metric) = wanted("metric").rsplit_once('/').unwrap_or_default();
+    let (sign, threshold) = wanted("threshold").split_once(' ').unwrap_or_default();
+    let dimensions = words("dimensions").into_iter().map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or_default();
+        json!({ "Name": name, "Value": value })
+    });
+    let topics = words("topics").into_iter().map(|topic| emulator.client.arn("sns", &topic));
+    let input = json!({
+        "AlarmName": resource.id.name,
+        "Namespace": namespace,
+        "MetricName": metric,
+        "Dimensions": dimensions.collect::<Vec<_>>(),
+        "Statistic": wanted("statistic"),
+        "ComparisonOperator": if sign == "<" { "LessThanThreshold" } else { "GreaterThanThreshold" },
+        "Threshold": threshold.parse::<f64>().unwrap_or_default(),
+        "Period": wanted("period").parse::<u64>().unwrap_or(60),
+        "EvaluationPeriods": wanted("periods").parse::<u64>().unwrap_or(1),
+        "AlarmActions": topics.collect::<Vec<_>>(),
+        // What was not measured says nothing.
+        "TreatMissingData": "notBreaching",
+    });
+    emulator.client.json(Api::CloudWatch, "PutMetricAlarm", &input).await.map(drop)
+}
+
+/// LocalStack forgets tags that come with the alarm itself.
+pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    put(emulator, resource).await?;
+    let arn = emulator.client.arn("cloudwatch", &format!("alarm:{}", resource.id.name));
+    let input = json!({ "ResourceARN": arn, "Tags": [{ "Key": STACK_TAG, "Value": emulator.stack }] });
+    emulator.client.json(Api::CloudWatch, "TagResource", &input).await.map(drop)
+}
+
+pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    emulator.client.json(Api::CloudWatch, "DeleteAlarms", &json!({ "AlarmNames": [name] })).await.map(drop)
+}

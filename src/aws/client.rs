@@ -1,0 +1,266 @@
+//! Asks an emulator: signed requests in the three protocols of AWS (JSON, query, and S3's own), over connections that are
+//! kept.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::sigv4::{self, Request, Signer};
+use super::xml;
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::aws::Api;
+
+/// How long an answer may take: LocalStack loads a service when it is asked for the first time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What an emulator answered instead of doing it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// HTTP status; 0 when there was no answer.
+    pub status: u16,
+    /// `NoSuchBucket`, `ResourceNotFoundException`, …
+    pub code: String,
+    /// In its words.
+    pub message: String,
+}
+
+impl Refused {
+    /// Whether it says that there is no such thing.
+    pub fn is_missing(&self) -> bool {
+        let code = self.code.as_str();
+        self.status == 404 || code.contains("NotFound") || code.contains("NoSuch") || code.contains("NonExistent")
+    }
+
+    /// Whether it says that it can't do this at all.
+    pub fn is_unknown(&self) -> bool {
+        self.status == 501
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.status, self.code.is_empty()) {
+            (0, _) => write!(f, "it did not answer: {}", self.message),
+            (status, true) => write!(f, "it answered {status}: {}", self.message),
+            (status, false) => write!(f, "it answered {status} {}: {}", self.code, self.message),
+        }
+    }
+}
+
+/// What an emulator said, or why it would not.
+pub type Answer<T> = std::result::Result<T, Refused>;
+
+/// A client of one emulator.
+#[derive(Debug, Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    address: SocketAddr,
+    region: String,
+}
+
+impl Client {
+    /// A client of the emulator at an address.
+    ///
+    /// # Errors
+    /// When the HTTP client can't be set up.
+    pub fn new(address: SocketAddr, region: impl Into<String>) -> Result<Self> {
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .tcp_nodelay(true)
+            .connect_timeout(Duration::from_secs(2))
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|error| Error::from_source(ErrorKind::Other, error.into()))?;
+        Ok(Self { http, address, region: region.into() })
+    }
+
+    /// The region everything is asked in.
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Name of something as all of AWS knows it.
+    pub fn arn(&self, service: &str, name: &str) -> String {
+        format!("arn:aws:{service}:{}:{}:{name}", self.region, crate::model::aws::ACCOUNT)
+    }
+
+    /// Tells one request about something from the next; the SDKs make one up too.
+    pub fn token(&self, about: &str) -> String {
+        sigv4::hex_digest(format!("{about} {}", Timestamp::now().as_nanosecond()).as_bytes())
+    }
+
+    /// An action of a service that speaks JSON.
+    pub async fn json(&self, api: Api, action: &str, input: &Value) -> Answer<Value> {
+        let (prefix, version) = match api {
+            Api::Sqs => ("AmazonSQS", "1.0"),
+            Api::Dynamodb => ("DynamoDB_20120810", "1.0"),
+            Api::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
+            Api::SecretsManager => ("secretsmanager", "1.1"),
+            Api::Ssm => ("AmazonSSM", "1.1"),
+            Api::Kms => ("TrentService", "1.1"),
+            Api::Logs => ("Logs_20140328", "1.1"),
+            Api::Cognito => ("AWSCognitoIdentityProviderService", "1.1"),
+            Api::S3 | Api::Sns | Api::Ses | Api::Iam => unreachable!("not a service that speaks JSON"),
+        };
+        let (target, kind) = (format!("{prefix}.{action}"), format!("application/x-amz-json-{version}"));
+        let headers = [("content-type", kind.as_str()), ("x-amz-target", target.as_str())];
+        let asked = Asked { api, method: Method::POST, path: "/", query: &[], headers: &headers };
+        let body = self.send(&asked, input.to_string().into_bytes()).await?;
+        if body.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&body).map_err(|error| no_answer(&error))
+    }
+
+    /// An action of a service with a query protocol; the answer is XML.
+    pub async fn query(&self, api: Api, action: &str, input: &[(&str, &str)]) -> Answer<String> {
+        let version = match api {
+            Api::Sns => "2010-03-31",
+            Api::Ses => "2010-12-01",
+            Api::Iam => "2010-05-08",
+            _ => unreachable!("not a service with a query protocol"),
+        };
+        let mut form = vec![("Action", action), ("Version", version)];
+        form.extend(input);
+        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
+        let asked = Asked { api, method: Method::POST, path: "/", query: &[], headers: &headers };
+        self.send(&asked, sigv4::query_string(&form).into_bytes()).await
+    }
+
+    /// A request to S3; `path` is not encoded yet.
+    pub async fn s3(&self, method: Method, path: &str, query: &[(&str, &str)], body: Vec<u8>) -> Answer<String> {
+        self.s3_with(method, path, query, &[], body).await
+    }
+
+    /// The same with more headers.
+    pub async fn s3_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer<String> {
+        let path = sigv4::encode_path(path);
+        self.send(&Asked { api: Api::S3, method, path: &path, query, headers }, body).await
+    }
+
+    /// Something of the emulator's own: `/_localstack/health`.
+    pub async fn own(&self, path: &str) -> Answer<String> {
+        let request = self.http.get(format!("http://{}{path}", self.address));
+        read(request.send().await).await
+    }
+
+    async fn send(&self, asked: &Asked<'_>, body: Vec<u8>) -> Answer<String> {
+        let service = scope(asked.api);
+        let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        let (host, digest) = (self.address.to_string(), sigv4::hex_digest(&body));
+        let mut headers = vec![("host", &*host), ("x-amz-date", &*time), ("x-amz-content-sha256", &*digest)];
+        headers.extend(asked.headers);
+        let signer = Signer { access_key: "test", secret_key: "test", region: &self.region, service };
+        let (path, query) = (asked.path, asked.query);
+        let signed = Request { method: asked.method.as_str(), path, query, headers: &headers, body: &digest };
+        let authorization = signer.authorization(&signed, &time);
+        let query = sigv4::query_string(asked.query);
+        let mark = if query.is_empty() { "" } else { "?" };
+        let mut request = self.http.request(asked.method.clone(), format!("http://{host}{path}{mark}{query}"));
+        for (name, value) in headers.iter().filter(|(name, _)| *name != "host") {
+            request = request.header(*name, *value);
+        }
+        read(request.header("authorization", authorization).body(body).send().await).await
+    }
+}
+
+/// One request, before it is signed.
+struct Asked<'a> {
+    api: Api,
+    method: Method,
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    headers: &'a [(&'a str, &'a str)],
+}
+
+/// The service as it stands in the scope of a signature, by which the emulators tell who is meant.
+fn scope(api: Api) -> &'static str {
+    match api {
+        Api::S3 => "s3",
+        Api::Sqs => "sqs",
+        Api::Sns => "sns",
+        Api::SecretsManager => "secretsmanager",
+        Api::Ssm => "ssm",
+        Api::Kms => "kms",
+        Api::Logs => "logs",
+        Api::CloudWatch => "monitoring",
+        Api::Ses => "ses",
+        Api::Iam => "iam",
+        Api::Dynamodb => "dynamodb",
+        Api::Cognito => "cognito-idp",
+    }
+}
+
+async fn read(response: reqwest::Result<reqwest::Response>) -> Answer<String> {
+    let response = response.map_err(|error| no_answer(&error))?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(|error| no_answer(&error))?;
+    let body = String::from_utf8_lossy(&body).into_owned();
+    if status.is_success() { Ok(body) } else { Err(refused(status.as_u16(), &body)) }
+}
+
+/// An error as one of the protocols writes it.
+fn refused(status: u16, body: &str) -> Refused {
+    let json: Option<Value> = serde_json::from_str(body).ok();
+    let field = |names: &[&str]| {
+        let json = json.as_ref()?;
+        names.iter().find_map(|name| json[*name].as_str()).map(str::to_owned)
+    };
+    let code = field(&["__type", "code"]).or_else(|| xml::text(body, "Code")).unwrap_or_default();
+    let message = field(&["message", "Message"]).or_else(|| xml::text(body, "Message"));
+    // `com.amazonaws.sqs#QueueDoesNotExist`
+    let code = code.rsplit('#').next().unwrap_or_default().to_owned();
+    let message = message.unwrap_or_else(|| body.chars().take(200).collect());
+    Refused { status, code, message: message.trim_end_matches('.').to_owned() }
+}
+
+/// The innermost cause: what is around it repeats the URL.
+fn no_answer(error: &dyn std::error::Error) -> Refused {
+    let mut inner = error;
+    while let Some(source) = inner.source() {
+        inner = source;
+    }
+    Refused { status: 0, code: String::new(), message: inner.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_every_protocol() {
+        for (body, code, message) in [
+            (
+                r#"{"__type":"ResourceNotFoundException","message":"no such secret."}"#,
+                "ResourceNotFoundException",
+                "no such secret",
+            ),
+            (r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","Message":"gone"}"#, "QueueDoesNotExist", "gone"),
+            (
+                "<Error><Code>NoSuchBucket</Code><Message>It is not there</Message></Error>",
+                "NoSuchBucket",
+                "It is not there",
+            ),
+            (
+                "<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code><Message>x</Message></Error></ErrorResponse>",
+                "NotFound",
+                "x",
+            ),
+            ("gateway trouble", "", "gateway trouble"),
+        ] {
+            let refused = refused(400, body);
+            assert_eq!((refused.code.as_str(), refused.message.as_str()), (code, message), "{body}");
+        }
+    }
+}

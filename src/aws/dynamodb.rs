@@ -1,0 +1,115 @@
+//! DynamoDB's tables.
+
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Refused};
+use super::diff::Seen;
+use super::{Emulator, STACK_TAG, objects};
+use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+
+pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let listed = emulator.client.json(Api::Dynamodb, "ListTables", &json!({})).await?;
+    let names = listed["TableNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let looked = names.map(async |name| {
+        let id = ResourceId::new(ResourceKind::Table, name);
+        if declared.iter().any(|resource| resource.id == id) {
+            return Ok::<_, Refused>((id, Some(properties(emulator, name).await?), false));
+        }
+        let input = json!({ "ResourceArn": emulator.client.arn("dynamodb", &format!("table/{name}")) });
+        let answer = emulator.client.json(Api::Dynamodb, "ListTagsOfResource", &input).await?;
+        Ok((id, None, emulator.has_our_tag(&answer["Tags"])))
+    });
+    let mut seen = Seen::default();
+    for (id, found, ours) in try_join_all(looked).await? {
+        seen.note(id, found, ours);
+    }
+    Ok(seen)
+}
+
+async fn properties(emulator: &Emulator, name: &str) -> Answer<Properties> {
+    let input = json!({ "TableName": name });
+    let (about, ttl) = tokio::try_join!(
+        emulator.client.json(Api::Dynamodb, "DescribeTable", &input),
+        emulator.client.json(Api::Dynamodb, "DescribeTimeToLive", &input),
+    )?;
+    let table = &about["Table"];
+    let types = |name: &str| {
+        let mut all = objects(&table["AttributeDefinitions"]);
+        all.find(|one| one["AttributeName"] == name)
+            .and_then(|one| one["AttributeType"].as_str())
+            .unwrap_or("S")
+            .to_owned()
+    };
+    let keys = |schema: &Value| {
+        let mut keys: Vec<&Value> = objects(schema).collect();
+        keys.sort_by_key(|key| key["KeyType"] != "HASH");
+        let named = keys.iter().filter_map(|key| key["AttributeName"].as_str());
+        named.map(|name| format!("{name}:{}", types(name))).collect::<Vec<_>>().join(", ")
+    };
+    let mut indexes: Vec<String> = objects(&table["GlobalSecondaryIndexes"])
+        .map(|index| format!("{}({})", index["IndexName"].as_str().unwrap_or_default(), keys(&index["KeySchema"])))
+        .collect();
+    indexes.sort();
+    let ttl = &ttl["TimeToLiveDescription"];
+    let ttl = ttl["AttributeName"].as_str().filter(|_| ttl["TimeToLiveStatus"] == "ENABLED").unwrap_or(NONE);
+    Ok(Properties::from([
+        ("keys", keys(&table["KeySchema"])),
+        ("indexes", if indexes.is_empty() { NONE.into() } else { indexes.join("; ") }),
+        ("ttl", ttl.to_owned()),
+    ]))
+}
+
+/// `id:S, created:N` as a key schema; what it names is added to the attributes.
+fn schema(keys: &str, attributes: &mut Vec<Value>) -> Vec<Value> {
+    let key = |(at, key): (usize, &str)| {
+        let (name, kind) = key.split_once(':').unwrap_or((key, "S"));
+        if !attributes.iter().any(|attribute| attribute["AttributeName"] == name) {
+            attributes.push(json!({ "AttributeName": name, "AttributeType": kind }));
+        }
+        json!({ "AttributeName": name, "KeyType": if at == 0 { "HASH" } else { "RANGE" } })
+    };
+    keys.split(", ").enumerate().map(key).collect()
+}
+
+pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let mut attributes = Vec::new();
+    let keys = schema(&resource.wanted["keys"], &mut attributes);
+    let indexes = resource.wanted["indexes"].split("; ").filter_map(|index| {
+        let (name, keys) = index.strip_suffix(')')?.split_once('(')?;
+        let keys = schema(keys, &mut attributes);
+        Some(json!({ "IndexName": name, "KeySchema": keys, "Projection": { "ProjectionType": "ALL" } }))
+    });
+    let indexes: Vec<Value> = indexes.collect();
+    let mut input = json!({
+        "TableName": resource.id.name,
+        "KeySchema": keys,
+        "AttributeDefinitions": attributes,
+        "BillingMode": "PAY_PER_REQUEST",
+        "Tags": [{ "Key": STACK_TAG, "Value": emulator.stack }],
+    });
+    if !indexes.is_empty() {
+        input["GlobalSecondaryIndexes"] = json!(indexes);
+    }
+    emulator.client.json(Api::Dynamodb, "CreateTable", &input).await?;
+    if resource.wanted["ttl"] == NONE { Ok(()) } else { expire(emulator, resource, true).await }
+}
+
+async fn expire(emulator: &Emulator, resource: &Resource, enabled: bool) -> Answer<()> {
+    let attribute = &resource.wanted["ttl"];
+    let specification = json!({ "Enabled": enabled, "AttributeName": attribute });
+    let input = json!({ "TableName": resource.id.name, "TimeToLiveSpecification": specification });
+    emulator.client.json(Api::Dynamodb, "UpdateTimeToLive", &input).await.map(drop)
+}
+
+pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+    let name = &resource.id.name;
+    if let Some(property) = properties.iter().find(|property| **property != "ttl") {
+        return Err(super::fixed(property, &format!("dynamodb delete-table --table-name {name}")));
+    }
+    expire(emulator, resource, resource.wanted["ttl"] != NONE).await
+}
+
+pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    emulator.client.json(Api::Dynamodb, "DeleteTable", &json!({ "TableName": name })).await.map(drop)
+}

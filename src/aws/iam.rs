@@ -1,0 +1,141 @@
+//! Roles, each with one policy of ours in it.
+
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Refused};
+use super::diff::Seen;
+use super::xml::{all, text};
+use super::{Emulator, STACK_TAG};
+use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+
+/// Name of the policy inside a role.
+const POLICY: &str = "taskava";
+
+pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let xml = emulator.client.query(Api::Iam, "ListRoles", &[("MaxItems", "1000")]).await?;
+    let roles = all(&xml, "Roles").into_iter().flat_map(|roles| all(roles, "member"));
+    let looked = roles.map(async |role| {
+        let id = ResourceId::new(ResourceKind::Role, text(role, "RoleName").unwrap_or_default());
+        emulator.learn(&id, &text(role, "Arn").unwrap_or_default());
+        if declared.iter().any(|resource| resource.id == id) {
+            let trust = trusted(&document(&text(role, "AssumeRolePolicyDocument").unwrap_or_default()));
+            let found = Properties::from([("assumed_by", trust), ("allow", allowed(emulator, &id.name).await?)]);
+            return Ok::<_, Refused>((id, Some(found), false));
+        }
+        let tags = emulator.client.query(Api::Iam, "ListRoleTags", &[("RoleName", &id.name)]).await?;
+        let pair = |tag| Some((text(tag, "Key")?, text(tag, "Value")?));
+        let ours = all(&tags, "member").into_iter().filter_map(pair).any(|tag| emulator.is_ours(&tag));
+        Ok((id, None, ours))
+    });
+    let mut seen = Seen::default();
+    for (id, found, ours) in try_join_all(looked).await? {
+        seen.note(id, found, ours);
+    }
+    Ok(seen)
+}
+
+/// A document as IAM returns it: percent-encoded.
+fn document(text: &str) -> Value {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        match byte {
+            b'%' => {
+                let digits = [rest.next().unwrap_or(b'0'), rest.next().unwrap_or(b'0')];
+                let digits = String::from_utf8_lossy(&digits).into_owned();
+                bytes.push(u8::from_str_radix(&digits, 16).unwrap_or(b'?'));
+            }
+            byte => bytes.push(byte),
+        }
+    }
+    serde_json::from_slice(&bytes).unwrap_or_default()
+}
+
+/// One or many, sorted.
+fn words(value: &Value) -> String {
+    let mut words: Vec<&str> = match value {
+        Value::String(one) => vec![one],
+        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    words.sort_unstable();
+    words.join(", ")
+}
+
+fn trusted(document: &Value) -> String {
+    words(&document["Statement"][0]["Principal"]["Service"])
+}
+
+async fn allowed(emulator: &Emulator, role: &str) -> Answer<String> {
+    let input = [("RoleName", role), ("PolicyName", POLICY)];
+    let xml = match emulator.client.query(Api::Iam, "GetRolePolicy", &input).await {
+        Ok(xml) => xml,
+        Err(refused) if refused.is_missing() => return Ok(NONE.into()),
+        Err(refused) => return Err(refused),
+    };
+    let statement = &document(&text(&xml, "PolicyDocument").unwrap_or_default())["Statement"][0];
+    Ok(format!("{} on {}", words(&statement["Action"]), words(&statement["Resource"])))
+}
+
+fn trust(resource: &Resource) -> String {
+    let services: Vec<&str> = resource.wanted["assumed_by"].split(", ").collect();
+    let statement = json!({ "Effect": "Allow", "Principal": { "Service": services }, "Action": "sts:AssumeRole" });
+    json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
+}
+
+pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let (name, trust) = (resource.id.name.as_str(), trust(resource));
+    let input = [
+        ("RoleName", name),
+        ("AssumeRolePolicyDocument", &trust),
+        ("Tags.member.1.Key", STACK_TAG),
+        ("Tags.member.1.Value", &emulator.stack),
+    ];
+    let xml = emulator.client.query(Api::Iam, "CreateRole", &input).await?;
+    emulator.learn(&resource.id, &text(&xml, "Arn").unwrap_or_default());
+    if resource.wanted["allow"] == NONE { Ok(()) } else { allow(emulator, resource).await }
+}
+
+async fn allow(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let name = resource.id.name.as_str();
+    let Some((actions, on)) = resource.wanted["allow"].split_once(" on ") else {
+        let input = [("RoleName", name), ("PolicyName", POLICY)];
+        return emulator.client.query(Api::Iam, "DeleteRolePolicy", &input).await.map(drop);
+    };
+    let list = |text: &str| text.split(", ").map(str::to_owned).collect::<Vec<_>>();
+    let statement = json!({ "Effect": "Allow", "Action": list(actions), "Resource": list(on) });
+    let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
+    let input = [("RoleName", name), ("PolicyName", POLICY), ("PolicyDocument", policy.as_str())];
+    emulator.client.query(Api::Iam, "PutRolePolicy", &input).await.map(drop)
+}
+
+pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+    if properties.contains(&"assumed_by") {
+        let input = [("RoleName", resource.id.name.as_str()), ("PolicyDocument", &trust(resource))];
+        emulator.client.query(Api::Iam, "UpdateAssumeRolePolicy", &input).await?;
+    }
+    if properties.contains(&"allow") { allow(emulator, resource).await } else { Ok(()) }
+}
+
+pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    let input = [("RoleName", name), ("PolicyName", POLICY)];
+    match emulator.client.query(Api::Iam, "DeleteRolePolicy", &input).await {
+        Err(refused) if !refused.is_missing() => return Err(refused),
+        _ => {}
+    }
+    emulator.client.query(Api::Iam, "DeleteRole", &[("RoleName", name)]).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_decoded() {
+        let text =
+            "%7B%22Statement%22%3A%5B%7B%22Principal%22%3A%7B%22Service%22%3A%5B%22b%22%2C%22a%22%5D%7D%7D%5D%7D";
+        assert_eq!(trusted(&document(text)), "a, b");
+        assert_eq!(document("%"), Value::Null);
+    }
+}

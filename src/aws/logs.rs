@@ -1,0 +1,55 @@
+//! CloudWatch's log groups.
+
+use futures_util::future::try_join_all;
+use serde_json::json;
+
+use super::client::{Answer, Refused};
+use super::diff::Seen;
+use super::{Emulator, STACK_TAG, objects};
+use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
+
+/// The retention of a group whose lines stay.
+pub(super) const NEVER: &str = "never";
+
+pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let listed = emulator.client.json(Api::Logs, "DescribeLogGroups", &json!({ "limit": 50 })).await?;
+    let mut seen = Seen::default();
+    let mut others = Vec::new();
+    for group in objects(&listed["logGroups"]) {
+        let id = ResourceId::new(ResourceKind::LogGroup, group["logGroupName"].as_str().unwrap_or_default());
+        if declared.iter().any(|resource| resource.id == id) {
+            let retention = group["retentionInDays"].as_u64().map_or_else(|| NEVER.into(), |days| days.to_string());
+            seen.note(id, Some(Properties::from([("retention", retention)])), false);
+        } else {
+            others.push(id);
+        }
+    }
+    let looked = others.into_iter().map(async |id| {
+        let input = json!({ "logGroupName": id.name });
+        let answer = emulator.client.json(Api::Logs, "ListTagsLogGroup", &input).await?;
+        Ok::<_, Refused>((id, answer["tags"][STACK_TAG] == json!(emulator.stack)))
+    });
+    for (id, ours) in try_join_all(looked).await? {
+        seen.note(id, None, ours);
+    }
+    Ok(seen)
+}
+
+pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let input = json!({ "logGroupName": resource.id.name, "tags": { STACK_TAG: emulator.stack } });
+    emulator.client.json(Api::Logs, "CreateLogGroup", &input).await?;
+    if resource.wanted["retention"] == NEVER { Ok(()) } else { update(emulator, resource).await }
+}
+
+pub(super) async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let name = &resource.id.name;
+    let (action, input) = match resource.wanted["retention"].parse::<u64>() {
+        Ok(days) => ("PutRetentionPolicy", json!({ "logGroupName": name, "retentionInDays": days })),
+        Err(_) => ("DeleteRetentionPolicy", json!({ "logGroupName": name })),
+    };
+    emulator.client.json(Api::Logs, action, &input).await.map(drop)
+}
+
+pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    emulator.client.json(Api::Logs, "DeleteLogGroup", &json!({ "logGroupName": name })).await.map(drop)
+}

@@ -1,0 +1,68 @@
+//! Secrets Manager's secrets.
+
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Refused};
+use super::diff::Seen;
+use super::{Emulator, STACK_TAG, objects};
+use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
+
+const API: Api = Api::SecretsManager;
+
+pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let mut listed = Vec::new();
+    let mut input = json!({ "MaxResults": 100 });
+    loop {
+        let page = emulator.client.json(API, "ListSecrets", &input).await?;
+        listed.extend(objects(&page["SecretList"]).cloned());
+        match page["NextToken"].as_str() {
+            Some(next) => input["NextToken"] = json!(next),
+            None => break,
+        }
+    }
+    let looked = listed.iter().map(async |secret| {
+        let id = ResourceId::new(ResourceKind::Secret, secret["Name"].as_str().unwrap_or_default());
+        emulator.learn(&id, secret["ARN"].as_str().unwrap_or_default());
+        if declared.iter().any(|resource| resource.id == id) {
+            let value = value(emulator, &id.name).await?;
+            return Ok::<_, Refused>((id, Some(Properties::from([("value", value)])), false));
+        }
+        Ok((id, None, emulator.has_our_tag(&secret["Tags"])))
+    });
+    let mut seen = Seen::default();
+    for (id, found, ours) in try_join_all(looked).await? {
+        seen.note(id, found, ours);
+    }
+    Ok(seen)
+}
+
+async fn value(emulator: &Emulator, name: &str) -> Answer<String> {
+    match emulator.client.json(API, "GetSecretValue", &json!({ "SecretId": name })).await {
+        Ok(answer) => Ok(answer["SecretString"].as_str().unwrap_or_default().to_owned()),
+        // One that was made without a value.
+        Err(refused) if refused.is_missing() => Ok(String::new()),
+        Err(refused) => Err(refused),
+    }
+}
+
+pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let tags = json!([{ "Key": STACK_TAG, "Value": emulator.stack }]);
+    let (name, value) = (&resource.id.name, &resource.wanted["value"]);
+    let token = emulator.client.token(name);
+    let input = json!({ "Name": name, "SecretString": value, "Tags": tags, "ClientRequestToken": token });
+    let answer: Value = emulator.client.json(API, "CreateSecret", &input).await?;
+    emulator.learn(&resource.id, answer["ARN"].as_str().unwrap_or_default());
+    Ok(())
+}
+
+pub(super) async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let (name, value) = (&resource.id.name, &resource.wanted["value"]);
+    let input = json!({ "SecretId": name, "SecretString": value, "ClientRequestToken": emulator.client.token(name) });
+    emulator.client.json(API, "PutSecretValue", &input).await.map(drop)
+}
+
+pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    let input = json!({ "SecretId": name, "ForceDeleteWithoutRecovery": true });
+    emulator.client.json(API, "DeleteSecret", &input).await.map(drop)
+}

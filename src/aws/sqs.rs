@@ -1,0 +1,94 @@
+//! Queues.
+
+use futures_util::future::try_join_all;
+use serde_json::{Value, json};
+
+use super::client::{Answer, Refused};
+use super::diff::Seen;
+use super::{Emulator, STACK_TAG};
+use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+
+pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let listed = emulator.client.json(Api::Sqs, "ListQueues", &json!({ "MaxResults": 1000 })).await?;
+    let urls = listed["QueueUrls"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let looked = urls.map(async |url| {
+        let id = ResourceId::new(ResourceKind::Queue, url.rsplit('/').next().unwrap_or_default());
+        emulator.learn(&id, url);
+        if declared.iter().any(|resource| resource.id == id) {
+            let input = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
+            let answer = emulator.client.json(Api::Sqs, "GetQueueAttributes", &input).await?;
+            return Ok::<_, Refused>((id, Some(properties(&answer["Attributes"])), false));
+        }
+        let answer = emulator.client.json(Api::Sqs, "ListQueueTags", &json!({ "QueueUrl": url })).await?;
+        let ours = answer["Tags"][STACK_TAG] == json!(emulator.stack);
+        Ok((id, None, ours))
+    });
+    let mut seen = Seen::default();
+    for (id, found, ours) in try_join_all(looked).await? {
+        seen.note(id, found, ours);
+    }
+    Ok(seen)
+}
+
+fn properties(attributes: &Value) -> Properties {
+    let text = |name: &str, default: &str| attributes[name].as_str().unwrap_or(default).to_owned();
+    let redrive: Value =
+        attributes["RedrivePolicy"].as_str().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let dead_letter = redrive["deadLetterTargetArn"].as_str().map(|arn| {
+        let name = arn.rsplit(':').next().unwrap_or_default();
+        let times = &redrive["maxReceiveCount"];
+        format!("{name} after {}", times.as_str().map_or_else(|| times.to_string(), str::to_owned))
+    });
+    Properties::from([
+        ("visibility", text("VisibilityTimeout", "30")),
+        ("delay", text("DelaySeconds", "0")),
+        ("retention", text("MessageRetentionPeriod", "345600")),
+        ("deduplicate", text("ContentBasedDeduplication", "false")),
+        ("dead_letter", dead_letter.unwrap_or_else(|| NONE.into())),
+    ])
+}
+
+/// The attributes of a queue that are set in its creation too.
+fn attributes(resource: &Resource) -> Value {
+    let wanted = &resource.wanted;
+    let mut attributes = json!({
+        "VisibilityTimeout": wanted["visibility"],
+        "DelaySeconds": wanted["delay"],
+        "MessageRetentionPeriod": wanted["retention"],
+    });
+    if let Some(deduplicate) = wanted.get("deduplicate") {
+        attributes["ContentBasedDeduplication"] = json!(deduplicate);
+    }
+    attributes
+}
+
+pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let mut attributes = attributes(resource);
+    if resource.id.name.ends_with(".fifo") {
+        attributes["FifoQueue"] = json!("true");
+    }
+    let input =
+        json!({ "QueueName": resource.id.name, "Attributes": attributes, "tags": { STACK_TAG: emulator.stack } });
+    let answer = emulator.client.json(Api::Sqs, "CreateQueue", &input).await?;
+    emulator.learn(&resource.id, answer["QueueUrl"].as_str().unwrap_or_default());
+    Ok(())
+}
+
+pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+    let mut attributes = attributes(resource);
+    if properties.contains(&"dead_letter") {
+        attributes["RedrivePolicy"] = json!(match resource.wanted["dead_letter"].rsplit_once(" after ") {
+            Some((queue, times)) => {
+                let arn = emulator.client.arn("sqs", queue);
+                json!({ "deadLetterTargetArn": arn, "maxReceiveCount": times }).to_string()
+            }
+            None => String::new(),
+        });
+    }
+    let input = json!({ "QueueUrl": emulator.known(&resource.id), "Attributes": attributes });
+    emulator.client.json(Api::Sqs, "SetQueueAttributes", &input).await.map(drop)
+}
+
+pub(super) async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
+    emulator.client.json(Api::Sqs, "DeleteQueue", &json!({ "QueueUrl": emulator.known(id) })).await.map(drop)
+}

@@ -1,0 +1,163 @@
+//! `aws`: the AWS CLI against the emulators of the stack; and what of AWS they mirror (`map`).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use indexmap::IndexMap;
+
+use super::inside::{self, Streams};
+use super::session::load_stack;
+use super::test::command;
+use super::{Context, block_on};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::engine::attach::ExecAsk;
+use crate::model::aws::{self, Emulators};
+use crate::model::{Service, Stack};
+use crate::run::address;
+use crate::run::cancel::Cancel;
+
+/// Run the AWS CLI against the stack's emulators of AWS
+///
+/// With the AWS CLI of this machine; where there is none, with the one in the emulator's image. Endpoints, region and
+/// credentials are set, so the real account is out of reach. The exit code is the command's.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taskava dev aws -- s3 ls s3://uploads
+  taskava dev aws -- cognito-idp list-user-pools --max-results 10
+  taskava dev aws -- sqs receive-message --queue-url \"$SQS_JOBS_QUEUE_URL\"")]
+pub struct Args {
+    /// Arguments of the AWS CLI
+    #[arg(value_name = "ARGS", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub arguments: Vec<OsString>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let stack = load_stack(context)?;
+        let engine = Engine::connect(&context.engine_ask()).await?;
+        let Some(program) = on_path("aws") else { return in_container(args, context, &stack, &engine).await };
+        let variables = surroundings(&stack, &engine).await?;
+        let urls = urls(&stack, &engine).await?;
+        let mut words = vec![program.into_os_string()];
+        let url = |service: &Service| urls.get(service.name.as_str()).cloned();
+        words.extend(endpoint(&args.arguments, &emulators(&stack)?, url).into_iter().map(OsString::from));
+        words.extend(args.arguments.iter().cloned());
+        let cancel = Cancel::on_signals(&context.screen.events());
+        Ok(ExitCode::from(command::run(&words, variables, context.format(), &cancel).await?))
+    })
+}
+
+/// The AWS CLI in the emulator's own image.
+async fn in_container(args: &Args, context: &Context, stack: &Stack, engine: &Engine) -> Result<ExitCode> {
+    let emulators = emulators(stack)?;
+    let container = inside::container(engine, stack, &emulators.main.name).await?;
+    // Each finds the other by its name; itself too, but not where it is on no network but the engine's own.
+    let url = |service: &Service| {
+        let host = if service.name == emulators.main.name { "localhost" } else { service.name.as_str() };
+        Some(format!("http://{host}:{}", aws::port(service)?))
+    };
+    let variables = emulators.variables(&stack.region(), url);
+    let mut command = vec!["aws".to_owned()];
+    command.extend(endpoint(&args.arguments, &emulators, url));
+    command.extend(args.arguments.iter().map(|word| word.to_string_lossy().into_owned()));
+    let ask = ExecAsk {
+        command,
+        env: variables.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        user: None,
+        working_dir: None,
+        privileged: false,
+        stdin: true,
+        output: true,
+        tty: Streams::default().tty(),
+    };
+    inside::exec(context, engine, &container, &ask).await
+}
+
+/// The services that are asked of MiniStack where it runs beside LocalStack, as the AWS CLI names them.
+const BESIDE: [&str; 12] = [
+    "cloudfront",
+    "cloudtrail",
+    "cognito-identity",
+    "cognito-idp",
+    "ecr",
+    "ecs",
+    "elasticache",
+    "elbv2",
+    "rds",
+    "ses",
+    "sesv2",
+    "wafv2",
+];
+
+/// `--endpoint-url`, unless it was written: version 1 of the AWS CLI does not look at the variable for SQS.
+fn endpoint(
+    arguments: &[OsString],
+    emulators: &Emulators<'_>,
+    url: impl Fn(&Service) -> Option<String>,
+) -> Option<String> {
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    if words.iter().any(|word| word.starts_with("--endpoint-url")) {
+        return None;
+    }
+    let beside = emulators.beside.filter(|_| words.iter().any(|word| BESIDE.contains(&word.as_ref())));
+    Some(format!("--endpoint-url={}", url(beside.unwrap_or(emulators.main))?))
+}
+
+/// The emulators of a stack.
+///
+/// # Errors
+/// When it has none.
+pub(super) fn emulators(stack: &Stack) -> Result<Emulators<'_>> {
+    Emulators::of(stack).ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format_args!("no service of {} emulates AWS", stack.name))
+            .hint("add one: [services.localstack] with kind = \"localstack\"")
+    })
+}
+
+/// Variables that lead a program on this machine to the emulators, and to nothing else.
+///
+/// # Errors
+/// When one of them can't be reached from here.
+pub(super) async fn surroundings(stack: &Stack, engine: &Engine) -> Result<Vec<(String, OsString)>> {
+    let urls = urls(stack, engine).await?;
+    let emulators = emulators(stack)?;
+    let variables = emulators.variables(&stack.region(), |service| urls.get(service.name.as_str()).cloned());
+    // A profile of this machine could say otherwise: what it says of endpoints and roles doesn't count.
+    let neutral = [("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_PAGER", ""), ("AWS_CONFIG_FILE", "/dev/null")];
+    let neutral = neutral.map(|(name, value)| (name.to_owned(), OsString::from(value)));
+    let credentials = ("AWS_SHARED_CREDENTIALS_FILE".to_owned(), OsString::from("/dev/null"));
+    let all = variables.into_iter().map(|(name, value)| (name, OsString::from(value)));
+    Ok(all.chain(neutral).chain([credentials]).collect())
+}
+
+/// The URL of each emulator, by service.
+///
+/// # Errors
+/// When one does not run or publishes no port.
+pub(super) async fn urls(stack: &Stack, engine: &Engine) -> Result<IndexMap<String, String>> {
+    let emulators = emulators(stack)?;
+    let mut urls = IndexMap::new();
+    for service in [Some(emulators.main), emulators.beside].into_iter().flatten() {
+        let container = inside::container(engine, stack, &service.name).await?;
+        let port = aws::port(service).unwrap_or(4566);
+        let containers = [container];
+        let (host, port) = address::published(&engine.about, &containers)(service, port).ok_or_else(|| {
+            let message = format!("port {port} of {} can't be reached from here", service.name);
+            Error::new(ErrorKind::Other, message)
+                .hint(format!("publish it: ports = [\"{port}\"] in [services.{}]", service.name))
+        })?;
+        urls.insert(service.name.to_string(), format!("http://{host}:{port}"));
+    }
+    Ok(urls)
+}
+
+/// A program that can be run by its name.
+pub(super) fn on_path(name: &str) -> Option<PathBuf> {
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(&file)).find(|path| path.is_file())
+}

@@ -1,0 +1,346 @@
+//! One service in Compose's words.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use super::health::{Health, health};
+use super::raw::{text, verbatim};
+use super::yaml::Yaml;
+use super::{Exporter, put};
+use crate::compose::template::{split, to_compose};
+use crate::compose::{EXTENSION, Note, guess};
+use crate::config::node::{Node, Value};
+use crate::config::scalars::show_duration;
+use crate::model::{Build, Condition, Kind, MountSource, Port, PullPolicy, RestartPolicy, Service, WatchAction};
+
+type Map = Vec<(String, Yaml)>;
+
+impl Exporter<'_> {
+    pub(super) fn service(&mut self, service: &Service) -> Yaml {
+        let name = service.name.as_str();
+        let mut map = Map::new();
+        let image = self.raw.of(name, "image").and_then(text);
+        if image.is_some() || service.build.is_none() {
+            map.push(("image".into(), self.raw.templated(image, &service.image)));
+        }
+        if let Some(build) = &service.build {
+            map.push(("build".into(), self.build(name, build)));
+        }
+        let word = |map: &mut Map, key: &str, value: &Option<String>| {
+            if let Some(value) = value {
+                map.push((key.into(), Yaml::text(value)));
+            }
+        };
+        match service.pull {
+            PullPolicy::Missing => {}
+            PullPolicy::Always => map.push(("pull_policy".into(), Yaml::text("always"))),
+            PullPolicy::Never => map.push(("pull_policy".into(), Yaml::text("never"))),
+        }
+        word(&mut map, "platform", &service.platform);
+        self.words(&mut map, name, "command", service.command.as_deref());
+        self.words(&mut map, name, "entrypoint", service.entrypoint.as_deref());
+        put(&mut map, "ports", Yaml::List(self.ports(service)));
+        put(&mut map, "environment", self.environment(service));
+        put(&mut map, "env_file", self.env_files(name));
+        put(&mut map, "volumes", Yaml::List(self.mounts(service)));
+        let tmpfs = service.tmpfs.iter().map(|tmpfs| match tmpfs.options.as_str() {
+            "" => Yaml::text(&tmpfs.target),
+            options => Yaml::text(&format!("{}:{options}", tmpfs.target)),
+        });
+        put(&mut map, "tmpfs", Yaml::List(tmpfs.collect()));
+        let mut own = self.raw.rest(name);
+        self.kind(service, &mut own);
+        put(&mut map, "depends_on", self.depends_on(service, &mut own));
+        if let Health::Check(check) = health(service) {
+            map.push(("healthcheck".into(), check));
+        }
+        put(&mut map, "profiles", Yaml::texts(&service.profiles));
+        put(&mut map, "develop", self.develop(service, &mut own));
+        word(&mut map, "user", &service.user);
+        word(&mut map, "working_dir", &service.working_dir);
+        word(&mut map, "hostname", &service.hostname);
+        if service.networks != ["default"] {
+            map.push(("networks".into(), Yaml::texts(&service.networks)));
+        }
+        self.engine_words(service, &mut map);
+        put(&mut map, EXTENSION, Yaml::Map(own));
+        Yaml::Map(map)
+    }
+
+    /// What the engine is told about the container itself.
+    fn engine_words(&self, service: &Service, map: &mut Map) {
+        put(map, "labels", Yaml::pairs(&service.labels));
+        if service.init {
+            map.push(("init".into(), Yaml::plain(true)));
+        }
+        if let Some(size) = service.shm_size {
+            map.push(("shm_size".into(), Yaml::text(&size_text(size))));
+        }
+        let ulimits = service.ulimits.iter().map(|(name, limit)| {
+            let bounds = [("soft", limit.soft), ("hard", limit.hard)];
+            (name.clone(), Yaml::Map(bounds.map(|(key, bound)| (key.to_owned(), Yaml::plain(bound))).into()))
+        });
+        put(map, "ulimits", Yaml::Map(ulimits.collect()));
+        put(map, "cap_add", Yaml::texts(&service.cap_add));
+        put(map, "cap_drop", Yaml::texts(&service.cap_drop));
+        put(map, "extra_hosts", Yaml::texts(&service.extra_hosts));
+        put(map, "dns", Yaml::texts(&service.dns));
+        if let Some(signal) = &service.stop_signal {
+            map.push(("stop_signal".into(), Yaml::text(signal)));
+        }
+        map.push(("stop_grace_period".into(), Yaml::text(&show_duration(service.stop_timeout))));
+        match service.restart {
+            RestartPolicy::No => {}
+            RestartPolicy::OnFailure(0) => map.push(("restart".into(), Yaml::text("on-failure"))),
+            RestartPolicy::OnFailure(times) => map.push(("restart".into(), Yaml::text(&format!("on-failure:{times}")))),
+            RestartPolicy::Always => map.push(("restart".into(), Yaml::text("always"))),
+            RestartPolicy::UnlessStopped => map.push(("restart".into(), Yaml::text("unless-stopped"))),
+        }
+        if let Some(memory) = service.memory {
+            map.push(("mem_limit".into(), Yaml::text(&size_text(memory))));
+        }
+        if let Some(cpus) = service.nano_cpus {
+            map.push(("cpus".into(), Yaml::plain(cpus as f64 / 1e9)));
+        }
+        let options = Yaml::Map(vec![
+            ("max-size".into(), Yaml::text(&service.logging.max_size)),
+            ("max-file".into(), Yaml::Text(service.logging.max_files.to_string())),
+        ]);
+        let logging = vec![("driver".into(), Yaml::text("json-file")), ("options".into(), options)];
+        map.push(("logging".into(), Yaml::Map(logging)));
+    }
+
+    fn build(&mut self, name: &str, build: &Build) -> Yaml {
+        let mut map = vec![("context".to_owned(), Yaml::text(&self.path(&build.context)))];
+        if build.dockerfile != "Dockerfile" {
+            map.push(("dockerfile".into(), Yaml::text(&build.dockerfile)));
+        }
+        if let Some(target) = &build.target {
+            map.push(("target".into(), Yaml::text(target)));
+        }
+        let args = self.raw.of(name, "build").and_then(|build| build.get("args"));
+        let arg = |(key, value): (&String, &String)| {
+            let written = args.and_then(|args| args.get(key)).and_then(text);
+            (key.clone(), self.raw.templated(written, value))
+        };
+        put(&mut map, "args", Yaml::Map(build.args.iter().map(arg).collect()));
+        put(&mut map, "cache_from", Yaml::texts(&build.cache_from));
+        let mut secrets = Vec::new();
+        for (id, file) in &build.secrets {
+            let source = format!("{name}-{id}");
+            let declared = Yaml::Map(vec![("file".into(), Yaml::text(&self.path(file)))]);
+            self.secrets.push((source.clone(), declared));
+            secrets.push(Yaml::Map(vec![("source".into(), Yaml::text(&source)), ("target".into(), Yaml::text(id))]));
+        }
+        put(&mut map, "secrets", Yaml::List(secrets));
+        Yaml::Map(map)
+    }
+
+    /// A path as Compose wants it: relative inside the project.
+    fn path(&self, path: &Path) -> String {
+        match path.strip_prefix(&self.stack.root) {
+            Ok(inside) if inside.as_os_str().is_empty() => ".".into(),
+            Ok(inside) => format!("./{}", inside.display()),
+            Err(_) => path.display().to_string(),
+        }
+    }
+
+    fn words(&self, map: &mut Map, name: &str, key: &str, resolved: Option<&[String]>) {
+        let Some(resolved) = resolved else { return };
+        let value = match self.raw.of(name, key).map(|node| &node.value) {
+            Some(Value::String(text)) if self.raw.has_variables(text) => Yaml::Text(to_compose(text)),
+            Some(Value::Array(items)) if items.len() == resolved.len() => {
+                let words = items.iter().zip(resolved).map(|(item, word)| self.raw.templated(text(item), word));
+                Yaml::List(words.collect())
+            }
+            _ => Yaml::texts(resolved),
+        };
+        map.push((key.into(), value));
+    }
+
+    fn environment(&self, service: &Service) -> Yaml {
+        let name = service.name.as_str();
+        let mut map = Map::new();
+        for (variable, value) in &service.env {
+            let origin = value.origin.first().map_or("", String::as_str);
+            let written = match self.raw.env(name, variable) {
+                Some(written) => Some(written),
+                None if origin.starts_with("[env]") => self.raw.shared(variable),
+                None => None,
+            };
+            // What came from an env file still does.
+            let listed = self.raw.of(name, "env").is_some_and(|env| match &env.value {
+                Value::Table(table) => table.contains_key(variable),
+                _ => written.is_some(),
+            });
+            if listed || origin.starts_with("[env]") {
+                map.push((variable.clone(), self.raw.templated(written, &value.value)));
+            }
+        }
+        Yaml::Map(map)
+    }
+
+    fn env_files(&self, name: &str) -> Yaml {
+        let files: Vec<&Node> = match self.raw.of(name, "env_file") {
+            None => Vec::new(),
+            Some(node) => {
+                if let Value::Array(items) = &node.value {
+                    items.iter().collect()
+                } else {
+                    vec![node]
+                }
+            }
+        };
+        Yaml::List(files.into_iter().map(|file| verbatim(file, false)).collect())
+    }
+
+    /// Always with the address: without one Compose opens ports to the network.
+    fn ports(&self, service: &Service) -> Vec<Yaml> {
+        let written = match self.raw.of(service.name.as_str(), "ports").map(|node| &node.value) {
+            Some(Value::Array(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let with_variables = |node: &Node| text(node).is_some_and(|text| self.raw.has_variables(text));
+        if !written.iter().any(with_variables) {
+            return service.ports.iter().map(|port| Yaml::text(&port_text(port))).collect();
+        }
+        let mut rest = service.ports.iter();
+        let mut ports = Vec::new();
+        for node in written {
+            match text(node) {
+                Some(text) => {
+                    ports.push(Yaml::Text(to_compose(&with_address(text))));
+                    // As many as it stands for have to be skipped; with variables that is known of the resolved ones only.
+                    let place = Some(&node.place);
+                    while rest.as_slice().first().is_some_and(|port| port.place.as_ref() == place) {
+                        rest.next();
+                    }
+                }
+                None => ports.extend(rest.next().map(|port| Yaml::text(&port_text(port)))),
+            }
+        }
+        ports
+    }
+
+    fn mounts(&self, service: &Service) -> Vec<Yaml> {
+        let written = match self.raw.of(service.name.as_str(), "volumes").map(|node| &node.value) {
+            Some(Value::Array(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let mount = |(index, mount): (usize, &crate::model::Mount)| {
+            let written = written.get(index).and_then(|node| match text(node) {
+                Some(text) => (split(text, ':').len() > 1).then(|| split(text, ':')[0]),
+                None => node.get("source").and_then(text),
+            });
+            let kept =
+                written.filter(|source| source.starts_with('~') || self.raw.has_variables(source)).map(to_compose);
+            let source = kept.or_else(|| match &mount.source {
+                MountSource::Volume(name) => Some(name.clone()),
+                MountSource::Bind(path) => Some(self.path(path).replace('$', "$$")),
+                MountSource::Anonymous => None,
+            });
+            let target = mount.target.replace('$', "$$");
+            let end = if mount.read_only { ":ro" } else { "" };
+            Yaml::Text(source.map_or_else(|| target.clone(), |source| format!("{source}:{target}{end}")))
+        };
+        service.mounts.iter().enumerate().map(mount).collect()
+    }
+
+    /// The kind, where `import` would not come to it by itself.
+    fn kind(&self, service: &Service, own: &mut Map) {
+        let run = service.entrypoint.as_deref().filter(|words| !words.is_empty()).or(service.command.as_deref());
+        let waited_for =
+            self.stack.services.values().any(|other| other.depends_on.get(&service.name) == Some(&Condition::Ready));
+        let built = service.build.is_some() && self.raw.of(service.name.as_str(), "image").is_none();
+        let image = if built { "" } else { &service.image };
+        let guessed = guess::kind(image, run).unwrap_or(Kind::Generic);
+        let known = if service.kind == Kind::Job { waited_for } else { guessed == service.kind };
+        if !known {
+            own.insert(0, ("kind".into(), Yaml::text(service.kind.as_str())));
+        }
+    }
+
+    fn depends_on(&mut self, service: &Service, own: &mut Map) -> Yaml {
+        let mut map = Map::new();
+        let mut all_said = true;
+        for (name, condition) in &service.depends_on {
+            let dependency = &self.stack.services[name];
+            let word = match (condition, dependency.kind, health(dependency)) {
+                (Condition::Started, ..) => "service_started",
+                (Condition::Ready, Kind::Job, _) => "service_completed_successfully",
+                (Condition::Ready, _, Health::Check(_) | Health::Image) => "service_healthy",
+                (Condition::Ready, _, Health::Unknown(why)) => {
+                    all_said = false;
+                    let message = format!("{} waits only for the start of {name}", service.name);
+                    let remedy = format!("{why}; give {name} a `ready` that Compose can ask, such as `exec`");
+                    let place = service.place.clone();
+                    self.notes.push(Note { place, lost: true, message, remedy });
+                    "service_started"
+                }
+            };
+            map.push((name.to_string(), Yaml::Map(vec![("condition".into(), Yaml::text(word))])));
+        }
+        if let Some(written) = self.raw.of(service.name.as_str(), "depends_on").filter(|_| !all_said) {
+            own.push(("depends_on".into(), verbatim(written, false)));
+        }
+        Yaml::Map(map)
+    }
+
+    /// Watch rules; those that Compose does not have go with the others into our own words.
+    fn develop(&mut self, service: &Service, own: &mut Map) -> Yaml {
+        let mut rules = Vec::new();
+        for rule in &service.watch {
+            let action = match rule.action {
+                WatchAction::Restart => "restart",
+                WatchAction::Rebuild => "rebuild",
+                WatchAction::Sync => "sync",
+                WatchAction::SyncRestart => "sync+restart",
+                WatchAction::Exec => {
+                    let message = format!("{} runs a command when files change, which Compose does not", service.name);
+                    let place = service.place.clone();
+                    self.notes.push(Note { place, lost: true, message, remedy: "it is kept for `import`".into() });
+                    continue;
+                }
+            };
+            let mut map =
+                vec![("path".to_owned(), Yaml::text(&self.path(&rule.path))), ("action".into(), Yaml::text(action))];
+            if let Some(target) = &rule.target {
+                map.push(("target".into(), Yaml::text(target)));
+            }
+            put(&mut map, "ignore", Yaml::texts(&rule.ignore));
+            rules.push(Yaml::Map(map));
+        }
+        if rules.len() < service.watch.len()
+            && let Some(written) = self.raw.of(service.name.as_str(), "watch")
+        {
+            own.push(("watch".into(), verbatim(written, false)));
+        }
+        if rules.is_empty() { Yaml::Map(Vec::new()) } else { Yaml::Map(vec![("watch".into(), Yaml::List(rules))]) }
+    }
+}
+
+fn port_text(port: &Port) -> String {
+    let address = match port.address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let host = port.host.map(|host| host.to_string()).unwrap_or_default();
+    let protocol = if port.protocol.as_str() == "tcp" { "" } else { "/udp" };
+    format!("{address}:{host}:{}{protocol}", port.container)
+}
+
+/// A port as it is written, with the address that holds where none is.
+fn with_address(text: &str) -> String {
+    match split(text, ':').len() {
+        1 => format!("127.0.0.1::{text}"),
+        2 => format!("127.0.0.1:{text}"),
+        _ => text.to_owned(),
+    }
+}
+
+/// `512m`
+fn size_text(bytes: u64) -> String {
+    let units = [(30, "g"), (20, "m"), (10, "k")];
+    let unit = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+    unit.map_or_else(|| format!("{bytes}b"), |(shift, unit)| format!("{}{unit}", bytes >> shift))
+}

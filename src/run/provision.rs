@@ -1,0 +1,128 @@
+//! The AWS resources of one emulator, once that answers. What they are and how they are made is `aws`'s.
+
+use std::net::SocketAddr;
+
+use futures_util::future::join_all;
+use indexmap::IndexMap;
+
+use super::{Run, address};
+use crate::aws::{Ask, Change, Client, Emulator, Outcome, compare, look, reconcile};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::About;
+use crate::event::Event;
+use crate::model::aws::{Emulators, Resource, ResourceId, ResourceKind};
+use crate::model::{Service, ServiceName, Stack, aws};
+use crate::plan::Step;
+use crate::plan::observed::{Container, PublishedPort};
+
+/// Makes an emulator have what is declared, tells each change and what is declared no more; returns how many changes there
+/// were.
+pub(super) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id: &str, ask: Ask) -> Result<usize> {
+    let emulator = Emulator::new(client(run, service, id, ask.fresh).await?, run.stack.name.as_str());
+    let declared: Vec<_> = run.stack.declared_in(&service.name).collect();
+    let tell = |change: &Change| {
+        run.events.emit(&Event::ResourceChanged {
+            step: step.id,
+            service: service.name.clone(),
+            resource: change.id.to_string(),
+            text: change.to_string(),
+        });
+    };
+    let Outcome { done, failed, undeclared } = reconcile(&emulator, &declared, ask, &tell).await;
+    if !undeclared.is_empty() {
+        let names: Vec<String> = undeclared.iter().map(ToString::to_string).collect();
+        run.events.emit(&Event::Warning {
+            message: format!("made for this stack, but not declared in [aws] any more: {}", names.join(", ")),
+            hint: Some("remove them with: taskava dev up --prune".into()),
+        });
+    }
+    let Some(first) = failed.first() else { return Ok(done.len()) };
+    let mut message = format!("{} could not be made in {}: {}", first.what, service.name, first.refused);
+    if failed.len() > 1 {
+        let others: Vec<&str> = failed[1..].iter().map(|failed| failed.what.as_str()).collect();
+        message.push_str(&format!("; nor could {}", others.join(", ")));
+    }
+    let error = Error::new(ErrorKind::Other, message);
+    Err(match first.refused.is_unknown() {
+        true => {
+            error.hint("add a service with `kind = \"ministack\"`, which has what LocalStack's community edition lacks")
+        }
+        false if first.refused.code == "BucketNotEmpty" => {
+            let name = first.what.trim_start_matches("bucket ");
+            error.hint(format!("empty it first: taskava dev aws -- s3 rm --recursive s3://{name}"))
+        }
+        false => error.hint(format!("taskava dev logs {}", service.name)),
+    })
+}
+
+/// What declared resources are called in the emulators that run, for what has no name of its own choice: URLs, ids, ARNs.
+/// What does not answer, or is not there yet, is left out.
+pub async fn ids(about: &About, stack: &Stack, containers: &[Container]) -> IndexMap<ResourceId, String> {
+    let emulators = running(about, stack, containers);
+    let asked = emulators.iter().map(async |(emulator, service, address)| {
+        let wanted = |resource: &&Resource| resource.id.kind.variable().is_some();
+        let declared: Vec<_> = stack.declared_in(&service.name).filter(wanted).collect();
+        let Ok(seen) = look(emulator, &declared).await else { return Vec::new() };
+        let existing = declared.iter().filter(|resource| seen.existing.contains_key(&resource.id));
+        let named = existing.map(|resource| {
+            let known = match resource.id.kind {
+                // The emulator knows no more than its own idea of its address.
+                ResourceKind::Queue => format!("http://{address}/{}/{}", aws::ACCOUNT, resource.id.name),
+                _ => emulator.known(&resource.id),
+            };
+            (resource.id.clone(), known)
+        });
+        named.filter(|(_, known)| !known.is_empty()).collect()
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// What differs in the emulators that run from what is declared.
+pub async fn differences(about: &About, stack: &Stack, containers: &[Container]) -> Vec<(ServiceName, Change)> {
+    let emulators = running(about, stack, containers);
+    let asked = emulators.iter().map(async |(emulator, service, _)| {
+        let declared: Vec<_> = stack.declared_in(&service.name).collect();
+        let changes = compare(emulator, &declared).await.unwrap_or_default();
+        changes.into_iter().map(|change| (service.name.clone(), change)).collect::<Vec<_>>()
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// The emulators of a stack that run and can be reached.
+fn running<'a>(
+    about: &'a About,
+    stack: &'a Stack,
+    containers: &'a [Container],
+) -> Vec<(Emulator, &'a Service, SocketAddr)> {
+    let Some(emulators) = Emulators::of(stack) else { return Vec::new() };
+    let both = [Some(emulators.main), emulators.beside].into_iter().flatten();
+    let found = both.filter_map(|service| {
+        let seen = containers.iter().find(|seen| seen.service == service.name && seen.is_up())?;
+        let own = seen.networks.values().flatten().next().copied();
+        let address = *address::addresses(about, service, &seen.ports, own).get(&aws::port(service)?)?;
+        let client = Client::new(address, stack.region()).ok()?;
+        Some((Emulator::new(client, stack.name.as_str()), service, address))
+    });
+    found.collect()
+}
+
+/// A client of the emulator over the address that a client on the host uses.
+async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bool) -> Result<Client> {
+    let port = aws::port(service)
+        .ok_or_else(|| Error::new(ErrorKind::Usage, format_args!("{} does not emulate AWS", service.name)))?;
+    // Started anew, it may have got other ports.
+    let before = run.seen.of(&service.name).next().filter(|seen| !fresh && seen.id == id && seen.is_up());
+    let (ports, own): (Vec<PublishedPort>, _) = match before {
+        Some(seen) => (seen.ports.clone(), seen.networks.values().flatten().next().copied()),
+        None => match run.engine.inspect(id).await? {
+            Some(seen) => (seen.ports, seen.addresses.first().copied()),
+            None => (Vec::new(), None),
+        },
+    };
+    let addresses = address::addresses(&run.engine.about, service, &ports, own);
+    let address = addresses.get(&port).ok_or_else(|| {
+        Error::new(ErrorKind::Other, format_args!("port {port} of {} can't be reached from here", service.name))
+            .hint(format!("publish it: ports = [\"{port}\"] in [services.{}]", service.name))
+    })?;
+    Client::new(*address, run.stack.region())
+}

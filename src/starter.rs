@@ -1,0 +1,213 @@
+//! The text of a first services.toml, for what was found in a folder. Pure; `cli::init` looks and writes.
+
+use crate::model::StackName;
+
+/// An application in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum App {
+    /// Cargo.toml
+    Rust,
+    /// package.json
+    Node,
+    /// pyproject.toml or requirements.txt
+    Python,
+}
+
+impl App {
+    /// The files that give each away, most telling first.
+    pub const SIGNS: [(&'static str, Self); 4] = [
+        ("Cargo.toml", Self::Rust),
+        ("package.json", Self::Node),
+        ("pyproject.toml", Self::Python),
+        ("requirements.txt", Self::Python),
+    ];
+
+    /// As it is called.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Node => "Node",
+            Self::Python => "Python",
+        }
+    }
+
+    fn watch(self) -> &'static str {
+        match self {
+            Self::Rust => "  { path = \"src\", action = \"rebuild\" },            # compiled into the image\n",
+            Self::Node => {
+                "  { path = \"src\", action = \"sync\", target = \"/app/src\" },\n  { path = \"package.json\", action = \"rebuild\" },\n"
+            }
+            Self::Python => {
+                "  { path = \".\", action = \"sync+restart\", target = \"/app\", ignore = [\"tests\", \".venv\"] },\n"
+            }
+        }
+    }
+
+    fn port(self) -> u16 {
+        match self {
+            Self::Rust => 8080,
+            Self::Node => 3000,
+            Self::Python => 8000,
+        }
+    }
+}
+
+/// Services that can be had besides PostgreSQL and Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
+#[expect(missing_docs, reason = "each is the product of its name")]
+pub enum Extra {
+    Localstack,
+    Mailhog,
+    Mailpit,
+}
+
+/// The whole file.
+pub fn services_toml(project: &StackName, app: Option<App>, with: &[Extra]) -> String {
+    let mut text = HEAD.replace("PROJECT", project.as_str());
+    text.push_str(POSTGRES);
+    text.push_str(REDIS);
+    let mail = if with.contains(&Extra::Mailpit) { MAILPIT } else { MAILHOG };
+    let mail_wanted = with.contains(&Extra::Mailhog) || with.contains(&Extra::Mailpit);
+    for (block, wanted) in [(LOCALSTACK, with.contains(&Extra::Localstack)), (mail, mail_wanted)] {
+        text.push_str(&if wanted { block.to_owned() } else { commented(block) });
+    }
+    if let Some(app) = app {
+        let block = APP
+            .replace("LANGUAGE", app.as_str())
+            .replace("PORT", &app.port().to_string())
+            .replace("WATCH\n", app.watch());
+        text.push_str(&commented(&block));
+    }
+    text
+}
+
+/// Everything but the comments taken out of service.
+fn commented(block: &str) -> String {
+    let line = |line: &str| match line {
+        "" => String::from("\n"),
+        line if line.starts_with('#') => format!("{line}\n"),
+        line => format!("# {line}\n"),
+    };
+    block.lines().map(line).collect()
+}
+
+/// A folder's name as the name of a stack.
+pub fn project(folder: &str) -> StackName {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c.to_ascii_lowercase() } else { '-' };
+    let name: String = folder.chars().map(keep).collect();
+    let name: String = name.trim_matches(['-', '_']).chars().take(63).collect();
+    StackName::parse(&name).unwrap_or_else(|_| StackName::parse("my-stack").expect("it is a valid name"))
+}
+
+const HEAD: &str = r#"# The services this project needs on a developer's machine. `taskava dev up` starts them and returns when they can be used.
+#
+# Every key: `taskava dev schema`, or docs/services-toml.md. Settings of your own go to services.local.toml beside this file
+# (not for git): what stands there replaces what stands here, key by key. ${NAME:-default} takes variables, from .env too.
+
+project = "PROJECT"
+"#;
+
+const POSTGRES: &str = r#"
+# The database.
+[services.postgres]
+kind = "postgres"               # ready = a login to POSTGRES_DB succeeds
+image = "postgres:15-alpine"
+ports = ["5432:5432"]           # HOST:CONTAINER on 127.0.0.1; "5432" alone lets the engine choose a free host port
+env = { POSTGRES_USER = "app", POSTGRES_PASSWORD = "${POSTGRES_PASSWORD:-app}", POSTGRES_DB = "app" }
+volumes = ["postgres-data:/var/lib/postgresql/data"]      # survives `down`, not `down --volumes`
+"#;
+
+const REDIS: &str = r#"
+# Cache and queues.
+[services.redis]
+kind = "redis"
+image = "redis:7-alpine"
+command = ["redis-server", "--appendonly", "yes"]
+ports = ["6379:6379"]
+volumes = ["redis-data:/data"]
+"#;
+
+const LOCALSTACK: &str = r#"
+# AWS, for nothing. 4.14.0 is the last version that runs without an account.
+[services.localstack]
+kind = "localstack"
+image = "localstack/localstack:4.14.0"
+ports = ["4566:4566"]
+env = { SERVICES = "s3,sqs,sns,ssm,secretsmanager", AWS_DEFAULT_REGION = "eu-central-1" }
+volumes = ["localstack-data:/var/lib/localstack"]
+"#;
+
+const MAILHOG: &str = r#"
+# Catches every mail; http://localhost:8025 shows them. On arm64: kind = "mailpit", image = "axllent/mailpit:v1.27.11".
+[services.mailhog]
+kind = "mailhog"
+image = "mailhog/mailhog:v1.0.1"
+ports = ["1025:1025", "8025:8025"]
+"#;
+
+const MAILPIT: &str = r#"
+# Catches every mail; http://localhost:8025 shows them.
+[services.mailpit]
+kind = "mailpit"
+image = "axllent/mailpit:v1.27.11"
+ports = ["1025:1025", "8025:8025"]
+"#;
+
+const APP: &str = r#"
+# The LANGUAGE application itself. It needs a Dockerfile; `taskava dev up --profile app --watch` then follows your edits.
+[services.app]
+build = "."
+ports = ["PORT:PORT"]
+env = { DATABASE_URL = "postgres://app:${POSTGRES_PASSWORD:-app}@postgres:5432/app", REDIS_URL = "redis://redis:6379" }
+depends_on = ["postgres", "redis"]                        # = ready, not only started
+ready = { http = "http://:PORT/health" }
+profiles = ["app"]                                        # only with --profile app
+watch = [
+WATCH
+]
+"#;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::{self, Variables};
+    use crate::diag::Source;
+
+    fn services(text: &str) -> Vec<String> {
+        let source = Arc::new(Source { name: "services.toml".into(), text: text.into() });
+        let (config, problems) = config::parse(&[source], &Variables::default());
+        assert_eq!(problems, [], "{text}");
+        config.services.keys().cloned().collect()
+    }
+
+    #[test]
+    fn every_choice_is_a_good_file() {
+        let project = project("My App!");
+        assert_eq!(project.as_str(), "my-app");
+        for app in [None, Some(App::Rust), Some(App::Node), Some(App::Python)] {
+            assert_eq!(services(&services_toml(&project, app, &[])), ["postgres", "redis"]);
+        }
+        let all = services_toml(&project, None, &[Extra::Localstack, Extra::Mailpit]);
+        assert_eq!(services(&all), ["postgres", "redis", "localstack", "mailpit"]);
+    }
+
+    #[test]
+    fn what_is_commented_out_is_right_too() {
+        for app in [App::Rust, App::Node, App::Python] {
+            let text = services_toml(&project("x"), Some(app), &[]);
+            let code = |line: &str| {
+                let rest = line.strip_prefix("# ").filter(|rest| {
+                    let key = rest.split(' ').next().unwrap_or_default();
+                    rest.starts_with(['[', ']', ' '])
+                        || (rest.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+                });
+                rest.map_or_else(|| line.to_owned(), str::to_owned)
+            };
+            let all: String = text.lines().map(|line| code(line) + "\n").collect();
+            assert_eq!(services(&all), ["postgres", "redis", "localstack", "mailhog", "app"], "{all}");
+        }
+    }
+}

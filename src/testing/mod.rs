@@ -1,0 +1,285 @@
+//! Stacks for tests, from Rust: isolated, ready, and gone when the test is.
+//!
+//! ```no_run
+//! # async fn test() -> Result<(), taskava::testing::Error> {
+//! use taskava::testing::Stack;
+//!
+//! let stack = Stack::from_file("services.toml").services(["postgres", "redis"]).start().await?;
+//! let database = stack.url("postgres"); // postgres://taskava:…@127.0.0.1:32768/taskava_dev
+//! # let _ = database;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Each [`Stack`] has containers, volumes and ports of its own, so tests may run side by side. It is removed when it is
+//! dropped, also by a panic. One for a whole test binary is a `static`, which Rust never drops; it is removed when the
+//! process ends, however it ends:
+//!
+//! ```no_run
+//! use taskava::testing::Stack;
+//! use tokio::sync::OnceCell;
+//!
+//! async fn stack() -> &'static Stack {
+//!     static STACK: OnceCell<Stack> = OnceCell::const_new();
+//!     let start = || async { Stack::from_file("services.toml").start().await.expect("the stack comes up") };
+//!     STACK.get_or_init(start).await
+//! }
+//! ```
+//!
+//! For tests that share a stack, [`Stack::fork_database`] gives each a database of its own.
+//!
+//! Nothing is printed. With `default-features = false` nothing of the command line is compiled. Work is done on a thread
+//! of its own, so it doesn't matter which runtime a test uses. A stack of a process that was killed is removed by a helper
+//! process: `taskava` where one is found, else a few lines of shell that need `docker` or `curl`; and by the next stack
+//! that is started, here or by `taskava dev test`, or by `taskava dev gc`. `TASKAVA_TEST_KEEP=1` leaves stacks as they are,
+//! for a day.
+
+mod database;
+mod report;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+pub use database::Database;
+
+use crate::diag;
+use crate::engine::Engine;
+use crate::engine::connect::Ask;
+use crate::event::Events;
+use crate::kinds;
+use crate::load;
+use crate::model::ServiceName;
+use crate::run::isolated::{self, Isolated};
+use crate::run::{Cancel, address, gc, janitor};
+
+/// Why a stack did not come up, or could not be asked. Shows the same with `{}` and `{:?}`, because tests end with either.
+pub struct Error(String);
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<diag::Error> for Error {
+    fn from(error: diag::Error) -> Self {
+        Self(report::error(&error))
+    }
+}
+
+/// What stack is wanted: made by [`Stack::from_file`].
+#[derive(Debug, Clone)]
+#[must_use = "nothing happens until it is started"]
+pub struct Builder {
+    ask: load::Ask,
+    services: Vec<String>,
+    timeout: Option<Duration>,
+    keep: bool,
+}
+
+impl Builder {
+    /// Only these services, and what they depend on; all active ones otherwise.
+    pub fn services<S: Into<String>>(mut self, services: impl IntoIterator<Item = S>) -> Self {
+        self.services = services.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Also the services of this profile.
+    pub fn profile(mut self, profile: impl Into<String>) -> Self {
+        self.ask.profiles.push(profile.into());
+        self
+    }
+
+    /// Give up when not everything is ready after this time; after each service's own otherwise.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Leave the stack as it is, for a day, instead of removing it.
+    pub fn keep(mut self) -> Self {
+        self.keep = true;
+        self
+    }
+
+    /// Brings the stack up; returns when a client can use every service.
+    ///
+    /// # Errors
+    /// When services.toml can't be used, no engine answers, or a service does not come up: with its last log lines and
+    /// the likely reason. Then nothing is left behind.
+    pub async fn start(self) -> Result<Stack, Error> {
+        on_a_thread(|| self.bring_up()).await
+    }
+
+    async fn bring_up(self) -> Result<Stack, Error> {
+        let stack = load::stack(&self.ask)?.stack;
+        let service = |name: &String| {
+            let found = stack.services.get_key_value(name.as_str()).map(|(name, _)| name.clone());
+            found.ok_or_else(|| Error(format!("no service `{name}` in {}", stack.root.join(load::FILE).display())))
+        };
+        let services = self.services.iter().map(service).collect::<Result<Vec<_>, Error>>()?;
+        let engine = Engine::connect(&Ask::from_environment(None, None)).await?;
+        let ask = isolated::Ask { services, timeout: self.timeout };
+        let janitors = |project: &str| janitor::by_whom_there_is(&engine.about.address, project);
+        let (events, cancel) = (Events::default(), Cancel::default());
+        let start = isolated::start(&engine, stack, &ask, janitors, &events, &cancel);
+        // What crashed runs left is no reason for this one to fail.
+        let (_, started) = futures_util::join!(gc::sweep(&engine), start);
+        let isolated = started?;
+        if !isolated.is_ready() {
+            let text = isolated.summary.as_ref().map(report::summary).unwrap_or_default();
+            isolated.remove(&engine).await?;
+            return Err(Error(text));
+        }
+        let variables = kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers));
+        let env = variables.into_iter().map(|variable| (variable.name, variable.value)).collect();
+        Ok(Stack { engine, isolated: Some(isolated), env, keep: self.keep || is_kept() })
+    }
+}
+
+/// Whether the environment says that stacks are to stay.
+fn is_kept() -> bool {
+    std::env::var("TASKAVA_TEST_KEEP").is_ok_and(|value| !value.is_empty() && value != "0")
+}
+
+/// An isolated stack that is ready. Dropping it removes it.
+#[derive(Debug)]
+pub struct Stack {
+    engine: Engine,
+    /// None once it was removed.
+    isolated: Option<Isolated>,
+    env: BTreeMap<String, String>,
+    keep: bool,
+}
+
+impl Stack {
+    /// The stack that this services.toml describes; a relative path is looked for here and in the folders above, so that
+    /// tests of a package find the one of its workspace.
+    pub fn from_file(file: impl Into<PathBuf>) -> Builder {
+        let file: PathBuf = file.into();
+        let here = std::env::current_dir().unwrap_or_default();
+        let found = here.ancestors().map(|folder| folder.join(&file)).find(|path| path.is_file());
+        let ask = load::Ask { files: vec![found.unwrap_or(file)], ..load::Ask::default() };
+        Builder { ask, services: Vec::new(), timeout: None, keep: false }
+    }
+
+    /// Name of the stack on the engine: `taskava dev -p NAME logs` works on it.
+    pub fn name(&self) -> &str {
+        self.isolated().stack.name.as_str()
+    }
+
+    /// URL of a service, password included: `postgres://…`, `redis://…`, `http://…`.
+    ///
+    /// # Panics
+    /// When there is no such service, or it has no URL; the message says which there are.
+    #[track_caller]
+    pub fn url(&self, service: &str) -> &str {
+        let key = format!("{}_URL", service.to_ascii_uppercase().replace(['-', '.'], "_"));
+        match self.env.get(&key) {
+            Some(url) => url,
+            None => {
+                let known: Vec<&str> = self.env.keys().filter_map(|name| name.strip_suffix("_URL")).collect();
+                panic!("no URL of `{service}` ({key}); there are: {}", known.join(", "));
+            }
+        }
+    }
+
+    /// The variables an application finds the stack by, as `taskava dev env` prints them; for
+    /// [`Command::envs`](std::process::Command::envs).
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+
+    /// What a service wrote so far, both streams.
+    ///
+    /// # Errors
+    /// When the service has no container.
+    pub async fn logs(&self, service: &str) -> Result<String, Error> {
+        let id = self.container(service)?;
+        let lines = self.engine.tail(&id, usize::from(u16::MAX)).await;
+        Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+    }
+
+    /// Removes the stack and waits until it is gone; dropping it does the same, and can't say when that fails.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn stop(mut self) -> Result<(), Error> {
+        let Some(work) = self.leave() else { return Ok(()) };
+        on_a_thread(|| async { Ok(work.await?) }).await
+    }
+
+    fn container(&self, service: &str) -> Result<String, Error> {
+        let isolated = self.isolated();
+        let found = isolated.containers.iter().find(|seen| seen.service.as_str() == service);
+        let known = || isolated.containers.iter().map(|seen| seen.service.as_str()).collect::<Vec<_>>().join(", ");
+        found.map(|seen| seen.id.clone()).ok_or_else(|| Error(format!("no `{service}` runs; there are: {}", known())))
+    }
+
+    fn isolated(&self) -> &Isolated {
+        self.isolated.as_ref().expect("only leaving takes it")
+    }
+
+    /// The first PostgreSQL of the stack.
+    fn postgres(&self) -> Option<&crate::model::Service> {
+        let isolated = self.isolated();
+        let runs = |name: &ServiceName| isolated.containers.iter().any(|seen| seen.service == *name);
+        let mut services = isolated.stack.services.values();
+        services.find(|service| service.kind == crate::model::Kind::Postgres && runs(&service.name))
+    }
+
+    /// What is left to do at the end.
+    fn leave(&mut self) -> Option<impl Future<Output = diag::Result<()>> + use<>> {
+        let (isolated, engine, keep) = (self.isolated.take()?, self.engine.clone(), self.keep);
+        Some(async move { if keep { isolated.keep(&engine).await } else { isolated.remove(&engine).await } })
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        let Some(work) = self.leave() else { return };
+        let thread = std::thread::Builder::new().name("taskava".into()).spawn(move || {
+            // The janitor goes on with what could not be removed.
+            if let Ok(runtime) = runtime() {
+                let _ = runtime.block_on(work);
+            }
+        });
+        if let Ok(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Does something on a thread and a runtime of its own; the work is made there.
+async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
+    work: impl FnOnce() -> F + Send + 'static,
+) -> Result<T, Error> {
+    let (sender, receiver) = oneshot::channel();
+    let thread = move || {
+        let result = match runtime() {
+            Ok(runtime) => runtime.block_on(work()),
+            Err(error) => Err(Error(error.to_string())),
+        };
+        // Nobody waits any more: what was made is dropped, and so removed.
+        drop(sender.send(result));
+    };
+    let spawned = std::thread::Builder::new().name("taskava".into()).spawn(thread);
+    spawned.map_err(|error| Error(format!("can't start a thread: {error}")))?;
+    receiver.await.unwrap_or_else(|_| Err(Error("the thread that started the stack is gone".into())))
+}

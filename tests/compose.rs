@@ -1,0 +1,134 @@
+//! Compose files after patterns of public projects, and what `import` makes of each: `tests/fixtures/compose/NAME/` becomes
+//! `NAME.toml`, and what is said about it is in `NAME.txt`. After a wanted change:
+//! `SNAPSHOTS=overwrite cargo test --test compose`, and read the difference.
+//!
+//! That the containers are the same as docker compose's is tested with an engine, in `tests/engine/compose.rs`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use snapbox::IntoData as _;
+
+fn fixtures() -> Vec<PathBuf> {
+    let listed = std::fs::read_dir("tests/fixtures/compose").expect("the fixtures are there");
+    let paths = listed.map(|entry| entry.expect("it can be listed").path());
+    let mut folders: Vec<PathBuf> = paths.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    folders
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let path = entry.expect("it can be listed").path();
+        let target = to.join(path.file_name().expect("it has a name"));
+        match path.is_dir() {
+            true => copy(&path, &target),
+            false => assert!(std::fs::copy(&path, &target).is_ok(), "{}", target.display()),
+        }
+    }
+}
+
+/// The binary in a folder, in surroundings that decide nothing.
+fn dev(folder: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taskava"));
+    command.arg("dev").args(args).current_dir(folder).env_clear().env("HOME", "/nonexistent").output().expect("it runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("output is UTF-8")
+}
+
+/// A copy of a fixture to work in, and the Compose file that has to be named there.
+fn workplace(fixture: &Path) -> (tempfile::TempDir, PathBuf, Vec<&'static str>) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let inside = folder.path().join(fixture.file_name().expect("it has a name"));
+    copy(fixture, &inside);
+    let named = if inside.join("local.yml").is_file() { vec!["local.yml"] } else { Vec::new() };
+    (folder, inside, named)
+}
+
+#[test]
+fn what_becomes_of_each() {
+    let fixtures = fixtures();
+    assert!(fixtures.len() >= 30, "{} fixtures", fixtures.len());
+    for fixture in fixtures {
+        let (_folder, inside, named) = workplace(&fixture);
+        let output = dev(&inside, &[&["import"], &named[..]].concat());
+        let said = text(&output.stderr) + &text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{}\n{said}", fixture.display());
+        let written = std::fs::read_to_string(inside.join("services.toml")).expect("it was written");
+        let expected = |ending| snapbox::Data::read_from(&fixture.with_extension(ending), None).raw();
+        snapbox::assert_data_eq!(written, expected("toml"));
+        snapbox::assert_data_eq!(said, expected("txt"));
+        let check = dev(&inside, &["check"]);
+        assert_eq!(check.status.code(), Some(0), "{}\n{}", fixture.display(), text(&check.stderr));
+    }
+}
+
+/// services.toml → Compose file → services.toml: the same stack.
+#[test]
+fn there_and_back_is_the_same() {
+    for name in ["contract", "override", "everything", "profiles"] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let fixtures = Path::new("tests/fixtures/ok");
+        if fixtures.join(name).is_dir() {
+            copy(&fixtures.join(name), &folder.path().join(name));
+        } else {
+            std::fs::create_dir(folder.path().join(name)).expect("a folder");
+            let file = fixtures.join(format!("{name}.toml"));
+            std::fs::copy(file, folder.path().join(name).join("services.toml")).expect("a file");
+        }
+        // One of them uses a folder beside its own.
+        copy(&fixtures.join("contract"), &folder.path().join("contract"));
+        let inside = folder.path().join(name);
+        let run = |args: &[&str]| {
+            let output = dev(&inside, args);
+            assert_eq!(output.status.code(), Some(0), "{name} {args:?}\n{}", text(&output.stderr));
+            text(&output.stdout)
+        };
+        // The project is called as its folder; `local` and `bridge` are what a driver is that is not named.
+        let plain = |text: String| {
+            let own = ["project", "driver = \"local\"", "driver = \"bridge\""];
+            let lines = text.lines().filter(|line| !own.iter().any(|own| line.starts_with(own)));
+            lines.map(|line| format!("{line}\n")).collect::<String>()
+        };
+        run(&["export", "compose", "--output", "out.yml"]);
+        run(&["import", "out.yml", "--output", "round.toml"]);
+        let before = plain(run(&["config", "--show-secrets"]));
+        let after = plain(run(&["-f", "round.toml", "config", "--show-secrets"]));
+        // TOML wants what is short before what has lines of its own: the order of resources is not kept, and means nothing.
+        if toml::from_str::<toml::Table>(&after).ok() != toml::from_str(&before).ok() {
+            snapbox::assert_data_eq!(after, before.into_data().raw());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_overwritten() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let compose = "services: { web: { image: nginx } }\n";
+    std::fs::write(folder.path().join("compose.yaml"), compose).expect("a file");
+    let code = |args: &[&str]| dev(folder.path(), args).status.code();
+    let said = text(&dev(folder.path(), &["init"]).stderr);
+    assert!(said.contains("taskava dev import"), "{said}");
+    assert_eq!(code(&["import"]), Some(0));
+    let written = std::fs::read_to_string(folder.path().join("services.toml")).expect("a file");
+    assert_eq!(code(&["import"]), Some(2), "it is there");
+    assert_eq!(code(&["init", "--fresh"]), Some(2), "it is there");
+    assert_eq!(std::fs::read_to_string(folder.path().join("services.toml")).expect("a file"), written);
+    assert_eq!(code(&["import", "--force"]), Some(0));
+}
+
+#[test]
+fn a_first_file() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("package.json"), "{}").expect("a file");
+    std::fs::write(folder.path().join(".gitignore"), "dist").expect("a file");
+    let output = dev(folder.path(), &["init", "--with", "localstack"]);
+    assert!(text(&output.stderr).contains("a Node application"), "{}", text(&output.stderr));
+    let ignored = std::fs::read_to_string(folder.path().join(".gitignore")).expect("a file");
+    assert_eq!(ignored, "dist\n/services.local.toml\n/.env\n");
+    let check = text(&dev(folder.path(), &["check"]).stdout);
+    assert!(check.contains("3 services"), "{check}");
+}

@@ -1,0 +1,355 @@
+//! The containers that come of an imported Compose file are those that docker compose makes of the file itself.
+//!
+//! Every fixture of `tests/fixtures/compose/` is run through both tools, up to the point where containers exist but have not
+//! been started: that is all that is compared, and needs no free port. What differs is in the fixture's `.diff.txt`; without
+//! one, nothing may.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use bollard::models::ContainerInspectResponse;
+use bollard::query_parameters::InspectContainerOptions;
+use serde_json::{Value, json};
+
+use crate::docker;
+use crate::stack::image;
+
+/// What there is of docker compose; none where it can't be had, which is said so that nobody misses it.
+fn peer() -> Option<PathBuf> {
+    let output = Command::new("scripts/peer-compose").stderr(Stdio::piped()).output().expect("a shell");
+    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if output.status.success() {
+        return Some(path.into());
+    }
+    let why = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(std::env::var_os("CI").is_none(), "CI compares with docker compose: {why}");
+    // Not through `eprintln!`, which the test runner keeps to itself.
+    let _ = writeln!(std::io::stderr(), "\nNOT TESTED: import against docker compose. {why}");
+    None
+}
+
+/// A fixture in a folder of its own, its images replaced by those of the tests.
+struct Case {
+    name: String,
+    folder: tempfile::TempDir,
+    project: String,
+}
+
+impl Case {
+    fn new(fixture: &Path) -> Self {
+        let name = fixture.file_name().expect("it has a name").to_string_lossy().into_owned();
+        let project = format!("t-{}-c{}", std::process::id(), &name[..2]);
+        let folder = tempfile::TempDir::with_prefix("taskava-").expect("a folder");
+        let case = Self { name, folder, project };
+        case.copy(fixture, &case.path());
+        case
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(&self.name)
+    }
+
+    fn copy(&self, from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("a folder") {
+            let path = entry.expect("it can be listed").path();
+            let target = to.join(path.file_name().expect("it has a name"));
+            if path.is_dir() {
+                self.copy(&path, &target);
+            } else {
+                let text = std::fs::read_to_string(&path).expect("a text");
+                std::fs::write(target, self.with_images(&text)).expect("a file");
+            }
+        }
+    }
+
+    /// What is built gets a name of this test's; what is pulled becomes the image of that kind that is there.
+    fn with_images(&self, text: &str) -> String {
+        let pattern = r#"(?m)(\bimage:\s*(?:>-\s*)?["']?|^FROM )((?:\$\{[^}]*\}|[^\s"',}>])+)"#;
+        let pattern = regex::Regex::new(pattern).expect("a pattern");
+        let replace = |found: &regex::Captures<'_>| {
+            let (before, name) = (&found[1], &found[2]);
+            let kind = ["postgres", "postgis", "timescale", "pgvector"].iter().any(|word| name.contains(word));
+            let new = match name {
+                name if name.starts_with("app_local_") || name.starts_with("build-example") => {
+                    format!("{}/{}", self.project, name.replace('/', "-"))
+                }
+                "busybox:${TAG:-1.37}" => {
+                    let (repository, tag) = image("image:busybox").rsplit_once(':').expect("a tag");
+                    format!("{repository}:${{TAG:-{tag}}}")
+                }
+                "base" => name.to_owned(),
+                _ if kind => image("image:postgres").into(),
+                name if name.contains("redis") || name.contains("valkey") => image("image:redis").into(),
+                name if name.contains("localstack") => image("image:localstack").into(),
+                name if name.contains("mailhog") => image("image:mailhog").into(),
+                _ => image("image:busybox").into(),
+            };
+            format!("{before}{new}")
+        };
+        pattern.replace_all(text, replace).into_owned()
+    }
+
+    /// Runs a command that has to succeed.
+    fn run(&self, command: &mut Command) {
+        for name in ["CI", "GITHUB_ACTIONS", "TASKAVA_FILE", "TASKAVA_PROJECT", "TASKAVA_PROFILES", "COMPOSE_FILE"] {
+            command.env_remove(name);
+        }
+        command.current_dir(self.path()).env("HOME", self.folder.path());
+        let output = command.output().expect("it runs");
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{}: {command:?}\n{stdout}\n{stderr}", self.name);
+    }
+
+    fn files(&self) -> &'static [&'static str] {
+        if self.path().join("local.yml").is_file() { &["local.yml"] } else { &[] }
+    }
+
+    fn by_compose(&self, peer: &Path) -> BTreeMap<String, Value> {
+        let project = format!("{}p", self.project);
+        let mut command = Command::new(peer);
+        command.args(["compose"].iter().filter(|_| peer.ends_with("docker")));
+        command.args(self.files().iter().flat_map(|file| ["-f", file])).args([
+            "-p",
+            &project,
+            "--profile",
+            "*",
+            "create",
+        ]);
+        self.run(&mut command);
+        self.described(&format!("com.docker.compose.project={project}"), "com.docker.compose.service", &project, '_')
+    }
+
+    fn by_us(&self) -> BTreeMap<String, Value> {
+        let taskava = || Command::new(env!("CARGO_BIN_EXE_taskava"));
+        self.run(taskava().args(["dev", "import"]).args(self.files()));
+        let text = std::fs::read_to_string(self.path().join("services.toml")).expect("it was written");
+        let mut up = taskava();
+        up.args(["dev", "-p", &self.project, "up", "--no-start"]);
+        for profile in ["monitoring", "metrics", "test"].iter().filter(|name| {
+            text.lines().any(|line| line.starts_with("profiles = ") && line.contains(&format!("\"{name}\"")))
+        }) {
+            up.args(["--profile", profile]);
+        }
+        self.run(&mut up);
+        let label = format!("dev.taskava.project={}", self.project);
+        let mut all = self.described(&label, "dev.taskava.service", &self.project, '-');
+        let read: toml::Table = text.parse().expect("it is TOML");
+        for (name, service) in &mut all {
+            service["depends_on"] = dependencies(&read["services"][name.as_str()], &read["services"]);
+        }
+        all
+    }
+
+    /// What matters of each container of a project, by service.
+    fn described(&self, label: &str, service: &str, project: &str, separator: char) -> BTreeMap<String, Value> {
+        let mut all = BTreeMap::new();
+        for container in docker::containers(&[label]) {
+            let seen = docker::engine(async |docker| {
+                docker.inspect_container(&container.id, None::<InspectContainerOptions>).await
+            });
+            let labels = seen.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+            let name = our_name(&labels[service]);
+            all.insert(name, describe(&seen, &labels, project, separator));
+        }
+        docker::remove_all(label);
+        all
+    }
+}
+
+impl Drop for Case {
+    fn drop(&mut self) {
+        // Whatever stopped the test: nothing stays.
+        docker::remove_all(&format!("com.docker.compose.project={}p", self.project));
+        docker::remove_all(&format!("dev.taskava.project={}", self.project));
+        docker::untag_all(&self.project);
+    }
+}
+
+/// What services.toml calls a service of a fixture.
+fn our_name(name: &str) -> String {
+    name.to_lowercase().replace('.', "-").trim_start_matches('_').to_owned()
+}
+
+/// What a service of services.toml waits for, in Compose's words.
+fn dependencies(service: &toml::Value, services: &toml::Value) -> Value {
+    let word = |name: &str, condition: &str| match condition {
+        "started" => "service_started",
+        _ if services[name].get("kind").and_then(toml::Value::as_str) == Some("job") => {
+            "service_completed_successfully"
+        }
+        _ => "service_healthy",
+    };
+    let all: BTreeMap<String, &str> = match service.get("depends_on") {
+        Some(toml::Value::Array(names)) => {
+            names.iter().filter_map(|name| name.as_str().map(|name| (name.to_owned(), word(name, "ready")))).collect()
+        }
+        Some(toml::Value::Table(table)) => table
+            .iter()
+            .map(|(name, condition)| (name.clone(), word(name, condition.as_str().unwrap_or_default())))
+            .collect(),
+        _ => BTreeMap::new(),
+    };
+    json!(all)
+}
+
+fn describe(
+    seen: &ContainerInspectResponse,
+    labels: &std::collections::HashMap<String, String>,
+    project: &str,
+    separator: char,
+) -> Value {
+    let config = seen.config.clone().unwrap_or_default();
+    let host = seen.host_config.clone().unwrap_or_default();
+    let own = |name: &str| {
+        let name = name.to_owned();
+        name.strip_prefix(&format!("{project}{separator}")).map_or(name.clone(), |short| format!("[own]{short}"))
+    };
+    let image = config.image.clone().unwrap_or_default();
+    // What is built is called by the project and the service, or as the file says.
+    let image = image.strip_prefix(&format!("{project}-")).map_or(image.clone(), |rest| format!("[own]{rest}"));
+    let image = image.trim_end_matches(":latest").replace(&format!("{}/", project.trim_end_matches('p')), "[own]/");
+    let mut env = config.env.unwrap_or_default();
+    env.sort();
+    let mut ports = Vec::new();
+    for (container, bindings) in host.port_bindings.unwrap_or_default() {
+        for binding in bindings.unwrap_or_default() {
+            let address = binding.host_ip.filter(|address| !address.is_empty()).unwrap_or_else(|| "0.0.0.0".into());
+            ports.push(format!("{address}:{}:{container}", binding.host_port.unwrap_or_default()));
+        }
+    }
+    ports.sort();
+    let mut mounts = Vec::new();
+    for mount in seen.mounts.clone().unwrap_or_default() {
+        let name = mount.name.clone().unwrap_or_default();
+        let anonymous = name.len() == 64;
+        let source = match mount.name {
+            Some(_) if anonymous => "[anonymous]".to_owned(),
+            Some(name) => own(&name),
+            None => mount.source.unwrap_or_default(),
+        };
+        let kind = mount.typ.map(|typ| typ.to_string()).unwrap_or_default();
+        let target = mount.destination.unwrap_or_default();
+        // A memory file system is one, whichever way it was asked for.
+        if kind == "tmpfs" {
+            mounts.push(format!("tmpfs {target}"));
+        } else {
+            mounts.push(format!("{kind} {source} {target} {}", if mount.rw == Some(false) { "ro" } else { "rw" }));
+        }
+    }
+    mounts.extend(host.tmpfs.unwrap_or_default().into_keys().map(|target| format!("tmpfs {target}")));
+    mounts.sort();
+    mounts.dedup();
+    let networks = seen.network_settings.clone().and_then(|settings| settings.networks).unwrap_or_default();
+    let mut networks: Vec<String> = networks.keys().map(|name| own(name)).collect();
+    networks.sort();
+    let id = seen.id.clone().unwrap_or_default();
+    let mut extra_hosts = host.extra_hosts.unwrap_or_default();
+    extra_hosts.sort();
+    let tools = ["com.docker.compose.", "dev.taskava.", "desktop.docker.io"];
+    let theirs: BTreeMap<_, _> =
+        labels.iter().filter(|(name, _)| !tools.iter().any(|tool| name.starts_with(tool))).collect();
+    let ulimits: BTreeMap<_, _> = host
+        .ulimits
+        .unwrap_or_default()
+        .into_iter()
+        .map(|limit| (limit.name.unwrap_or_default(), (limit.soft, limit.hard)))
+        .collect();
+    let depends_on = labels.get("com.docker.compose.depends_on").cloned().unwrap_or_default();
+    let depends_on: BTreeMap<String, String> = depends_on
+        .split(',')
+        .filter_map(|one| one.split_once(':'))
+        .map(|(name, rest)| (our_name(name), rest.split(':').next().unwrap_or_default().to_owned()))
+        .collect();
+    let restart = host.restart_policy.map(|policy| {
+        let name = policy.name.map(|name| name.to_string()).unwrap_or_default();
+        (if name.is_empty() { "no".into() } else { name }, policy.maximum_retry_count.unwrap_or(0))
+    });
+    json!({
+        "image": image,
+        "env": env,
+        "command": config.cmd,
+        "entrypoint": config.entrypoint.filter(|words| words.iter().any(|word| !word.is_empty())),
+        "ports": ports,
+        "mounts": mounts,
+        "depends_on": depends_on,
+        "networks": networks,
+        "user": config.user,
+        "working_dir": config.working_dir,
+        "hostname": config.hostname.filter(|name| !id.starts_with(name) && host.network_mode.as_deref() != Some("host")),
+        "labels": theirs,
+        "stop_signal": config.stop_signal,
+        "restart": restart,
+        "memory": host.memory,
+        "cpus": host.nano_cpus,
+        "shm_size": host.shm_size,
+        "ulimits": ulimits,
+        "cap_add": capabilities(host.cap_add),
+        "cap_drop": capabilities(host.cap_drop),
+        "extra_hosts": extra_hosts,
+        "dns": host.dns.filter(|servers| !servers.is_empty()),
+        "init": host.init,
+    })
+}
+
+/// Without the prefix that one tool writes and the other does not.
+fn capabilities(names: Option<Vec<String>>) -> Vec<String> {
+    let plain = |name: String| name.trim_start_matches("CAP_").to_owned();
+    names.unwrap_or_default().into_iter().map(plain).collect()
+}
+
+/// `service.field: theirs | ours`, for every field that differs.
+fn differences(theirs: &BTreeMap<String, Value>, ours: &BTreeMap<String, Value>) -> String {
+    let mut out = String::new();
+    let names: std::collections::BTreeSet<_> = theirs.keys().chain(ours.keys()).collect();
+    for name in names {
+        let (Some(Value::Object(theirs)), Some(Value::Object(ours))) = (theirs.get(name), ours.get(name)) else {
+            let _ = writeln!(out, "{name}: only one of the two has it");
+            continue;
+        };
+        for (field, value) in theirs.iter().filter(|(field, value)| ours[*field] != **value) {
+            let _ = writeln!(out, "{name}.{field}: compose {value} | taskava {}", ours[field]);
+        }
+    }
+    out
+}
+
+#[test]
+fn containers_are_those_of_docker_compose() {
+    let Some(peer) = peer() else { return };
+    let listed = std::fs::read_dir("tests/fixtures/compose").expect("the fixtures are there");
+    let mut fixtures: Vec<PathBuf> =
+        listed.map(|entry| entry.expect("it can be listed").path()).filter(|path| path.is_dir()).collect();
+    fixtures.sort();
+    assert!(fixtures.len() >= 30, "{} fixtures", fixtures.len());
+    let _network = docker::ForeignNetwork::create("compose-fixture-shared");
+    let _volume = docker::ForeignVolume::create("volume-forms-external");
+    let queue = Mutex::new(fixtures.into_iter());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let Some(fixture) = queue.lock().expect("nobody panics with it").next() else { return };
+                    let case = Case::new(&fixture);
+                    // Ours first: import makes folders that the engine would make as root.
+                    let ours = case.by_us();
+                    let theirs = case.by_compose(&peer);
+                    assert!(!theirs.is_empty(), "{}: compose made nothing", case.name);
+                    let root = case.path().canonicalize().expect("a folder");
+                    let found = differences(&theirs, &ours).replace(root.to_str().expect("UTF-8"), "[ROOT]");
+                    let found = found.replace(case.folder.path().to_str().expect("UTF-8"), "[HOME]");
+                    let expected = fixture.with_extension("diff.txt");
+                    if std::env::var("SNAPSHOTS").is_ok_and(|what| what == "overwrite") && !found.is_empty() {
+                        std::fs::write(&expected, &found).expect("a file");
+                    }
+                    let expected = std::fs::read_to_string(expected).unwrap_or_default();
+                    assert_eq!(found, expected, "{}", case.name);
+                }
+            });
+        }
+    });
+}

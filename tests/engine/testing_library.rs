@@ -1,0 +1,197 @@
+//! `taskava::testing`: stacks from Rust, gone with the test whatever ends it.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use taskava::testing::Stack as Isolated;
+use tokio::sync::OnceCell;
+
+use crate::clients::ask;
+use crate::stack::{Stack, wait_until};
+use crate::test_command::isolated;
+
+const TWO: &str = r#"
+[services.postgres]
+kind = "postgres"
+image = "image:postgres"
+env = { POSTGRES_PASSWORD = "it's /@ secret", POSTGRES_DB = "shop" }
+[services.redis]
+kind = "redis"
+image = "image:redis"
+ports = ["6379"]
+[services.broken]
+image = "image:busybox"
+command = ["sh", "-c", "echo no key given; exit 3"]
+ready = { exec = "true" }
+"#;
+
+fn at(url: &str) -> String {
+    url.split("://").nth(1).expect("a URL").to_owned()
+}
+
+fn file(stack: &Stack) -> PathBuf {
+    stack.path().join("services.toml")
+}
+
+/// Waits for a future, as a test does that is not asynchronous itself.
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+/// The stack that the tests of a binary share. It is a static, so nothing ever drops it: the process's end does.
+async fn shared() -> &'static Isolated {
+    static SHARED: OnceCell<Isolated> = OnceCell::const_new();
+    let start = || async {
+        let directory = tempfile::tempdir().expect("a folder");
+        let text = format!("[services.redis]\nkind = \"redis\"\nimage = \"{}\"\n", crate::stack::image("image:redis"));
+        std::fs::write(directory.path().join("services.toml"), text).expect("a file");
+        Isolated::from_file(directory.path().join("services.toml")).start().await.expect("it comes up")
+    };
+    SHARED.get_or_init(start).await
+}
+
+#[tokio::test]
+async fn a_shared_stack_is_there_for_one_test() {
+    assert_eq!(ask(&at(shared().await.url("redis")), "SET one 1"), "+OK");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_stack_is_there_for_another_test_on_another_runtime() {
+    assert_eq!(ask(&at(shared().await.url("redis")), "SET another 1"), "+OK");
+    assert!(shared().await.logs("redis").await.expect("a log").contains("Ready to accept connections"));
+}
+
+#[test]
+fn url_env_logs_and_forks_lead_to_what_is_ready() {
+    let stack = Stack::new("lib", TWO);
+    let own = run(Isolated::from_file(file(&stack)).services(["postgres", "redis"]).start()).expect("it comes up");
+    assert!(own.name().starts_with("taskava-t-"));
+    assert_eq!(ask(&at(own.url("redis")), "PING"), "+PONG");
+    assert_eq!(own.env()["DATABASE_URL"], own.url("postgres"));
+    assert!(run(own.logs("postgres")).expect("a log").contains("ready to accept connections"));
+    assert!(run(own.logs("nobody")).expect_err("no such").to_string().contains("there are:"));
+
+    let query = |url: &str, statement: &str| {
+        let mut client = postgres::Client::connect(url, postgres::NoTls).expect("a login");
+        client.query(statement, &[]).expect("a query").first().map(|row| row.get::<_, i64>(0))
+    };
+    query(own.url("postgres"), "CREATE TABLE t AS SELECT 42::bigint AS n");
+    let (one, two) = (run(own.fork_database()).expect("a fork"), run(own.fork_database()).expect("a fork"));
+    query(&one.url, "DELETE FROM t");
+    assert_eq!(query(&one.url, "SELECT count(*) FROM t"), Some(0));
+    assert_eq!(query(&two.url, "SELECT n FROM t"), Some(42));
+    run(own.stop()).expect("it goes");
+    assert_eq!(isolated(&stack), [""; 0]);
+}
+
+#[test]
+fn what_does_not_come_up_says_why_and_leaves_nothing() {
+    let stack = Stack::new("lib-broken", TWO);
+    let failed = run(Isolated::from_file(file(&stack)).services(["broken"]).start()).expect_err("it can't");
+    let (shown, debug) = (failed.to_string(), format!("{failed:?}"));
+    assert!(shown.contains("exited with code 3") && shown.contains("| no key given"), "{shown}");
+    assert_eq!(shown, debug, "tests end with either");
+    let unknown = run(Isolated::from_file(file(&stack)).services(["nobody"]).start()).expect_err("no such");
+    assert!(unknown.to_string().contains("no service `nobody`"), "{unknown}");
+    assert_eq!(isolated(&stack), [""; 0]);
+}
+
+#[test]
+fn a_drop_and_a_panic_remove_it() {
+    let stack = Stack::new("lib-drop", TWO);
+    let start = || Isolated::from_file(file(&stack)).services(["redis"]).start();
+    // As a future that moves between threads, as tests of servers have.
+    let dropped = run(async { tokio::spawn(start()).await }).expect("no panic").expect("it comes up");
+    let panics = run(start()).expect("it comes up");
+    assert_ne!(dropped.url("redis"), panics.url("redis"));
+    assert_eq!(isolated(&stack).len(), 2);
+    drop(dropped);
+    let ended = std::thread::spawn(move || assert_eq!(panics.url("nobody"), "")).join();
+    assert!(ended.is_err(), "there is no such service");
+    assert_eq!(isolated(&stack), [""; 0]);
+}
+
+/// The example, and what it says when its stack is ready.
+pub(crate) fn example(stack: &Stack, change: impl FnOnce(&mut Command)) -> (Child, String) {
+    let mut command = Command::new(program());
+    command.arg(file(stack)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    change(&mut command);
+    let mut child = command.spawn().expect("cargo test builds examples");
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("a line");
+    assert!(line.contains("redis://"), "{line:?}");
+    (child, line)
+}
+
+#[test]
+fn the_end_of_the_process_removes_it_however_it_ends() {
+    let stack = Stack::new("lib-ends", TWO);
+    for word in ["end\n", "exit\n", "panic\n", ""] {
+        let (mut child, _) = example(&stack, |_| {});
+        assert_eq!(isolated(&stack).len(), 1, "{word}");
+        if word.is_empty() {
+            child.kill().expect("runs");
+        } else {
+            child.stdin.take().expect("piped").write_all(word.as_bytes()).expect("it reads");
+        }
+        child.wait().expect("a child");
+        wait_until("nothing left", || isolated(&stack).is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn without_a_taskava_the_shell_watches_with_docker_or_curl() {
+    let stack = Stack::new("lib-shell", TWO);
+    for tool in ["docker", "curl"] {
+        let Some(found) = which(tool) else {
+            assert_eq!(tool, "docker", "curl is what the tests need");
+            continue;
+        };
+        let path = stack.path().join(tool);
+        std::fs::create_dir_all(&path).expect("a folder");
+        for program in [found].into_iter().chain(["sh", "sleep", "grep", "cut"].into_iter().filter_map(which)) {
+            let name = program.file_name().expect("a name").to_owned();
+            std::os::unix::fs::symlink(&program, path.join(name)).expect("a link");
+        }
+        let (mut child, _) = example(&stack, |command| {
+            command.env("TASKAVA_JANITOR", "").env("PATH", &path);
+        });
+        assert_eq!(isolated(&stack).len(), 1, "{tool}");
+        child.kill().expect("runs");
+        child.wait().expect("a child");
+        wait_until(tool, || isolated(&stack).is_empty().then_some(()));
+    }
+}
+
+/// The example as a program; built here, because `cargo test --test engine` alone does not.
+fn program() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let cargo = ["build", "--locked", "--quiet", "--example", "isolated_redis"];
+        let built = Command::new(env!("CARGO")).args(cargo).current_dir(env!("CARGO_MANIFEST_DIR")).status();
+        assert!(built.expect("cargo").success());
+        let beside = std::env::current_exe().expect("a path");
+        beside.ancestors().nth(2).expect("target/debug").join("examples/isolated_redis")
+    })
+}
+
+fn which(tool: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.is_file())
+}
+
+#[test]
+fn the_library_alone_needs_nothing_of_the_command_line() {
+    let tree = Command::new("cargo")
+        .args(["tree", "--locked", "--offline", "--no-default-features", "-e", "normal", "--prefix", "none"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo");
+    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
+    assert!(tree.contains("bollard v"), "{tree}");
+    for name in ["clap", "indicatif", "console", "annotate-snippets", "rustix"] {
+        assert!(!tree.lines().any(|line| line.starts_with(&format!("{name} v"))), "{name} in\n{tree}");
+    }
+}
