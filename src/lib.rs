@@ -7,6 +7,7 @@
 //! - [`model`]: `Config` → [`model::Stack`], valid by construction
 //! - [`kinds`]: what is special about PostgreSQL, Redis, LocalStack, …
 //! - [`load`]: finds and reads the files behind a stack
+//! - [`context`]: the files of a build, and what they amount to
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
 //! - [`engine`]: the only place that knows Docker
 //! - [`aws`]: declared AWS resources → requests to the emulator
@@ -24,6 +25,7 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod compose;
 pub mod config;
+pub mod context;
 pub mod diag;
 pub mod doctor;
 pub mod engine;

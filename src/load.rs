@@ -1,6 +1,8 @@
 //! The I/O shell of `config` and `model`: finds services.toml, reads it with its override, `.env` and env files, and looks
 //! whether the paths it names exist and stay inside the project.
 
+pub mod pins;
+
 use std::collections::BTreeMap;
 use std::io::{ErrorKind as Io, Read};
 use std::path::{Path, PathBuf};

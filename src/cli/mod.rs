@@ -3,6 +3,7 @@
 //! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
 
 pub mod aws;
+pub mod build;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -22,6 +23,7 @@ pub mod import;
 pub mod init;
 pub mod inside;
 pub mod janitor;
+pub mod lock;
 pub mod logs;
 pub mod man;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod markdown;
 pub mod open;
 pub mod plan;
 pub mod ps;
+pub mod pull;
 pub mod restart;
 pub mod run;
 pub mod schema;
@@ -100,6 +103,9 @@ enum Command {
     Explain(explain::Args),
     Snapshot(snapshot::Args),
     Db(db::Args),
+    Pull(pull::Args),
+    Build(build::Args),
+    Lock(lock::Args),
     Check(check::Args),
     Config(config::Args),
     Doctor(doctor::Args),
@@ -143,6 +149,9 @@ impl Command {
             Self::Events(args) => events::run(&args, context),
             Self::Watch(args) => watch::run(&args, context),
             Self::Plan(args) => plan::run(&args, context),
+            Self::Pull(args) => pull::run(&args, context),
+            Self::Build(args) => build::run(&args, context),
+            Self::Lock(args) => lock::run(&args, context),
             Self::Check(args) => check::run(&args, context),
             Self::Config(args) => config::run(&args, context),
             Self::Doctor(args) => doctor::run(&args, context),

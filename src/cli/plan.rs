@@ -87,7 +87,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 /// Emulators that stay as they are can still lack what is declared: they are asked.
 async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<ExitCode> {
-    let plan = up(session, seen, args)?;
+    let plan = up(session, seen, args).await?;
     let stays = |name: &ServiceName| plan.provision(name).is_some_and(|step| step.cause == Cause::Unchanged);
     let mut resources = match plan.steps.iter().any(|step| matches!(step.op, Op::Provision { .. })) {
         true => provision::differences(&session.engine.about, &session.stack, &seen.containers).await,
@@ -99,10 +99,10 @@ async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -
     Ok(if args.exit_code && !noop { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
 }
 
-fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<Plan> {
+async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<Plan> {
     let request = args.change.request(session, &args.services)?;
     super::session::tell_orphans(session, seen, &request, "up");
-    plan::up(&session.stack, seen, &request)
+    plan::up(&session.stack, seen, &session.with_contents(&request).await?)
 }
 
 fn show(context: &Context, session: &Session<'_>, plan: &Plan, resources: &[(ServiceName, Change)]) -> Result<()> {

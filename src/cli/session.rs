@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Context;
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
+use crate::engine::{Engine, How};
 use crate::event::{Endpoint, Event, Events, Summary};
 use crate::kinds;
 use crate::load;
@@ -67,6 +67,17 @@ impl<'a> Session<'a> {
         Ok(seen)
     }
 
+    /// Reads what the builds of a request would be made from. Costs nothing where nothing is built.
+    ///
+    /// # Errors
+    /// When a file of a build context can't be read.
+    pub async fn with_contents(&self, request: &Request) -> Result<Request> {
+        tokio::select! {
+            request = run::with_contents(&self.stack, request) => request,
+            () = self.cancel.reached(Hurry::Stop) => Err(self.cancel.error()),
+        }
+    }
+
     /// Checks names from the command line; an unknown one gets a suggestion.
     pub fn services(&self, names: &[String]) -> Result<Vec<ServiceName>> {
         names.iter().map(|name| service(&self.stack, name)).collect()
@@ -93,6 +104,7 @@ impl<'a> Session<'a> {
             cancel: &self.cancel,
             timeout: change.timeout,
             keep_going: change.keep_going,
+            build: change.build,
         };
         let mut summary = run::apply(&run, Arc::new(change.plan)).await;
         if change.endpoints {
@@ -149,12 +161,14 @@ pub struct Change {
     pub keep_going: bool,
     /// Show where the services can be reached at the end.
     pub endpoints: bool,
+    /// How images are built.
+    pub build: How,
 }
 
 impl Change {
     /// A plan with nothing special about it.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, timeout: None, keep_going: false, endpoints: false }
+        Self { plan, timeout: None, keep_going: false, endpoints: false, build: How::default() }
     }
 }
 

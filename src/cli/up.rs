@@ -6,12 +6,13 @@ use std::time::Duration;
 use super::session::{Change, ChangeArgs, Session, tell_orphans};
 use super::{Context, block_on, logs, watch};
 use crate::diag::Result;
+use crate::load;
 use crate::model::PullPolicy;
 use crate::plan::{self, Request};
 
 /// Start services in dependency order and wait until they are ready
 ///
-/// Pulls or builds images that are missing, creates what does not exist, makes anew what changed in services.toml, and
+/// Pulls images that are missing, builds those whose files changed, creates what does not exist, makes anew what changed in services.toml, and
 /// returns when a client can use every service. With SERVICE: only these and what they depend on.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -44,9 +45,12 @@ pub struct UpArgs {
     /// When to pull images [default: each service's `pull`, which is missing]
     #[arg(long, value_name = "WHEN")]
     pub pull: Option<PullArg>,
-    /// Build images even when they are there
+    /// Build images even when nothing they are built from changed
     #[arg(long)]
     pub build: bool,
+    /// Use exactly the images of services.lock, and refuse others
+    #[arg(long)]
+    pub frozen: bool,
     /// Leave out what the services depend on
     #[arg(long)]
     pub no_deps: bool,
@@ -95,6 +99,7 @@ impl UpArgs {
             pull: self.pull.map(Into::into),
             build: self.build,
             no_start: self.no_start,
+            frozen: self.frozen.then(|| load::pins::read(&session.stack.root)).transpose()?,
             remove_orphans: self.remove_orphans,
             prune: self.prune,
             ..Request::default()
@@ -126,9 +131,10 @@ fn bring_up(args: &Args, context: &Context) -> Result<ExitCode> {
         session
             .change("up", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "up");
-                let plan = plan::up(&session.stack, seen, &request)?;
+                let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
                 let timeout = args.change.timeout.map(Duration::from_secs);
-                Ok(Change { plan, timeout, keep_going: args.change.keep_going, endpoints: true })
+                let keep_going = args.change.keep_going;
+                Ok(Change { timeout, keep_going, endpoints: true, ..Change::new(plan) })
             })
             .await
     })

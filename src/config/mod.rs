@@ -11,6 +11,7 @@ pub mod describe;
 pub mod dotenv;
 pub mod forms;
 pub mod interpolate;
+pub mod lockfile;
 pub mod mounts;
 pub mod node;
 pub mod ports;

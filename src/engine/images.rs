@@ -1,18 +1,12 @@
-//! Pulls and builds images, and tells how far it is.
+//! Pulls images, and tells how far it is. Building them is `build`'s.
 
-use std::path::Path;
-
-use bollard::body_full;
 use bollard::errors::Error as Bollard;
-use bollard::query_parameters::{BuildImageOptions, CreateImageOptions};
+use bollard::query_parameters::{CreateImageOptions, TagImageOptions};
 use futures_util::StreamExt;
 
 use super::error::{failed, message};
 use super::{Engine, credentials};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::Build;
-
-mod context;
 
 /// How far a pull or build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,11 +22,27 @@ pub struct Progress {
 }
 
 impl Engine {
-    /// Pulls an image.
+    /// Pulls an image; with `pinned`, that digest of it, which then gets the reference as its name.
     ///
     /// # Errors
     /// [`ErrorKind::Image`] when the registry does not have it, can't be reached, or wants a login.
-    pub async fn pull(&self, reference: &str, platform: Option<&str>, tell: &mut dyn FnMut(Progress)) -> Result<()> {
+    pub async fn pull(
+        &self,
+        reference: &str,
+        pinned: Option<&str>,
+        platform: Option<&str>,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<()> {
+        self.fetch(pinned.unwrap_or(reference), platform, tell).await?;
+        // A reference with a digest of its own names nothing else already.
+        let Some(pinned) = pinned.filter(|_| !reference.contains('@')) else { return Ok(()) };
+        let (repo, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
+        let options = TagImageOptions { repo: Some(repo.into()), tag: Some(tag.into()) };
+        let tagged = self.docker.tag_image(pinned, Some(options)).await;
+        tagged.map_err(|error| failed(format_args!("can't name {pinned} {reference}"), &error))
+    }
+
+    async fn fetch(&self, reference: &str, platform: Option<&str>, tell: &mut dyn FnMut(Progress)) -> Result<()> {
         let options = CreateImageOptions {
             from_image: Some(reference.into()),
             platform: platform.unwrap_or_default().into(),
@@ -58,61 +68,6 @@ impl Engine {
             Some(_) => Ok(()),
             None => Err(Error::new(ErrorKind::Image, format_args!("can't pull {reference}: the pull was cut off"))
                 .hint("run the command again; what was fetched so far is kept")),
-        }
-    }
-
-    /// Builds an image with the engine's own builder.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Image`] with the last lines of the build's output.
-    pub async fn build(
-        &self,
-        reference: &str,
-        build: &Build,
-        platform: Option<&str>,
-        tell: &mut dyn FnMut(Progress),
-    ) -> Result<()> {
-        if !build.secrets.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Image,
-                format_args!("can't build {reference}: build secrets need BuildKit"),
-            )
-            .hint(format!("build it with `docker buildx build -t {reference} …`, then run the command again")));
-        }
-        let tar = context::tar(&build.context, &build.dockerfile)?;
-        let options = BuildImageOptions {
-            dockerfile: build.dockerfile.clone(),
-            t: Some(reference.into()),
-            target: build.target.clone().unwrap_or_default(),
-            buildargs: Some(build.args.clone().into_iter().collect()),
-            cachefrom: (!build.cache_from.is_empty()).then(|| build.cache_from.clone()),
-            platform: platform.unwrap_or_default().into(),
-            rm: true,
-            forcerm: true,
-            ..Default::default()
-        };
-        let mut tail: Vec<String> = Vec::new();
-        let dockerfile = std::fs::read_to_string(build.context.join(&build.dockerfile)).unwrap_or_default();
-        let credentials = credentials::for_build(&self.config_dir, &dockerfile).await?;
-        let credentials = credentials.into_iter().map(|(registry, found)| (registry, found.into_bollard())).collect();
-        let mut stream =
-            std::pin::pin!(self.docker.build_image(options, Some(credentials), Some(body_full(tar.into()))));
-        while let Some(item) = stream.next().await {
-            let info = item.map_err(|error| build_failed(reference, &build.context, &tail, &message(&error)))?;
-            if let Some(detail) = info.error_detail {
-                let text = detail.message.unwrap_or_default();
-                return Err(build_failed(reference, &build.context, &tail, &text));
-            }
-            let text = info.stream.or(info.status).unwrap_or_default().trim().to_owned();
-            if !text.is_empty() {
-                tail.push(text.clone());
-                tail.drain(..tail.len().saturating_sub(20));
-                tell(Progress { layer: None, text, current: None, total: None });
-            }
-        }
-        match self.image(reference).await? {
-            Some(_) => Ok(()),
-            None => Err(build_failed(reference, &build.context, &tail, "the build was cut off")),
         }
     }
 }
@@ -148,13 +103,4 @@ fn pull_hint(reference: &str, text: &str) -> String {
     } else {
         format!("try it by hand: docker pull {reference}")
     }
-}
-
-fn build_failed(reference: &str, context: &Path, tail: &[String], text: &str) -> Error {
-    let mut lines = tail.iter().map(|line| format!("\n  │ {line}")).collect::<String>();
-    if !lines.is_empty() {
-        lines.push('\n');
-    }
-    Error::new(ErrorKind::Image, format_args!("can't build {reference} from {}: {text}{lines}", context.display()))
-        .hint("fix the Dockerfile, then run the command again; finished steps are reused")
 }

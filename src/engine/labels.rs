@@ -33,6 +33,8 @@ pub(super) const OWNER: &str = "dev.taskava.owner";
 pub(super) const EXPIRES: &str = "dev.taskava.expires";
 /// On the volume that says of an isolated stack: its owner left it on purpose.
 pub(super) const KEPT: &str = "dev.taskava.kept";
+/// What an image was built from: JSON object, see [`crate::model::built`].
+pub(super) const BUILD: &str = "dev.taskava.build";
 
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {

@@ -1,6 +1,7 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
 pub mod attach;
+mod build;
 pub mod connect;
 mod credentials;
 mod error;
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 
 use bollard::Docker;
 
+pub use build::{BuildFailed, How};
 pub use images::Progress;
 pub use networks::COMMON;
 pub use observe::Publisher;
@@ -62,6 +64,17 @@ pub struct About {
     pub version: String,
     /// Newest API version it speaks, `(1, 41)`.
     pub api: (u32, u32),
+    /// The builder it prefers.
+    pub builder: Builder,
+}
+
+/// What builds images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Builder {
+    /// BuildKit. Engines that do not say which they prefer have it, from 18.09 on; that one has not is seen when it is used.
+    BuildKit,
+    /// The classic builder, and why.
+    Classic(&'static str),
 }
 
 impl Engine {

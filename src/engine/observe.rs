@@ -224,7 +224,10 @@ fn image(seen: ImageInspect) -> Image {
     let config = seen.config.unwrap_or_default();
     let port = |port: &String| port.split('/').next().and_then(|port| port.parse().ok());
     let shell = config.shell.unwrap_or_else(|| vec!["/bin/sh".into(), "-c".into()]);
+    let build = config.labels.unwrap_or_default().remove(labels::BUILD);
     Image {
+        build: build.and_then(|label| serde_json::from_str(&label).ok()),
+        digests: seen.repo_digests.unwrap_or_default(),
         id: seen.id.unwrap_or_default(),
         architecture: seen.architecture.unwrap_or_default(),
         healthcheck: config.healthcheck.and_then(|check| healthcheck(check.test.unwrap_or_default(), shell)),

@@ -1,13 +1,13 @@
 //! What of a service matters to its container, field by field: so that a change can be seen and named.
 //!
 //! What only concerns us (`depends_on`, `ready`, `watch`, `profiles`, `exports`, `hooks`, `stop_timeout`, `pull`) is not in
-//! it. Fields at their default are left out, so that a key that is new in a later version doesn't recreate everything.
+//! it, nor is `build`: the image says itself what it was built from ([`super::built`]). Fields at their default are left out, so that a key that is new in a later version doesn't recreate everything.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Build, MountSource, Network, RestartPolicy, Service, Stack, fingerprint_of};
+use super::{MountSource, Network, RestartPolicy, Service, Stack, fingerprint_of};
 
 /// Field as in services.toml → 8 hex digits of the SHA-256 of its canonical text.
 pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
@@ -18,7 +18,6 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         }
     };
     add("image", service.image.clone());
-    add("build", service.build.as_ref().map(|build| build_text(stack, build)).unwrap_or_default());
     add("platform", service.platform.clone().unwrap_or_default());
     add("command", service.command.as_deref().map(words).unwrap_or_default());
     add("entrypoint", service.entrypoint.as_deref().map(words).unwrap_or_default());
@@ -94,12 +93,6 @@ fn path(stack: &Stack, path: &Path) -> String {
         Ok(inside) => format!("./{}", inside.display()),
         Err(_) => path.display().to_string(),
     }
-}
-
-fn build_text(stack: &Stack, build: &Build) -> String {
-    let args = lines(build.args.iter().map(|(name, value)| format!("{name}={value}")));
-    let target = build.target.as_deref().unwrap_or_default();
-    format!("{}\n{}\n{target}\n{args}", path(stack, &build.context), build.dockerfile)
 }
 
 fn ports(service: &Service) -> String {
@@ -207,7 +200,6 @@ mod tests {
             ),
             ("stop_signal = \"INT\"\nrestart = \"always\"", vec!["restart", "stop_signal"]),
             ("resources = { cpus = 1 }\nlogging = { max_files = 1 }", vec!["logging", "resources"]),
-            ("build = \".\"", vec!["build"]),
         ] {
             assert_eq!(change(lines), fields, "{lines}");
         }
@@ -217,6 +209,7 @@ mod tests {
     fn what_only_concerns_us_is_left_out() {
         for lines in [
             "depends_on = [\"b\"]",
+            "build = { context = \".\", args = { A = 1 } }",
             "ready = { tcp = 80, timeout = \"1s\" }",
             "watch = [{ path = \"src\" }]",
             "profiles = [\"p\"]",
@@ -238,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_checkout_elsewhere_is_the_same() {
-        let lines = "volumes = [\"./src:/src\"]\nbuild = \".\"";
+        let lines = "volumes = [\"./src:/src\"]";
         let (one, two) = (stack("/one", lines), stack("/two", lines));
         assert_eq!(fingerprint(&one, &one.services["a"]), fingerprint(&two, &two.services["a"]));
     }

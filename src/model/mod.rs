@@ -2,13 +2,15 @@
 //!
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `prepared` one that
-//! begins with its data in place.
+//! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have.
 
 pub mod aws;
+pub mod built;
 pub mod fingerprint;
 pub mod graph;
 pub mod isolated;
 pub mod names;
+pub mod pins;
 pub mod prepared;
 pub mod resolve;
 pub mod secret;
@@ -21,6 +23,7 @@ use indexmap::IndexMap;
 
 pub use isolated::{Isolation, Owner};
 pub use names::{CopyName, ServiceName, StackName};
+pub use pins::Pins;
 pub use service::{
     Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
@@ -59,6 +62,11 @@ impl Stack {
     /// A network of the stack by its name on the engine.
     pub fn network(&self, name: &str) -> Option<&Network> {
         self.networks.values().find(|network| network.name == name)
+    }
+
+    /// The service whose `build` makes an image, also for others that only name it.
+    pub fn builder(&self, image: &str) -> Option<&Service> {
+        self.services.values().find(|service| service.image == image && service.build.is_some())
     }
 
     /// The container's name on the engine.

@@ -4,6 +4,7 @@
 //! steps like any other, so what gates what is visible in the plan. `run::apply` carries it out.
 
 mod down;
+mod fetch;
 mod foreign;
 pub mod observed;
 mod snapshot;
@@ -11,16 +12,18 @@ mod snapshot;
 mod tests;
 mod up;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::{Condition, ServiceName};
+use crate::model::{Condition, Pins, ServiceName, built};
 
 pub use down::{down, removable_volumes};
+pub use fetch::{build, pull};
 pub use observed::Observed;
 pub use snapshot::{restore, save};
-pub use up::{needed, orphans, up};
+pub use up::{needed, orphans, up, wanted};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;
@@ -83,8 +86,8 @@ pub struct Step {
 #[serde(tag = "op", rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "fields are what their names say: names on the engine, services of the stack")]
 pub enum Op {
-    /// Fetch an image from its registry.
-    Pull { service: ServiceName, image: String },
+    /// Fetch an image from its registry; `pinned` is the digest it has to have.
+    Pull { service: ServiceName, image: String, pinned: Option<String> },
     /// Build an image.
     Build { service: ServiceName, image: String },
     /// Create a network, by name on the engine.
@@ -142,6 +145,10 @@ impl Op {
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Pull { image, pinned: Some(pinned), .. } => {
+                let digest = pinned.rsplit_once("sha256:").map_or(pinned.as_str(), |(_, digest)| digest);
+                write!(f, "pull {image} ({})", digest.get(..12).unwrap_or(digest))
+            }
             Self::Pull { image, .. } => write!(f, "pull {image}"),
             Self::Build { image, .. } => write!(f, "build {image}"),
             Self::CreateNetwork { network } => write!(f, "create network {network}"),
@@ -176,6 +183,8 @@ pub enum Cause {
     ConfigChanged { fields: Vec<String> },
     /// Its image is another one now.
     ImageChanged,
+    /// What its image is built from differs.
+    BuildChanged(built::Change),
     /// Its image is fetched anew; the step is left out when that brings the same image.
     IfImageChanged,
     /// What it depends on was made anew.
@@ -210,6 +219,7 @@ impl fmt::Display for Cause {
             Self::Unchanged => write!(f, "runs, unchanged"),
             Self::ConfigChanged { fields } => write!(f, "config changed: {}", fields.join(", ")),
             Self::ImageChanged => write!(f, "image changed"),
+            Self::BuildChanged(change) => change.fmt(f),
             Self::IfImageChanged => write!(f, "if the image changed"),
             Self::DependencyRecreated { dependency } => write!(f, "{dependency} was made anew"),
             Self::Replaced => write!(f, "replaced"),
@@ -245,6 +255,10 @@ pub struct Request {
     pub build: bool,
     /// `up`: create what is missing, but start nothing.
     pub no_start: bool,
+    /// What the files of each build amount to now. Of a service that is not here, only what services.toml says counts.
+    pub contents: BTreeMap<ServiceName, built::Content>,
+    /// The only digests that images may have, by reference: `--frozen`.
+    pub frozen: Option<Pins>,
     /// Remove containers whose service is in services.toml no more.
     pub remove_orphans: bool,
     /// Remove AWS resources that were made for this stack and are declared no more.

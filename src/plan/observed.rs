@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::model::{Protocol, ServiceName};
+use crate::model::{Protocol, ServiceName, built};
 
 /// Everything of one stack on the engine, from a fixed number of list calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -152,6 +152,10 @@ pub struct Image {
     pub volumes: Vec<String>,
     /// Its own environment, `NAME=value`.
     pub env: Vec<String>,
+    /// What it says it was built from.
+    pub build: Option<built::Label>,
+    /// Digests under which registries know it: `redis@sha256:…`.
+    pub digests: Vec<String>,
 }
 
 /// A saved copy of a volume: one of a snapshot's images.

@@ -11,8 +11,9 @@ use super::observed::{Container, ContainerState, Image, Network, Volume};
 use super::{Cause, Observed, Op, Plan, Request, down, needed, up};
 use crate::config::{self, Variables};
 use crate::diag::Source;
+use crate::model::built::{Content, Item};
 use crate::model::resolve::{Surroundings, resolve};
-use crate::model::{Condition, Kind, MountSource, ServiceName, Stack, fingerprint, graph};
+use crate::model::{Condition, Kind, MountSource, Pins, ServiceName, Stack, fingerprint, graph};
 
 fn stack(text: &str) -> Stack {
     let source = Arc::new(Source { name: "services.toml".into(), text: format!("project = \"p\"\n{text}") });
@@ -31,8 +32,15 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
     let mut seen = seen.clone();
     for step in &plan.steps {
         match &step.op {
-            Op::Pull { image, .. } | Op::Build { image, .. } => {
-                drop(seen.images.insert(image.clone(), an_image(image)))
+            Op::Pull { image, pinned, .. } => {
+                let digests = pinned.clone().into_iter().collect();
+                drop(seen.images.insert(image.clone(), Image { digests, ..an_image(image) }));
+            }
+            Op::Build { image, .. } => {
+                let builder = stack.builder(image).unwrap();
+                let build = Some(contents(stack, "now")[&builder.name].label(builder));
+                let id = format!("id of {image} built from {build:?}");
+                drop(seen.images.insert(image.clone(), Image { id, build, ..an_image(image) }));
             }
             Op::CreateNetwork { network } => {
                 let network = stack.network(network).unwrap();
@@ -41,7 +49,9 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
             Op::CreateVolume { volume } => seen.volumes.push(own_volume(volume)),
             Op::Create { service } => {
                 assert!(seen.of(service).next().is_none(), "two containers of {service}\n{plan}");
-                seen.containers.push(container(stack, service.as_str(), ContainerState::Created));
+                let image_id = seen.images[&stack.services[service].image].id.clone();
+                let made = container(stack, service.as_str(), ContainerState::Created);
+                seen.containers.push(Container { image_id, ..made });
             }
             Op::Start { service } => {
                 let is_job = stack.services[service].kind == Kind::Job;
@@ -81,7 +91,21 @@ fn an_image(reference: &str) -> Image {
         exposed: Vec::new(),
         volumes: Vec::new(),
         env: Vec::new(),
+        build: None,
+        digests: Vec::new(),
     }
+}
+
+/// What the files of every build amount to at some time.
+fn contents(stack: &Stack, time: &str) -> BTreeMap<ServiceName, Content> {
+    let built = stack.services.values().filter(|service| service.build.is_some());
+    let content = Content::new(time.as_bytes(), vec![Item { path: "a".into(), hash: [7; 32] }]);
+    built.map(|service| (service.name.clone(), content.clone())).collect()
+}
+
+/// A request that knows the files as they are now.
+fn informed(stack: &Stack, ask: Request) -> Request {
+    Request { contents: contents(stack, "now"), ..ask }
 }
 
 fn own_network(stack: &Stack, name: &str, config: String) -> Network {
@@ -118,7 +142,7 @@ fn container(stack: &Stack, name: &str, state: ContainerState) -> Container {
 /// A stack that is up, with everything as it should be.
 fn all_up(stack: &Stack) -> Observed {
     let nothing = Observed::default();
-    after(stack, &nothing, &up(stack, &nothing, &request()).unwrap())
+    after(stack, &nothing, &up(stack, &nothing, &informed(stack, request())).unwrap())
 }
 
 /// What may have happened to a container since.
@@ -186,6 +210,9 @@ fn any_stack() -> impl Strategy<Value = Stack> {
             for (number, (kind, needs, [ready, volume, same_image], shape)) in services.iter().enumerate() {
                 let image = if *same_image { "same:1".to_owned() } else { format!("image{number}:1") };
                 writeln!(text, "[services.s{number}]\nkind = \"{}\"\nimage = \"{image}\"", KINDS[*kind]).unwrap();
+                if number % 3 == *shape {
+                    writeln!(text, "build = \"s{number}\"").unwrap();
+                }
                 let needs: BTreeSet<usize> = if number == 0 || *shape == 0 {
                     BTreeSet::new()
                 } else {
@@ -258,10 +285,44 @@ fn find(plan: &Plan, wanted: impl Fn(&Op) -> bool) -> Option<usize> {
 proptest! {
     #[test]
     fn after_up_there_is_nothing_left_to_do((stack, seen) in any_situation()) {
-        let plan = up(&stack, &seen, &request()).unwrap();
+        let ask = informed(&stack, request());
+        let plan = up(&stack, &seen, &ask).unwrap();
         let then = after(&stack, &seen, &plan);
-        let again = up(&stack, &then, &request()).unwrap();
+        let again = up(&stack, &then, &ask).unwrap();
         prop_assert!(again.is_noop(), "first:\n{plan}\nthen:\n{again}");
+    }
+
+    #[test]
+    fn an_edited_build_makes_its_containers_anew_and_no_others((stack, seen) in any_situation(), ask in any_request()) {
+        let up_to_date = after(&stack, &seen, &up(&stack, &seen, &informed(&stack, request())).unwrap());
+        let edited = Request { contents: contents(&stack, "later"), ..request() };
+        let plan = up(&stack, &up_to_date, &edited).unwrap();
+        for service in stack.services.values() {
+            let made = find(&plan, |op| matches!(op, Op::Create { service: name } if *name == service.name));
+            let is_built = stack.builder(&service.image).is_some();
+            let over = service.kind == Kind::Job && made.is_some();
+            prop_assert!(made.is_some() == is_built || over, "{}\n{plan}", service.name);
+        }
+        // What was not read is no reason to build.
+        let plan = up(&stack, &up_to_date, &Request { build: false, ..ask }).unwrap();
+        prop_assert!(find(&plan, |op| matches!(op, Op::Build { .. })).is_none(), "{plan}");
+    }
+
+    #[test]
+    fn frozen_lets_only_pinned_images_run((stack, seen) in any_situation(), ask in any_request()) {
+        let pulled = stack.services.values().filter(|service| stack.builder(&service.image).is_none());
+        let pins: Pins = pulled.map(|service| (service.image.clone(), format!("{}@sha256:0", service.image))).collect();
+        let ask = Request { frozen: Some(pins.clone()), ..informed(&stack, ask) };
+        if let Ok(plan) = up(&stack, &seen, &ask) {
+            let then = after(&stack, &seen, &plan);
+            for (image, pinned) in &pins {
+                let wrong = then.images.get(image).is_some_and(|image| !image.digests.contains(pinned));
+                prop_assert!(!wrong, "{image}\n{plan}");
+            }
+        } else {
+            let all = Request { pull: Some(crate::model::PullPolicy::Always), ..ask };
+            prop_assert!(pins.is_empty() || up(&stack, &seen, &all).is_ok(), "fetching all helps");
+        }
     }
 
     #[test]

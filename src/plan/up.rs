@@ -6,18 +6,19 @@ use std::collections::HashMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::observed::{Container, ContainerState};
-use super::{Cause, Observed, Op, Plan, Request, StepId, foreign, gate};
+use super::{Cause, Observed, Op, Plan, Request, StepId, fetch, foreign, gate};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::kinds;
-use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, fingerprint, graph};
+use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, built, fingerprint, graph};
 
 /// Plans to bring services up.
 ///
 /// # Errors
-/// When something that is not this stack's is in the way, when an external network or volume is missing, or when
-/// `start` is asked for a service that has no container.
+/// When something that is not this stack's is in the way, when an external network or volume is missing, when `start` is
+/// asked for a service that has no container, or when an image is not the one that `--frozen` allows.
 pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     let services = selection(stack, ask);
+    fetch::refuse_unpinned(stack, seen, ask, &services)?;
     let mut builder =
         Builder { stack, seen, ask, plan: Plan::default(), fates: IndexMap::new(), names: Names::default() };
     for service in &services {
@@ -64,6 +65,16 @@ pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) 
 /// The short name of what has this name on the engine.
 fn short<T>(all: &IndexMap<String, T>, name: &str, name_of: impl Fn(&T) -> &String) -> String {
     all.iter().find(|(_, one)| name_of(one) == name).map(|(short, _)| short.clone()).unwrap_or_default()
+}
+
+/// The services whose images are built for a request.
+pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
+    let builders: IndexSet<&ServiceName> = selection(stack, ask)
+        .iter()
+        .filter_map(|service| stack.builder(&service.image))
+        .map(|builder| &builder.name)
+        .collect();
+    builders.into_iter().map(|name| &stack.services[name]).collect()
 }
 
 /// The services a request is about, dependencies first.
@@ -165,10 +176,15 @@ impl<'a> Builder<'a> {
         if !fields.is_empty() {
             return Some(Cause::ConfigChanged { fields });
         }
+        let fetched = self.fetches(service).map(|(_, cause)| cause);
+        // An image that is built from something else says so, and is another one for that alone.
+        if let Some(cause @ Cause::BuildChanged(_)) = fetched {
+            return Some(cause);
+        }
         if self.seen.images.get(&service.image).is_some_and(|image| image.id != container.image_id) {
             return Some(Cause::ImageChanged);
         }
-        self.fetches(service).is_some().then_some(Cause::IfImageChanged)
+        fetched.map(|_| Cause::IfImageChanged)
     }
 
     /// A job that ended well is done, unless what it worked on was made anew since.
@@ -187,34 +203,27 @@ impl<'a> Builder<'a> {
 
     /// How the image of a service is fetched in this run, if it is.
     fn fetches(&self, service: &Service) -> Option<(Op, Cause)> {
-        let (image, missing) = (service.image.clone(), !self.seen.images.contains_key(&service.image));
-        let service_name = service.name.clone();
-        if service.build.is_some() {
-            let cause = if missing {
-                Cause::Missing
-            } else if self.is_built_otherwise(service) {
-                Cause::ConfigChanged { fields: vec!["build".into()] }
-            } else if self.ask.build {
-                Cause::Requested
-            } else {
-                return None;
+        let (image, seen) = (service.image.clone(), self.seen.images.get(&service.image));
+        let name = service.name.clone();
+        if let Some(builder) = self.stack.builder(&image) {
+            let content = self.ask.contents.get(&builder.name);
+            let cause = match seen {
+                None => Cause::Missing,
+                Some(seen) => match built::change(builder, content, seen.build.as_ref()) {
+                    Some(change) if !self.ask.start_only => Cause::BuildChanged(change),
+                    _ if self.ask.build => Cause::Requested,
+                    _ => return None,
+                },
             };
-            return Some((Op::Build { service: service_name, image }, cause));
+            return Some((Op::Build { service: name, image }, cause));
         }
-        match self.ask.pull.unwrap_or(service.pull) {
-            PullPolicy::Always if !self.ask.start_only => Some((
-                Op::Pull { service: service_name, image },
-                if missing { Cause::Missing } else { Cause::Requested },
-            )),
-            PullPolicy::Missing if missing => Some((Op::Pull { service: service_name, image }, Cause::Missing)),
-            _ => None,
-        }
-    }
-
-    /// Whether the `build` of a service was edited since its container was made.
-    fn is_built_otherwise(&self, service: &Service) -> bool {
-        let wanted = fingerprint::fingerprint(self.stack, service);
-        self.seen.of(&service.name).next().is_some_and(|seen| seen.config.get("build") != wanted.get("build"))
+        let cause = if seen.is_none() { Cause::Missing } else { Cause::Requested };
+        let is_due = match self.ask.pull.unwrap_or(service.pull) {
+            PullPolicy::Always => !self.ask.start_only,
+            PullPolicy::Missing => seen.is_none(),
+            PullPolicy::Never => false,
+        };
+        is_due.then(|| (fetch::pull_of(service, self.ask), cause))
     }
 
     /// Stops what has to go, dependants before what they depend on.

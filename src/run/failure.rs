@@ -1,7 +1,7 @@
 //! Turns a step that failed into a report one can act on.
 
 use crate::diag::{Error, ErrorKind};
-use crate::engine::Engine;
+use crate::engine::{BuildFailed, Engine};
 use crate::event::Failure;
 use crate::kinds;
 use crate::model::{Service, Stack};
@@ -21,7 +21,7 @@ pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
         exit_code: None,
         oom_killed: false,
         last_probe: None,
-        log: Vec::new(),
+        log: error.source.downcast_ref::<BuildFailed>().map(|build| build.output.clone()).unwrap_or_default(),
         reason: None,
         next: error.hints.first().cloned(),
     }

@@ -52,9 +52,9 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::Provision { service, prune } => {
             return doing.provision(&run.stack.services[service], *prune).await;
         }
-        Op::Pull { image, .. } | Op::Build { image, .. } => {
+        Op::Pull { .. } | Op::Build { .. } => {
             tokio::select! {
-                fetched = doing.fetch(image) => fetched,
+                fetched = doing.fetch() => fetched,
                 () = run.cancel.reached(Hurry::Stop) => return Err(Ended::Cancelled),
             }
         }
@@ -118,16 +118,25 @@ impl Doing<'_> {
         Ok(kept)
     }
 
-    async fn fetch(&self, image: &str) -> Result<()> {
-        let Some(service) = self.service else { return Ok(()) };
+    async fn fetch(&self) -> Result<()> {
         let mut tell = |progress: Progress| {
             let Progress { layer, text, current, total } = progress;
             self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current, total });
         };
-        let platform = service.platform.as_deref();
-        match &service.build {
-            Some(build) => self.run.engine.build(image, build, platform, &mut tell).await,
-            None => self.run.engine.pull(image, platform, &mut tell).await,
+        match &self.step.op {
+            Op::Pull { image, pinned, .. } => {
+                let platform = self.service.and_then(|service| service.platform.as_deref());
+                self.run.engine.pull(image, pinned.as_deref(), platform, &mut tell).await
+            }
+            Op::Build { image, .. } => {
+                // It may be the image of another service too.
+                let Some(builder) = self.run.stack.builder(image) else { return Err(unknown(image)) };
+                if let Some(message) = self.run.engine.build(builder, self.run.build, &mut tell).await? {
+                    self.run.events.emit(&Event::Notice { message });
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 

@@ -54,9 +54,12 @@ impl Plain {
                     self.line(&mut out, at, service.as_ref(), &format!("{} …", doing(self.op(*step), text)));
                 }
             }
-            Event::StepProgress { step, text, layer, .. } if self.options.verbose && layer.is_none() => {
+            Event::StepProgress { step, text, layer, total: None, .. }
+                if self.options.verbose && (layer.is_none() || matches!(self.op(*step), Some(Op::Build { .. }))) =>
+            {
                 let service = self.op(*step).and_then(Op::service);
-                self.line(&mut out, at, service, &sanitise::text(text));
+                let layer = layer.as_ref().map_or_else(String::new, |layer| format!("{layer}: "));
+                self.line(&mut out, at, service, &sanitise::text(&format!("{layer}{text}")));
             }
             Event::StepProgress { .. } => {}
             Event::StepDone { step, text, service, ms } => {

@@ -38,7 +38,8 @@ pub(super) fn run() -> Vec<(Duration, Event)> {
     let mut plan = Plan::default();
     let (postgres, redis, api, web) = (name("postgres"), name("redis"), name("api"), name("web"));
     let image = "postgres:15-alpine".to_owned();
-    plan.push(Op::Pull { service: postgres.clone(), image }, Cause::Missing, vec![]);
+    let pull = Op::Pull { service: postgres.clone(), image, pinned: None };
+    plan.push(pull, Cause::Missing, vec![]);
     plan.push(Op::CreateNetwork { network: "default".into() }, Cause::Missing, vec![]);
     plan.push(Op::Start { service: postgres.clone() }, Cause::Missing, vec![1, 2]);
     plan.push(Op::WaitReady { service: postgres.clone() }, Cause::Missing, vec![3]);

@@ -34,8 +34,10 @@ struct Row {
     text: String,
     /// Something about it that may change often: the last probe answer, a line of a build.
     detail: String,
-    /// Image layers being fetched.
+    /// Image layers being fetched, or steps of a build.
     layers: IndexMap<String, Layer>,
+    /// What they are called.
+    parts: &'static str,
     /// Its steps that are not over.
     left: usize,
     began: Option<Duration>,
@@ -76,8 +78,11 @@ impl Tree {
                 self.row(service).start(text, at);
             }
             Event::StepProgress { step, layer, text, current, total } => {
+                let is_build = matches!(self.op(*step), Some(Op::Build { .. }));
                 if let Some(service) = self.op(*step).and_then(Op::service).cloned() {
-                    self.row(&service).progress(layer.as_deref(), text, *current, *total);
+                    let row = self.row(&service);
+                    row.parts = if is_build { "steps" } else { "layers" };
+                    row.progress(layer.as_deref(), text, *current, *total);
                 }
             }
             Event::StepDone { step, text, service: Some(service), .. } => {
@@ -187,7 +192,7 @@ impl Row {
         };
         let layer = self.layers.entry(sanitise::text(layer)).or_default();
         layer.text = sanitise::text(text);
-        layer.done = matches!(text, "Pull complete" | "Already exists");
+        layer.done = matches!(text, "Pull complete" | "Already exists" | "done" | "cached");
         layer.total = total.unwrap_or(0).max(layer.total);
         layer.current = if layer.done { layer.total } else { current.unwrap_or(layer.current) };
     }
@@ -243,12 +248,16 @@ impl Row {
         let (current, total) = (sum(|layer| layer.current), sum(|layer| layer.total));
         let bytes =
             if total > 0 { format!("  {}/{}", DecimalBytes(current), DecimalBytes(total)) } else { String::new() };
-        format!("{done}/{} layers{bytes}", self.layers.len())
+        format!("{done}/{} {}{bytes}", self.layers.len(), self.parts)
     }
 
     fn layer_lines(&self, paint: Paint) -> impl Iterator<Item = String> {
-        let busy = self.layers.iter().filter(|(_, layer)| !layer.done && layer.total > 0);
+        let is_build = self.parts == "steps";
+        let busy = self.layers.iter().filter(move |(_, layer)| !layer.done && (layer.total > 0 || is_build));
         busy.map(move |(id, layer)| {
+            if layer.total == 0 {
+                return paint.dim(&format!("    {id}  {}", layer.text));
+            }
             let bytes = format!("{}/{}", DecimalBytes(layer.current), DecimalBytes(layer.total));
             paint.dim(&format!("    {id}  {}  {bytes}", layer.text))
         })

@@ -2,6 +2,7 @@
 
 mod app;
 mod aws;
+mod build;
 mod change;
 mod clients;
 mod compose;

@@ -14,7 +14,6 @@ use futures_util::{FutureExt, TryStreamExt};
 use taskava::diag::ErrorKind;
 use taskava::engine::Engine;
 use taskava::engine::connect::Ask;
-use taskava::model::Build;
 
 /// An image that every test machine has, and that is small.
 const IMAGE: &str = "taskava/busybox:test";
@@ -73,6 +72,13 @@ impl Registry {
         let repo = format!("{}/app", self.address);
         let tag = TagImageOptions { repo: Some(repo.clone()), tag: Some("1".into()) };
         docker.tag_image(IMAGE, Some(tag)).await.expect("taskava/busybox:test, which scripts/test makes");
+        self.push(docker).await;
+        self.forget(docker).await.expect("the tag");
+    }
+
+    /// Puts what has the image's name there.
+    async fn push(&self, docker: &Docker) {
+        let repo = format!("{}/app", self.address);
         let options = PushImageOptions { tag: Some("1".into()), ..Default::default() };
         let pusher = DockerCredentials {
             username: Some("pusher".into()),
@@ -81,7 +87,6 @@ impl Registry {
         };
         let pushed: Result<Vec<_>, _> = docker.push_image(&repo, Some(options), Some(pusher)).try_collect().await;
         pushed.expect("a push");
-        self.forget(docker).await.expect("the tag");
     }
 
     async fn forget(&self, docker: &Docker) -> Result<(), bollard::errors::Error> {
@@ -126,7 +131,7 @@ async fn with_registry(test: impl AsyncFnOnce(&Registry, &Docker)) {
 
 async fn pull(ask: &Ask, reference: &str) -> Result<(), taskava::diag::Error> {
     let engine = Engine::connect(ask).await.expect("an engine");
-    engine.pull(reference, None, &mut |_| {}).await
+    engine.pull(reference, None, None, &mut |_| {}).await
 }
 
 #[tokio::test]
@@ -155,21 +160,87 @@ async fn without_the_right_password_the_login_is_named() {
 #[tokio::test]
 async fn a_build_may_start_from_a_private_image() {
     with_registry(async |registry, docker| {
-        let context = registry.directory.path().join("context");
-        std::fs::create_dir(&context).expect("a directory");
-        std::fs::write(context.join("Dockerfile"), format!("FROM {}\n", registry.reference())).expect("a file");
-        let build = Build {
-            context,
-            dockerfile: "Dockerfile".into(),
-            target: None,
-            args: Default::default(),
-            cache_from: Vec::new(),
-            secrets: Default::default(),
-        };
+        let home = registry.directory.path();
+        std::fs::create_dir(home.join("context")).expect("a directory");
+        std::fs::write(home.join("context/Dockerfile"), format!("FROM {}\n", registry.reference())).expect("a file");
         let name = format!("{}/built:1", registry.address);
-        let engine = Engine::connect(&registry.logged_in(PASSWORD)).await.expect("an engine");
-        engine.build(&name, &build, None, &mut |_| {}).await.expect("a build");
-        docker.remove_image(&name, None::<RemoveImageOptions>, None).await.expect("the image");
+        let services = format!("services.job = {{ image = \"{name}\", build = \"context\" }}");
+        for buildkit in ["1", "0"] {
+            let ask = registry.logged_in(PASSWORD);
+            let built =
+                dev_with(registry, &services, &ask, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
+            assert_eq!(built.status.code(), Some(0), "{}", said(&built));
+            docker.remove_image(&name, None::<RemoveImageOptions>, None).await.expect("the image");
+            let nobody = registry.config("nobody", &serde_json::json!({}));
+            let refused =
+                dev_with(registry, &services, &nobody, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
+            assert_eq!(refused.status.code(), Some(4), "{}", said(&refused));
+            assert!(said(&refused).contains("docker login"), "{}", said(&refused));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn frozen_runs_what_was_locked_and_nothing_else() {
+    with_registry(async |registry, docker| {
+        let home = registry.directory.path();
+        let services = &job(&registry.reference());
+        let ask = registry.logged_in(PASSWORD);
+        let run = async |arguments: &[&str], code: i32, words: &[&str]| {
+            let output = dev_with(registry, services, &ask, &[], arguments).await;
+            assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
+            for word in words {
+                assert!(said(&output).contains(word), "{arguments:?}: no {word:?} in {}", said(&output));
+            }
+        };
+        let lock = home.join("services.lock");
+        run(&["up", "--frozen"], 2, &["services.lock can't be read: it doesn't exist", "taskava dev lock"]).await;
+        run(&["lock"], 0, &[]).await;
+        let locked = std::fs::read_to_string(&lock).expect("a lock file");
+        assert!(
+            locked.contains(&format!("\"{}\" = \"{}/app@sha256:", registry.reference(), registry.address)),
+            "{locked}"
+        );
+        run(&["up", "--frozen"], 0, &["done"]).await;
+        run(&["up", "--frozen"], 0, &["nothing to do"]).await;
+        run(&["lock"], 0, &[]).await;
+        assert_eq!(std::fs::read_to_string(&lock).expect("a lock file"), locked);
+
+        // Another image under the same tag, on the registry too.
+        let first = docker.inspect_image(&registry.reference()).await.expect("the image").id;
+        std::fs::create_dir(home.join("context")).expect("a directory");
+        std::fs::write(home.join("context/Dockerfile"), format!("FROM {IMAGE}\nLABEL other=1\n")).expect("a file");
+        let build = format!("services.job = {{ image = \"{}\", build = \"context\" }}", registry.reference());
+        let built = dev_with(registry, &build, &ask, &[], &["build"]).await;
+        assert_eq!(built.status.code(), Some(0), "{}", said(&built));
+        registry.push(docker).await;
+        run(&["up", "--frozen"], 4, &["but the lock file wants", "--frozen --pull always"]).await;
+        run(&["up", "--frozen", "--pull", "always"], 0, &[]).await;
+        let again = docker.inspect_image(&registry.reference()).await.expect("the image").id;
+        assert_eq!(again, first, "the registry has another one by now");
+        run(&["pull"], 0, &["pulled"]).await;
+        assert_ne!(docker.inspect_image(&registry.reference()).await.expect("the image").id, first);
+
+        std::fs::write(&lock, "version = 1\n[images]\n\"a:1\" = \"a@sha256:00\"\n").expect("a file");
+        run(&["up", "--frozen"], 2, &["services.lock:3:9", "no digest"]).await;
+        std::fs::write(&lock, "version = 1\n").expect("a file");
+        run(&["up", "--frozen"], 4, &["is not in the lock file"]).await;
+        run(&["down", "-v", "-y"], 0, &[]).await;
+        // What was locked has no name any more.
+        let _ = docker.remove_image(&first.unwrap_or_default(), None::<RemoveImageOptions>, None).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_came_from_no_registry_is_not_locked() {
+    with_registry(async |registry, _| {
+        let services = format!("services.job = {{ kind = \"job\", image = \"{IMAGE}\" }}");
+        let ask = registry.logged_in(PASSWORD);
+        let locked = dev_with(registry, &services, &ask, &[], &["lock"]).await;
+        assert_eq!(locked.status.code(), Some(0), "{}", said(&locked));
+        assert!(said(&locked).contains("is not locked: it came from no registry"), "{}", said(&locked));
     })
     .await;
 }
@@ -189,25 +260,46 @@ fn helper(directory: &Path, script: &str) {
     assert!(install.wait().expect("a child").success());
 }
 
+/// A job made from an image.
+fn job(image: &str) -> String {
+    format!("services.job = {{ kind = \"job\", image = \"{image}\", command = [\"true\"] }}\n")
+}
+
 /// `taskava dev …` on a job made from an image, with a helper in the PATH.
 async fn dev(registry: &Registry, image: &str, arguments: &[&str]) -> std::process::Output {
+    let ask = Ask { config_dir: registry.directory.path().join("helped"), ..Ask::default() };
+    dev_with(registry, &job(image), &ask, &[], arguments).await
+}
+
+/// `taskava dev …` on these services, with these credentials and variables.
+async fn dev_with(
+    registry: &Registry,
+    services: &str,
+    ask: &Ask,
+    env: &[(&str, &str)],
+    arguments: &[&str],
+) -> std::process::Output {
     let home = registry.directory.path();
-    let services = format!(
-        "project = \"registry-{}\"\nservices.job = {{ kind = \"job\", image = \"{image}\", command = [\"true\"] }}\n",
-        image.split_once(':').map(|(_, port)| port.replace(['/', ':'], "-")).unwrap_or_default()
-    );
-    std::fs::write(home.join("services.toml"), services).expect("a file");
+    // The tests of this file run at the same time.
+    let project = registry.address.replace(['.', ':'], "-");
+    std::fs::write(home.join("services.toml"), format!("project = \"r-{project}\"\n{services}")).expect("a file");
     let path = std::env::var("PATH").expect("a PATH");
     let run = tokio::process::Command::new(env!("CARGO_BIN_EXE_taskava"))
         .arg("dev")
         .args(arguments)
         .current_dir(home)
         .env("PATH", format!("{}:{path}", home.join("bin").display()))
-        .env("DOCKER_CONFIG", home.join("helped"))
+        .env("DOCKER_CONFIG", &ask.config_dir)
+        .envs(env.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
     run.await.expect("it can be started")
+}
+
+/// What a command said.
+fn said(output: &std::process::Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[tokio::test]
@@ -216,8 +308,6 @@ async fn up_asks_the_credential_helper_of_the_registry() {
         let helpers = serde_json::json!({ &registry.address: "test" });
         registry.config("helped", &serde_json::json!({ "credHelpers": helpers }));
         let bin = registry.directory.path().join("bin");
-        let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
-
         helper(&bin, "echo the keychain is locked >&2; exit 1");
         let locked = dev(registry, &registry.reference(), &["up"]).await;
         assert_eq!(locked.status.code(), Some(4), "{}", said(&locked));

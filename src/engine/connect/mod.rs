@@ -1,8 +1,9 @@
 //! Finds the engine and checks that it is new enough: `--host` or `--context`, `DOCKER_HOST`, `DOCKER_CONTEXT`, the
 //! current context, then the usual sockets. Which may be meant is decided in `candidates`, the client for one is made in
-//! `transport`, and what to say when none answers is in `trouble`.
+//! `transport` (for what is not plain requests, in `dial`), and what to say when none answers is in `trouble`.
 
 mod candidates;
+pub(super) mod dial;
 #[cfg(unix)]
 mod ping;
 mod transport;
@@ -18,9 +19,8 @@ use bollard::models::SystemVersion;
 
 pub(super) use self::candidates::Address;
 use self::candidates::{Candidate, candidates};
-pub(super) use self::transport::tls_config;
 use self::trouble::{Trouble, unreachable};
-use super::About;
+use super::{About, Builder};
 use crate::diag::{Error, ErrorKind, Result};
 
 /// The oldest API that has everything needed: engine 20.10.
@@ -93,6 +93,8 @@ struct Said {
     api: String,
     /// It runs on this machine's kernel, not in a VM or behind a tunnel.
     on_this_kernel: bool,
+    /// It prefers its classic builder.
+    builds_classic: bool,
 }
 
 impl From<SystemVersion> for Said {
@@ -103,6 +105,7 @@ impl From<SystemVersion> for Said {
             version: version.version,
             api: version.api_version.unwrap_or_default(),
             on_this_kernel: kernel.is_some_and(|kernel| here.is_some_and(|here| here.trim() == kernel)),
+            builds_classic: false,
         }
     }
 }
@@ -182,6 +185,7 @@ fn about(address: &Address, said: Said) -> Result<About> {
         address: address.to_string(),
         version: engine.into(),
         api,
+        builder: if said.builds_classic { Builder::Classic("the engine prefers it") } else { Builder::BuildKit },
     })
 }
 
@@ -220,7 +224,7 @@ mod tests {
     use super::*;
 
     fn said(api: &str) -> Said {
-        Said { version: Some("19.03.15".into()), api: api.into(), on_this_kernel: true }
+        Said { version: Some("19.03.15".into()), api: api.into(), on_this_kernel: true, builds_classic: false }
     }
 
     fn tcp(host: &str) -> Address {

@@ -33,7 +33,13 @@ fn parse(answer: &str, on_this_kernel: bool) -> Option<Said> {
     let header =
         |name: &str| headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
     let version = header("server")?.split(' ').next()?.split_once('/')?.1;
-    Some(Said { version: Some(version.into()), api: header("api-version")?.into(), on_this_kernel })
+    Some(Said {
+        version: Some(version.into()),
+        api: header("api-version")?.into(),
+        on_this_kernel,
+        // 1 is the classic builder, 2 BuildKit; an engine that has both and prefers none does not say.
+        builds_classic: header("builder-version") == Some("1"),
+    })
 }
 
 #[cfg(test)]
@@ -45,7 +51,9 @@ mod tests {
         let answer = "HTTP/1.0 200 OK\r\nApi-Version: 1.41\r\nserver: Docker/20.10.24+dfsg1 (linux)\r\n\r\nOK";
         let said = parse(answer, true).expect("an engine");
         assert_eq!((said.version.as_deref(), said.api.as_str()), (Some("20.10.24+dfsg1"), "1.41"));
-        assert!(said.on_this_kernel);
+        assert!(said.on_this_kernel && !said.builds_classic);
+        let classic = answer.replacen("server:", "Builder-Version: 1\r\nserver:", 1);
+        assert!(parse(&classic, true).expect("an engine").builds_classic);
     }
 
     #[test]

@@ -106,6 +106,7 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
     let request = Request { services: chosen.all().cloned().collect(), ..Request::default() };
     let plan = plan::up(&stack, &seen, &request)?;
     let run = Run {
+        build: crate::engine::How::default(),
         engine,
         stack: &stack,
         seen: &seen,

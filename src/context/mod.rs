@@ -1,0 +1,190 @@
+//! A build context: which files of a folder belong to it, and what they amount to as a hash. Reads the file system, changes
+//! nothing. Sending it is `engine::images`'s, what follows from a hash is `plan`'s.
+
+mod hash;
+mod ignore;
+
+use std::fs;
+use std::io::ErrorKind as Io;
+use std::path::{Path, PathBuf};
+
+pub use hash::content;
+
+use self::ignore::Ignore;
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::Build;
+
+/// Where a Dockerfile from outside the context is put inside it.
+const OUTSIDE: &str = ".taskava.dockerfile";
+
+/// The files of a build context, in a fixed order: parents first, names sorted.
+#[derive(Debug)]
+pub struct Context {
+    /// The files.
+    pub entries: Vec<Entry>,
+    /// The Dockerfile among them.
+    pub dockerfile: String,
+    /// Where it is on disk.
+    pub dockerfile_source: PathBuf,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Relative to the context, with slashes.
+    pub path: String,
+    /// Where it is on disk.
+    pub source: PathBuf,
+    /// What it is.
+    pub what: What,
+    /// Permission bits.
+    pub mode: u32,
+    /// Modified at, seconds since 1970. No builder looks at it to know whether a file changed.
+    pub modified: u64,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// A folder.
+    Folder,
+    /// A file of so many bytes.
+    File(u64),
+    /// A symbolic link; it is sent as such, wherever it leads.
+    Link(PathBuf),
+}
+
+impl Context {
+    /// Lists what would be sent.
+    ///
+    /// # Errors
+    /// When something can't be read ([`ErrorKind::Image`]), or a pattern of .dockerignore makes no sense.
+    pub fn list(build: &Build) -> Result<Self> {
+        let dockerfile_source = build.context.join(&build.dockerfile);
+        let dockerfile = inside(&build.context, &dockerfile_source);
+        let ignore = ignore(&build.context, &dockerfile_source)?;
+        let mut listing = Listing { ignore, dockerfile: dockerfile.as_deref(), entries: Vec::new() };
+        listing.folder(&build.context, "")?;
+        let mut entries = listing.entries;
+        if dockerfile.is_none() {
+            entries.extend(entry(OUTSIDE.into(), dockerfile_source.clone())?);
+        }
+        Ok(Self { entries, dockerfile: dockerfile.unwrap_or_else(|| OUTSIDE.into()), dockerfile_source })
+    }
+}
+
+/// The patterns that hold: `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
+fn ignore(root: &Path, dockerfile: &Path) -> Result<Ignore> {
+    let mut own = dockerfile.as_os_str().to_owned();
+    own.push(".dockerignore");
+    for path in [own.into(), root.join(".dockerignore")] {
+        match fs::read_to_string(&path) {
+            Ok(text) => return Ignore::parse(&text, &path.display().to_string()),
+            Err(error) if error.kind() == Io::NotFound => {}
+            Err(error) => return Err(unreadable(&path, &error)),
+        }
+    }
+    Ok(Ignore::default())
+}
+
+/// A path relative to the context, if it lies inside.
+fn inside(root: &Path, path: &Path) -> Option<String> {
+    let folder = path.parent()?.canonicalize().ok()?;
+    let inside = folder.strip_prefix(root.canonicalize().ok()?).ok()?.join(path.file_name()?);
+    let parts = inside.iter().map(|part| part.to_str()).collect::<Option<Vec<_>>>()?;
+    Some(parts.join("/"))
+}
+
+struct Listing<'a> {
+    ignore: Ignore,
+    dockerfile: Option<&'a str>,
+    entries: Vec<Entry>,
+}
+
+impl Listing<'_> {
+    fn folder(&mut self, folder: &Path, inside: &str) -> Result<()> {
+        let read = fs::read_dir(folder).and_then(|found| found.collect::<Result<Vec<_>, _>>());
+        let mut found = read.map_err(|error| unreadable(folder, &error))?;
+        found.sort_by_key(fs::DirEntry::file_name);
+        for found in found {
+            let source = found.path();
+            let Ok(name) = found.file_name().into_string() else {
+                let message = format!("can't send {} to the builder: its name is not UTF-8", source.display());
+                return Err(
+                    Error::new(ErrorKind::Image, message).hint("rename it, or name its folder in .dockerignore")
+                );
+            };
+            let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
+            let is_folder = found.file_type().is_ok_and(|kind| kind.is_dir());
+            let left_out = self.ignore.leaves_out(&path);
+            if !left_out || self.is_dockerfile(&path) {
+                self.add(&path, &source)?;
+            }
+            if is_folder && (!left_out || self.ignore.may_keep_inside(&path) || self.leads_to_dockerfile(&path)) {
+                self.folder(&source, &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The builder needs it, whatever the patterns say.
+    fn is_dockerfile(&self, path: &str) -> bool {
+        self.dockerfile == Some(path)
+    }
+
+    fn leads_to_dockerfile(&self, folder: &str) -> bool {
+        self.dockerfile.is_some_and(|path| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+    }
+
+    /// Adds a file, after the folders above it that were left out.
+    fn add(&mut self, path: &str, source: &Path) -> Result<()> {
+        let levels: Vec<&Path> = source.ancestors().skip(1).take(path.matches('/').count()).collect();
+        for (level, source) in levels.iter().rev().enumerate() {
+            let end = path.match_indices('/').nth(level).map_or(path.len(), |(end, _)| end);
+            let folder = &path[..end];
+            // Those that were added are right before, one below the other.
+            let is_there = |entry: &Entry| entry.path == folder || entry.path.starts_with(&format!("{folder}/"));
+            if !self.entries.last().is_some_and(is_there) {
+                self.entries.extend(entry(folder.to_owned(), source.to_path_buf())?);
+            }
+        }
+        self.entries.extend(entry(path.to_owned(), source.to_path_buf())?);
+        Ok(())
+    }
+}
+
+/// Looks at a file; none for sockets, pipes and devices, which can't be sent.
+fn entry(path: String, source: PathBuf) -> Result<Option<Entry>> {
+    let metadata = fs::symlink_metadata(&source).map_err(|error| unreadable(&source, &error))?;
+    let kind = metadata.file_type();
+    let what = if kind.is_dir() {
+        What::Folder
+    } else if kind.is_file() {
+        What::File(metadata.len())
+    } else if kind.is_symlink() {
+        What::Link(fs::read_link(&source).map_err(|error| unreadable(&source, &error))?)
+    } else {
+        return Ok(None);
+    };
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    Ok(Some(Entry { path, source, what, mode: mode(&metadata), modified: modified.map_or(0, |time| time.as_secs()) }))
+}
+
+#[cfg(unix)]
+fn mode(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777
+}
+
+/// Where files have no such bits, everything can be run, as with docker.
+#[cfg(not(unix))]
+fn mode(_: &fs::Metadata) -> u32 {
+    0o755
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Image, format_args!("can't read {} of a build context: {error}", path.display()))
+        .hint("make it readable, or name it in .dockerignore if the build does not need it")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,420 @@
+//! Builds images: with BuildKit where the engine has it, else with its classic builder. The files of a context are
+//! `context`'s, what an image says of its build is `model::built`'s.
+
+mod send;
+mod session;
+mod steps;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use bollard::auth::DockerCredentials;
+use bollard::errors::Error as Bollard;
+use bollard::{BollardRequest, body_try_stream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use http::{HeaderValue, Method, Request};
+use serde::Deserialize;
+
+use self::session::{Offer, Session};
+use self::steps::{Culprit, Steps};
+use super::error::{message, status};
+use super::{Builder, Engine, Progress, credentials, labels};
+use crate::context::{self, Context};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::built::Label;
+use crate::model::{Build, Service};
+
+/// A build may be silent for as long as its context takes.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The longest line that a builder may say.
+const LONGEST_LINE: usize = 16 * 1024 * 1024;
+
+/// How an image is built, besides what its service says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct How {
+    /// Every step anew.
+    pub no_cache: bool,
+    /// Look for newer base images.
+    pub pull: bool,
+}
+
+/// The first thing that went wrong on our side of a build; the engine only sees the consequence.
+#[derive(Debug, Clone, Default)]
+struct Trouble(Arc<Mutex<Option<Error>>>);
+
+impl Trouble {
+    fn note(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Why BuildKit did not build.
+enum Declined {
+    /// The engine has none, and says so like this.
+    NotThere(String),
+    Failed(Error),
+}
+
+impl From<Error> for Declined {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Engine {
+    /// Builds the image of a service, and notes in its label what it was built from. Says something when the user should
+    /// know how it was done.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Image`] with the step that failed and the last lines of its output.
+    pub async fn build(&self, service: &Service, how: How, tell: &mut dyn FnMut(Progress)) -> Result<Option<String>> {
+        let Some(build) = &service.build else { return Ok(None) };
+        let asked = build.clone();
+        let content =
+            tokio::task::spawn_blocking(move || context::content(&asked)).await.map_err(anyhow::Error::from)??;
+        let work = Work { engine: self, service, build, how, label: content.label(service) };
+        let why = match self.builder() {
+            Builder::Classic(why) => why.to_owned(),
+            Builder::BuildKit => match work.buildkit(tell).await {
+                Ok(()) => return Ok(None),
+                Err(Declined::Failed(error)) => return Err(error),
+                Err(Declined::NotThere(why)) => why,
+            },
+        };
+        if !build.secrets.is_empty() {
+            let message = format!("can't build {}: build secrets need BuildKit, but {why}", service.image);
+            return Err(Error::new(ErrorKind::Image, message)
+                .hint("use BuildKit: unset DOCKER_BUILDKIT, or upgrade the engine"));
+        }
+        work.classic(tell).await?;
+        Ok(Some(format!("{}: built with the classic builder: {why}", service.name)))
+    }
+
+    /// Which builder to try: as for docker, `DOCKER_BUILDKIT` decides, then what the engine prefers.
+    fn builder(&self) -> Builder {
+        match std::env::var("DOCKER_BUILDKIT").as_deref() {
+            Ok("0" | "false") => Builder::Classic("DOCKER_BUILDKIT is 0"),
+            Ok("1" | "true") => Builder::BuildKit,
+            _ => self.about.builder,
+        }
+    }
+}
+
+/// One build.
+struct Work<'a> {
+    engine: &'a Engine,
+    service: &'a Service,
+    build: &'a Build,
+    how: How,
+    /// What the image is to say of itself.
+    label: Label,
+}
+
+impl Work<'_> {
+    async fn buildkit(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), Declined> {
+        let trouble = Trouble::default();
+        let offer = Offer {
+            secrets: self.build.secrets.iter().map(|(id, path)| (id.clone(), path.clone())).collect(),
+            config_dir: self.engine.config_dir.clone(),
+            trouble: trouble.clone(),
+        };
+        let session = Session::open(&self.engine.address, offer).await;
+        let session = session
+            .map_err(|refused| Declined::NotThere(format!("the engine opens no session for BuildKit: {refused}")))?;
+        let mut query = vec![("version", "2".to_owned()), ("session", session.id.clone())];
+        query.extend(self.query());
+        match self.run(query, None, &trouble, false, tell).await {
+            Err(Ended::Refused(status, text)) if text.to_lowercase().contains("buildkit") => {
+                Err(Declined::NotThere(format!("the engine refuses BuildKit with status {status}: {text}")))
+            }
+            ended => Ok(self.ended(ended, &trouble).await?),
+        }
+    }
+
+    async fn classic(&self, tell: &mut dyn FnMut(Progress)) -> Result<()> {
+        let trouble = Trouble::default();
+        let dockerfile = std::fs::read_to_string(self.build.context.join(&self.build.dockerfile)).unwrap_or_default();
+        let found = credentials::for_build(&self.engine.config_dir, &dockerfile).await?;
+        let found: HashMap<String, DockerCredentials> =
+            found.into_iter().map(|(registry, found)| (registry, found.into_bollard())).collect();
+        let logins = URL_SAFE.encode(serde_json::to_vec(&found).map_err(anyhow::Error::from)?);
+        let mut query = vec![("rm", "1".to_owned()), ("forcerm", "1".to_owned())];
+        query.extend(self.query());
+        let ended = self.run(query, Some(&logins), &trouble, true, tell).await;
+        self.ended(ended, &trouble).await
+    }
+
+    /// What both builders are told.
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let Build { target, args, cache_from, .. } = self.build;
+        let label = HashMap::from([(labels::BUILD, json(&self.label))]);
+        let mut query = vec![("t", self.service.image.clone()), ("labels", json(&label))];
+        query.extend((!args.is_empty()).then(|| ("buildargs", json(args))));
+        query.extend((!cache_from.is_empty()).then(|| ("cachefrom", json(cache_from))));
+        query.extend(target.clone().map(|target| ("target", target)));
+        query.extend(self.service.platform.clone().map(|platform| ("platform", platform)));
+        query.extend(self.how.no_cache.then(|| ("nocache", "1".into())));
+        query.extend(self.how.pull.then(|| ("pull", "1".into())));
+        query
+    }
+
+    /// Sends the context, and listens until the builder has nothing more to say.
+    async fn run(
+        &self,
+        mut query: Vec<(&str, String)>,
+        logins: Option<&str>,
+        trouble: &Trouble,
+        classic: bool,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<(), Ended> {
+        let build = self.build.clone();
+        let context = tokio::task::spawn_blocking(move || Context::list(&build)).await.map_err(anyhow::Error::from);
+        let context = context.map_err(Error::from).flatten().map_err(Ended::Ours)?;
+        query.push(("dockerfile", context.dockerfile.clone()));
+        let mut request = Request::post(format!("/build?{}", encode(&query)))
+            .header("content-type", "application/x-tar")
+            .body(body_try_stream(send::archive(context, trouble.clone())))
+            .expect("an encoded query");
+        if let Some(logins) = logins {
+            let mut value = HeaderValue::from_str(logins).expect("base64 is valid in a header");
+            value.set_sensitive(true);
+            request.headers_mut().insert("x-registry-config", value);
+        }
+        let mut said = self.engine.raw(request);
+        let (mut steps, mut buffer) = (Steps::default(), Vec::new());
+        while let Some(bytes) = said.next().await {
+            let bytes = bytes.map_err(|error| match status(&error) {
+                Some(status) if buffer.is_empty() => Ended::Refused(status, message(&error)),
+                _ => Ended::Failed(message(&error), steps.culprit("", classic)),
+            })?;
+            buffer.extend_from_slice(&bytes);
+            let complete = memchr::memrchr(b'\n', &buffer).map_or(0, |end| end + 1);
+            for line in buffer[..complete].split(|byte| *byte == b'\n') {
+                let Ok(said) = serde_json::from_slice::<Said>(line) else { continue };
+                if let Some(error) = said.error() {
+                    let culprit = steps.culprit(&error, classic);
+                    return Err(Ended::Failed(error, culprit));
+                }
+                said.take_in(&mut steps, tell);
+            }
+            buffer.drain(..complete);
+            if buffer.len() > LONGEST_LINE {
+                return Err(Ended::Failed("the builder's answer can't be read".into(), None));
+            }
+        }
+        Ok(())
+    }
+
+    /// What the end means: whether the image is there decides.
+    async fn ended(&self, ended: Result<(), Ended>, trouble: &Trouble) -> Result<()> {
+        let failed =
+            |text: &str, culprit: Option<Culprit>| build_failed(&self.service.image, self.build, text, culprit);
+        match ended {
+            Err(Ended::Ours(error)) => Err(error),
+            Err(Ended::Refused(_, text)) => Err(trouble.take().unwrap_or_else(|| failed(&text, None))),
+            Err(Ended::Failed(text, culprit)) => Err(trouble.take().unwrap_or_else(|| failed(&text, culprit))),
+            // One that was there before says something else of itself.
+            Ok(()) => match self.engine.image(&self.service.image).await? {
+                Some(image) if image.build.as_ref() == Some(&self.label) => Ok(()),
+                _ => Err(trouble.take().unwrap_or_else(|| failed("the build was cut off", None))),
+            },
+        }
+    }
+}
+
+/// How a build ended that did not succeed.
+enum Ended {
+    /// The engine did not begin; its status and words.
+    Refused(u16, String),
+    /// It failed in the builder's words, at a step if one is to blame.
+    Failed(String, Option<Culprit>),
+    /// It failed on our side.
+    Ours(Error),
+}
+
+/// A line of a builder's answer.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Said {
+    stream: Option<String>,
+    status: Option<String>,
+    id: Option<String>,
+    aux: Option<serde_json::Value>,
+    error: Option<String>,
+    error_detail: Option<Detail>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Detail {
+    message: Option<String>,
+}
+
+impl Said {
+    fn error(&self) -> Option<String> {
+        let detail = self.error_detail.as_ref().and_then(|detail| detail.message.clone());
+        detail.or_else(|| self.error.clone())
+    }
+
+    fn take_in(&self, steps: &mut Steps, tell: &mut dyn FnMut(Progress)) {
+        if self.id.as_deref() == Some("moby.buildkit.trace") {
+            let trace = self.aux.as_ref().and_then(serde_json::Value::as_str);
+            steps.trace(&trace.and_then(|trace| STANDARD.decode(trace).ok()).unwrap_or_default(), tell);
+        } else if let Some(text) = &self.stream {
+            steps.output(text, tell);
+        } else if let Some(status) = &self.status {
+            tell(Progress { layer: None, text: status.clone(), current: None, total: None });
+        }
+    }
+}
+
+impl Engine {
+    /// The bytes of the answer to a request that bollard has no call for, or decodes too early: its export call, which gives
+    /// bytes as they are over any transport, is led there.
+    fn raw(&self, request: BollardRequest) -> impl Stream<Item = Result<Bytes, Bollard>> + Unpin + use<> {
+        let request = Mutex::new(Some(request));
+        let docker = self.docker.clone().with_timeout(PATIENCE).with_request_modifier(move |mut given| {
+            let Some(request) = request.lock().unwrap_or_else(PoisonError::into_inner).take() else { return given };
+            let (parts, body) = request.into_parts();
+            let mut uri = given.uri().clone().into_parts();
+            uri.path_and_query = parts.uri.path_and_query().cloned();
+            *given.method_mut() = Method::POST;
+            if let Ok(uri) = http::Uri::from_parts(uri) {
+                *given.uri_mut() = uri;
+            }
+            given.headers_mut().extend(parts.headers);
+            *given.body_mut() = body;
+            given
+        });
+        docker.export_container("")
+    }
+}
+
+/// A query string.
+fn encode(query: &[(&str, String)]) -> String {
+    let escape = |text: &str| {
+        text.bytes().fold(String::new(), |mut out, byte| {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => {
+                    out.push(byte.into())
+                }
+                byte => out.push_str(&format!("%{byte:02X}")),
+            }
+            out
+        })
+    };
+    query.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect::<Vec<_>>().join("&")
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).expect("texts only")
+}
+
+fn build_failed(reference: &str, build: &Build, text: &str, culprit: Option<Culprit>) -> Error {
+    let from = build.context.join(&build.dockerfile);
+    let from = from.display();
+    let (what, output) = match culprit {
+        None => (format!("can't build {reference} with {from}: {}", without_frames(text)), Vec::new()),
+        Some(Culprit { name, why, lines }) => {
+            let why = without_frames(why.as_deref().unwrap_or(text));
+            let why = why.rfind("exit code: ").map_or(why, |at| &why[at..]);
+            (format!("can't build {reference} with {from}: {name}: {why}"), lines)
+        }
+    };
+    Error::from_source(ErrorKind::Image, BuildFailed { what, output }.into()).hint(build_hint(text))
+}
+
+/// An error without what BuildKit's parts put before each other's words.
+fn without_frames(mut text: &str) -> &str {
+    const FRAMES: [&str; 5] = [
+        "failed to solve with frontend dockerfile.v0: ",
+        "failed to solve: ",
+        "failed to create LLB definition: ",
+        "rpc error: code = Unknown desc = ",
+        "executor failed running ",
+    ];
+    while let Some(rest) = FRAMES.iter().find_map(|frame| text.strip_prefix(frame)) {
+        text = rest;
+    }
+    text
+}
+
+fn build_hint(text: &str) -> &'static str {
+    let text = text.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["denied", "unauthorized", "authentication required", "no basic auth"]) {
+        "a base image does not exist or needs a login: docker login"
+    } else if has(&["no matching manifest", "no match for platform"]) {
+        "a base image is not made for this architecture; set `platform` to one it has"
+    } else if has(&["dial tcp", "failed to do request", "i/o timeout", "x509"]) {
+        "a base image's registry can't be reached from the engine: check its network, proxy and certificates"
+    } else if has(&["manifest unknown", "not found: manifest", "failed to resolve source metadata"]) {
+        "a base image can't be had; check the FROM lines, and whether the engine reaches the registry"
+    } else {
+        "fix the Dockerfile, then run the command again; finished steps are reused"
+    }
+}
+
+/// A build that failed.
+#[derive(Debug)]
+pub struct BuildFailed {
+    /// Which, at what, and why.
+    what: String,
+    /// The last lines of the step that failed.
+    pub output: Vec<String>,
+}
+
+impl std::fmt::Display for BuildFailed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for BuildFailed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_survive_their_characters() {
+        let query = encode(&[("t", "a/b:1".into()), ("labels", "{\"a\":\"ä&=+ %\"}".into())]);
+        assert_eq!(query, "t=a/b:1&labels=%7B%22a%22%3A%22%C3%A4%26%3D%2B%20%25%22%7D".replace("%3A", ":"));
+    }
+
+    #[test]
+    fn errors_lose_what_the_user_can_do_nothing_with() {
+        let text =
+            "failed to solve with frontend dockerfile.v0: failed to create LLB definition: dockerfile parse error";
+        assert_eq!(without_frames(text), "dockerfile parse error");
+        for (text, hint) in [
+            ("pulling from host x failed: 401 Unauthorized", "docker login"),
+            ("x: failed to resolve source metadata for x: not found", "FROM"),
+            ("no matching manifest for linux/s390x", "platform"),
+            ("exit code: 1", "fix the Dockerfile"),
+        ] {
+            assert!(build_hint(text).contains(hint), "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_of_both_builders_are_understood() {
+        let said = |line: &str| serde_json::from_str::<Said>(line).expect(line);
+        let error = said(r#"{"errorDetail":{"code":1,"message":"exit 1"},"error":"other"}"#);
+        assert_eq!(error.error().as_deref(), Some("exit 1"));
+        assert_eq!(said(r#"{"id":"moby.image.id","aux":{"ID":"sha256:00"}}"#).error(), None);
+        let mut told = Vec::new();
+        let mut steps = Steps::default();
+        said(r#"{"stream":"Step 1/1 : FROM x\n"}"#).take_in(&mut steps, &mut |progress| told.push(progress.layer));
+        assert_eq!(told, [Some("[1/1] FROM x".to_owned())]);
+    }
+}

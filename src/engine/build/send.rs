@@ -1,0 +1,173 @@
+//! A build context as a tar archive, made while it is sent: memory does not grow with it.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+use super::Trouble;
+use crate::context::{Context, Entry, What};
+use crate::diag::{Error, ErrorKind};
+
+/// How much is read before it is sent, and how many such pieces may wait.
+const PIECE: usize = 64 * 1024;
+const PIECES: usize = 8;
+
+/// The archive. What goes wrong ends it, and is left in `trouble`.
+pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    let (sender, mut receiver): (_, Receiver<io::Result<Bytes>>) = channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let pieces = Pieces { sender: sender.clone(), buffer: Vec::with_capacity(PIECE) };
+        if let Err((entry, error)) = pack(&context, pieces) {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let path = entry.map_or_else(String::new, |entry| format!(" {}", entry.source.display()));
+                let message = format!("can't send{path} to the builder: {error}");
+                trouble
+                    .note(Error::new(ErrorKind::Image, message).hint("run the command again when it stays as it is"));
+            }
+            let _ = sender.blocking_send(Err(error));
+        }
+    });
+    futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx))
+}
+
+fn pack(context: &Context, pieces: Pieces) -> Result<(), (Option<&Entry>, io::Error)> {
+    let mut archive = tar::Builder::new(pieces);
+    for entry in &context.entries {
+        append(&mut archive, entry).map_err(|error| (Some(entry), error))?;
+    }
+    archive.into_inner().and_then(|mut pieces| pieces.flush()).map_err(|error| (None, error))
+}
+
+/// Nothing in a header depends on who sends: no names, no owners.
+fn append(archive: &mut tar::Builder<Pieces>, entry: &Entry) -> io::Result<()> {
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(entry.mode);
+    header.set_mtime(entry.modified);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_size(0);
+    match &entry.what {
+        What::Folder => {
+            header.set_entry_type(tar::EntryType::Directory);
+            archive.append_data(&mut header, format!("{}/", entry.path), io::empty())
+        }
+        What::Link(target) => {
+            header.set_entry_type(tar::EntryType::Symlink);
+            archive.append_link(&mut header, &entry.path, target)
+        }
+        What::File(_) => {
+            let file = File::open(&entry.source)?;
+            // It may have grown since it was listed.
+            let size = file.metadata()?.len();
+            header.set_size(size);
+            archive.append_data(&mut header, &entry.path, Exactly { file, left: size })
+        }
+    }
+}
+
+/// A file of a size that was promised.
+struct Exactly {
+    file: File,
+    left: u64,
+}
+
+impl Read for Exactly {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.file.read(&mut buffer[..most])?;
+        if read == 0 && most > 0 {
+            return Err(io::Error::other("it became shorter meanwhile"));
+        }
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+/// Gathers what is written, and sends it on in pieces; waits while too many are on their way.
+struct Pieces {
+    sender: Sender<io::Result<Bytes>>,
+    buffer: Vec<u8>,
+}
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= PIECE {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
+        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use futures_util::TryStreamExt;
+
+    use super::*;
+    use crate::model::Build;
+
+    fn context(root: &std::path::Path) -> Context {
+        let (args, secrets) = (indexmap::IndexMap::new(), indexmap::IndexMap::new());
+        let build = Build {
+            context: root.into(),
+            dockerfile: "Dockerfile".into(),
+            target: None,
+            args,
+            cache_from: Vec::new(),
+            secrets,
+        };
+        Context::list(&build).unwrap()
+    }
+
+    async fn packed(context: Context) -> Vec<u8> {
+        archive(context, Trouble::default()).try_collect::<Vec<_>>().await.unwrap().concat()
+    }
+
+    #[tokio::test]
+    async fn an_archive_has_everything_and_nothing_of_the_sender() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("Dockerfile"), "FROM scratch").unwrap();
+        let long = "long/".repeat(40);
+        fs::create_dir_all(folder.path().join(&long)).unwrap();
+        fs::write(folder.path().join(&long).join("big"), vec![b'x'; 3 * PIECE + 1]).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("Dockerfile", folder.path().join("link")).unwrap();
+        let bytes = packed(context(folder.path())).await;
+        assert_eq!(bytes, packed(context(folder.path())).await, "the same each time");
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let mut seen = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let entry = entry.unwrap();
+            let header = entry.header();
+            assert_eq!((header.uid().unwrap(), header.gid().unwrap()), (0, 0));
+            assert_eq!((header.username().unwrap(), header.groupname().unwrap()), (Some(""), Some("")));
+            seen.push((entry.path().unwrap().display().to_string(), entry.size()));
+        }
+        assert!(seen.contains(&("Dockerfile".into(), 12)), "{seen:?}");
+        assert!(seen.contains(&(format!("{long}big"), 3 * PIECE as u64 + 1)), "{seen:?}");
+        assert_eq!(seen.len(), 42 + usize::from(cfg!(unix)), "{seen:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_goes_away_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("Dockerfile"), "FROM scratch").unwrap();
+        let listed = context(folder.path());
+        fs::remove_file(folder.path().join("Dockerfile")).unwrap();
+        let trouble = Trouble::default();
+        let sent = archive(listed, trouble.clone()).try_collect::<Vec<_>>().await;
+        assert!(sent.is_err());
+        let error = trouble.take().expect("noted");
+        assert!(error.to_string().contains("Dockerfile to the builder: No such file"), "{error}");
+    }
+}

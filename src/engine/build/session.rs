@@ -1,0 +1,208 @@
+//! What BuildKit asks of its client while it builds: secrets and registry logins, and whether it is still there. The engine
+//! is the one that calls, over a connection that we open: gRPC on HTTP/2, with the roles turned round.
+//!
+//! Each thing is handed out when it is asked for, and goes nowhere else: not into requests, labels or logs.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use h2::server::SendResponse;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use tokio::task::JoinHandle;
+
+use super::super::connect::dial::{Address, Refused, upgrade};
+use super::super::credentials::{self, Credentials};
+use super::{Trouble, wire};
+use crate::diag::{Error, ErrorKind, Result};
+
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const LOGIN: &str = "/moby.filesync.v1.Auth/Credentials";
+const SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
+
+/// gRPC's words for how a call ended.
+const NOT_FOUND: u8 = 5;
+const UNIMPLEMENTED: u8 = 12;
+const INTERNAL: u8 = 13;
+
+/// The longest question that is listened to.
+const LONGEST_QUESTION: usize = 64 * 1024;
+
+/// What may be handed out.
+#[derive(Debug)]
+pub(super) struct Offer {
+    /// Secrets by id: the file each is in.
+    pub(super) secrets: BTreeMap<String, PathBuf>,
+    /// Where `docker login` leaves credentials.
+    pub(super) config_dir: PathBuf,
+    /// Where to say why something could not be handed out.
+    pub(super) trouble: Trouble,
+}
+
+/// A session, open until it goes out of scope.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// What the build is told to find it.
+    pub(super) id: String,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Session {
+    /// Opens a session on an engine.
+    pub(super) async fn open(address: &Address, offer: Offer) -> Result<Self, Refused> {
+        let half = || RandomState::new().hash_one("session");
+        let id = format!("{:016x}{:016x}", half(), half());
+        let mut headers = vec![
+            ("X-Docker-Expose-Session-Uuid", id.as_str()),
+            ("X-Docker-Expose-Session-Name", "taskava"),
+            ("X-Docker-Expose-Session-Sharedkey", ""),
+        ];
+        headers.extend([HEALTH, LOGIN, SECRET].map(|method| ("X-Docker-Expose-Session-Grpc-Method", method)));
+        let stream = upgrade(address, "/session", "h2c", &headers).await?;
+        let offer = Arc::new(offer);
+        let task = tokio::spawn(async move {
+            // It ends with the build; an end before that is seen there.
+            let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+            while let Some(Ok((request, response))) = connection.accept().await {
+                tokio::spawn(answer(request, response, offer.clone()));
+            }
+        });
+        Ok(Self { id, task })
+    }
+}
+
+/// Answers one call.
+async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>, offer: Arc<Offer>) {
+    let path = request.uri().path().to_owned();
+    let answer = match question(request.into_body()).await {
+        Some(question) => offer.answer(&path, &question).await,
+        None => Err((INTERNAL, "the question can't be read".into())),
+    };
+    // That the engine is gone is nothing that could be told to it.
+    let _ = send(&mut respond, answer);
+}
+
+fn send(respond: &mut SendResponse<Bytes>, answer: Result<Vec<u8>, (u8, String)>) -> Result<(), h2::Error> {
+    let mut head = Response::new(());
+    head.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    let mut end = HeaderMap::new();
+    let (code, message) = match answer {
+        Ok(answer) => {
+            let mut stream = respond.send_response(head, false)?;
+            let mut frame = BytesMut::with_capacity(answer.len() + 5);
+            frame.put_u8(0);
+            frame.put_u32(u32::try_from(answer.len()).unwrap_or(u32::MAX));
+            frame.put_slice(&answer);
+            stream.send_data(frame.freeze(), false)?;
+            end.insert("grpc-status", HeaderValue::from_static("0"));
+            return stream.send_trailers(end);
+        }
+        Err(error) => error,
+    };
+    head.headers_mut().insert("grpc-status", HeaderValue::from(u16::from(code)));
+    let plain = |c: char| if (' '..='~').contains(&c) && c != '%' { c } else { ' ' };
+    let message: String = message.chars().map(plain).collect();
+    head.headers_mut()
+        .extend(HeaderValue::from_str(&message).ok().map(|text| (http::HeaderName::from_static("grpc-message"), text)));
+    respond.send_response(head, true).map(drop)
+}
+
+/// The message of a call, without its frame.
+async fn question(mut body: h2::RecvStream) -> Option<Bytes> {
+    let mut all = BytesMut::new();
+    while let Some(piece) = body.data().await {
+        let piece = piece.ok()?;
+        body.flow_control().release_capacity(piece.len()).ok()?;
+        all.extend_from_slice(&piece);
+        if all.len() > LONGEST_QUESTION {
+            return None;
+        }
+    }
+    // Compressed or not, and the length.
+    (all.len() >= 5 && all[0] == 0).then(|| all.freeze().slice(5..))
+}
+
+impl Offer {
+    async fn answer(&self, path: &str, question: &[u8]) -> Result<Vec<u8>, (u8, String)> {
+        let name = wire::fields(question).find(|(number, _)| *number == 1).map(|(_, value)| value.text());
+        let name = name.unwrap_or_default();
+        match path {
+            // 1 = SERVING
+            HEALTH => Ok(vec![1 << 3, 1]),
+            SECRET => self.secret(&name),
+            LOGIN => self.login(&name).await,
+            _ => Err((UNIMPLEMENTED, format!("{path} is not offered"))),
+        }
+    }
+
+    fn secret(&self, id: &str) -> Result<Vec<u8>, (u8, String)> {
+        let Some(path) = self.secrets.get(id) else { return Err((NOT_FOUND, format!("secret {id} not found"))) };
+        match std::fs::read(path) {
+            Ok(secret) => Ok(wire::write(1, &secret)),
+            Err(error) => {
+                let message = format!("can't read build secret {id} from {}: {error}", path.display());
+                self.trouble.note(Error::new(ErrorKind::Image, &message));
+                Err((INTERNAL, message))
+            }
+        }
+    }
+
+    async fn login(&self, host: &str) -> Result<Vec<u8>, (u8, String)> {
+        // Docker Hub by the name of its machine: an image there needs no host.
+        let reference = if host == "registry-1.docker.io" { "x".into() } else { format!("{host}/x") };
+        match credentials::for_image(&self.config_dir, &reference).await {
+            Ok(Some(Credentials::Password { username, password })) => {
+                Ok([wire::write(1, username.as_bytes()), wire::write(2, password.as_bytes())].concat())
+            }
+            Ok(Some(Credentials::IdentityToken(token))) => Ok(wire::write(2, token.as_bytes())),
+            Ok(Some(Credentials::RegistryToken(_)) | None) => Ok(Vec::new()),
+            Err(error) => {
+                let message = error.to_string();
+                self.trouble.note(error);
+                Err((INTERNAL, message))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(folder: &std::path::Path) -> Offer {
+        let secrets = BTreeMap::from([("npmrc".into(), folder.join("secret")), ("gone".into(), folder.join("gone"))]);
+        Offer { secrets, config_dir: folder.into(), trouble: Trouble::default() }
+    }
+
+    #[tokio::test]
+    async fn only_what_is_offered_is_handed_out() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("secret"), "t0ken").unwrap();
+        let offer = offer(folder.path());
+        assert_eq!(offer.answer(SECRET, &wire::write(1, b"npmrc")).await, Ok(wire::write(1, b"t0ken")));
+        assert_eq!(offer.answer(SECRET, &wire::write(1, b"../secret")).await.unwrap_err().0, NOT_FOUND);
+        assert_eq!(offer.answer("/moby.filesync.v1.FileSync/DiffCopy", b"").await.unwrap_err().0, UNIMPLEMENTED);
+        assert_eq!(offer.answer(LOGIN, &wire::write(1, b"registry.example")).await, Ok(Vec::new()));
+        assert!(offer.trouble.take().is_none());
+        assert_eq!(offer.answer(SECRET, &wire::write(1, b"gone")).await.unwrap_err().0, INTERNAL);
+        assert!(offer.trouble.take().expect("noted").to_string().starts_with("can't read build secret gone from"));
+    }
+
+    #[tokio::test]
+    async fn logins_are_those_of_docker() {
+        let folder = tempfile::tempdir().unwrap();
+        // user:pass
+        let config = r#"{"auths":{"registry.example":{"auth":"dXNlcjpwYXNz"}}}"#;
+        std::fs::write(folder.path().join("config.json"), config).unwrap();
+        let answer = offer(folder.path()).answer(LOGIN, &wire::write(1, b"registry.example")).await;
+        assert_eq!(answer, Ok([wire::write(1, b"user"), wire::write(2, b"pass")].concat()));
+    }
+}

@@ -1,0 +1,89 @@
+//! Images by themselves: what `pull` and `build` would do, and what `--frozen` allows.
+
+use super::{Cause, Observed, Op, Plan, Request};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::{PullPolicy, Service, ServiceName, Stack};
+
+/// Plans to pull the images of services, each once; without names, of all active ones. Also says whose image is built
+/// instead.
+pub fn pull<'a>(stack: &'a Stack, seen: &Observed, ask: &Request) -> (Plan, Vec<&'a ServiceName>) {
+    let mut plan = Plan::default();
+    let mut built = Vec::new();
+    let mut done = Vec::new();
+    for service in meant(stack, &ask.services) {
+        if stack.builder(&service.image).is_some() {
+            built.push(&service.name);
+        } else if !done.contains(&&service.image) {
+            done.push(&service.image);
+            let is_there = seen.images.contains_key(&service.image);
+            let cause = if is_there { Cause::Requested } else { Cause::Missing };
+            plan.push(pull_of(service, ask), cause, Vec::new());
+        }
+    }
+    (plan, built)
+}
+
+/// Plans to build the images of services, each once; without names, of all active ones that have a `build`.
+///
+/// # Errors
+/// When a service is named that has none.
+pub fn build(stack: &Stack, seen: &Observed, names: &[ServiceName]) -> Result<Plan> {
+    let mut plan = Plan::default();
+    let mut done = Vec::new();
+    for service in meant(stack, names) {
+        if stack.builder(&service.image).is_none() {
+            if names.is_empty() {
+                continue;
+            }
+            let message = format!("{} is not built: its image is {}", service.name, service.image);
+            return Err(
+                Error::new(ErrorKind::Usage, message).hint(format!("fetch it with: taskava dev pull {}", service.name))
+            );
+        }
+        if !done.contains(&&service.image) {
+            done.push(&service.image);
+            let cause = if seen.images.contains_key(&service.image) { Cause::Requested } else { Cause::Missing };
+            let (service, image) = (service.name.clone(), service.image.clone());
+            plan.push(Op::Build { service, image }, cause, Vec::new());
+        }
+    }
+    Ok(plan)
+}
+
+/// The services that are meant: those named, else the active ones.
+fn meant<'a>(stack: &'a Stack, names: &[ServiceName]) -> Vec<&'a Service> {
+    if names.is_empty() {
+        return stack.services.values().filter(|service| service.active).collect();
+    }
+    names.iter().map(|name| &stack.services[name]).collect()
+}
+
+/// The step that pulls the image of a service.
+pub(super) fn pull_of(service: &Service, ask: &Request) -> Op {
+    let pinned = ask.frozen.as_ref().and_then(|pins| pins.get(&service.image)).cloned();
+    Op::Pull { service: service.name.clone(), image: service.image.clone(), pinned }
+}
+
+/// With `--frozen`, every image that is not built has to be the one of the lock file. One that is pulled in any case will be.
+pub(super) fn refuse_unpinned(stack: &Stack, seen: &Observed, ask: &Request, services: &[&Service]) -> Result<()> {
+    let Some(pins) = &ask.frozen else { return Ok(()) };
+    for service in services.iter().filter(|service| stack.builder(&service.image).is_none()) {
+        let (name, image) = (&service.name, &service.image);
+        let Some(pinned) = pins.get(image) else {
+            let message = format!("can't start {name} with --frozen: {image} is not in the lock file");
+            return Err(Error::new(ErrorKind::Image, message).hint("write it anew with: taskava dev lock"));
+        };
+        if ask.pull.unwrap_or(service.pull) == PullPolicy::Always {
+            continue;
+        }
+        if let Some(seen) = seen.images.get(image).filter(|seen| !seen.digests.contains(pinned)) {
+            let here = seen.digests.first().map_or("made on this machine", String::as_str);
+            let message =
+                format!("can't start {name} with --frozen: {image} is {here}, but the lock file wants {pinned}");
+            return Err(Error::new(ErrorKind::Image, message)
+                .hint("fetch what the lock file wants: taskava dev up --frozen --pull always")
+                .hint("or lock what is there: taskava dev lock"));
+        }
+    }
+    Ok(())
+}

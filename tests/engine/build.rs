@@ -1,0 +1,193 @@
+//! Images that services.toml builds: with BuildKit, with the classic builder, and not at all when nothing changed.
+
+use std::time::SystemTime;
+
+use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions};
+
+use crate::docker;
+use crate::stack::{Output, Stack, image};
+
+/// A stack whose only service prints what its image was made with. The image goes when this does, after the stack.
+struct Built {
+    stack: Stack,
+    image: Image,
+}
+
+/// The image of one test, and those that lost their name to it.
+struct Image {
+    name: String,
+    label: String,
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        docker::engine(async |docker| {
+            let filters = Some([("label".to_owned(), vec![self.label.clone()])].into());
+            let all = ListImagesOptions { all: true, filters, ..Default::default() };
+            for image in docker.list_images(Some(all)).await? {
+                let options = RemoveImageOptions { force: true, ..Default::default() };
+                // Some go with others.
+                let _ = docker.remove_image(&image.id, Some(options), None).await;
+            }
+            Ok(())
+        });
+    }
+}
+
+impl Built {
+    /// With this Dockerfile after its FROM line, and these lines of the service.
+    fn new(name: &str, dockerfile: &str, service: &str) -> Self {
+        let services = format!("[services.app]\nkind = \"job\"\ncommand = [\"cat\", \"/made\"]\n{service}\n");
+        let stack = Stack::new(name, &services);
+        let image = Image { name: format!("{}-app:latest", stack.project), label: format!("test={}", stack.project) };
+        let built = Self { stack, image };
+        built.dockerfile(dockerfile);
+        built
+    }
+
+    fn dockerfile(&self, text: &str) {
+        let from = format!("FROM {}\nLABEL test={}\n", image("image:busybox"), self.stack.project);
+        self.stack.file("app/Dockerfile", &format!("{from}{text}\n"));
+    }
+
+    /// `up` with the classic builder.
+    fn classic(&self, arguments: &[&str]) -> Output {
+        let mut command = self.stack.command(arguments);
+        crate::stack::Running::start(command.env("DOCKER_BUILDKIT", "0")).finish()
+    }
+
+    /// What the job printed.
+    fn printed(&self) -> String {
+        docker::log(&self.stack.container("app"))
+    }
+
+    /// Everything the engine says of the image.
+    fn inspected(&self) -> String {
+        let name = &self.image.name;
+        let image = docker::engine(async |docker| docker.inspect_image(name).await);
+        let history = docker::engine(async |docker| docker.image_history(name).await);
+        format!("{}\n{}", serde_json::to_string(&image).expect("JSON"), serde_json::to_string(&history).expect("JSON"))
+    }
+}
+
+/// Lists the context, in a form that is the same wherever it lies.
+const LIST: &str = "COPY . /context\nRUN cd /context && find . -type f -o -type l | sort | tr '\\n' ' ' > /made";
+
+#[test]
+fn a_secret_reaches_the_step_and_nothing_else() {
+    let built = Built::new(
+        "secret",
+        "ARG VERSION\nRUN --mount=type=secret,id=token wc -c < /run/secrets/token > /made; echo $VERSION >> /made",
+        "build = { context = \"app\", args = { VERSION = \"7.1\" }, secrets = { token = \"token.txt\" } }",
+    );
+    built.stack.file("token.txt", "t0p-s3cret-value");
+    let up = built.stack.dev(&["up", "-v"]).ends(0);
+    assert_eq!(built.printed().split_whitespace().collect::<Vec<_>>(), ["16", "7.1"]);
+    let everything = built.inspected() + &up.stderr + &up.stdout;
+    assert!(everything.contains("dev.taskava.build"), "{everything}");
+    assert!(!everything.contains("t0p-s3cret-value"), "{everything}");
+    assert!(up.stderr.contains("] RUN --mount=type=secret"), "each step is told: {}", up.stderr);
+    built.classic(&["build"]).ends(4).says(&["build secrets need BuildKit", "DOCKER_BUILDKIT"]);
+}
+
+#[test]
+fn both_builders_get_what_dockerignore_leaves() {
+    let built = Built::new("ignore", LIST, "build = \"app\"");
+    for file in ["a.log", "src/main.rs", "src/b.log", "target/big", "target/keep/this", "with space/ä"] {
+        built.stack.file(&format!("app/{file}"), file);
+    }
+    std::os::unix::fs::symlink("src/main.rs", built.stack.path().join("app/link")).expect("a link");
+    built.stack.file("app/.dockerignore", "**/*.log\ntarget\n!target/keep\n.dockerignore\n");
+    let expected = "./Dockerfile ./link ./src/main.rs ./target/keep/this ./with space/ä ";
+    built.stack.up();
+    assert_eq!(built.printed(), expected);
+    built.classic(&["build", "--no-cache"]).ends(0).says(&["built with the classic builder: DOCKER_BUILDKIT is 0"]);
+    built.stack.up();
+    assert_eq!(built.printed(), expected);
+    assert!(built.inspected().contains("dev.taskava.build"));
+}
+
+#[test]
+fn only_a_change_of_what_it_is_built_from_builds_again_and_is_named() {
+    let built = Built::new("again", LIST, "build = { context = \"app\", args = { A = 1 } }");
+    let stack = &built.stack;
+    stack.file("app/src/main.rs", "1");
+    stack.file("app/.dockerignore", "*.log");
+    stack.up();
+    let first = stack.container("app");
+    stack.file("app/x.log", "ignored");
+    let file = std::fs::File::open(stack.path().join("app/src/main.rs")).expect("a file");
+    file.set_modified(SystemTime::UNIX_EPOCH).expect("its time");
+    stack.dev(&["plan", "--exit-code"]).ends(0);
+    stack.up().says(&["nothing to do"]);
+    assert_eq!(stack.container("app"), first);
+
+    stack.file("app/src/main.rs", "2");
+    let plan = stack.dev(&["plan", "--exit-code"]).ends(10);
+    assert!(plan.stdout.contains("build context changed: src/main.rs"), "{}", plan.stdout);
+    stack.up();
+    let second = stack.container("app");
+    assert_ne!(second, first);
+    let explained = stack.dev(&["explain", "app"]).ends(0);
+    assert!(explained.stdout.contains("build context changed: src/main.rs"), "{}", explained.stdout);
+
+    // `restart` applies edits of services.toml; what only concerns the files is up to `up`.
+    stack.file("app/src/main.rs", "3");
+    stack.dev(&["restart"]).ends(0);
+    stack.edit("A = 1", "A = 2");
+    let plan = stack.dev(&["plan"]).ends(0);
+    assert!(plan.stdout.contains("build changed: args.A, context (src/main.rs)"), "{}", plan.stdout);
+    stack.dev(&["build"]).ends(0);
+    stack.up();
+    stack.up().says(&["nothing to do"]);
+}
+
+#[test]
+fn the_step_that_failed_is_shown_with_its_output() {
+    let built = Built::new("fails", "RUN echo fine\nRUN echo first; echo second >&2; exit 3", "build = \"app\"");
+    let shown = ["RUN echo first; echo second >&2; exit 3", "│ first", "│ second", "fix the Dockerfile"];
+    built.stack.dev(&["up"]).ends(4).says(&shown).says(&["[3/3]", "exit code: 3"]);
+    built.classic(&["up"]).ends(4).says(&shown).says(&["[4/5]", "returned a non-zero code: 3"]);
+    assert_eq!(built.stack.state("app"), "none");
+
+    built.dockerfile("RUNN x");
+    built.stack.dev(&["build"]).ends(4).says(&["unknown instruction: RUNN"]);
+    built.stack.file("app/.dockerignore", "a\n[b\n");
+    built.stack.dev(&["up"]).ends(2).says(&[".dockerignore:2: `[b` is not a pattern"]);
+    built.stack.file("app/.dockerignore", "");
+    built.stack.file("app/Dockerfile", "FROM 127.0.0.1:9/no/such:1\n");
+    built.stack.dev(&["build"]).ends(4).says(&["127.0.0.1:9", "registry can't be reached"]);
+}
+
+#[test]
+fn an_image_of_several_services_is_built_once_and_targets_are_told_apart() {
+    let built = Built::new(
+        "shared",
+        "",
+        "image = \"PROJECT-app\"\nbuild = { context = \"app\", target = \"one\" }\n[services.other]\nkind = \"job\"\nimage = \"PROJECT-app\"\ncommand = [\"cat\", \"/made\"]\n[services.plain]\nkind = \"job\"\nimage = \"image:busybox\"\ncommand = [\"true\"]",
+    );
+    let stack = &built.stack;
+    stack.edit("PROJECT", &stack.project);
+    let stages = "AS one\nRUN echo one > /made\nFROM one AS two\nRUN echo two > /made";
+    stack.file("app/Dockerfile", &format!("FROM {} {stages}\nLABEL test={}\n", image("image:busybox"), stack.project));
+    let up = stack.up();
+    assert_eq!(up.stderr.matches("building ").count(), 1, "{}", up.stderr);
+    assert_eq!(docker::log(&stack.container("other")), "one\n");
+    stack.dev(&["build", "plain"]).ends(2).says(&["plain is not built", "taskava dev pull plain"]);
+    stack.dev(&["pull", "app"]).ends(0).says(&["app: left out, it is built"]);
+
+    stack.edit("target = \"one\"", "target = \"two\"");
+    stack.dev(&["restart", "app", "other"]).ends(0);
+    assert_eq!(["app", "other"].map(|name| docker::log(&stack.container(name))), ["two\n", "two\n"]);
+}
+
+#[test]
+fn ctrl_c_ends_a_build() {
+    let built = Built::new("leave", "RUN echo begins; sleep 1000", "build = \"app\"");
+    let mut running = built.stack.start(&["up", "-v"]);
+    running.wait_for("sleep 1000: begins");
+    running.signal("INT");
+    let output = running.finish().ends(130);
+    assert!(output.took < std::time::Duration::from_secs(60), "{:?}", output.took);
+    assert_eq!(built.stack.state("app"), "none");
+}
