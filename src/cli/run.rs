@@ -105,11 +105,13 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
     let seen = session.observe().await?;
     let services = if args.no_deps { Vec::new() } else { service.depends_on.keys().cloned().collect() };
     let request = Request { services, ..Request::default() };
+    let request = session.with_contents(&request).await?;
     let plan = plan::needed(stack, &seen, &request, &service)?;
     if !plan.steps.is_empty() {
         // That everything is as it should be goes without saying.
         let told = if plan.is_noop() { Events::default() } else { events.clone() };
         let run = Run {
+            build: crate::engine::How::default(),
             engine,
             stack,
             seen: &seen,
@@ -118,7 +120,6 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
             cancel: &session.cancel,
             timeout: None,
             keep_going: false,
-            build: crate::engine::How::default(),
         };
         let summary = run::apply(&run, Arc::new(plan)).await;
         if !summary.ok {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
-use crate::context;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, How};
 use crate::event::{Endpoint, Event, Events, Summary};
@@ -73,18 +72,10 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When a file of a build context can't be read.
     pub async fn with_contents(&self, request: &Request) -> Result<Request> {
-        let mut request = request.clone();
-        let wanted = plan::wanted(&self.stack, &request);
-        for service in wanted {
-            let (Some(build), name) = (service.build.clone(), service.name.clone()) else { continue };
-            let read = tokio::task::spawn_blocking(move || context::content(&build));
-            let content = tokio::select! {
-                content = read => content.map_err(anyhow::Error::from)??,
-                () = self.cancel.reached(Hurry::Stop) => return Err(self.cancel.error()),
-            };
-            request.contents.insert(name, content);
+        tokio::select! {
+            request = run::with_contents(&self.stack, request) => request,
+            () = self.cancel.reached(Hurry::Stop) => Err(self.cancel.error()),
         }
-        Ok(request)
     }
 
     /// Checks names from the command line; an unknown one gets a suggestion.

@@ -98,8 +98,8 @@ impl UpArgs {
             recreate: self.recreate,
             pull: self.pull.map(Into::into),
             build: self.build,
-            frozen: self.frozen.then(|| load::pins::read(&session.stack.root)).transpose()?,
             no_start: self.no_start,
+            frozen: self.frozen.then(|| load::pins::read(&session.stack.root)).transpose()?,
             remove_orphans: self.remove_orphans,
             prune: self.prune,
             ..Request::default()

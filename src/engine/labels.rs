@@ -20,8 +20,6 @@ pub(super) const KIND: &str = "dev.taskava.kind";
 pub(super) const CONFIG: &str = "dev.taskava.config";
 /// Why the container was made, in words.
 pub(super) const CAUSE: &str = "dev.taskava.cause";
-/// What an image was built from: JSON object, see [`crate::model::built`].
-pub(super) const BUILD: &str = "dev.taskava.build";
 /// Name of the snapshot that an image is a part of.
 pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
 /// The volume that an image is a copy of, by its name on the engine.
@@ -35,6 +33,8 @@ pub(super) const OWNER: &str = "dev.taskava.owner";
 pub(super) const EXPIRES: &str = "dev.taskava.expires";
 /// On the volume that says of an isolated stack: its owner left it on purpose.
 pub(super) const KEPT: &str = "dev.taskava.kept";
+/// What an image was built from: JSON object, see [`crate::model::built`].
+pub(super) const BUILD: &str = "dev.taskava.build";
 
 /// Labels of everything a stack makes.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {

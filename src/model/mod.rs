@@ -1,9 +1,8 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container, `built` what an image was built from, `pins` which
-//! digest it has to have, `isolated` makes of a stack that of one test run, `prepared` one that
-//! begins with its data in place.
+//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `prepared` one that
+//! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have.
 
 pub mod aws;
 pub mod built;

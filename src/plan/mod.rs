@@ -253,12 +253,12 @@ pub struct Request {
     pub pull: Option<crate::model::PullPolicy>,
     /// Build images even when they are there.
     pub build: bool,
+    /// `up`: create what is missing, but start nothing.
+    pub no_start: bool,
     /// What the files of each build amount to now. Of a service that is not here, only what services.toml says counts.
     pub contents: BTreeMap<ServiceName, built::Content>,
     /// The only digests that images may have, by reference: `--frozen`.
     pub frozen: Option<Pins>,
-    /// `up`: create what is missing, but start nothing.
-    pub no_start: bool,
     /// Remove containers whose service is in services.toml no more.
     pub remove_orphans: bool,
     /// Remove AWS resources that were made for this stack and are declared no more.

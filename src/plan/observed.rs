@@ -150,12 +150,12 @@ pub struct Image {
     pub exposed: Vec<u16>,
     /// Folders it declares as volumes.
     pub volumes: Vec<String>,
+    /// Its own environment, `NAME=value`.
+    pub env: Vec<String>,
     /// What it says it was built from.
     pub build: Option<built::Label>,
     /// Digests under which registries know it: `redis@sha256:…`.
     pub digests: Vec<String>,
-    /// Its own environment, `NAME=value`.
-    pub env: Vec<String>,
 }
 
 /// A saved copy of a volume: one of a snapshot's images.

@@ -90,9 +90,9 @@ fn an_image(reference: &str) -> Image {
         healthcheck: None,
         exposed: Vec::new(),
         volumes: Vec::new(),
+        env: Vec::new(),
         build: None,
         digests: Vec::new(),
-        env: Vec::new(),
     }
 }
 

@@ -37,16 +37,6 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     Ok(builder.plan)
 }
 
-/// The services whose images are built for a request.
-pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
-    let builders: IndexSet<&ServiceName> = selection(stack, ask)
-        .iter()
-        .filter_map(|service| stack.builder(&service.image))
-        .map(|builder| &builder.name)
-        .collect();
-    builders.into_iter().map(|name| &stack.services[name]).collect()
-}
-
 /// Plans what a one-off container of a service needs: the services of the request, and the service's image, networks and
 /// volumes; not its own container.
 ///
@@ -75,6 +65,16 @@ pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) 
 /// The short name of what has this name on the engine.
 fn short<T>(all: &IndexMap<String, T>, name: &str, name_of: impl Fn(&T) -> &String) -> String {
     all.iter().find(|(_, one)| name_of(one) == name).map(|(short, _)| short.clone()).unwrap_or_default()
+}
+
+/// The services whose images are built for a request.
+pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
+    let builders: IndexSet<&ServiceName> = selection(stack, ask)
+        .iter()
+        .filter_map(|service| stack.builder(&service.image))
+        .map(|builder| &builder.name)
+        .collect();
+    builders.into_iter().map(|name| &stack.services[name]).collect()
 }
 
 /// The services a request is about, dependencies first.

@@ -107,8 +107,9 @@ async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events
     }
     let seen = engine.observe(stack).await?;
     let request = Request { services: ask.services.clone(), ..Request::default() };
-    let plan = plan::up(stack, &seen, &request)?;
+    let plan = plan::up(stack, &seen, &super::with_contents(stack, &request).await?)?;
     let run = Run {
+        build: crate::engine::How::default(),
         engine,
         stack,
         seen: &seen,
@@ -118,7 +119,6 @@ async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events
         cancel: &Cancel::default(),
         timeout: ask.timeout,
         keep_going: false,
-        build: crate::engine::How::default(),
     };
     Ok(apply(&run, Arc::new(plan)).await)
 }

@@ -29,10 +29,12 @@ pub use apply::apply;
 pub use cancel::Cancel;
 pub use lock::Lock;
 
+use crate::context;
+use crate::diag::Result;
 use crate::engine::{Engine, How};
 use crate::event::Events;
 use crate::model::Stack;
-use crate::plan::Observed;
+use crate::plan::{self, Observed, Request};
 
 /// What a run works on and how.
 #[derive(Debug)]
@@ -55,4 +57,18 @@ pub struct Run<'a> {
     pub keep_going: bool,
     /// How images are built.
     pub build: How,
+}
+
+/// A request with what the builds of its services would be made from. Costs nothing where nothing is built.
+///
+/// # Errors
+/// When a file of a build context can't be read.
+pub async fn with_contents(stack: &Stack, request: &Request) -> Result<Request> {
+    let mut request = request.clone();
+    for service in plan::wanted(stack, &request) {
+        let (Some(build), name) = (service.build.clone(), service.name.clone()) else { continue };
+        let read = tokio::task::spawn_blocking(move || context::content(&build)).await;
+        request.contents.insert(name, read.map_err(anyhow::Error::from)??);
+    }
+    Ok(request)
 }

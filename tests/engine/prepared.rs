@@ -76,17 +76,8 @@ async fn up(engine: &Engine, stack: &Model) -> Summary {
     let plan = plan::up(stack, &seen, &Request::default()).expect("a plan");
     let (events, cancel, prober) = (Events::default(), Cancel::default(), Prober::new(Limits::default()).expect("one"));
     let (timeout, keep_going) = (None, false);
-    let run = Run {
-        engine,
-        stack,
-        seen: &seen,
-        prober,
-        events: &events,
-        cancel: &cancel,
-        timeout,
-        keep_going,
-        build: taskava::engine::How::default(),
-    };
+    let build = taskava::engine::How::default();
+    let run = Run { build, engine, stack, seen: &seen, prober, events: &events, cancel: &cancel, timeout, keep_going };
     apply(&run, Arc::new(plan)).await
 }
 

@@ -265,7 +265,7 @@ fn job(image: &str) -> String {
     format!("services.job = {{ kind = \"job\", image = \"{image}\", command = [\"true\"] }}\n")
 }
 
-/// `taskava dev …` on that job, with a helper in the PATH.
+/// `taskava dev …` on a job made from an image, with a helper in the PATH.
 async fn dev(registry: &Registry, image: &str, arguments: &[&str]) -> std::process::Output {
     let ask = Ask { config_dir: registry.directory.path().join("helped"), ..Ask::default() };
     dev_with(registry, &job(image), &ask, &[], arguments).await

@@ -72,6 +72,7 @@ impl Healthy {
                 kept.missing.retain(|missing| *missing != reference);
                 Reply::Text("{\"status\":\"Pulling\"}\r\n{\"status\":\"Download complete\"}\r\n")
             }
+            ("GET", ["images", "json"]) => Reply::Json(200, json!([])),
             ("GET", ["images", reference @ .., "json"]) => {
                 let reference = reference.join("/");
                 match kept.missing.contains(reference.as_str()) {

@@ -24,7 +24,7 @@ async fn a_pull_that_fails_after_it_began_is_an_image_error() {
     let stream = "{\"status\":\"Pulling from app\"}\r\n\
                   {\"errorDetail\":{\"message\":\"manifest unknown\"},\"error\":\"manifest unknown\"}\r\n";
     let fake = Fake::new().without_image("app:1").on("POST", "/images/create", Reply::Text(stream));
-    dev(&fake, APP, &["up"]).await.ends(4, &["app:1", "manifest unknown", "no such tag"]);
+    dev(&fake, APP, &["up"]).await.ends(4, &["app:1", "manifest unknown", "the registry has no image app:1"]);
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn refusals_are_told_in_the_engines_words_with_their_exit_code() {
             500,
             "dial tcp: lookup registry.example: no such host",
             4,
-            "can't be reached from the engine",
+            "the engine can't reach the registry",
         ),
         ("/images/create", 404, "pull access denied for app, repository does not exist", 4, "docker login"),
         ("/images/create", 429, "toomanyrequests: You have reached your pull rate limit", 4, "docker login"),

@@ -106,6 +106,7 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
     let request = Request { services: chosen.all().cloned().collect(), ..Request::default() };
     let plan = plan::up(&stack, &seen, &request)?;
     let run = Run {
+        build: crate::engine::How::default(),
         engine,
         stack: &stack,
         seen: &seen,
@@ -114,7 +115,6 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
         cancel: ask.cancel,
         timeout: ask.timeout,
         keep_going: false,
-        build: crate::engine::How::default(),
     };
     let summary = apply(&run, Arc::new(plan)).await;
     if !summary.ok {

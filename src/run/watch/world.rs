@@ -82,9 +82,10 @@ impl World {
         let stack = self.stack();
         let lock = self.lock().await?;
         let seen = self.engine.observe(&stack).await?;
-        let plan = Arc::new(plan::up(&stack, &seen, &ask(&stack, &seen)?)?);
+        let plan = Arc::new(plan::up(&stack, &seen, &run::with_contents(&stack, &ask(&stack, &seen)?).await?)?);
         let over = Arc::new(Notify::new());
         let run = Run {
+            build: crate::engine::How::default(),
             engine: &self.engine,
             stack: &stack,
             seen: &seen,
@@ -94,7 +95,6 @@ impl World {
             cancel: &Cancel::default(),
             timeout: None,
             keep_going: false,
-            build: crate::engine::How::default(),
         };
         let mut applying = std::pin::pin!(run::apply(&run, plan.clone()));
         tokio::select! {
