@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount as ApiMount, MountType,
-    NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
+    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart,
+    RestartPolicyNameEnum,
 };
 
 use super::attach::{OneOffAsk, box_of};
@@ -126,6 +127,16 @@ fn port_key(port: &crate::model::Port) -> String {
 }
 
 fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
+    let volume = match &mount.source {
+        MountSource::Volume(short) => Some(&stack.volumes[short]),
+        MountSource::Bind(_) | MountSource::Anonymous => None,
+    };
+    // A volume that was removed a moment ago is made anew by the engine, without a word: then it must be known whose it is.
+    let labels = volume.filter(|volume| !volume.external).map(|volume| {
+        let mut labels = labels::of_stack(stack);
+        labels.extend(volume.labels.clone());
+        MountVolumeOptions { labels: Some(labels), ..Default::default() }
+    });
     let (typ, source) = match &mount.source {
         MountSource::Volume(short) => (MountType::VOLUME, Some(stack.volumes[short].name.clone())),
         MountSource::Bind(path) => (MountType::BIND, Some(path.display().to_string())),
@@ -136,6 +147,7 @@ fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
         source,
         typ: Some(typ),
         read_only: mount.read_only.then_some(true),
+        volume_options: labels,
         ..Default::default()
     }
 }
