@@ -73,7 +73,7 @@ async fn explain<'a>(
         None => None,
     };
     let request = Request { services: vec![name.clone()], ..Request::default() };
-    let plan = plan::up(&session.stack, seen, &request)?;
+    let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
     let of_service = plan.changes().filter(|step| step.op.service() == Some(name));
     let next: Vec<_> = of_service.map(|step| (step.op.to_string(), step.cause.clone())).collect();
     let answer = match container.filter(|container| container.is_up() && is_network(&service.ready.probe)) {

@@ -168,8 +168,9 @@ fn an_image_of_several_services_is_built_once_and_targets_are_told_apart() {
     );
     let stack = &built.stack;
     stack.edit("PROJECT", &stack.project);
-    let stages = "AS one\nRUN echo one > /made\nFROM one AS two\nRUN echo two > /made";
-    stack.file("app/Dockerfile", &format!("FROM {} {stages}\nLABEL test={}\n", image("image:busybox"), stack.project));
+    // The label that the image is found by at the end is in both stages.
+    let first = format!("FROM {} AS one\nLABEL test={}\nRUN echo one > /made", image("image:busybox"), stack.project);
+    stack.file("app/Dockerfile", &format!("{first}\nFROM one AS two\nRUN echo two > /made\n"));
     let up = stack.up();
     assert_eq!(up.stderr.matches("building ").count(), 1, "{}", up.stderr);
     assert_eq!(docker::log(&stack.container("other")), "one\n");
