@@ -16,7 +16,7 @@ use bollard::query_parameters::InspectContainerOptions;
 use serde_json::{Value, json};
 
 use crate::docker;
-use crate::stack::image;
+use crate::stack::{Stack, image};
 
 /// What there is of docker compose; none where it can't be had, which is said so that nobody misses it.
 fn peer() -> Option<PathBuf> {
@@ -352,4 +352,55 @@ fn containers_are_those_of_docker_compose() {
             });
         }
     });
+}
+
+/// The Compose file of a stack, and docker compose on it.
+fn exported(peer: &Path, stack: &Stack, arguments: &[&str]) -> std::process::Output {
+    let mut compose = Command::new(peer);
+    compose.args(["-p", &stack.project, "-f", "compose.yaml"]).args(arguments).current_dir(stack.path());
+    compose.env_remove("CI").stdin(Stdio::null()).output().expect("it can be started")
+}
+
+#[test]
+fn docker_compose_accepts_what_is_exported_and_its_health_checks_become_healthy() {
+    let Some(peer) = peer() else { return };
+    let succeeds = |stack: &Stack, arguments: &[&str]| {
+        let output = exported(&peer, stack, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let own = Stack::of_the_project("export-own");
+    own.dev(&["export", "compose", "--output", "compose.yaml"]).ends(0);
+    succeeds(&own, &["config", "--quiet"]);
+
+    let services = r#"
+[services.postgres]
+kind = "postgres"
+image = "image:postgres"
+ports = ["5432"]
+env = { POSTGRES_PASSWORD = "p" }
+volumes = ["data:/var/lib/postgresql/data"]
+[services.redis]
+kind = "redis"
+image = "image:redis"
+[services.migrate]
+kind = "job"
+image = "image:busybox"
+command = "true"
+depends_on = ["postgres"]
+[services.app]
+image = "image:busybox"
+command = "sleep 60"
+depends_on = ["redis", "migrate"]
+init = true
+"#;
+    let stack = Stack::new("export", services);
+    stack.dev(&["export", "compose", "--output", "compose.yaml"]).ends(0);
+    succeeds(&stack, &["config", "--quiet"]);
+    // Dependants start when those before are healthy, or have ended well: that they started shows that it came to that.
+    let up = exported(&peer, &stack, &["up", "--detach"]);
+    let running = exported(&peer, &stack, &["ps", "--services", "--status", "running"]);
+    succeeds(&stack, &["down", "--volumes", "--timeout", "1"]);
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    let running = String::from_utf8_lossy(&running.stdout);
+    assert!(running.lines().any(|line| line == "app"), "{running}");
 }
