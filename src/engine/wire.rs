@@ -6,14 +6,14 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 
-use super::connect::Address;
-use super::connect::dial::dial;
+use super::connect::{Address, tls_config};
 
 /// What the engine sends.
 pub(super) type Reader = BufReader<Pin<Box<dyn AsyncRead + Send>>>;
@@ -31,19 +31,26 @@ const ROOM: usize = 32 * 1024;
 
 /// How the connection goes on after the head of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
+pub(super) enum Then<'a> {
     /// As bytes both ways.
     Upgrade,
     /// With the body, which ends with the connection.
     Body,
+    /// As HTTP/2, with these header lines; the engine is the client then.
+    Http2(&'a str),
 }
 
 /// Sends a POST and reads the head of its answer; what follows is read from what is returned.
 ///
 /// # Errors
 /// As bollard's, so that they are sorted and worded like those of every other call.
-pub(super) async fn post(address: &Address, path: &str, body: &str, then: Then) -> Result<(Reader, Writer), Bollard> {
-    let dialled = tokio::time::timeout(DIAL_LIMIT, dialled(address)).await;
+pub(super) async fn post(
+    address: &Address,
+    path: &str,
+    body: &str,
+    then: Then<'_>,
+) -> Result<(Reader, Writer), Bollard> {
+    let dialled = tokio::time::timeout(DIAL_LIMIT, dial(address)).await;
     let (reader, mut writer) = dialled.map_err(|_| Bollard::RequestTimeoutError)?.map_err(io_error)?;
     let mut reader = BufReader::with_capacity(ROOM, reader);
     writer.write_all(request(path, body, then).as_bytes()).await.map_err(io_error)?;
@@ -70,10 +77,11 @@ pub(super) async fn post(address: &Address, path: &str, body: &str, then: Then) 
 }
 
 /// HTTP/1.0 ends a body with the connection: no chunks to take apart.
-fn request(path: &str, body: &str, then: Then) -> String {
+fn request(path: &str, body: &str, then: Then<'_>) -> String {
     let (version, more) = match then {
-        Then::Upgrade => ("1.1", "Connection: Upgrade\r\nUpgrade: tcp\r\n"),
-        Then::Body => ("1.0", ""),
+        Then::Upgrade => ("1.1", "Connection: Upgrade\r\nUpgrade: tcp\r\n".into()),
+        Then::Body => ("1.0", String::new()),
+        Then::Http2(headers) => ("1.1", format!("Connection: Upgrade\r\nUpgrade: h2c\r\n{headers}")),
     };
     format!(
         "POST {path} HTTP/{version}\r\nHost: engine\r\n{more}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -106,10 +114,35 @@ fn io_error(error: io::Error) -> Bollard {
     Bollard::IOError { err: error }
 }
 
-/// A connection, its two directions apart.
-async fn dialled(address: &Address) -> io::Result<(Pin<Box<dyn AsyncRead + Send>>, Writer)> {
-    let (reader, writer) = tokio::io::split(dial(address).await?);
-    Ok((Box::pin(reader), Box::pin(writer)))
+async fn dial(address: &Address) -> io::Result<(Pin<Box<dyn AsyncRead + Send>>, Writer)> {
+    match address {
+        #[cfg(unix)]
+        Address::Unix(path) => {
+            let (reader, writer) = tokio::net::UnixStream::connect(path).await?.into_split();
+            Ok((Box::pin(reader), Box::pin(writer)))
+        }
+        #[cfg(windows)]
+        Address::Pipe(path) => {
+            let pipe = tokio::net::windows::named_pipe::ClientOptions::new().open(path.replace('/', "\\"))?;
+            let (reader, writer) = tokio::io::split(pipe);
+            Ok((Box::pin(reader), Box::pin(writer)))
+        }
+        Address::Tcp { host, port, tls } => {
+            let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
+            // Keystrokes are not to wait for each other.
+            stream.set_nodelay(true)?;
+            let Some(tls) = tls else {
+                let (reader, writer) = stream.into_split();
+                return Ok((Box::pin(reader), Box::pin(writer)));
+            };
+            let config = tls_config(tls).map_err(io::Error::other)?;
+            let name = rustls::pki_types::ServerName::try_from(host.clone()).map_err(io::Error::other)?;
+            let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+            let (reader, writer) = tokio::io::split(stream);
+            Ok((Box::pin(reader), Box::pin(writer)))
+        }
+        other => Err(io::Error::other(format!("{other} can't be used on {}", std::env::consts::OS))),
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
 //! Builds images: with BuildKit where the engine has it, else with its classic builder. The files of a context are
 //! `context`'s, what an image says of its build is `model::built`'s.
 
+mod proto;
 mod send;
 mod session;
 mod steps;
-mod wire;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use serde::Deserialize;
 
 use self::session::{Offer, Session};
 use self::steps::{Culprit, Steps};
-use super::error::{message, status};
+use super::error::{failed, message, status};
 use super::{Builder, Engine, Progress, credentials, labels};
 use crate::context::{self, Context};
 use crate::diag::{Error, ErrorKind, Result};
@@ -128,9 +128,10 @@ impl Work<'_> {
             config_dir: self.engine.config_dir.clone(),
             trouble: trouble.clone(),
         };
-        let session = Session::open(&self.engine.address, offer).await;
-        let session = session
-            .map_err(|refused| Declined::NotThere(format!("the engine opens no session for BuildKit: {refused}")))?;
+        let session = Session::open(&self.engine.address, offer).await.map_err(|error| match status(&error) {
+            Some(_) => Declined::NotThere(format!("the engine opens no session for BuildKit: {}", message(&error))),
+            None => Declined::Failed(failed("can't open a session for BuildKit", &error)),
+        })?;
         let mut query = vec![("version", "2".to_owned()), ("session", session.id.clone())];
         query.extend(self.query());
         match self.run(query, None, &trouble, false, tell).await {

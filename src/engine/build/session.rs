@@ -8,14 +8,16 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bollard::errors::Error as Bollard;
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use tokio::task::JoinHandle;
 
-use super::super::connect::dial::{Address, Refused, upgrade};
+use super::super::connect::Address;
 use super::super::credentials::{self, Credentials};
-use super::{Trouble, wire};
+use super::super::wire::{self, Then};
+use super::{Trouble, proto};
 use crate::diag::{Error, ErrorKind, Result};
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -57,16 +59,19 @@ impl Drop for Session {
 
 impl Session {
     /// Opens a session on an engine.
-    pub(super) async fn open(address: &Address, offer: Offer) -> Result<Self, Refused> {
+    ///
+    /// # Errors
+    /// Where the engine has no BuildKit, it has no sessions.
+    pub(super) async fn open(address: &Address, offer: Offer) -> Result<Self, Bollard> {
         let half = || RandomState::new().hash_one("session");
         let id = format!("{:016x}{:016x}", half(), half());
-        let mut headers = vec![
-            ("X-Docker-Expose-Session-Uuid", id.as_str()),
-            ("X-Docker-Expose-Session-Name", "taskava"),
-            ("X-Docker-Expose-Session-Sharedkey", ""),
-        ];
-        headers.extend([HEALTH, LOGIN, SECRET].map(|method| ("X-Docker-Expose-Session-Grpc-Method", method)));
-        let stream = upgrade(address, "/session", "h2c", &headers).await?;
+        let about = [("Uuid", id.as_str()), ("Name", "taskava"), ("Sharedkey", "")];
+        let methods = [HEALTH, LOGIN, SECRET].map(|method| ("Grpc-Method", method));
+        let headers = about.iter().chain(&methods);
+        let headers: String =
+            headers.map(|(name, value)| format!("X-Docker-Expose-Session-{name}: {value}\r\n")).collect();
+        let (reader, writer) = wire::post(address, "/session", "", Then::Http2(&headers)).await?;
+        let stream = tokio::io::join(reader, writer);
         let offer = Arc::new(offer);
         let task = tokio::spawn(async move {
             // It ends with the build; an end before that is seen there.
@@ -132,7 +137,7 @@ async fn question(mut body: h2::RecvStream) -> Option<Bytes> {
 
 impl Offer {
     async fn answer(&self, path: &str, question: &[u8]) -> Result<Vec<u8>, (u8, String)> {
-        let name = wire::fields(question).find(|(number, _)| *number == 1).map(|(_, value)| value.text());
+        let name = proto::fields(question).find(|(number, _)| *number == 1).map(|(_, value)| value.text());
         let name = name.unwrap_or_default();
         match path {
             // 1 = SERVING
@@ -146,7 +151,7 @@ impl Offer {
     fn secret(&self, id: &str) -> Result<Vec<u8>, (u8, String)> {
         let Some(path) = self.secrets.get(id) else { return Err((NOT_FOUND, format!("secret {id} not found"))) };
         match std::fs::read(path) {
-            Ok(secret) => Ok(wire::write(1, &secret)),
+            Ok(secret) => Ok(proto::write(1, &secret)),
             Err(error) => {
                 let message = format!("can't read build secret {id} from {}: {error}", path.display());
                 self.trouble.note(Error::new(ErrorKind::Image, &message));
@@ -160,9 +165,9 @@ impl Offer {
         let reference = if host == "registry-1.docker.io" { "x".into() } else { format!("{host}/x") };
         match credentials::for_image(&self.config_dir, &reference).await {
             Ok(Some(Credentials::Password { username, password })) => {
-                Ok([wire::write(1, username.as_bytes()), wire::write(2, password.as_bytes())].concat())
+                Ok([proto::write(1, username.as_bytes()), proto::write(2, password.as_bytes())].concat())
             }
-            Ok(Some(Credentials::IdentityToken(token))) => Ok(wire::write(2, token.as_bytes())),
+            Ok(Some(Credentials::IdentityToken(token))) => Ok(proto::write(2, token.as_bytes())),
             Ok(Some(Credentials::RegistryToken(_)) | None) => Ok(Vec::new()),
             Err(error) => {
                 let message = error.to_string();
@@ -187,12 +192,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("secret"), "t0ken").unwrap();
         let offer = offer(folder.path());
-        assert_eq!(offer.answer(SECRET, &wire::write(1, b"npmrc")).await, Ok(wire::write(1, b"t0ken")));
-        assert_eq!(offer.answer(SECRET, &wire::write(1, b"../secret")).await.unwrap_err().0, NOT_FOUND);
+        assert_eq!(offer.answer(SECRET, &proto::write(1, b"npmrc")).await, Ok(proto::write(1, b"t0ken")));
+        assert_eq!(offer.answer(SECRET, &proto::write(1, b"../secret")).await.unwrap_err().0, NOT_FOUND);
         assert_eq!(offer.answer("/moby.filesync.v1.FileSync/DiffCopy", b"").await.unwrap_err().0, UNIMPLEMENTED);
-        assert_eq!(offer.answer(LOGIN, &wire::write(1, b"registry.example")).await, Ok(Vec::new()));
+        assert_eq!(offer.answer(LOGIN, &proto::write(1, b"registry.example")).await, Ok(Vec::new()));
         assert!(offer.trouble.take().is_none());
-        assert_eq!(offer.answer(SECRET, &wire::write(1, b"gone")).await.unwrap_err().0, INTERNAL);
+        assert_eq!(offer.answer(SECRET, &proto::write(1, b"gone")).await.unwrap_err().0, INTERNAL);
         assert!(offer.trouble.take().expect("noted").to_string().starts_with("can't read build secret gone from"));
     }
 
@@ -202,7 +207,7 @@ mod tests {
         // user:pass
         let config = r#"{"auths":{"registry.example":{"auth":"dXNlcjpwYXNz"}}}"#;
         std::fs::write(folder.path().join("config.json"), config).unwrap();
-        let answer = offer(folder.path()).answer(LOGIN, &wire::write(1, b"registry.example")).await;
-        assert_eq!(answer, Ok([wire::write(1, b"user"), wire::write(2, b"pass")].concat()));
+        let answer = offer(folder.path()).answer(LOGIN, &proto::write(1, b"registry.example")).await;
+        assert_eq!(answer, Ok([proto::write(1, b"user"), proto::write(2, b"pass")].concat()));
     }
 }

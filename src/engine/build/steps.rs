@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::super::Progress;
-use super::wire;
+use super::proto;
 
 /// How many lines of a step are kept for the case that it fails.
 const LINES: usize = 20;
@@ -41,7 +41,7 @@ pub(super) struct Culprit {
 impl Steps {
     /// Takes in a message of BuildKit's trace (`moby.buildkit.v1.StatusResponse`).
     pub(super) fn trace(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Progress)) {
-        for (kind, message) in wire::fields(bytes) {
+        for (kind, message) in proto::fields(bytes) {
             match kind {
                 1 => self.vertex(message.bytes(), tell),
                 2 => self.status(message.bytes(), tell),
@@ -54,7 +54,7 @@ impl Steps {
     fn vertex(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Progress)) {
         let (mut digest, mut name, mut error) = (String::new(), String::new(), String::new());
         let (mut cached, mut started, mut completed) = (false, false, false);
-        for (field, value) in wire::fields(bytes) {
+        for (field, value) in proto::fields(bytes) {
             match field {
                 1 => digest = value.text(),
                 3 => name = value.text(),
@@ -83,7 +83,7 @@ impl Steps {
     /// How far a part of a step is, most often a layer that is fetched.
     fn status(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Progress)) {
         let (mut digest, mut text, mut current, mut total) = (String::new(), String::new(), 0, 0);
-        for (field, value) in wire::fields(bytes) {
+        for (field, value) in proto::fields(bytes) {
             match field {
                 1 => text = value.text(),
                 2 => digest = value.text(),
@@ -99,7 +99,7 @@ impl Steps {
 
     fn log(&mut self, bytes: &[u8], tell: &mut dyn FnMut(Progress)) {
         let (mut digest, mut text) = (String::new(), String::new());
-        for (field, value) in wire::fields(bytes) {
+        for (field, value) in proto::fields(bytes) {
             match field {
                 1 => digest = value.text(),
                 4 => text = value.text(),
@@ -207,15 +207,15 @@ mod tests {
 
     fn vertex(digest: &str, name: &str, fields: &[u8], error: &str) -> Vec<u8> {
         let mut message =
-            [wire::write(1, digest.as_bytes()), wire::write(3, name.as_bytes()), fields.to_vec()].concat();
+            [proto::write(1, digest.as_bytes()), proto::write(3, name.as_bytes()), fields.to_vec()].concat();
         if !error.is_empty() {
-            message.extend(wire::write(7, error.as_bytes()));
+            message.extend(proto::write(7, error.as_bytes()));
         }
-        wire::write(1, &message)
+        proto::write(1, &message)
     }
 
     fn log(digest: &str, text: &str) -> Vec<u8> {
-        wire::write(3, &[wire::write(1, digest.as_bytes()), wire::write(4, text.as_bytes())].concat())
+        proto::write(3, &[proto::write(1, digest.as_bytes()), proto::write(4, text.as_bytes())].concat())
     }
 
     const STARTED: &[u8] = &[5 << 3 | 2, 0];

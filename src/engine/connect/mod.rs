@@ -1,9 +1,8 @@
 //! Finds the engine and checks that it is new enough: `--host` or `--context`, `DOCKER_HOST`, `DOCKER_CONTEXT`, the
 //! current context, then the usual sockets. Which may be meant is decided in `candidates`, the client for one is made in
-//! `transport` (for what is not plain requests, in `dial`), and what to say when none answers is in `trouble`.
+//! `transport`, and what to say when none answers is in `trouble`.
 
 mod candidates;
-pub(super) mod dial;
 #[cfg(unix)]
 mod ping;
 mod transport;
@@ -19,6 +18,7 @@ use bollard::models::SystemVersion;
 
 pub(super) use self::candidates::Address;
 use self::candidates::{Candidate, candidates};
+pub(super) use self::transport::tls_config;
 use self::trouble::{Trouble, unreachable};
 use super::{About, Builder};
 use crate::diag::{Error, ErrorKind, Result};

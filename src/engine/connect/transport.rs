@@ -66,7 +66,7 @@ fn with_tls(address: &str, tls: &Tls) -> anyhow::Result<Docker> {
 }
 
 /// What a TLS connection is made with.
-pub(super) fn tls_config(tls: &Tls) -> anyhow::Result<ClientConfig> {
+pub(in crate::engine) fn tls_config(tls: &Tls) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
     let builder = if tls.verify {
