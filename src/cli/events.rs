@@ -11,13 +11,12 @@ use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
 use super::session::{load_stack, service};
-use super::{Context, block_on};
+use super::{Context, block_until_interrupted};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::engine::events::Happened;
-use crate::event::{Events, VERSION};
+use crate::event::VERSION;
 use crate::model::{ServiceName, Stack};
-use crate::run::cancel::{Cancel, Hurry};
 use crate::run::logs::time;
 use crate::ui::style::Paint;
 use crate::ui::{Format, sanitise};
@@ -53,14 +52,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    block_on(async {
-        // Ctrl-C is how following ends: nothing to say about it.
-        let cancel = Cancel::on_signals(&Events::default());
-        tokio::select! {
-            shown = show(args, context) => shown.map(|()| ExitCode::SUCCESS),
-            () = cancel.reached(Hurry::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
-        }
-    })
+    block_until_interrupted(show(args, context))
 }
 
 async fn show(args: &Args, context: &Context) -> Result<()> {

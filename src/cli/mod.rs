@@ -54,6 +54,8 @@ use clap::error::ErrorKind;
 use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::diag::{self, Error, Result};
+use crate::event::Events;
+use crate::run::cancel::{Cancel, Hurry};
 
 pub use context::{Context, Global};
 
@@ -180,6 +182,17 @@ pub fn block_on(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode
     // A name lookup or a read of stdin that hangs in a helper thread must not keep the process.
     runtime.shutdown_background();
     result
+}
+
+/// The same for one that shows what happens until Ctrl-C, which is how it ends: nothing to say about that.
+fn block_until_interrupted(showing: impl Future<Output = Result<()>>) -> Result<ExitCode> {
+    block_on(async {
+        let cancel = Cancel::on_signals(&Events::default());
+        tokio::select! {
+            shown = showing => shown.map(|()| ExitCode::SUCCESS),
+            () = cancel.reached(Hurry::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
+        }
+    })
 }
 
 /// The whole command line, as clap sees it.

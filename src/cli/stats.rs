@@ -10,13 +10,12 @@ use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
 use super::session::{load_stack, service};
-use super::{Context, block_on};
+use super::{Context, block_until_interrupted};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::engine::stats::Usage;
-use crate::event::{Events, VERSION};
+use crate::event::VERSION;
 use crate::model::{ServiceName, Stack};
-use crate::run::cancel::{Cancel, Hurry};
 use crate::ui::Format;
 use crate::ui::live::{Live, stdout_height};
 use crate::ui::table::{Table, stdout_width};
@@ -52,14 +51,7 @@ type Sample = (String, Option<Result<Option<Usage>>>);
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    block_on(async {
-        // Ctrl-C is how watching ends: nothing to say about it.
-        let cancel = Cancel::on_signals(&Events::default());
-        tokio::select! {
-            shown = show(args, context) => shown.map(|()| ExitCode::SUCCESS),
-            () = cancel.reached(Hurry::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
-        }
-    })
+    block_until_interrupted(show(args, context))
 }
 
 async fn show(args: &Args, context: &Context) -> Result<()> {

@@ -14,6 +14,8 @@ mod template;
 pub mod toml;
 pub mod yaml;
 
+use std::fmt::Write as _;
+
 use crate::diag::Place;
 
 /// Compose's extension that holds what Compose itself can't say: keys of services.toml.
@@ -59,4 +61,23 @@ impl std::fmt::Display for Note {
         write!(f, "{}", self.message)?;
         if self.remedy.is_empty() { Ok(()) } else { write!(f, ": {}", self.remedy) }
     }
+}
+
+/// A text in double quotes, with the escapes that YAML and TOML have in common. `hidden`: what else must not stand as it is.
+fn quoted(text: &str, hidden: impl Fn(char) -> bool) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if hidden(c) => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out + "\""
 }

@@ -241,21 +241,7 @@ pub fn string(text: &str) -> String {
     if text.contains(['"', '\\']) && no_escapes {
         return format!("'{text}'");
     }
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out + "\""
+    super::quoted(text, char::is_control)
 }
 
 /// The same over several lines, where the text has them.

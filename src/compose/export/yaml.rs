@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
+use crate::compose;
+
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Yaml {
@@ -135,21 +137,7 @@ fn scalar(text: &str) -> String {
 }
 
 fn double(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            c if c.is_control() || c == '\u{feff}' || c == '\u{2028}' || c == '\u{2029}' => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out + "\""
+    compose::quoted(text, |c| c.is_control() || matches!(c, '\u{feff}' | '\u{2028}' | '\u{2029}'))
 }
 
 #[cfg(test)]
