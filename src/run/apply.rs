@@ -38,11 +38,12 @@ enum Status {
 pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
     let began = Instant::now();
     let discarded = discarded(&plan);
-    let known = run.seen.containers.iter().rev().fold(Known { discarded, ..Known::default() }, |mut known, container| {
-        known.containers.insert(container.service.clone(), container.id.clone());
-        known.images.insert(container.service.clone(), container.image_id.clone());
-        known
-    });
+    let known =
+        run.seen.containers.iter().rev().fold(Known { discarded, ..Known::default() }, |mut known, container| {
+            known.containers.insert(container.service.clone(), container.id.clone());
+            known.images.insert(container.service.clone(), container.image_id.clone());
+            known
+        });
     run.events.emit(&Event::PlanStarted { stack: run.stack.name.to_string(), plan: plan.clone() });
     let mut walk = Walk {
         run,

@@ -246,9 +246,8 @@ impl Doing<'_> {
         if self.run.cancel.hurry() >= Hurry::Kill {
             return self.run.engine.stop(container, name, Duration::ZERO).await;
         }
-        let discarded = |service: &Service| {
-            objects::is_discarded(self.run.stack, service, &self.known.borrow().discarded)
-        };
+        let discarded =
+            |service: &Service| objects::is_discarded(self.run.stack, service, &self.known.borrow().discarded);
         if let Some(service) = self.service.filter(|service| !discarded(service)) {
             tokio::select! {
                 saved = objects::save(self.run, self.step, service, container) => saved?,
