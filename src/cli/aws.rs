@@ -47,7 +47,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         words.extend(endpoint(&args.arguments, &emulators(&stack)?, url).into_iter().map(OsString::from));
         words.extend(args.arguments.iter().cloned());
         let cancel = Cancel::on_signals(&context.screen.events());
-        Ok(ExitCode::from(command::run(&words, variables, context.format(), &cancel).await?))
+        Ok(ExitCode::from(command::run(&words, variables, context.format(), &cancel, |_| ()).await?))
     })
 }
 

@@ -63,7 +63,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         let mut words = vec![program.into_os_string()];
         words.extend(args.arguments.iter().cloned());
-        let code = command::run(&words, variables, context.format(), &cancel).await;
+        let code = command::run(&words, variables, context.format(), &cancel, |_| ()).await;
         drop(written);
         Ok(ExitCode::from(code?))
     })
