@@ -137,7 +137,7 @@ impl Trial<'_> {
         let words = words.join(" ");
         self.timeline.note(&Event::Notice { message: format!("started: {words}") });
         let began = Instant::now();
-        let code = command::run(&self.args.command, variables, context.format(), cancel).await?;
+        let code = command::run(&self.args.command, variables, &[], context.format(), cancel).await?;
         let took = millis(began.elapsed());
         self.timeline.note(&Event::Notice { message: format!("ended with code {code} after {took} ms: {words}") });
         if code != 0 {

@@ -32,6 +32,7 @@ mod run;
 mod snapshot;
 mod stack;
 mod stats;
+mod terraform;
 mod test_command;
 mod testing_library;
 mod tiny;
