@@ -33,6 +33,7 @@ mod run;
 mod snapshot;
 mod stack;
 mod stats;
+mod terraform;
 mod test_command;
 mod testing_library;
 mod tiny;
