@@ -13,6 +13,7 @@ pub mod janitor;
 pub mod lock;
 pub mod logs;
 pub mod owner;
+pub mod parity;
 pub mod ports;
 mod postgres;
 pub mod probe;
