@@ -1,5 +1,7 @@
 //! `aws`: the AWS CLI against the emulators of the stack; and what of AWS they mirror (`map`).
 
+pub mod map;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,24 +20,42 @@ use crate::model::{Service, Stack};
 use crate::run::address;
 use crate::run::cancel::Cancel;
 
-/// Run the AWS CLI against the stack's emulators of AWS
+/// Run the AWS CLI against the stack's emulators of AWS, or show what they mirror
 ///
 /// With the AWS CLI of this machine; where there is none, with the one in the emulator's image. Endpoints, region and
 /// credentials are set, so the real account is out of reach. The exit code is the command's.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
+  taskava dev aws map
   taskava dev aws -- s3 ls s3://uploads
   taskava dev aws -- cognito-idp list-user-pools --max-results 10
-  taskava dev aws -- sqs receive-message --queue-url \"$SQS_JOBS_QUEUE_URL\"")]
+  taskava dev aws -- sqs receive-message --queue-url \"$SQS_JOBS_QUEUE_URL\""
+)]
 pub struct Args {
     /// Arguments of the AWS CLI
     #[arg(value_name = "ARGS", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
+    /// Or what else.
+    #[command(subcommand)]
+    pub what: Option<What>,
+}
+
+/// What is not the AWS CLI's.
+#[derive(Debug, clap::Subcommand)]
+#[expect(missing_docs, reason = "see the arguments of each")]
+pub enum What {
+    Map(map::Args),
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    if let Some(What::Map(args)) = &args.what {
+        return map::run(args, context);
+    }
     block_on(async {
         let stack = load_stack(context)?;
         let engine = Engine::connect(&context.engine_ask()).await?;
@@ -47,7 +67,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         words.extend(endpoint(&args.arguments, &emulators(&stack)?, url).into_iter().map(OsString::from));
         words.extend(args.arguments.iter().cloned());
         let cancel = Cancel::on_signals(&context.screen.events());
-        Ok(ExitCode::from(command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel).await?))
+        Ok(ExitCode::from(command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel, |_| ()).await?))
     })
 }
 

@@ -60,7 +60,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         variables.push(("TF_DATA_DIR".into(), data.into()));
         let mut words = vec![program.into_os_string()];
         words.extend(args.arguments.iter().cloned());
-        let code = command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel).await;
+        let code = command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel, |_| ()).await;
         // The files before the lock.
         drop(held);
         Ok(ExitCode::from(code?))

@@ -2,6 +2,7 @@
 
 mod app;
 mod aws;
+mod aws_map;
 mod build;
 mod change;
 mod clients;

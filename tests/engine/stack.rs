@@ -389,7 +389,10 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let label = self.label();
-        let images = || docker::remove_images(&label);
+        // Snapshots, and what test runs prepared: that belongs to the folder.
+        let root = self.path().canonicalize().expect("a folder");
+        let root = format!("dev.taskava.root={}", root.display());
+        let images = || [&label, &root].into_iter().for_each(|label| docker::remove_images(label));
         if docker::left(&label).is_empty() {
             images();
             return;
