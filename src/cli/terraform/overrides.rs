@@ -2,6 +2,8 @@
 //! to replace parts of one.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::providers::Providers;
@@ -91,17 +93,20 @@ impl Written {
                     let message = format!("{} is not of taskava's making", path.display());
                     return Err(Error::new(ErrorKind::Usage, message).hint("rename it: this name is used here"));
                 }
-                Err(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(&path, &error)),
             }
         }
         let providers = providers(folder, target.tofu)?;
         for (name, text) in texts(&providers.0, target) {
             let path = folder.join(name);
-            // Noted before: a file that was cut off goes too.
-            written.0.push(path.clone());
-            std::fs::write(&path, text).map_err(|error| {
+            let unwritable = |error: std::io::Error| {
                 Error::new(ErrorKind::Other, format_args!("{} can't be written: {error}", path.display()))
-            })?;
+            };
+            // Only where there is none: it is removed afterwards.
+            let mut file = File::create_new(&path).map_err(unwritable)?;
+            written.0.push(path.clone());
+            file.write_all(text.as_bytes()).map_err(unwritable)?;
         }
         Ok(written)
     }
@@ -116,14 +121,15 @@ impl Drop for Written {
     }
 }
 
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Usage, format_args!("{} can't be read: {error}", path.display()))
+}
+
 /// What providers of AWS a folder's configuration has.
 fn providers(folder: &Path, tofu: bool) -> Result<Providers> {
-    let unreadable = |path: &Path, error: std::io::Error| {
-        Error::new(ErrorKind::Usage, format_args!("{} can't be read: {error}", path.display()))
-    };
     let mut providers = Providers::default();
     let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, error))? {
+    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
         paths.push(entry?.path());
     }
     // As a folder lists them in no order, and what is written should not depend on it.
@@ -136,7 +142,7 @@ fn providers(folder: &Path, tofu: bool) -> Result<Providers> {
         if name.starts_with(['.', '#']) || !(ends("") || ends(".json")) {
             continue;
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
         if ends(".json") { providers.read_json(&text) } else { providers.read(&text) }
     }
     Ok(providers)
@@ -144,10 +150,10 @@ fn providers(folder: &Path, tofu: bool) -> Result<Providers> {
 
 /// The files by name.
 fn texts(providers: &[Option<String>], target: &Target) -> Vec<(&'static str, String)> {
-    let state = &target.state;
+    let [state, workspaces] = ["tfstate", "workspaces"].map(|end| format!("{}.{end}", target.state));
     let mut replaced = format!(
-        "{MARKER}\n\nterraform {{\n  backend \"local\" {{\n    path          = \"{state}.tfstate\"\n    \
-         workspace_dir = \"{state}.workspaces\"\n  }}\n}}\n"
+        "{MARKER}\n\nterraform {{\n  backend \"local\" {{\n    path          = {state:?}\n    \
+         workspace_dir = {workspaces:?}\n  }}\n}}\n"
     );
     for alias in providers {
         replaced.push_str(&provider(alias.as_deref(), target));
@@ -227,6 +233,10 @@ mod tests {
         let path = folder.path().join(OVERRIDE);
         std::fs::write(&path, "mine").unwrap();
         assert_eq!(Written::new(folder.path(), &target()).unwrap_err().kind, ErrorKind::Usage);
+        // Neither is what can't even be read.
+        std::fs::write(&path, [0xff]).unwrap();
+        assert_eq!(Written::new(folder.path(), &target()).unwrap_err().kind, ErrorKind::Usage);
+        assert_eq!(std::fs::read(&path).unwrap(), [0xff]);
         std::fs::write(&path, format!("{MARKER}\nleft behind")).unwrap();
         let written = Written::new(folder.path(), &target()).unwrap();
         assert!(std::fs::read_to_string(&path).unwrap().contains("endpoints"));
