@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The binary in a clean environment and a folder.
 fn taskava(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taskava"));
-    command.args(args).current_dir(folder).env_clear().env("HOME", folder);
+    command.args(args).current_dir(folder).env_clear().env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
     command
 }
 

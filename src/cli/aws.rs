@@ -67,7 +67,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         words.extend(endpoint(&args.arguments, &emulators(&stack)?, url).into_iter().map(OsString::from));
         words.extend(args.arguments.iter().cloned());
         let cancel = Cancel::on_signals(&context.screen.events());
-        Ok(ExitCode::from(command::run(&words, variables, context.format(), &cancel).await?))
+        Ok(ExitCode::from(command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel, |_| ()).await?))
     })
 }
 
@@ -97,22 +97,6 @@ async fn in_container(args: &Args, context: &Context, stack: &Stack, engine: &En
     inside::exec(context, engine, &container, &ask).await
 }
 
-/// The services that are asked of MiniStack where it runs beside LocalStack, as the AWS CLI names them.
-const BESIDE: [&str; 12] = [
-    "cloudfront",
-    "cloudtrail",
-    "cognito-identity",
-    "cognito-idp",
-    "ecr",
-    "ecs",
-    "elasticache",
-    "elbv2",
-    "rds",
-    "ses",
-    "sesv2",
-    "wafv2",
-];
-
 /// `--endpoint-url`, unless it was written: version 1 of the AWS CLI does not look at the variable for SQS.
 fn endpoint(
     arguments: &[OsString],
@@ -123,7 +107,8 @@ fn endpoint(
     if words.iter().any(|word| word.starts_with("--endpoint-url")) {
         return None;
     }
-    let beside = emulators.beside.filter(|_| words.iter().any(|word| BESIDE.contains(&word.as_ref())));
+    let beside =
+        emulators.beside.filter(|_| words.iter().any(|word| aws::BESIDE.iter().any(|api| api.command == word)));
     Some(format!("--endpoint-url={}", url(beside.unwrap_or(emulators.main))?))
 }
 
@@ -137,6 +122,19 @@ pub(super) fn emulators(stack: &Stack) -> Result<Emulators<'_>> {
             .hint("add one: [services.localstack] with kind = \"localstack\"")
     })
 }
+
+/// Variables of this machine that hold for the real account only. A profile whose file is hidden, for one, is an error.
+pub(super) const REAL_ACCOUNT: [&str; 9] = [
+    "AWS_CA_BUNDLE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_SESSION_TOKEN",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
 
 /// Variables that lead a program on this machine to the emulators, and to nothing else.
 ///
