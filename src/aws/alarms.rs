@@ -9,8 +9,9 @@ use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.json(Api::CloudWatch, "DescribeAlarms", &json!({ "MaxRecords": 100 })).await?;
-    let looked = objects(&listed["MetricAlarms"]).map(async |alarm| {
+    let (input, next) = (json!({ "MaxRecords": 100 }), ("NextToken", "NextToken"));
+    let listed = emulator.client.pages(Api::CloudWatch, "DescribeAlarms", input, "MetricAlarms", next).await?;
+    let looked = listed.iter().map(async |alarm| {
         let id = ResourceId::new(ResourceKind::Alarm, alarm["AlarmName"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             return Ok::<_, Refused>((id, Some(properties(alarm)), false));

@@ -125,6 +125,55 @@ impl Client {
         serde_json::from_str(&body).map_err(|error| no_answer(&error))
     }
 
+    /// Everything that an action lists, however many pages it takes. `next`: what the token is called in the answer, and in
+    /// the question.
+    pub async fn pages(
+        &self,
+        api: Api,
+        action: &str,
+        mut input: Value,
+        list: &str,
+        next: (&str, &str),
+    ) -> Answer<Vec<Value>> {
+        let mut found = Vec::new();
+        loop {
+            let mut page = self.json(api, action, &input).await?;
+            if let Value::Array(listed) = page[list].take() {
+                found.extend(listed);
+            }
+            let token = page[next.0].take();
+            // One that is said again would lead nowhere.
+            if token.as_str().is_none_or(str::is_empty) || input[next.1] == token {
+                return Ok(found);
+            }
+            input[next.1] = token;
+        }
+    }
+
+    /// The same with a query protocol: each page.
+    pub async fn query_pages(
+        &self,
+        api: Api,
+        action: &str,
+        input: &[(&str, &str)],
+        next: (&str, &str),
+    ) -> Answer<Vec<String>> {
+        let (mut found, mut token) = (Vec::new(), String::new());
+        loop {
+            let mut input = input.to_vec();
+            if !token.is_empty() {
+                input.push((next.1, &token));
+            }
+            let page = self.query(api, action, &input).await?;
+            let following = xml::text(&page, next.0).unwrap_or_default();
+            found.push(page);
+            if following.is_empty() || following == token {
+                return Ok(found);
+            }
+            token = following;
+        }
+    }
+
     /// An action of a service with a query protocol; the answer is XML.
     pub async fn query(&self, api: Api, action: &str, input: &[(&str, &str)]) -> Answer<String> {
         let version = match api {

@@ -5,14 +5,15 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, Refused};
 use super::diff::Seen;
-use super::{Emulator, STACK_TAG, members, objects};
+use super::{Emulator, STACK_TAG, members};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
 const API: Api = Api::Cognito;
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.json(API, "ListUserPools", &json!({ "MaxResults": 60 })).await?;
-    let looked = objects(&listed["UserPools"]).map(async |pool| {
+    let (input, next) = (json!({ "MaxResults": 60 }), ("NextToken", "NextToken"));
+    let listed = emulator.client.pages(API, "ListUserPools", input, "UserPools", next).await?;
+    let looked = listed.iter().map(async |pool| {
         let name = pool["Name"].as_str().unwrap_or_default();
         let id = ResourceId::new(ResourceKind::UserPool, name);
         let key = pool["Id"].as_str().unwrap_or_default();

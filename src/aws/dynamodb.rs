@@ -9,8 +9,9 @@ use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.json(Api::Dynamodb, "ListTables", &json!({})).await?;
-    let names = listed["TableNames"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let next = ("LastEvaluatedTableName", "ExclusiveStartTableName");
+    let listed = emulator.client.pages(Api::Dynamodb, "ListTables", json!({}), "TableNames", next).await?;
+    let names = listed.iter().filter_map(Value::as_str);
     let looked = names.map(async |name| {
         let id = ResourceId::new(ResourceKind::Table, name);
         if declared.iter().any(|resource| resource.id == id) {

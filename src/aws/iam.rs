@@ -13,8 +13,9 @@ use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKin
 const POLICY: &str = "taskava";
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let xml = emulator.client.query(Api::Iam, "ListRoles", &[("MaxItems", "1000")]).await?;
-    let roles = all(&xml, "Roles").into_iter().flat_map(|roles| all(roles, "member"));
+    let input = [("MaxItems", "1000")];
+    let pages = emulator.client.query_pages(Api::Iam, "ListRoles", &input, ("Marker", "Marker")).await?;
+    let roles = pages.iter().flat_map(|page| all(page, "Roles")).flat_map(|roles| all(roles, "member"));
     let looked = roles.map(async |role| {
         let id = ResourceId::new(ResourceKind::Role, text(role, "RoleName").unwrap_or_default());
         emulator.learn(&id, &text(role, "Arn").unwrap_or_default());

@@ -9,8 +9,9 @@ use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.json(Api::Kms, "ListAliases", &json!({ "Limit": 100 })).await?;
-    let aliases = objects(&listed["Aliases"]).filter_map(|alias| {
+    let (input, next) = (json!({ "Limit": 100 }), ("NextMarker", "Marker"));
+    let listed = emulator.client.pages(Api::Kms, "ListAliases", input, "Aliases", next).await?;
+    let aliases = listed.iter().filter_map(|alias| {
         let name = alias["AliasName"].as_str()?.strip_prefix("alias/")?;
         // Those of AWS's own keys.
         (!name.starts_with("aws/")).then_some((name, alias["TargetKeyId"].as_str()?))

@@ -5,17 +5,18 @@ use serde_json::json;
 
 use super::client::{Answer, Refused};
 use super::diff::Seen;
-use super::{Emulator, STACK_TAG, objects};
+use super::{Emulator, STACK_TAG};
 use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
 
 /// The retention of a group whose lines stay.
 pub(super) const NEVER: &str = "never";
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.json(Api::Logs, "DescribeLogGroups", &json!({ "limit": 50 })).await?;
+    let (input, next) = (json!({ "limit": 50 }), ("nextToken", "nextToken"));
+    let listed = emulator.client.pages(Api::Logs, "DescribeLogGroups", input, "logGroups", next).await?;
     let mut seen = Seen::default();
     let mut others = Vec::new();
-    for group in objects(&listed["logGroups"]) {
+    for group in &listed {
         let id = ResourceId::new(ResourceKind::LogGroup, group["logGroupName"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             let retention = group["retentionInDays"].as_u64().map_or_else(|| NEVER.into(), |days| days.to_string());

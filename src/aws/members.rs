@@ -4,12 +4,15 @@
 use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};
 
+use super::Emulator;
 use super::client::{Answer, Refused};
 use super::diff::Seen;
-use super::{Emulator, objects};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
 const API: Api = Api::Cognito;
+
+/// How the next page is asked for.
+const NEXT: (&str, &str) = ("NextToken", "NextToken");
 
 /// The description of a group that was made here: groups and clients can't carry tags.
 const OURS: &str = "declared in services.toml of ";
@@ -36,8 +39,8 @@ fn split(id: &ResourceId) -> (ResourceId, &str) {
 
 async fn clients(emulator: &Emulator, pool: &str, key: &str, declared: &[&Resource]) -> Answer<Seen> {
     let input = json!({ "UserPoolId": key, "MaxResults": 60 });
-    let listed = emulator.client.json(API, "ListUserPoolClients", &input).await?;
-    let looked = objects(&listed["UserPoolClients"]).map(async |client| {
+    let listed = emulator.client.pages(API, "ListUserPoolClients", input, "UserPoolClients", NEXT).await?;
+    let looked = listed.iter().map(async |client| {
         let id = id(ResourceKind::UserPoolClient, pool, client["ClientName"].as_str().unwrap_or_default());
         let client = client["ClientId"].as_str().unwrap_or_default();
         emulator.learn(&id, client);
@@ -100,9 +103,9 @@ fn settings(emulator: &Emulator, resource: &Resource) -> Value {
 }
 
 async fn groups(emulator: &Emulator, pool: &str, key: &str, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.json(API, "ListGroups", &json!({ "UserPoolId": key })).await?;
+    let listed = emulator.client.pages(API, "ListGroups", json!({ "UserPoolId": key }), "Groups", NEXT).await?;
     let mut seen = Seen::default();
-    for group in objects(&listed["Groups"]) {
+    for group in &listed {
         let id = id(ResourceKind::UserPoolGroup, pool, group["GroupName"].as_str().unwrap_or_default());
         let is_declared = declared.iter().any(|resource| resource.id == id);
         let ours = group["Description"] == json!(format!("{OURS}{}", emulator.stack));
@@ -120,8 +123,8 @@ async fn users(emulator: &Emulator, pool: &str, key: &str, declared: &[&Resource
             Err(refused) if refused.is_missing() => return Ok(None),
             answer => answer.map(drop)?,
         }
-        let answer = emulator.client.json(API, "AdminListGroupsForUser", &input).await?;
-        let names: Vec<&Value> = objects(&answer["Groups"]).map(|group| &group["GroupName"]).collect();
+        let listed = emulator.client.pages(API, "AdminListGroupsForUser", input, "Groups", NEXT).await?;
+        let names: Vec<&Value> = listed.iter().map(|group| &group["GroupName"]).collect();
         Ok::<_, Refused>(Some((resource.id.clone(), Properties::from([("groups", list(&json!(names)))]))))
     });
     let mut seen = Seen::default();
@@ -193,9 +196,9 @@ pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties:
 
 async fn leave_and_join(emulator: &Emulator, resource: &Resource, pool: &str, name: &str) -> Answer<()> {
     let input = json!({ "UserPoolId": pool, "Username": name });
-    let answer = emulator.client.json(API, "AdminListGroupsForUser", &input).await?;
+    let listed = emulator.client.pages(API, "AdminListGroupsForUser", input, "Groups", NEXT).await?;
     let wanted: Vec<&str> = resource.wanted["groups"].split(", ").collect();
-    for group in objects(&answer["Groups"]).filter_map(|group| group["GroupName"].as_str()) {
+    for group in listed.iter().filter_map(|group| group["GroupName"].as_str()) {
         if !wanted.contains(&group) {
             let input = json!({ "UserPoolId": pool, "Username": name, "GroupName": group });
             emulator.client.json(API, "AdminRemoveUserFromGroup", &input).await?;

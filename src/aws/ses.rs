@@ -7,9 +7,9 @@ use super::xml::{all, texts};
 use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let xml = emulator.client.query(Api::Ses, "ListIdentities", &[]).await?;
+    let pages = emulator.client.query_pages(Api::Ses, "ListIdentities", &[], ("NextToken", "NextToken")).await?;
     let mut seen = Seen::default();
-    for name in all(&xml, "Identities").into_iter().flat_map(|list| texts(list, "member")) {
+    for name in pages.iter().flat_map(|page| all(page, "Identities")).flat_map(|list| texts(list, "member")) {
         let id = ResourceId::new(ResourceKind::Identity, name);
         let is_declared = declared.iter().any(|resource| resource.id == id);
         seen.note(id, is_declared.then(Properties::new), false);

@@ -13,6 +13,9 @@ use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKin
 /// What stands behind a queue that gets messages as they are.
 const RAW: &str = " (raw)";
 
+/// How the next page is asked for.
+const NEXT: (&str, &str) = ("NextToken", "NextToken");
+
 /// A queue's subscription.
 struct Subscription {
     arn: String,
@@ -20,8 +23,8 @@ struct Subscription {
 }
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.query(Api::Sns, "ListTopics", &[]).await?;
-    let looked = texts(&listed, "TopicArn").into_iter().map(async |arn| {
+    let listed = emulator.client.query_pages(Api::Sns, "ListTopics", &[], NEXT).await?;
+    let looked = listed.iter().flat_map(|page| texts(page, "TopicArn")).map(async |arn| {
         let id = ResourceId::new(ResourceKind::Topic, arn.rsplit(':').next().unwrap_or_default());
         emulator.learn(&id, &arn);
         if declared.iter().any(|resource| resource.id == id) {
@@ -42,8 +45,9 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
 
 /// The queues that listen to a topic, by name.
 async fn subscriptions(emulator: &Emulator, topic: &str) -> Answer<BTreeMap<String, Subscription>> {
-    let listed = emulator.client.query(Api::Sns, "ListSubscriptionsByTopic", &[("TopicArn", topic)]).await?;
-    let queues = all(&listed, "member").into_iter().filter_map(|member| {
+    let input = [("TopicArn", topic)];
+    let listed = emulator.client.query_pages(Api::Sns, "ListSubscriptionsByTopic", &input, NEXT).await?;
+    let queues = listed.iter().flat_map(|page| all(page, "member")).filter_map(|member| {
         let endpoint = text(member, "Endpoint").filter(|_| text(member, "Protocol").as_deref() == Some("sqs"))?;
         Some((endpoint.rsplit(':').next()?.to_owned(), text(member, "SubscriptionArn")?))
     });

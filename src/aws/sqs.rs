@@ -9,8 +9,9 @@ use super::{Emulator, STACK_TAG};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
 pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.json(Api::Sqs, "ListQueues", &json!({ "MaxResults": 1000 })).await?;
-    let urls = listed["QueueUrls"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let input = json!({ "MaxResults": 1000 });
+    let listed = emulator.client.pages(Api::Sqs, "ListQueues", input, "QueueUrls", ("NextToken", "NextToken")).await?;
+    let urls = listed.iter().filter_map(Value::as_str);
     let looked = urls.map(async |url| {
         let id = ResourceId::new(ResourceKind::Queue, url.rsplit('/').next().unwrap_or_default());
         emulator.learn(&id, url);

@@ -44,9 +44,9 @@ pub(super) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id:
         return Ok(done.len());
     };
     let mut message = format!("{} could not be made in {}: {}", first.what, service.name, first.refused);
-    if failed.len() > 1 {
-        let others: Vec<&str> = failed[1..].iter().map(|failed| failed.what.as_str()).collect();
-        message.push_str(&format!("; nor could {}", others.join(", ")));
+    // Each for a reason of its own.
+    for other in &failed[1..] {
+        message.push_str(&format!("; {} could not: {}", other.what, other.refused));
     }
     let error = Error::new(ErrorKind::Other, message);
     Err(match first.refused.is_unknown() {

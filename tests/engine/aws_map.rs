@@ -91,3 +91,31 @@ fn verdicts_follow_what_answers() {
     }
     assert!(table.contains("postgres is PostgreSQL 15."), "{table}");
 }
+
+/// More of each than fits on a page: log groups 50, alarms 100, clients of a pool 60.
+#[test]
+fn what_is_on_later_pages_is_seen() {
+    let _turn = heavy();
+    let of = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<Vec<_>>().join(", ");
+    let groups = of(55, &|at| format!("\"/app/{at}\" = {{ retention_days = 7 }}"));
+    let alarms = of(105, &|at| format!("a{at} = {{ namespace = \"app\", metric = \"m{at}\", above = 5 }}"));
+    let clients = of(65, &|at| format!("c{at} = {{ flows = [\"password\"] }}"));
+    let (ministack, _) = LIGHT.split_once("[services.postgres]").expect("it comes first");
+    let stack = Stack::new(
+        "pages",
+        &format!(
+            "{ministack}[aws]\nlog_groups = {{ {groups} }}\nalarms = {{ {alarms} }}\n\
+             [aws.user_pools.app]\nclients = {{ {clients} }}\n"
+        ),
+    );
+    stack.up();
+    // What is not seen is made again, and refused.
+    stack.up().says(&["nothing to do"]);
+    let found = map(&stack, &[]);
+    for (component, count) in
+        [("CloudWatch Logs", 55), ("CloudWatch metrics and alarms", 105), ("Cognito user pools", 66)]
+    {
+        let all = serde_json::json!({ "declared": count, "existing": count });
+        assert_eq!(found(component)["declared"], all, "{component}");
+    }
+}
