@@ -141,8 +141,8 @@ impl Trial<'_> {
         let words = words.join(" ");
         self.timeline.note(&Event::Notice { message: format!("started: {words}") });
         let began = Instant::now();
-        let code =
-            command::run(&self.args.command, variables, context.format(), cancel, |pid| isolated.ends_too(pid)).await?;
+        let ends_too = |pid| isolated.ends_too(pid);
+        let code = command::run(&self.args.command, variables, &[], context.format(), cancel, ends_too).await?;
         let took = millis(began.elapsed());
         self.timeline.note(&Event::Notice { message: format!("ended with code {code} after {took} ms: {words}") });
         if code != 0 {

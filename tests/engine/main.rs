@@ -2,6 +2,7 @@
 
 mod app;
 mod aws;
+mod aws_map;
 mod build;
 mod change;
 mod clients;
@@ -33,6 +34,7 @@ mod run;
 mod snapshot;
 mod stack;
 mod stats;
+mod terraform;
 mod test_command;
 mod testing_library;
 mod tiny;
