@@ -14,7 +14,7 @@ pub mod lock;
 pub mod logs;
 pub mod owner;
 pub mod ports;
-mod postgres;
+pub(crate) mod postgres;
 pub mod probe;
 pub mod provision;
 pub mod ready;

@@ -2,6 +2,7 @@
 
 mod app;
 mod aws;
+mod backup;
 mod build;
 mod change;
 mod clients;

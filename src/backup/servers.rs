@@ -1,0 +1,141 @@
+//! Which servers of a stack have data that is saved, and where they are.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+
+use super::archive::{Reader, Writer};
+use super::{Data, Progress, postgres, redis};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::kinds;
+use crate::model::{Kind, Probe, Service, Stack};
+use crate::plan::observed::Container;
+use crate::run::address;
+
+/// A server whose data can be saved.
+#[derive(Debug)]
+pub enum Server<'a> {
+    /// PostgreSQL.
+    Postgres(postgres::Server<'a>),
+    /// Redis.
+    Redis(redis::Server),
+}
+
+/// Whether there is anything to be saved of a service.
+pub fn has_data(service: &Service) -> bool {
+    matches!(service.kind, Kind::Postgres | Kind::Redis)
+}
+
+/// The servers of a stack that run, in the order of the file.
+///
+/// # Errors
+/// When one can't be reached from here.
+pub fn running<'a>(engine: &'a Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Server<'a>>> {
+    let services = stack.services.values().filter(|service| has_data(service));
+    let up = |service: &Service| containers.iter().find(|seen| seen.service == service.name && seen.is_up()).cloned();
+    services.filter_map(|service| Some(Server::new(engine, service, &up(service)?))).collect()
+}
+
+impl<'a> Server<'a> {
+    /// The server of a service.
+    ///
+    /// # Errors
+    /// When it can't be reached from here.
+    pub fn new(engine: &'a Engine, service: &Service, container: &Container) -> Result<Self> {
+        let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
+        let name = service.name.to_string();
+        match probe {
+            Probe::Postgres { port, user, password, database } => Ok(Self::Postgres(postgres::Server {
+                service: name,
+                engine,
+                container: container.id.clone(),
+                env: kinds::client(service).map(|client| client.env).unwrap_or_default(),
+                address: address_of(engine, service, container, port)?,
+                user,
+                password,
+                own: database,
+            })),
+            Probe::Redis { port, password } => {
+                let address = address_of(engine, service, container, port)?;
+                Ok(Self::Redis(redis::Server { service: name, address, password }))
+            }
+            _ => Err(Error::new(ErrorKind::Usage, format_args!("nothing can be saved of {name}"))),
+        }
+    }
+
+    /// Its service.
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Postgres(server) => &server.service,
+            Self::Redis(server) => &server.service,
+        }
+    }
+
+    /// The word for its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
+        }
+    }
+
+    /// Saves its data.
+    ///
+    /// # Errors
+    /// When it can't be asked, or the file can't be written.
+    pub async fn save(&self, to: &mut Writer<impl Write>, progress: &mut Progress) -> Result<Data> {
+        match self {
+            Self::Postgres(server) => postgres::save(server, to, progress).await.map(Data::Postgres),
+            Self::Redis(server) => redis::save(server, to, progress).await.map(Data::Redis),
+        }
+    }
+
+    /// What there is already where this data would go, in words.
+    ///
+    /// # Errors
+    /// When it can't be asked, or the data is of another kind.
+    pub async fn used(&self, data: &Data) -> Result<Vec<String>> {
+        match (self, data) {
+            (Self::Postgres(server), Data::Postgres(saved)) => {
+                let used = server.used(saved).await?;
+                Ok(used.into_iter().map(|database| format!("database {database} of {}", server.service)).collect())
+            }
+            (Self::Redis(server), Data::Redis(_)) => {
+                let keys = server.keys().await?;
+                Ok((keys > 0).then(|| format!("{keys} keys of {}", server.service)).into_iter().collect())
+            }
+            _ => Err(self.other(data)),
+        }
+    }
+
+    /// Puts data back, in the place of what is there, and compares it with what was saved. Returns what differs.
+    ///
+    /// # Errors
+    /// When it can't be done, or the data is of another kind.
+    pub async fn restore(
+        &self,
+        data: &Data,
+        from: &mut Reader<impl Read>,
+        replace: bool,
+        progress: &mut Progress,
+    ) -> Result<Vec<String>> {
+        match (self, data) {
+            (Self::Postgres(server), Data::Postgres(saved)) => postgres::restore(server, saved, from, progress).await,
+            (Self::Redis(server), Data::Redis(saved)) => redis::restore(server, saved, replace, from, progress).await,
+            _ => Err(self.other(data)),
+        }
+    }
+
+    fn other(&self, data: &Data) -> Error {
+        let message = format!("{} is of kind {}, but the data is of {}", self.service(), self.kind(), data.kind());
+        Error::new(ErrorKind::Usage, message)
+    }
+}
+
+fn address_of(engine: &Engine, service: &Service, container: &Container, port: u16) -> Result<SocketAddr> {
+    let own = container.networks.values().flatten().next().copied();
+    address::addresses(&engine.about, service, &container.ports, own).get(&port).copied().ok_or_else(|| {
+        Error::new(ErrorKind::Other, format_args!("port {port} of {} can't be reached from here", service.name))
+            .hint(format!("publish it: `ports = [\"{port}\"]` of [services.{}]", service.name))
+    })
+}
