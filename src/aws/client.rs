@@ -16,6 +16,9 @@ use crate::model::aws::Api;
 /// How long an answer may take: LocalStack loads a service when it is asked for the first time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long an object may take, one way.
+const LONG_PATIENCE: Duration = Duration::from_secs(3600);
+
 /// What an emulator answered instead of doing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused {
@@ -149,6 +152,29 @@ impl Client {
         self.send(&Asked { api: Api::S3, method, path: &path, query, headers }, body).await
     }
 
+    /// A request to S3 whose body, and that of the answer, are not held in memory: `body` is as long as it says.
+    pub(super) async fn s3_stream(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: Option<(reqwest::Body, u64)>,
+    ) -> Answer<reqwest::Response> {
+        let path = sigv4::encode_path(path);
+        let length = body.as_ref().map(|(_, length)| length.to_string());
+        let mut all = headers.to_vec();
+        all.extend(length.as_deref().map(|length| ("content-length", length)));
+        let asked = Asked { api: Api::S3, method, path: &path, query, headers: &all };
+        let request = self.signed(&asked, "UNSIGNED-PAYLOAD").timeout(LONG_PATIENCE);
+        let request = body.into_iter().fold(request, |request, (body, _)| request.body(body));
+        let response = request.send().await.map_err(|error| no_answer(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(read(Ok(response)).await.err().unwrap_or_else(|| unreachable!("not a success")))
+    }
+
     /// Something of the emulator's own: `/_localstack/health`.
     pub async fn own(&self, path: &str) -> Answer<String> {
         let request = self.http.get(format!("http://{}{path}", self.address));
@@ -156,14 +182,19 @@ impl Client {
     }
 
     async fn send(&self, asked: &Asked<'_>, body: Vec<u8>) -> Answer<String> {
+        read(self.signed(asked, &sigv4::hex_digest(&body)).body(body).send().await).await
+    }
+
+    /// A request without its body, of which `digest` is what the signature says.
+    fn signed(&self, asked: &Asked<'_>, digest: &str) -> reqwest::RequestBuilder {
         let service = scope(asked.api);
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let (host, digest) = (self.address.to_string(), sigv4::hex_digest(&body));
-        let mut headers = vec![("host", &*host), ("x-amz-date", &*time), ("x-amz-content-sha256", &*digest)];
+        let host = self.address.to_string();
+        let mut headers = vec![("host", &*host), ("x-amz-date", &*time), ("x-amz-content-sha256", digest)];
         headers.extend(asked.headers);
         let signer = Signer { access_key: "test", secret_key: "test", region: &self.region, service };
         let (path, query) = (asked.path, asked.query);
-        let signed = Request { method: asked.method.as_str(), path, query, headers: &headers, body: &digest };
+        let signed = Request { method: asked.method.as_str(), path, query, headers: &headers, body: digest };
         let authorization = signer.authorization(&signed, &time);
         let query = sigv4::query_string(asked.query);
         let mark = if query.is_empty() { "" } else { "?" };
@@ -171,7 +202,7 @@ impl Client {
         for (name, value) in headers.iter().filter(|(name, _)| *name != "host") {
             request = request.header(*name, *value);
         }
-        read(request.header("authorization", authorization).body(body).send().await).await
+        request.header("authorization", authorization)
     }
 }
 
@@ -226,7 +257,7 @@ fn refused(status: u16, body: &str) -> Refused {
 }
 
 /// The innermost cause: what is around it repeats the URL.
-fn no_answer(error: &dyn std::error::Error) -> Refused {
+pub(super) fn no_answer(error: &dyn std::error::Error) -> Refused {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

@@ -75,6 +75,11 @@ impl fmt::Display for Change {
 }
 
 impl Change {
+    /// Whether a bucket is made.
+    pub fn is_new_bucket(&self) -> bool {
+        self.id.kind == ResourceKind::Bucket && self.what == What::Create
+    }
+
     /// What is done, without on what.
     fn words(&self) -> String {
         let (property, from, to) = match &self.what {

@@ -13,6 +13,7 @@ mod iam;
 mod kms;
 mod logs;
 mod members;
+pub mod objects;
 mod reconcile;
 mod s3;
 mod secrets;

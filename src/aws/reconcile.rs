@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, Client, Refused};
 use super::diff::{Change, Seen, What, diff};
 use super::{Emulator, alarms, cognito, dynamodb, iam, kms, logs, members, s3, secrets, seed, ses, sns, sqs, ssm};
 use crate::model::aws::{Api, NONE, Resource, ResourceId, ResourceKind};
@@ -118,7 +118,7 @@ async fn look_at(emulator: &Emulator, declared: &[Resource], fresh: bool) -> (Se
         by_api.entry(resource.id.kind.api()).or_default().push(resource);
     }
     if !fresh {
-        for api in in_use(emulator).await {
+        for api in in_use(&emulator.client).await.unwrap_or_default() {
             by_api.entry(api).or_default();
         }
     }
@@ -153,8 +153,8 @@ async fn look_at(emulator: &Emulator, declared: &[Resource], fresh: bool) -> (Se
 
 /// The services of AWS that the emulator has in memory. LocalStack loads one when it is first asked, which takes seconds:
 /// what is not loaded has nothing.
-async fn in_use(emulator: &Emulator) -> Vec<Api> {
-    let Ok(health) = emulator.client.own("/_localstack/health").await else { return Vec::new() };
+pub(super) async fn in_use(client: &Client) -> Answer<Vec<Api>> {
+    let health = client.own("/_localstack/health").await?;
     let health: Value = serde_json::from_str(&health).unwrap_or_default();
     let names = [
         (Api::S3, "s3"),
@@ -172,7 +172,7 @@ async fn in_use(emulator: &Emulator) -> Vec<Api> {
     // MiniStack calls everything available, and loads it in no time.
     let is_ministack = health["edition"] == "light" || health["services"]["cognito-idp"] == "available";
     let used = |name: &str| health["services"][name] == "running" || is_ministack;
-    names.into_iter().filter(|(_, name)| used(name)).map(|(api, _)| api).collect()
+    Ok(names.into_iter().filter(|(_, name)| used(name)).map(|(api, _)| api).collect())
 }
 
 /// Rounds in which things are made; what is in a later one refers to what is in an earlier one.

@@ -31,6 +31,37 @@ pub(super) fn texts(xml: &str, name: &str) -> Vec<String> {
     all(xml, name).into_iter().map(unescape).collect()
 }
 
+/// The text of the first element of this name as it is, with spaces at its ends and characters by number.
+pub(super) fn verbatim(xml: &str, name: &str) -> Option<String> {
+    let content = all(xml, name).first().copied()?;
+    let mut parts = content.split('&');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let known = part.split_once(';').and_then(|(entity, rest)| Some((character(entity)?, rest)));
+        match known {
+            Some((character, rest)) => text.extend([character.to_string().as_str(), rest]),
+            None => text.extend(["&", part]),
+        }
+    }
+    Some(text)
+}
+
+/// What stands for a character between `&` and `;`.
+fn character(entity: &str) -> Option<char> {
+    let number = |digits: &str, base| char::from_u32(u32::from_str_radix(digits, base).ok()?);
+    match entity {
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "amp" => Some('&'),
+        "quot" => Some('"'),
+        "apos" => Some('\''),
+        entity => {
+            let entity = entity.strip_prefix('#')?;
+            entity.strip_prefix('x').map_or_else(|| number(entity, 10), |digits| number(digits, 16))
+        }
+    }
+}
+
 /// Text as it may stand between tags.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
@@ -56,6 +87,12 @@ mod tests {
         assert_eq!(text(xml, "Missing"), None);
         assert_eq!(all("<A><B>1</B></A><A><B>2</B></A>", "A"), ["<B>1</B>", "<B>2</B>"]);
         assert_eq!(all("<A>cut off", "A"), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn keys_are_taken_as_they_are() {
+        let xml = "<Key> a&amp;b &#xe9;&#10;&lt;&apos;&nbsp; </Key>";
+        assert_eq!(verbatim(xml, "Key").as_deref(), Some(" a&b \u{e9}\n<'&nbsp; "));
     }
 
     #[test]

@@ -2,10 +2,11 @@
 //!
 //! The file is a tar of small members (`archive`), perhaps encrypted (`sealed`); its last but one member says what it
 //! holds ([`Manifest`]), its last is the digest of all before it. What of a service is saved, and how it is put back and
-//! checked, is of `postgres` and `redis`. Asking the user, and bringing a stack up, is left to `cli`.
+//! checked, is of `postgres`, `redis` and `objects`. Asking the user, and bringing a stack up, is left to `cli`.
 
 pub mod archive;
 mod inside;
+pub mod objects;
 pub mod postgres;
 pub mod redis;
 mod resp;
@@ -71,6 +72,8 @@ pub enum Data {
     Postgres(postgres::Saved),
     /// A Redis.
     Redis(redis::Saved),
+    /// The buckets of an emulator of AWS.
+    S3(objects::Saved),
 }
 
 impl Data {
@@ -79,6 +82,7 @@ impl Data {
         match self {
             Self::Postgres(_) => "postgres",
             Self::Redis(_) => "redis",
+            Self::S3(_) => "s3",
         }
     }
 
@@ -92,6 +96,10 @@ impl Data {
                 format!("{} databases, {tables} tables, {rows} rows", saved.databases.len())
             }
             Self::Redis(saved) => format!("{} keys", saved.keys),
+            Self::S3(saved) => {
+                let (buckets, bytes) = (saved.buckets.len(), size(saved.bytes));
+                format!("{buckets} buckets, {} versions of objects ({bytes})", saved.versions)
+            }
         }
     }
 }

@@ -4,10 +4,12 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use super::archive::{Reader, Writer};
-use super::{Data, Progress, postgres, redis};
+use super::{Data, Progress, objects, postgres, redis};
+use crate::aws::Client;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::kinds;
+use crate::model::aws::{self, Emulators};
 use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::Container;
 use crate::run::address;
@@ -19,11 +21,19 @@ pub enum Server<'a> {
     Postgres(postgres::Server<'a>),
     /// Redis.
     Redis(redis::Server),
+    /// An emulator of S3.
+    S3(objects::Server),
 }
 
-/// Whether there is anything to be saved of a service.
-pub fn has_data(service: &Service) -> bool {
-    matches!(service.kind, Kind::Postgres | Kind::Redis)
+/// What there is to be saved of a service, as [`Data::kind`] says it.
+pub fn kind(stack: &Stack, service: &Service) -> Option<&'static str> {
+    let is_main = || Emulators::of(stack).is_some_and(|emulators| emulators.main.name == service.name);
+    match service.kind {
+        Kind::Postgres => Some("postgres"),
+        Kind::Redis => Some("redis"),
+        _ if is_main() => Some("s3"),
+        _ => None,
+    }
 }
 
 /// The servers of a stack that run, in the order of the file.
@@ -31,9 +41,9 @@ pub fn has_data(service: &Service) -> bool {
 /// # Errors
 /// When one can't be reached from here.
 pub fn running<'a>(engine: &'a Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Server<'a>>> {
-    let services = stack.services.values().filter(|service| has_data(service));
+    let services = stack.services.values().filter(|service| kind(stack, service).is_some());
     let up = |service: &Service| containers.iter().find(|seen| seen.service == service.name && seen.is_up()).cloned();
-    services.filter_map(|service| Some(Server::new(engine, service, &up(service)?))).collect()
+    services.filter_map(|service| Some(Server::new(engine, stack, service, &up(service)?))).collect()
 }
 
 impl<'a> Server<'a> {
@@ -41,7 +51,7 @@ impl<'a> Server<'a> {
     ///
     /// # Errors
     /// When it can't be reached from here.
-    pub fn new(engine: &'a Engine, service: &Service, container: &Container) -> Result<Self> {
+    pub fn new(engine: &'a Engine, stack: &Stack, service: &Service, container: &Container) -> Result<Self> {
         let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
         let name = service.name.to_string();
         match probe {
@@ -59,6 +69,10 @@ impl<'a> Server<'a> {
                 let address = address_of(engine, service, container, port)?;
                 Ok(Self::Redis(redis::Server { service: name, address, password }))
             }
+            _ if kind(stack, service) == Some("s3") => {
+                let address = address_of(engine, service, container, aws::port(service).unwrap_or(4566))?;
+                Ok(Self::S3(objects::Server { service: name, client: Client::new(address, stack.region())? }))
+            }
             _ => Err(Error::new(ErrorKind::Usage, format_args!("nothing can be saved of {name}"))),
         }
     }
@@ -68,6 +82,7 @@ impl<'a> Server<'a> {
         match self {
             Self::Postgres(server) => &server.service,
             Self::Redis(server) => &server.service,
+            Self::S3(server) => &server.service,
         }
     }
 
@@ -76,6 +91,7 @@ impl<'a> Server<'a> {
         match self {
             Self::Postgres(_) => "postgres",
             Self::Redis(_) => "redis",
+            Self::S3(_) => "s3",
         }
     }
 
@@ -87,6 +103,7 @@ impl<'a> Server<'a> {
         match self {
             Self::Postgres(server) => postgres::save(server, to, progress).await.map(Data::Postgres),
             Self::Redis(server) => redis::save(server, to, progress).await.map(Data::Redis),
+            Self::S3(server) => objects::save(server, to, progress).await.map(Data::S3),
         }
     }
 
@@ -103,6 +120,10 @@ impl<'a> Server<'a> {
             (Self::Redis(server), Data::Redis(_)) => {
                 let keys = server.keys().await?;
                 Ok((keys > 0).then(|| format!("{keys} keys of {}", server.service)).into_iter().collect())
+            }
+            (Self::S3(server), Data::S3(saved)) => {
+                let used = server.used(saved).await?;
+                Ok(used.into_iter().map(|bucket| format!("bucket {bucket} of {}", server.service)).collect())
             }
             _ => Err(self.other(data)),
         }
@@ -122,6 +143,7 @@ impl<'a> Server<'a> {
         match (self, data) {
             (Self::Postgres(server), Data::Postgres(saved)) => postgres::restore(server, saved, from, progress).await,
             (Self::Redis(server), Data::Redis(saved)) => redis::restore(server, saved, replace, from, progress).await,
+            (Self::S3(server), Data::S3(saved)) => objects::restore(server, saved, replace, from, progress).await,
             _ => Err(self.other(data)),
         }
     }

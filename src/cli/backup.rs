@@ -19,7 +19,8 @@ use crate::ui::Format;
 
 /// Save the stack's data and configuration in one portable file
 ///
-/// Every database of PostgreSQL with its roles, and every key of Redis, while they run; and services.toml as `config` shows
+/// Every database of PostgreSQL with its roles, every key of Redis, and every version of every object in the buckets of the
+/// emulator of AWS, while they run; and services.toml as `config` shows
 /// it. Passwords, tokens and keys of the configuration, and those of roles, are left out unless the file is encrypted.
 /// The file is there when it is whole, and not before.
 #[derive(Debug, clap::Args)]
@@ -83,7 +84,7 @@ async fn save(args: &Args, session: &Session<'_>) -> Result<()> {
     let _lock = Lock::take(address, name, "backup", patience, &session.events, &session.cancel).await?;
     let containers = session.observe().await?.containers;
     let up = |name: &str| containers.iter().any(|seen| seen.service.as_str() == name && seen.is_up());
-    let active = stack.services.values().filter(|service| service.active && servers::has_data(service));
+    let active = stack.services.values().filter(|service| service.active && servers::kind(stack, service).is_some());
     if let Some(down) = active.map(|service| service.name.as_str()).find(|name| !up(name)) {
         return Err(Error::new(ErrorKind::Other, format_args!("{down} does not run: its data can't be saved"))
             .hint(format!("start it with: taskava dev up {down}")));

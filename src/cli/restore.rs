@@ -11,7 +11,7 @@ use super::session::{Change, Session};
 use super::{Context, backup, block_on};
 use crate::backup::archive::{Reader, verify};
 use crate::backup::sealed::{self, Keys};
-use crate::backup::servers::Server;
+use crate::backup::servers::{self, Server};
 use crate::backup::{Manifest, Progress, Saved};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Summary, size};
@@ -25,8 +25,8 @@ use crate::ui::Format;
 ///
 /// The whole file is checked before anything is touched. Services that don't run are started. Data goes to the service of
 /// the same name, or to the only one of its kind; the database a service is made for to the database the other is made
-/// for. Where there is data already, it is refused without `--replace`. Afterwards each table and each key is compared
-/// with what was saved. The configuration in the file is only shown (`--config`).
+/// for. Where there is data already, it is refused without `--replace`. Afterwards each table, each key and each object is
+/// compared with what was saved. The configuration in the file is only shown (`--config`).
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -186,7 +186,8 @@ fn targets<'a>(args: &Args, stack: &'a Stack, manifest: &'a Manifest) -> Result<
     for saved in &manifest.services {
         let kind = saved.data.kind();
         let given = args.services.iter().find(|(of, _)| *of == saved.service).map(|(_, to)| to.as_str());
-        let of_kind: Vec<&Service> = stack.services.values().filter(|service| service.kind.as_str() == kind).collect();
+        let of_kind: Vec<&Service> =
+            stack.services.values().filter(|service| servers::kind(stack, service) == Some(kind)).collect();
         let service = match (given, &of_kind[..]) {
             (Some(name), _) => &stack.services[&super::session::service(stack, name)?],
             (None, all) if all.iter().any(|service| service.name.as_str() == saved.service) => {
@@ -199,7 +200,7 @@ fn targets<'a>(args: &Args, stack: &'a Stack, manifest: &'a Manifest) -> Result<
                     .hint(format!("say which: --service {}=SERVICE", saved.service)));
             }
         };
-        if service.kind.as_str() != kind {
+        if servers::kind(stack, service) != Some(kind) {
             let message = format!("{} is of kind {}, but the data is of {kind}", service.name, service.kind.as_str());
             return Err(Error::new(ErrorKind::Usage, message));
         }
@@ -223,7 +224,7 @@ async fn reach<'a>(
             Error::new(ErrorKind::Other, format_args!("{} does not run", service.name))
                 .hint(format!("taskava dev up {}", service.name))
         })?;
-        Ok((Server::new(&session.engine, service, container)?, *saved))
+        Ok((Server::new(&session.engine, &session.stack, service, container)?, *saved))
     };
     targets.iter().map(server).collect()
 }

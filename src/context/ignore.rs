@@ -6,7 +6,7 @@ use crate::diag::{Error, ErrorKind, Result};
 
 /// The rules of a .dockerignore: the last one that matches a path decides.
 #[derive(Debug, Default)]
-pub(super) struct Ignore {
+pub(crate) struct Ignore {
     rules: RegexSet,
     /// For each rule: whether it brings back (`!`) what earlier ones left out.
     keeps: Vec<bool>,
@@ -16,7 +16,7 @@ pub(super) struct Ignore {
 
 impl Ignore {
     /// Reads the patterns; `name` is the file's, for what is wrong with them.
-    pub(super) fn parse(text: &str, name: &str) -> Result<Self> {
+    pub(crate) fn parse(text: &str, name: &str) -> Result<Self> {
         let (mut rules, mut keeps, mut kept) = (Vec::new(), Vec::new(), Vec::new());
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.starts_with('#')) {
@@ -41,12 +41,12 @@ impl Ignore {
     }
 
     /// Whether a path is left out. It is given with slashes, relative to the context.
-    pub(super) fn leaves_out(&self, path: &str) -> bool {
+    pub(crate) fn leaves_out(&self, path: &str) -> bool {
         self.rules.matches(path).iter().next_back().is_some_and(|rule| !self.keeps[rule])
     }
 
     /// Whether something inside a folder that is left out may be brought back.
-    pub(super) fn may_keep_inside(&self, folder: &str) -> bool {
+    pub(crate) fn may_keep_inside(&self, folder: &str) -> bool {
         let inside = |kept: &String| kept.starts_with(&format!("{folder}/")) || format!("{folder}/").starts_with(kept);
         self.kept.iter().any(inside)
     }

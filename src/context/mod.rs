@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 pub use hash::content;
 
-use self::ignore::Ignore;
+pub(crate) use self::ignore::Ignore;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Build;
 
@@ -62,7 +62,7 @@ impl Context {
     pub fn list(build: &Build) -> Result<Self> {
         let dockerfile_source = build.context.join(&build.dockerfile);
         let dockerfile = inside(&build.context, &dockerfile_source);
-        let ignore = ignore(&build.context, &dockerfile_source)?;
+        let ignore = ignore(build)?;
         let mut listing = Listing { ignore, dockerfile: dockerfile.as_deref(), entries: Vec::new() };
         listing.folder(&build.context, "")?;
         let mut entries = listing.entries;
@@ -73,11 +73,14 @@ impl Context {
     }
 }
 
-/// The patterns that hold: `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` of the context.
-fn ignore(root: &Path, dockerfile: &Path) -> Result<Ignore> {
-    let mut own = dockerfile.as_os_str().to_owned();
-    own.push(".dockerignore");
-    for path in [own.into(), root.join(".dockerignore")] {
+/// Where the patterns may be, the first that is there counts: beside the Dockerfile, else at the top of the context.
+pub(crate) fn ignore_files(build: &Build) -> [PathBuf; 2] {
+    [build.context.join(format!("{}.dockerignore", build.dockerfile)), build.context.join(".dockerignore")]
+}
+
+/// The patterns that hold.
+pub(crate) fn ignore(build: &Build) -> Result<Ignore> {
+    for path in ignore_files(build) {
         match fs::read_to_string(&path) {
             Ok(text) => return Ignore::parse(&text, &path.display().to_string()),
             Err(error) if error.kind() == Io::NotFound => {}

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
-use bollard::query_parameters::UploadToContainerOptions;
+use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions};
 use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _};
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::Engine;
@@ -15,6 +17,9 @@ use crate::diag::{Error, Result};
 const CHUNK: usize = 64 * 1024;
 /// How much of a list of names goes into one command line.
 const COMMAND_LIMIT: usize = 64 * 1024;
+
+/// How long an archive may take.
+const COPY: Duration = Duration::from_secs(3600);
 
 /// A file on its way into a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +58,28 @@ impl Engine {
             written => written?,
         }
         sent.map_err(|error| failed(format_args!("can't copy into {}", super::ops::short(id)), &error))
+    }
+
+    /// Unpacks an archive in a folder of a container, as it streams by.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn unpack(
+        &self,
+        id: &str,
+        folder: &str,
+        archive: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    ) -> Result<()> {
+        let options = UploadToContainerOptions { path: folder.into(), ..Default::default() };
+        let docker = self.docker.clone().with_timeout(COPY);
+        let sent = docker.upload_to_container(id, Some(options), bollard::body_try_stream(archive)).await;
+        sent.map_err(|error| failed(format_args!("can't copy into {}", super::ops::short(id)), &error))
+    }
+
+    /// A folder of a container as an archive, sorted by name.
+    pub fn pack(&self, id: &str, folder: &str) -> impl Stream<Item = io::Result<Bytes>> + use<> {
+        let options = DownloadFromContainerOptions { path: folder.into() };
+        self.docker.clone().with_timeout(COPY).download_from_container(id, Some(options)).map_err(io::Error::other)
     }
 
     /// Removes files and folders in a running container, with its own `rm`: the engine has no call for it.

@@ -13,6 +13,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     ready_timeout: Duration::from_secs(120),
     stop_timeout: Duration::from_secs(3),
     data_path: Some("/var/lib/localstack"),
+    slow_start: true,
 };
 
 pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {

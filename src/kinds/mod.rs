@@ -41,6 +41,8 @@ pub struct Defaults {
     pub stop_timeout: Duration,
     /// Where it keeps its data, inside.
     pub data_path: Option<&'static str>,
+    /// Takes about a second or more from its start to being ready, so that others are better started after it.
+    pub slow_start: bool,
 }
 
 impl Defaults {
@@ -50,6 +52,7 @@ impl Defaults {
         ready_timeout: Duration::from_secs(60),
         stop_timeout: Duration::from_secs(10),
         data_path: None,
+        slow_start: false,
     };
 }
 

@@ -12,6 +12,7 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     // A fast shutdown writes a checkpoint; killing it before that costs a recovery at the next start.
     stop_timeout: Duration::from_secs(5),
     data_path: Some("/var/lib/postgresql/data"),
+    slow_start: true,
     ..Defaults::UNKNOWN
 };
 

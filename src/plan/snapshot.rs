@@ -44,7 +44,14 @@ pub fn save(stack: &Stack, seen: &Observed, services: &[ServiceName], snapshot: 
         after.extend(service.depends_on.keys().filter_map(|dependency| ready.get(dependency)));
         let started = plan.push(Op::Start { service: name.clone() }, Cause::Follows, after);
         let gate = Cause::Gate { probe: service.ready.describe(), seconds: service.ready.timeout.as_secs() };
-        ready.insert(name, plan.push(Op::WaitReady { service: name.clone() }, gate, vec![started]));
+        let mut last = plan.push(Op::WaitReady { service: name.clone() }, gate, vec![started]);
+        let resources = stack.declared_in(name).count();
+        if resources > 0 {
+            // An emulator forgets what it has when it stops.
+            let op = Op::Provision { service: name.clone(), prune: false };
+            last = plan.push(op, Cause::Declared { resources }, vec![last]);
+        }
+        ready.insert(name, last);
     }
     Ok(plan)
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use futures_util::future::join_all;
 use indexmap::IndexMap;
 
-use super::{Run, address};
+use super::{Run, address, objects};
 use crate::aws::{Ask, Change, Client, Emulator, Outcome, compare, look, reconcile};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::About;
@@ -36,7 +36,13 @@ pub(super) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id:
             hint: Some("remove them with: taskava dev up --prune".into()),
         });
     }
-    let Some(first) = failed.first() else { return Ok(done.len()) };
+    let Some(first) = failed.first() else {
+        // A bucket that was missing: the emulator may have been restarted by somebody else, and has forgotten the rest too.
+        if ask.fresh || done.iter().any(|change| change.is_new_bucket()) {
+            objects::put_back(run, step, service, id, ask.fresh).await?;
+        }
+        return Ok(done.len());
+    };
     let mut message = format!("{} could not be made in {}: {}", first.what, service.name, first.refused);
     if failed.len() > 1 {
         let others: Vec<&str> = failed[1..].iter().map(|failed| failed.what.as_str()).collect();
@@ -107,7 +113,7 @@ fn running<'a>(
 }
 
 /// A client of the emulator over the address that a client on the host uses.
-async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bool) -> Result<Client> {
+pub(super) async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bool) -> Result<Client> {
     let port = aws::port(service)
         .ok_or_else(|| Error::new(ErrorKind::Usage, format_args!("{} does not emulate AWS", service.name)))?;
     // Started anew, it may have got other ports.

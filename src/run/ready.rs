@@ -84,8 +84,10 @@ pub struct Gate {
     is_job: bool,
     restart: RestartPolicy,
     first_pause: Duration,
-    pause: Duration,
     longest_pause: Duration,
+    /// Which part of the time without a new answer the next pause is.
+    lateness: u32,
+    answered_anew: Duration,
     due: Duration,
     exits: u32,
     last: Option<Answer>,
@@ -96,9 +98,9 @@ impl Gate {
     /// Starts to wait. The first [`Input::Tick`] says what to do first.
     pub fn new(readiness: &Readiness, restart: RestartPolicy, now: Duration) -> Self {
         // A command inside costs the engine far more than a question over the network.
-        let (first, longest) = match readiness.probe {
-            Probe::Exec { .. } => (50, 500),
-            _ => (5, 100),
+        let (first, longest, lateness) = match readiness.probe {
+            Probe::Exec { .. } => (50, 500, 8),
+            _ => (5, 100, 50),
         };
         let longest_pause = readiness.interval.unwrap_or(Duration::from_millis(longest));
         let first_pause = Duration::from_millis(first).min(longest_pause);
@@ -109,8 +111,9 @@ impl Gate {
             is_job: readiness.probe == Probe::Exit,
             restart,
             first_pause,
-            pause: first_pause,
             longest_pause,
+            lateness,
+            answered_anew: now,
             due: now,
             exits: 0,
             last: None,
@@ -163,15 +166,17 @@ impl Gate {
         (now >= self.deadline).then(|| Err(Unready::TimedOut { after: self.timeout, last: self.last_words() }))
     }
 
-    /// When to ask again. A new answer means that things move: it is asked quickly again. A hopeless answer is heard
-    /// twice, a full pause apart, before it is believed: what answers in the first moment may be about to change.
+    /// When to ask again: after a small part of the time that the answer has been the same, so that readiness is seen at
+    /// most that part late, whether it takes a second or a minute. A hopeless answer is heard twice, a full pause apart,
+    /// before it is believed: what answers in the first moment may be about to change.
     fn pace(&mut self, answer: &Answer, now: Duration) {
         if self.last.as_ref() != Some(answer) {
-            self.pause = self.first_pause;
+            self.answered_anew = now;
         }
-        let pause = if matches!(answer, Answer::Never(_)) { self.longest_pause } else { self.pause };
+        let part = (now - self.answered_anew) / self.lateness;
+        let hopeless = matches!(answer, Answer::Never(_));
+        let pause = if hopeless { self.longest_pause } else { part.clamp(self.first_pause, self.longest_pause) };
         self.due = (now + pause).min(self.deadline);
-        self.pause = (self.pause * 3 / 2).min(self.longest_pause);
     }
 
     /// After how many ends it is given up: at the first, unless the engine restarts it.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::cancel::Hurry;
-use super::{Run, data, failure, ports, provision, wait};
+use super::{Run, data, failure, objects, ports, provision, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
@@ -244,6 +244,12 @@ impl Doing<'_> {
         if self.run.cancel.hurry() >= Hurry::Kill {
             return self.run.engine.stop(container, name, Duration::ZERO).await;
         }
+        if let Some(service) = self.service {
+            tokio::select! {
+                saved = objects::save(self.run, self.step, service, container) => saved?,
+                () = self.run.cancel.reached(Hurry::Kill) => {}
+            }
+        }
         tokio::select! {
             stopped = self.run.engine.stop(container, name, grace) => stopped,
             () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(container, name, Duration::ZERO).await,
@@ -262,7 +268,10 @@ impl Doing<'_> {
         let fresh = self.known.borrow().started.contains(&service.name);
         tokio::select! {
             ready = wait::ready(self.run, service, &id, fresh, began, &tell) => match ready {
-                Ok(()) => self.ready_hooks(service, &id).await,
+                Ok(()) => match self.put_back(service, &id, fresh).await {
+                    Ok(()) => self.ready_hooks(service, &id).await,
+                    Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
+                },
                 Err(mut failed) => {
                     failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
                     Err(Ended::Failed(failed))
@@ -270,6 +279,14 @@ impl Doing<'_> {
             },
             () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
         }
+    }
+
+    /// Objects of an emulator in which nothing is declared; in others that comes after what is declared.
+    async fn put_back(&self, service: &Service, id: &str, fresh: bool) -> Result<()> {
+        if !fresh || self.run.stack.declared_in(&service.name).next().is_some() {
+            return Ok(());
+        }
+        objects::put_back(self.run, self.step, service, id, fresh).await
     }
 
     /// Part of readiness: what is declared exists.

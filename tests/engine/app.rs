@@ -174,8 +174,7 @@ fn the_application_finds_the_production_stack() {
     let lines = aws(&stack, &["logs", "filter-log-events", "--log-group-name", "/taskava/dev/api"]);
     assert!(lines["events"].to_string().contains("trouble was reported"), "{lines}");
 
-    // After the night: the database and the accounts are there, and what is declared. LocalStack keeps nothing, so what was
-    // uploaded is gone.
+    // After the night everything is there: the database, the accounts, what is declared, and what was uploaded.
     stack.dev(&["--profile", "app", "down"]).ends(0);
     stack.dev(&up).ends(0);
     browser.base = format!("http://{}", stack.address("edge", 80));
@@ -183,6 +182,9 @@ fn the_application_finds_the_production_stack() {
     assert_eq!(notes(&browser).0, "remember");
     browser.get("/api/settings").json(200);
     assert!(browser.get("/").text.contains("Taskava example"));
+    assert_eq!(versions(&browser), 2);
+    let url = browser.get("/api/files/report.txt").json(200)["url"].clone();
+    assert_eq!(browser.ask("GET", &browser.here(&url), None).text, "two");
 
     stack.dev(&["--profile", "app", "down"]).ends(0);
     for service in ["api", "migrate"] {

@@ -6,7 +6,7 @@ use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, Por
 use bollard::query_parameters::{
     CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListImagesOptions,
     ListNetworksOptions, ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions,
-    RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, TagImageOptions,
+    RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions, TagImageOptions,
 };
 use futures_util::TryStreamExt;
 
@@ -166,6 +166,12 @@ pub(crate) fn kill(id: &str) {
 pub(crate) fn stop(id: &str) {
     let options = StopContainerOptions { t: Some(0), signal: None };
     engine(async |docker| docker.stop_container(id, Some(options)).await);
+}
+
+/// Stops a container at once and starts it, as `docker restart` does.
+pub(crate) fn restart(id: &str) {
+    let options = RestartContainerOptions { t: Some(0), signal: None };
+    engine(async |docker| docker.restart_container(id, Some(options)).await);
 }
 
 /// Freezes a container.

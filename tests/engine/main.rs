@@ -25,6 +25,7 @@ mod many;
 mod modes;
 mod never_early;
 mod never_left;
+mod objects;
 mod prepared;
 mod ps;
 mod pty;

@@ -9,6 +9,7 @@ use ignore::gitignore::Gitignore;
 
 use super::ignored::{DockerIgnore, GitIgnores, of_rule};
 use super::state::Hit;
+use crate::context;
 use crate::load;
 use crate::model::{MountSource, Service, ServiceName, Stack, WatchAction, WatchRule};
 
@@ -44,13 +45,13 @@ impl Filter {
         let mut rules = Vec::new();
         let mut docker_files = BTreeSet::new();
         for service in services.iter().filter_map(|name| stack.services.get(name)) {
-            docker_files.extend(service.build.iter().flat_map(DockerIgnore::files));
+            docker_files.extend(service.build.iter().flat_map(context::ignore_files));
             for (number, rule) in service.watch.iter().enumerate() {
                 let path = real(&rule.path);
                 let inert = rule.action == WatchAction::Sync;
                 let hit = Hit { service: service.name.clone(), rule: number, inert, writable: false };
                 let own = of_rule(&path, &rule.ignore);
-                let docker = service.build.as_ref().and_then(DockerIgnore::of);
+                let docker = service.build.as_ref().map(DockerIgnore::of);
                 rules.push(Watched { hit, path, own, docker });
             }
         }
@@ -144,15 +145,14 @@ impl Watched {
             return true;
         }
         let left_out = || match &self.docker {
-            // Something inside may be brought back.
-            Some(docker) if docker.has_exceptions() => self.own_or_git(git, folder, true),
+            Some(docker) if docker.may_keep_inside(folder) => self.own_or_git(git, folder, true),
             _ => self.ignores(git, folder, true),
         };
         folder.starts_with(&self.path) && !left_out()
     }
 
     fn ignores(&self, git: &GitIgnores, path: &Path, is_dir: bool) -> bool {
-        let by_docker = |docker: &DockerIgnore| docker.ignores(&self.path, path, is_dir);
+        let by_docker = |docker: &DockerIgnore| docker.ignores(&self.path, path);
         self.own_or_git(git, path, is_dir) || self.docker.as_ref().is_some_and(by_docker)
     }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::context::{self, Ignore};
 use crate::model::Build;
 
 /// Left out everywhere, unless a rule's own `ignore` brings it back with `!`.
@@ -160,54 +161,33 @@ fn git_folder(git: &Path) -> Option<PathBuf> {
 #[derive(Debug)]
 pub(super) struct DockerIgnore {
     context: PathBuf,
-    /// In the order of the file: the last one that matches decides; true = leaves out.
-    rules: Vec<(Gitignore, bool)>,
+    rules: Ignore,
 }
 
 impl DockerIgnore {
-    /// The files that say so; the first that is there counts.
-    pub(super) fn files(build: &Build) -> [PathBuf; 2] {
-        [build.context.join(format!("{}.dockerignore", build.dockerfile)), build.context.join(".dockerignore")]
-    }
-
-    /// Reads what there is.
-    pub(super) fn of(build: &Build) -> Option<Self> {
-        let text = Self::files(build).iter().find_map(|file| fs::read_to_string(file).ok())?;
-        Some(Self::parse(&build.context, &text))
-    }
-
-    fn parse(context: &Path, text: &str) -> Self {
-        let mut rules = Vec::new();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (pattern, ignored) = line.strip_prefix('!').map_or((line, true), |pattern| (pattern.trim(), false));
-            let pattern = pattern.trim_start_matches("./").trim_matches('/');
-            let mut builder = GitignoreBuilder::new(context);
-            // Docker's patterns begin at the context, git's anywhere.
-            let known = builder.add_line(None, &format!("/{pattern}")).is_ok();
-            if let (true, Ok(rule)) = (known, builder.build()) {
-                rules.push((rule, ignored));
-            }
-        }
-        Self { context: context.to_path_buf(), rules }
+    /// Reads what there is. What can't be read or understood leaves nothing out; the build is where it is complained about.
+    pub(super) fn of(build: &Build) -> Self {
+        Self { context: build.context.clone(), rules: context::ignore(build).unwrap_or_default() }
     }
 
     /// Whether the build does not get to see a path. The watched root itself is watched because somebody said so.
-    pub(super) fn ignores(&self, root: &Path, path: &Path, is_dir: bool) -> bool {
-        self.leaves_out(path, is_dir) && !self.leaves_out(root, true)
+    pub(super) fn ignores(&self, root: &Path, path: &Path) -> bool {
+        self.leaves_out(path) && !self.leaves_out(root)
     }
 
-    fn leaves_out(&self, path: &Path, is_dir: bool) -> bool {
-        if path == self.context || !path.starts_with(&self.context) {
-            return false;
-        }
-        let matches = |rule: &Gitignore| rule.matched_path_or_any_parents(path, is_dir).is_ignore();
-        let deciding = self.rules.iter().rev().find(|(rule, _)| matches(rule));
-        deciding.is_some_and(|(_, ignored)| *ignored)
+    /// Whether something inside a folder that is left out may be brought back.
+    pub(super) fn may_keep_inside(&self, folder: &Path) -> bool {
+        self.inside(folder).is_some_and(|folder| self.rules.may_keep_inside(&folder))
     }
 
-    /// Whether a folder that is left out may hold something that is not.
-    pub(super) fn has_exceptions(&self) -> bool {
-        self.rules.iter().any(|(_, ignored)| !ignored)
+    fn leaves_out(&self, path: &Path) -> bool {
+        self.inside(path).is_some_and(|path| self.rules.leaves_out(&path))
+    }
+
+    /// A path as the patterns have it: below the context, with slashes.
+    fn inside(&self, path: &Path) -> Option<String> {
+        let parts: Vec<_> = path.strip_prefix(&self.context).ok()?.iter().map(|part| part.to_string_lossy()).collect();
+        (!parts.is_empty()).then(|| parts.join("/"))
     }
 }
 
@@ -273,14 +253,15 @@ mod tests {
     }
 
     #[test]
-    fn dockerignore_begins_at_the_context_and_can_bring_back() {
-        let ignore = DockerIgnore::parse(Path::new("/p"), "# x\n*.md\n**/*.tmp\ndocs\n!docs/api\n");
-        let out = |path: &str| ignore.ignores(Path::new("/p"), &Path::new("/p").join(path), false);
+    fn what_the_build_does_not_see_is_nothing_either() {
+        let ignore =
+            |text: &str| DockerIgnore { context: "/p".into(), rules: Ignore::parse(text, ".dockerignore").unwrap() };
+        let docs = ignore("# x\n*.md\n**/*.tmp\ndocs\n!docs/api\n");
+        let out = |path: &str| docs.ignores(Path::new("/p"), &Path::new("/p").join(path));
         assert!(out("a.md") && out("src/x.tmp") && out("x.tmp") && out("docs/x/y"));
-        assert!(!out("src/a.md") && !out("docs/api/x") && !out("main.rs"));
-        assert!(!ignore.ignores(Path::new("/p/docs"), Path::new("/p/docs/x"), false), "asked for by name");
-        let only = DockerIgnore::parse(Path::new("/p"), "*\n!src\n");
-        assert!(only.ignores(Path::new("/p"), Path::new("/p/README"), false));
-        assert!(!only.ignores(Path::new("/p"), Path::new("/p/src/main.rs"), false));
+        assert!(!out("src/a.md") && !out("docs/api/x") && !out("main.rs") && !out(""));
+        assert!(!docs.ignores(Path::new("/p/docs"), Path::new("/p/docs/x")), "asked for by name");
+        assert!(docs.may_keep_inside(Path::new("/p/docs")) && !docs.may_keep_inside(Path::new("/p/src")));
+        assert!(!docs.ignores(Path::new("/"), Path::new("/q/a.md")), "outside the context");
     }
 }

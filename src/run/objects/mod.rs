@@ -1,0 +1,354 @@
+//! What the application stored in S3, over the life of an emulator that keeps everything in memory: saved into its
+//! volume before it is stopped, put back once it is ready and what is declared exists.
+//!
+//! It lies in a folder of the data volume, so it goes where other data goes: it survives `down`, is part of snapshots, and
+//! `down --volumes` removes it. See docs/decisions/13.
+
+mod archive;
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::sync::mpsc::{Receiver, channel};
+
+use self::archive::{Reader, SUMMARY, Summary, Writer};
+use super::{Run, provision};
+use crate::aws::objects::{self, AT_ONCE, Bucket, Put, Putter, SMALL};
+use crate::aws::{Client, Refused};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::event::{Event, size};
+use crate::kinds;
+use crate::model::aws::{Api, Emulators};
+use crate::model::{Kind, MountSource, Service, Stack};
+use crate::plan::Step;
+
+/// The folder in the data volume.
+const FOLDER: &str = "taskava-objects";
+
+/// The folder while it is written.
+const UNFINISHED: &str = "taskava-objects.new";
+
+/// A file in the folder: when the emulator was started that has all of it in memory.
+const LOADED: &str = "loaded";
+
+/// How many pieces of a content wait for those who take them.
+const PIECES: usize = 4;
+
+/// How often it is told how far it is, in versions.
+const TELL_EVERY: u64 = 100;
+
+/// An emulator's objects, and where they are kept.
+struct Objects<'a> {
+    run: &'a Run<'a>,
+    step: &'a Step,
+    service: &'a Service,
+    container: &'a str,
+    client: Client,
+    /// A folder in a volume; none where it has no volume.
+    place: Option<String>,
+}
+
+/// Saves what is in the buckets of an emulator that is about to be stopped. What keeps its data by itself, and what
+/// belongs to a test run, is left alone.
+///
+/// # Errors
+/// When there is something, but it could not be saved. An emulator that does not answer is no error: what it had can't be
+/// had any more, which is told.
+pub(super) async fn save(run: &Run<'_>, step: &Step, service: &Service, container: &str) -> Result<()> {
+    if run.stack.isolation.is_some() || !is_forgetful(run.stack, service) {
+        return Ok(());
+    }
+    let silent = match provision::client(run, service, container, false).await {
+        Ok(client) => match objects::in_use(&client).await {
+            Ok(false) => return Ok(()),
+            Ok(true) => {
+                let objects = Objects { run, step, service, container, client, place: place(service) };
+                return objects.save().await.map_err(|error| objects.not_saved(error));
+            }
+            Err(refused) => refused.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    run.events.emit(&Event::Warning {
+        message: format!("what is in the buckets of {} can't be saved and is lost: {silent}", service.name),
+        hint: Some("the next `up` puts back what was saved the last time".into()),
+    });
+    Ok(())
+}
+
+/// Puts back what was saved, unless the emulator has it already.
+///
+/// # Errors
+/// When there is something, but it could not be put back. It stays saved.
+pub(super) async fn put_back(
+    run: &Run<'_>,
+    step: &Step,
+    service: &Service,
+    container: &str,
+    fresh: bool,
+) -> Result<()> {
+    if !is_forgetful(run.stack, service) {
+        return Ok(());
+    }
+    let Some(place) = place(service) else { return Ok(()) };
+    let Some(summary) = saved(run, container, &place).await? else { return Ok(()) };
+    let client = provision::client(run, service, container, fresh).await?;
+    let objects = Objects { run, step, service, container, client, place: Some(place) };
+    objects.load(&summary).await.map_err(|error| {
+        let message = format!("what was saved of the buckets of {} could not be put back: {error}", service.name);
+        Error::new(error.kind, message).hint(format!("it stays saved; taskava dev logs {}", service.name))
+    })
+}
+
+/// Whether a service is asked for S3 and forgets what it has when it stops.
+fn is_forgetful(stack: &Stack, service: &Service) -> bool {
+    let serves = Emulators::of(stack).is_some_and(|all| all.serving(Api::S3).name == service.name);
+    let is_on = |name: &str| service.env.get(name).is_some_and(|value| matches!(value.value.as_str(), "1" | "true"));
+    serves && !(service.kind == Kind::Ministack && is_on("PERSIST_STATE") && is_on("S3_PERSIST"))
+}
+
+/// A folder of a service that outlives its container.
+fn place(service: &Service) -> Option<String> {
+    let path = match service.kind {
+        Kind::Ministack => service.env.get("STATE_DIR").map(|value| value.value.clone()),
+        _ => kinds::data_path(service),
+    }?;
+    let keeps = service
+        .mounts
+        .iter()
+        .any(|mount| path.starts_with(&mount.target) && !mount.read_only && mount.source != MountSource::Anonymous);
+    keeps.then(|| path.trim_end_matches('/').to_owned())
+}
+
+/// What is saved in a place.
+async fn saved(run: &Run<'_>, container: &str, place: &str) -> Result<Option<Summary>> {
+    let found = run.engine.read_file(container, &format!("{place}/{FOLDER}/{SUMMARY}")).await?;
+    let broken = |error: serde_json::Error| {
+        Error::new(ErrorKind::Other, format_args!("what was saved in {place}/{FOLDER} can't be read: {error}"))
+    };
+    found.map(|text| serde_json::from_slice(&text).map_err(broken)).transpose()
+}
+
+impl Objects<'_> {
+    async fn save(&self) -> Result<()> {
+        let Some(place) = &self.place else { return self.tell_what_is_lost().await };
+        let before = saved(self.run, self.container, place).await?;
+        if let Some(before) = &before {
+            // What was not put back yet would be gone otherwise.
+            self.load(before).await?;
+        }
+        let buckets = self.buckets().await?;
+        if buckets.is_empty() && before.is_none() {
+            return Ok(());
+        }
+        let summary = self.write(place, buckets).await?;
+        let (name, count, bytes) = (&self.service.name, versions(summary.versions), size(summary.bytes));
+        if summary.versions > 0 {
+            let message = format!("{name}: {count} in its buckets saved ({bytes}); `up` puts them back");
+            self.run.events.emit(&Event::Notice { message });
+        }
+        Ok(())
+    }
+
+    async fn buckets(&self) -> Result<Vec<Bucket>> {
+        objects::buckets(&self.client).await.map_err(|refused| refused_by(self.service, &refused))
+    }
+
+    async fn write(&self, place: &str, buckets: Vec<Bucket>) -> Result<Summary> {
+        let started = self.started().await?;
+        let now = self.run.engine.now().await.as_second();
+        let (sender, receiver) = channel(PIECES);
+        let broken = sender.clone();
+        let writing = async {
+            let written = async {
+                let mut archive = Writer::new(UNFINISHED, sender).await?;
+                let mut all = std::pin::pin!(objects::objects(&self.client, &buckets));
+                let mut count = 0;
+                while let Some(object) = all.next().await {
+                    archive.add(object.map_err(|refused| io::Error::other(refused.to_string()))?).await?;
+                    count += 1;
+                    self.tell(count, None);
+                }
+                archive.file(LOADED, started.as_bytes()).await?;
+                archive.end(buckets.clone(), now).await
+            };
+            let written: io::Result<Summary> = written.await;
+            if let Err(error) = &written {
+                // Lets the request break off instead of ending as if that were all.
+                let _ = broken.send(Err(io::Error::new(error.kind(), error.to_string()))).await;
+            }
+            drop(broken);
+            written
+        };
+        let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, pieces(receiver)));
+        let summary = match written {
+            // The engine does not listen any more: its answer says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                sent?;
+                return Err(error.into());
+            }
+            written => written?,
+        };
+        sent?;
+        let script = format!("cd {place:?} && rm -rf {FOLDER} && mv {UNFINISHED} {FOLDER}");
+        self.shell(&script).await?;
+        Ok(summary)
+    }
+
+    async fn shell(&self, script: &str) -> Result<()> {
+        let command = ["sh", "-c", script].map(Into::into);
+        let done = self.run.engine.exec(self.container, &command).await?;
+        match done.code {
+            0 => Ok(()),
+            code => {
+                Err(Error::new(ErrorKind::Other, format_args!("`{script}` exited with code {code}: {}", done.output)))
+            }
+        }
+    }
+
+    /// When the emulator was started: what it has in memory is no older.
+    async fn started(&self) -> Result<String> {
+        let seen = self.run.engine.inspect(self.container).await?;
+        Ok(seen.and_then(|seen| seen.started_at).unwrap_or_default())
+    }
+
+    /// Puts back what was saved, unless that was done since the emulator was started.
+    async fn load(&self, summary: &Summary) -> Result<()> {
+        let Some(place) = &self.place else { return Ok(()) };
+        let started = self.started().await?;
+        let loaded = self.run.engine.read_file(self.container, &format!("{place}/{FOLDER}/{LOADED}")).await?;
+        if loaded.is_some_and(|loaded| loaded == started.as_bytes()) {
+            return Ok(());
+        }
+        let put = self.read(place, summary).await?;
+        self.note_loaded(place, &started).await?;
+        if put > 0 {
+            let age = age(self.run.engine.now().await.as_second() - summary.saved);
+            let message = format!("{}: {} put back, as they were saved {age} ago", self.service.name, versions(put));
+            self.run.events.emit(&Event::Notice { message });
+        }
+        Ok(())
+    }
+
+    /// Puts back everything that was saved. Returns how many versions were not there.
+    async fn read(&self, place: &str, summary: &Summary) -> Result<u64> {
+        let answered = |refused: Refused| refused_by(self.service, &refused);
+        let putter = Putter::open(&self.client, &summary.buckets).await.map_err(answered)?;
+        let archive = self.run.engine.pack(self.container, &format!("{place}/{FOLDER}"));
+        let mut archive = Reader::new(Box::pin(archive));
+        let mut under_way = FuturesUnordered::new();
+        let (mut count, mut put, mut last) = (0, 0, None);
+        while let Some(entry) = archive.next().await? {
+            let key = Some((entry.bucket.clone(), entry.key.clone()));
+            // The versions of a key one after the other.
+            let room = if key == last { 0 } else { AT_ONCE - 1 };
+            while under_way.len() > room {
+                put += u64::from(under_way.try_next().await.map_err(answered)? == Some(Put::Done));
+            }
+            last = key;
+            count += 1;
+            self.tell(count, Some(summary.versions));
+            if entry.size <= SMALL {
+                let mut content = Vec::new();
+                while let Some(bytes) = archive.chunk().await? {
+                    content.push(Ok(bytes));
+                }
+                let putter = &putter;
+                under_way.push(async move { putter.put(&entry, stream::iter(content)).await });
+                continue;
+            }
+            let (sender, receiver) = channel(PIECES);
+            let reading = async {
+                while let Some(bytes) = archive.chunk().await? {
+                    // What is there already is not taken.
+                    if sender.send(Ok(bytes)).await.is_err() {
+                        break;
+                    }
+                }
+                drop(sender);
+                Ok::<_, io::Error>(())
+            };
+            let (read, done) = tokio::join!(reading, putter.put(&entry, pieces(receiver)));
+            read?;
+            put += u64::from(done.map_err(answered)? == Put::Done);
+        }
+        while let Some(done) = under_way.try_next().await.map_err(answered)? {
+            put += u64::from(done == Put::Done);
+        }
+        drop(under_way);
+        if count != summary.versions {
+            let message = format!("only {count} of {} are there", versions(summary.versions));
+            return Err(Error::new(ErrorKind::Other, message));
+        }
+        putter.close().await.map_err(answered)?;
+        Ok(put)
+    }
+
+    async fn note_loaded(&self, place: &str, started: &str) -> Result<()> {
+        let (sender, receiver) = channel(PIECES);
+        let writing = async {
+            let archive = Writer::new(FOLDER, sender).await?;
+            archive.file(LOADED, started.as_bytes()).await
+        };
+        let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, pieces(receiver)));
+        sent?;
+        Ok(written?)
+    }
+
+    /// It has no volume: like other data without one, its objects go.
+    async fn tell_what_is_lost(&self) -> Result<()> {
+        let buckets = self.buckets().await?;
+        let all = objects::objects(&self.client, &buckets).try_fold(0, async |count, _| Ok(count + 1)).await;
+        let count: u64 = all.map_err(|refused| refused_by(self.service, &refused))?;
+        let Some(path) = kinds::data_path(self.service).filter(|_| count > 0) else { return Ok(()) };
+        let name = &self.service.name;
+        self.run.events.emit(&Event::Warning {
+            message: format!("{name} has no volume: {} in its buckets are lost", versions(count)),
+            hint: Some(format!("add to [services.{name}]: volumes = [\"{name}-data:{path}\"]")),
+        });
+        Ok(())
+    }
+
+    fn not_saved(&self, error: Error) -> Error {
+        let name = &self.service.name;
+        Error::new(error.kind, format_args!("what is in the buckets of {name} could not be saved: {error}")).hint(
+            format!(
+                "it still runs; to let what is in its buckets go: docker stop {}, then run the command again",
+                self.run.stack.container_name(name)
+            ),
+        )
+    }
+
+    fn tell(&self, count: u64, total: Option<u64>) {
+        if count % TELL_EVERY == 0 {
+            let (layer, text) = (None, format!("{count} objects"));
+            self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current: Some(count), total });
+        }
+    }
+}
+
+fn pieces(mut receiver: Receiver<io::Result<Bytes>>) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    stream::poll_fn(move |cx| receiver.poll_recv(cx))
+}
+
+fn refused_by(service: &Service, refused: &Refused) -> Error {
+    Error::new(ErrorKind::Other, format_args!("{}: {refused}", service.name))
+}
+
+/// `1 object`, `12 objects`: old versions are objects too.
+fn versions(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "object" } else { "objects" })
+}
+
+/// `12 seconds`, `3 minutes`, …
+fn age(seconds: i64) -> String {
+    let (count, unit) = match seconds.max(0) {
+        seconds @ 0..120 => (seconds, "second"),
+        seconds @ 120..7200 => (seconds / 60, "minute"),
+        seconds @ 7200..172_800 => (seconds / 3600, "hour"),
+        seconds => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
