@@ -31,7 +31,8 @@ Examples:
   taskava dev restore monday.tar --check                is it whole?")]
 pub struct Args {
     /// The file to write
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    // `file` is the global option.
+    #[arg(id = "backup", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// Replace a file that is there
     #[arg(long)]

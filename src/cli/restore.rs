@@ -36,7 +36,8 @@ Examples:
   taskava dev restore monday.age --identity key.txt --config > services.toml")]
 pub struct Args {
     /// The file to read
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    // `file` is the global option.
+    #[arg(id = "backup", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
     /// Only check that the file is whole
     #[arg(long, group = "look")]

@@ -3,6 +3,7 @@
 use postgres::{Client, NoTls};
 
 use crate::docker;
+use crate::objects::{LOCALSTACK, S3, is_all_there, store};
 use crate::stack::{Stack, heavy, wait_until};
 
 const SERVICES: &str = r#"
@@ -154,6 +155,28 @@ fn a_stack_comes_back_in_another_one_and_bad_files_touch_nothing() {
     let lives: i64 = redis(&stack, "TTL short").trim().parse().expect("a number");
     assert!((1..=1000).contains(&lives), "{lives}");
     assert!(stack.dev(&["snapshot", "list"]).ends(0).stdout.contains("auto-"));
+}
+
+#[test]
+fn every_version_of_every_object_comes_back() {
+    let _turn = heavy();
+    let stack = Stack::new("backup-s3", LOCALSTACK);
+    stack.file("seed/page.html", "declared");
+    stack.up();
+    let s3 = S3::of(&stack, "localstack");
+    store(&s3);
+    s3.fill("made-by-the-app", 1200);
+    let (kept, made) = (s3.everything("kept"), s3.everything("made-by-the-app"));
+    let file = stack.path().join("a.tar");
+    stack.dev(&["backup", "a.tar"]).ends(0).says(&["localstack: 2 buckets, 1214 versions of objects (21 MB)"]);
+
+    // What the seed put there is data too.
+    let other = Stack::new("backup-s3-other", LOCALSTACK);
+    other.file("seed/page.html", "declared otherwise");
+    let path = file.to_str().expect("a path");
+    other.dev(&["restore", path]).ends(2).says(&["there is data already: bucket kept of localstack"]);
+    other.dev(&["restore", path, "--replace"]).ends(0).says(&["compared with what was saved"]);
+    is_all_there(&S3::of(&other, "localstack"), &kept, &made);
 }
 
 #[test]
