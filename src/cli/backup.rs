@@ -20,9 +20,8 @@ use crate::ui::Format;
 /// Save the stack's data and configuration in one portable file
 ///
 /// Every database of PostgreSQL with its roles, every key of Redis, and every version of every object in the buckets of the
-/// emulator of AWS, while they run; and services.toml as `config` shows
-/// it. Passwords, tokens and keys of the configuration, and those of roles, are left out unless the file is encrypted.
-/// The file is there when it is whole, and not before.
+/// emulator of AWS, while they run; and services.toml as `config` shows it. Passwords, tokens and keys of the configuration
+/// are left out unless the file is encrypted; those of roles always. The file is there when it is whole, and not before.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
