@@ -246,7 +246,11 @@ impl Found {
             io::ErrorKind::UnexpectedEof => Wrong::from(error),
             _ => Wrong::Altered(error.to_string()),
         };
-        let begin = reader.next().map_err(|_| Wrong::NoBackup)?;
+        let begin = reader.next().map_err(|error| match error.kind() {
+            // What was encrypted can't be decrypted as it is.
+            io::ErrorKind::InvalidData => Wrong::Unreadable(error),
+            _ => Wrong::NoBackup,
+        })?;
         match begin {
             Some((name, size)) if name == BEGIN && size < 64 => {
                 let mut text = Vec::new();
