@@ -183,21 +183,18 @@ pub fn verify(from: impl Read, told: impl FnMut(usize)) -> Result<Manifest> {
     let mut found = Found::default();
     // What is wrong first may follow from what is wrong at the end: the digest decides.
     let read = found.read(&mut Reader::new(&mut from));
-    if let Err(Wrong::NoBackup | Wrong::Format(_)) = &read {
-        return read.map_err(Wrong::error).and_then(|()| Err(Wrong::NoBackup.error()));
-    }
+    let read = match read {
+        Err(wrong @ (Wrong::NoBackup | Wrong::Format(_))) => return Err(wrong.error()),
+        read => read,
+    };
     let rest = io::copy(&mut from, &mut io::sink()).map_err(Wrong::from);
     let expected = tail(std::mem::take(&mut from.digest))?;
     let whole = rest.is_ok() && expected == from.held;
-    let manifest = match read.and_then(|()| found.manifest()) {
-        Ok(manifest) if whole => manifest,
-        Ok(_) => {
-            let why = rest.err().map_or(Wrong::Altered("its digest is another".into()), |wrong| wrong);
-            return Err(why.error());
-        }
-        Err(wrong) => return Err(wrong.error()),
-    };
-    Ok(manifest)
+    match read.and_then(|()| found.manifest()) {
+        Ok(manifest) if whole => Ok(manifest),
+        Ok(_) => Err(rest.err().unwrap_or_else(|| Wrong::Altered("its digest is another".into())).error()),
+        Err(wrong) => Err(wrong.error()),
+    }
 }
 
 /// What is wrong with a file.
