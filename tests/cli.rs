@@ -8,7 +8,7 @@ use serde_json::Value;
 /// The binary in a clean environment and a folder.
 fn taskava(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_taskava"));
-    command.args(args).current_dir(folder).env_clear().env("HOME", folder);
+    command.args(args).current_dir(folder).env_clear().env("HOME", folder).env("XDG_RUNTIME_DIR", folder);
     command
 }
 
@@ -258,5 +258,28 @@ fn what_is_wrong_in_one_of_several_files_is_shown_there() {
     let shown = text(&output.stderr);
     for place in ["b.toml:3:1", "b.toml:6:10", "published by `one` at a.toml:4:10", "b.toml:7:12"] {
         assert!(shown.contains(place), "no {place} in\n{shown}");
+    }
+}
+
+#[test]
+fn an_image_that_needs_an_account_is_refused_before_anything_is_pulled() {
+    let file = "[services.aws]\nkind = \"localstack\"\nimage = \"localstack/localstack:latest\"\n";
+    let with_token = format!("{file}env = {{ LOCALSTACK_AUTH_TOKEN = \"${{LOCALSTACK_AUTH_TOKEN}}\" }}\n");
+    let folder = folder(&[("services.toml", file), ("token.toml", &with_token)]);
+    // Nobody listens there: who asked an engine would end with 3.
+    for args in [&["check"][..], &["plan"], &["up"], &["pull"]] {
+        let all = [&["dev"], args].concat();
+        let mut command = taskava(folder.path(), &all);
+        let output = command.env("DOCKER_HOST", "unix:///no/such/socket").output().expect("it runs");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for words in ["needs a LocalStack account", "code 55", "4.14.0", "LOCALSTACK_AUTH_TOKEN"] {
+            assert!(said.contains(words), "no {words:?} in\n{said}");
+        }
+    }
+    for (token, code) in [("", 2), ("ls-example", 0)] {
+        let mut command = taskava(folder.path(), &["dev", "--file", "token.toml", "check"]);
+        let output = command.env("LOCALSTACK_AUTH_TOKEN", token).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(code), "{token:?}: {}", text(&output.stderr));
     }
 }

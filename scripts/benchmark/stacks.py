@@ -9,7 +9,7 @@ LINE = "2026-01-01T00:00:00Z INFO request handled method=GET path=/api/v1/accoun
 
 
 def small(first_port):
-    """PostgreSQL, Redis and what depends on both."""
+    """PostgreSQL, Redis and what depends on both; without a first port the engine chooses."""
     return {
         "postgres": {
             "kind": "postgres",
@@ -24,7 +24,7 @@ def small(first_port):
             "kind": "redis",
             "image": "taskava/redis:7",
             "port": 6379,
-            "host_port": first_port + 1,
+            "host_port": first_port and first_port + 1,
             "volume": "redis-data:/data",
             "check": ["CMD", "redis-cli", "ping"],
         },
@@ -74,13 +74,18 @@ def services_toml(project, stack):
         if "ready" in service:
             lines.append(f"ready = {{ http = {json.dumps(service['ready'])} }}")
         if "port" in service:
-            lines.append(f"ports = [\"{service['host_port']}:{service['port']}\"]")
+            lines.append(f"ports = [{json.dumps(published(service))}]")
         if "watch" in service:
             pairs = (f"{key} = {json.dumps(value)}" for key, value in service["watch"].items())
             lines.append("watch = [{ " + ", ".join(pairs) + " }]")
         if "volume" in service:
             lines.append(f"volumes = [{json.dumps(service['volume'])}]")
     return "\n".join(lines) + "\n"
+
+
+def published(service):
+    """A port on the host where one is named; otherwise the engine chooses."""
+    return f"{service['host_port']}:{service['port']}" if service["host_port"] else str(service["port"])
 
 
 def compose_yaml(project, stack):
@@ -94,9 +99,11 @@ def compose_yaml(project, stack):
         if "env" in service:
             out["environment"] = service["env"]
         if "port" in service:
-            out["ports"] = [f"127.0.0.1:{service['host_port']}:{service['port']}"]
+            out["ports"] = [f"127.0.0.1:{service['host_port'] or ''}:{service['port']}"]
+        if "script" in service:
+            out["volumes"] = [f"{service['script']}:/etc/localstack/init/ready.d/resources.sh:ro"]
         if "volume" in service:
-            out["volumes"] = [service["volume"]]
+            out.setdefault("volumes", []).append(service["volume"])
             volumes[service["volume"].split(":")[0]] = {}
         if "log_size" in service:
             out["logging"] = {"driver": "json-file", "options": {"max-size": service["log_size"], "max-file": "3"}}

@@ -58,7 +58,7 @@ def cpu_table(rows):
     """Processor time of those that are programs: less noisy than time on a busy machine."""
     cells = []
     for row in rows:
-        if "taskava" in row.samples and row.samples["taskava"].cpu:
+        if all(side in row.samples and row.samples[side].cpu for side in ("taskava", "compose")):
             own, other = row.samples["taskava"].processor, row.samples["compose"].processor
             cells.append([row.work, seconds_text(own), seconds_text(other), f"{own / other:.3f}"])
     return markdown(["work", "taskava", "compose", "to compose"], cells)

@@ -62,6 +62,7 @@ pub struct Client {
     http: reqwest::Client,
     address: SocketAddr,
     region: String,
+    access_key: &'static str,
 }
 
 impl Client {
@@ -78,7 +79,12 @@ impl Client {
             .timeout(PATIENCE)
             .build()
             .map_err(|error| Error::from_source(ErrorKind::Other, error.into()))?;
-        Ok(Self { http, address, region: region.into() })
+        Ok(Self { http, address, region: region.into(), access_key: "test" })
+    }
+
+    /// The same for somebody whom the account does not know.
+    pub fn as_stranger(&self) -> Self {
+        Self { access_key: "AKIASTRANGER", ..self.clone() }
     }
 
     /// The region everything is asked in.
@@ -111,7 +117,7 @@ impl Client {
         };
         let (target, kind) = (format!("{prefix}.{action}"), format!("application/x-amz-json-{version}"));
         let headers = [("content-type", kind.as_str()), ("x-amz-target", target.as_str())];
-        let asked = Asked { api, method: Method::POST, path: "/", query: &[], headers: &headers };
+        let asked = Asked { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
         let body = self.send(&asked, input.to_string().into_bytes()).await?;
         if body.trim().is_empty() {
             return Ok(Value::Null);
@@ -129,8 +135,8 @@ impl Client {
         };
         let mut form = vec![("Action", action), ("Version", version)];
         form.extend(input);
-        let headers = [("content-type", "application/x-www-form-urlencoded; charset=utf-8")];
-        let asked = Asked { api, method: Method::POST, path: "/", query: &[], headers: &headers };
+        let headers = [("content-type", FORM)];
+        let asked = Asked { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
         self.send(&asked, sigv4::query_string(&form).into_bytes()).await
     }
 
@@ -149,7 +155,32 @@ impl Client {
         body: Vec<u8>,
     ) -> Answer<String> {
         let path = sigv4::encode_path(path);
-        self.send(&Asked { api: Api::S3, method, path: &path, query, headers }, body).await
+        self.send(&Asked { service: scope(Api::S3), method, path: &path, query, headers }, body).await
+    }
+
+    /// Asks something that changes nothing: whether the emulator has a service of AWS at all.
+    pub async fn question(&self, question: &Question) -> Answer<String> {
+        let (path, method) = match question.protocol {
+            Protocol::Path => (question.action, Method::GET),
+            Protocol::Query { .. } | Protocol::Json { .. } => ("/", Method::POST),
+        };
+        let (headers, body) = match question.protocol {
+            Protocol::Path => (Vec::new(), Vec::new()),
+            Protocol::Query { version } => (
+                vec![("content-type", FORM.to_owned())],
+                sigv4::query_string(&[("Action", question.action), ("Version", version)]).into_bytes(),
+            ),
+            Protocol::Json { version, prefix, input } => (
+                vec![
+                    ("content-type", format!("application/x-amz-json-{version}")),
+                    ("x-amz-target", format!("{prefix}.{}", question.action)),
+                ],
+                input.as_bytes().to_vec(),
+            ),
+        };
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let asked = Asked { service: question.service, method, path, query: &[], headers: &headers };
+        self.send(&asked, body).await
     }
 
     /// A request to S3 whose body, and that of the answer, are not held in memory: `body` is as long as it says.
@@ -165,7 +196,7 @@ impl Client {
         let length = body.as_ref().map(|(_, length)| length.to_string());
         let mut all = headers.to_vec();
         all.extend(length.as_deref().map(|length| ("content-length", length)));
-        let asked = Asked { api: Api::S3, method, path: &path, query, headers: &all };
+        let asked = Asked { service: scope(Api::S3), method, path: &path, query, headers: &all };
         let request = self.signed(&asked, "UNSIGNED-PAYLOAD").timeout(LONG_PATIENCE);
         let request = body.into_iter().fold(request, |request, (body, _)| request.body(body));
         let response = request.send().await.map_err(|error| no_answer(&error))?;
@@ -187,12 +218,12 @@ impl Client {
 
     /// A request without its body, of which `digest` is what the signature says.
     fn signed(&self, asked: &Asked<'_>, digest: &str) -> reqwest::RequestBuilder {
-        let service = scope(asked.api);
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let host = self.address.to_string();
         let mut headers = vec![("host", &*host), ("x-amz-date", &*time), ("x-amz-content-sha256", digest)];
         headers.extend(asked.headers);
-        let signer = Signer { access_key: "test", secret_key: "test", region: &self.region, service };
+        let service = asked.service;
+        let signer = Signer { access_key: self.access_key, secret_key: "test", region: &self.region, service };
         let (path, query) = (asked.path, asked.query);
         let signed = Request { method: asked.method.as_str(), path, query, headers: &headers, body: digest };
         let authorization = signer.authorization(&signed, &time);
@@ -206,9 +237,45 @@ impl Client {
     }
 }
 
+/// The body of a query protocol.
+const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
+
+/// A request that changes nothing, of any service of AWS.
+#[derive(Debug, Clone, Copy)]
+pub struct Question {
+    /// The service as it stands in the scope of a signature, by which the emulators tell who is meant.
+    pub service: &'static str,
+    /// Which action; of [`Protocol::Path`] the path.
+    pub action: &'static str,
+    /// How it is asked.
+    pub protocol: Protocol,
+}
+
+/// How a service of AWS is asked.
+#[derive(Debug, Clone, Copy)]
+pub enum Protocol {
+    /// A form; the answer is XML.
+    Query {
+        /// Version of the API.
+        version: &'static str,
+    },
+    /// JSON.
+    Json {
+        /// Of the protocol.
+        version: &'static str,
+        /// What stands before the action.
+        prefix: &'static str,
+        /// What has to be said.
+        input: &'static str,
+    },
+    /// `GET` of a path.
+    Path,
+}
+
 /// One request, before it is signed.
 struct Asked<'a> {
-    api: Api,
+    /// In the scope of the signature.
+    service: &'a str,
     method: Method,
     path: &'a str,
     query: &'a [(&'a str, &'a str)],

@@ -87,6 +87,12 @@ pub async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     }
 }
 
+/// What an emulator has of what is declared, and which services of AWS would not say.
+pub async fn survey(emulator: &Emulator, declared: &[&Resource]) -> (Seen, Vec<(Api, Refused)>) {
+    let declared: Vec<Resource> = declared.iter().map(|resource| with_seed(resource)).collect();
+    look_at(emulator, &declared, true).await
+}
+
 /// What would be done, without doing it.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! `aws`: the AWS CLI against the emulators of the stack; and what of AWS they mirror (`map`).
 
+pub mod map;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,24 +20,42 @@ use crate::model::{Service, Stack};
 use crate::run::address;
 use crate::run::cancel::Cancel;
 
-/// Run the AWS CLI against the stack's emulators of AWS
+/// Run the AWS CLI against the stack's emulators of AWS, or show what they mirror
 ///
 /// With the AWS CLI of this machine; where there is none, with the one in the emulator's image. Endpoints, region and
 /// credentials are set, so the real account is out of reach. The exit code is the command's.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "\
 Examples:
+  taskava dev aws map
   taskava dev aws -- s3 ls s3://uploads
   taskava dev aws -- cognito-idp list-user-pools --max-results 10
-  taskava dev aws -- sqs receive-message --queue-url \"$SQS_JOBS_QUEUE_URL\"")]
+  taskava dev aws -- sqs receive-message --queue-url \"$SQS_JOBS_QUEUE_URL\""
+)]
 pub struct Args {
     /// Arguments of the AWS CLI
     #[arg(value_name = "ARGS", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
+    /// Or what else.
+    #[command(subcommand)]
+    pub what: Option<What>,
+}
+
+/// What is not the AWS CLI's.
+#[derive(Debug, clap::Subcommand)]
+#[expect(missing_docs, reason = "see the arguments of each")]
+pub enum What {
+    Map(map::Args),
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    if let Some(What::Map(args)) = &args.what {
+        return map::run(args, context);
+    }
     block_on(async {
         let stack = load_stack(context)?;
         let engine = Engine::connect(&context.engine_ask()).await?;
@@ -47,7 +67,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         words.extend(endpoint(&args.arguments, &emulators(&stack)?, url).into_iter().map(OsString::from));
         words.extend(args.arguments.iter().cloned());
         let cancel = Cancel::on_signals(&context.screen.events());
-        Ok(ExitCode::from(command::run(&words, variables, context.format(), &cancel).await?))
+        Ok(ExitCode::from(command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel, |_| ()).await?))
     })
 }
 
@@ -77,22 +97,6 @@ async fn in_container(args: &Args, context: &Context, stack: &Stack, engine: &En
     inside::exec(context, engine, &container, &ask).await
 }
 
-/// The services that are asked of MiniStack where it runs beside LocalStack, as the AWS CLI names them.
-const BESIDE: [&str; 12] = [
-    "cloudfront",
-    "cloudtrail",
-    "cognito-identity",
-    "cognito-idp",
-    "ecr",
-    "ecs",
-    "elasticache",
-    "elbv2",
-    "rds",
-    "ses",
-    "sesv2",
-    "wafv2",
-];
-
 /// `--endpoint-url`, unless it was written: version 1 of the AWS CLI does not look at the variable for SQS.
 fn endpoint(
     arguments: &[OsString],
@@ -103,7 +107,8 @@ fn endpoint(
     if words.iter().any(|word| word.starts_with("--endpoint-url")) {
         return None;
     }
-    let beside = emulators.beside.filter(|_| words.iter().any(|word| BESIDE.contains(&word.as_ref())));
+    let beside =
+        emulators.beside.filter(|_| words.iter().any(|word| aws::BESIDE.iter().any(|api| api.command == word)));
     Some(format!("--endpoint-url={}", url(beside.unwrap_or(emulators.main))?))
 }
 
@@ -117,6 +122,19 @@ pub(super) fn emulators(stack: &Stack) -> Result<Emulators<'_>> {
             .hint("add one: [services.localstack] with kind = \"localstack\"")
     })
 }
+
+/// Variables of this machine that hold for the real account only. A profile whose file is hidden, for one, is an error.
+pub(super) const REAL_ACCOUNT: [&str; 9] = [
+    "AWS_CA_BUNDLE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_PROFILE",
+    "AWS_ROLE_ARN",
+    "AWS_SESSION_TOKEN",
+    "AWS_USE_DUALSTACK_ENDPOINT",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
 
 /// Variables that lead a program on this machine to the emulators, and to nothing else.
 ///

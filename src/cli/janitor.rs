@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use super::{Context, block_on};
+use super::{Context, block_on, process};
 use crate::diag::Result;
 use crate::engine::Engine;
 use crate::run::janitor;
@@ -21,6 +21,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    // Whoever ends everything in the terminal's session, or closes it, does not mean this one.
+    #[cfg(unix)]
+    let _ = rustix::process::setsid();
     block_on(async {
         let engine = Engine::connect(&context.engine_ask()).await?;
         let say_ready = || {
@@ -28,7 +31,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             stdout.write_all(b"ready\n")?;
             stdout.flush()
         };
-        janitor::watch(&engine, &args.stack, say_ready).await?;
+        janitor::watch(&engine, &args.stack, say_ready, process::end).await?;
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -31,6 +31,7 @@ pub mod man;
 mod markdown;
 pub mod open;
 pub mod plan;
+mod process;
 pub mod ps;
 pub mod pull;
 pub mod restart;

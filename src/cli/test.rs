@@ -42,6 +42,9 @@ pub struct Args {
     /// Leave the stack up when it or CMD fails
     #[arg(long)]
     pub keep_on_failure: bool,
+    /// Have the servers make their data in this run, instead of beginning with what an earlier one prepared
+    #[arg(long)]
+    pub no_prepared: bool,
     /// Give up when not everything is ready after this time [default: each service's own]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
@@ -65,7 +68,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             let engine = session.engine.clone();
             async move { gc::sweep(&engine).await }
         });
-        let ask = isolated::Ask { services, timeout: args.timeout.map(Duration::from_secs) };
+        let timeout = args.timeout.map(Duration::from_secs);
+        let ask = isolated::Ask { services, timeout, from_scratch: args.no_prepared };
         let trial = Trial { args, session: &session, timeline: &timeline };
         let ended = trial.run(&ask).await;
         sweep.abort();
@@ -137,7 +141,8 @@ impl Trial<'_> {
         let words = words.join(" ");
         self.timeline.note(&Event::Notice { message: format!("started: {words}") });
         let began = Instant::now();
-        let code = command::run(&self.args.command, variables, context.format(), cancel).await?;
+        let ends_too = |pid| isolated.ends_too(pid);
+        let code = command::run(&self.args.command, variables, &[], context.format(), cancel, ends_too).await?;
         let took = millis(began.elapsed());
         self.timeline.note(&Event::Notice { message: format!("ended with code {code} after {took} ms: {words}") });
         if code != 0 {

@@ -165,21 +165,37 @@ pub enum Api {
     Cognito,
 }
 
-/// What LocalStack's community edition answers with 501 or can't deliver, as the SDKs and the AWS CLI spell it in
-/// `AWS_ENDPOINT_URL_…`: where MiniStack runs beside it, these go there.
-pub const BESIDE: [&str; 12] = [
-    "COGNITO_IDENTITY_PROVIDER",
-    "COGNITO_IDENTITY",
-    "SES",
-    "SESV2",
-    "ECS",
-    "ECR",
-    "RDS",
-    "ELASTICACHE",
-    "ELASTIC_LOAD_BALANCING_V2",
-    "CLOUDFRONT",
-    "WAFV2",
-    "CLOUDTRAIL",
+/// A service of AWS by the names that its tools have for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiName {
+    /// As the SDKs and the AWS CLI spell it in `AWS_ENDPOINT_URL_…`.
+    pub variable: &'static str,
+    /// As a command of the AWS CLI.
+    pub command: &'static str,
+    /// As Terraform's provider has it in `endpoints`.
+    pub terraform: &'static str,
+}
+
+const fn named(variable: &'static str, command: &'static str, terraform: &'static str) -> ApiName {
+    ApiName { variable, command, terraform }
+}
+
+/// What LocalStack's community edition answers with 501 or can't deliver, and EC2, whose networks the others name: where
+/// MiniStack runs beside it, these go there.
+pub const BESIDE: [ApiName; 13] = [
+    named("COGNITO_IDENTITY_PROVIDER", "cognito-idp", "cognitoidp"),
+    named("COGNITO_IDENTITY", "cognito-identity", "cognitoidentity"),
+    named("SES", "ses", "ses"),
+    named("SESV2", "sesv2", "sesv2"),
+    named("EC2", "ec2", "ec2"),
+    named("ECS", "ecs", "ecs"),
+    named("ECR", "ecr", "ecr"),
+    named("RDS", "rds", "rds"),
+    named("ELASTICACHE", "elasticache", "elasticache"),
+    named("ELASTIC_LOAD_BALANCING_V2", "elbv2", "elbv2"),
+    named("CLOUDFRONT", "cloudfront", "cloudfront"),
+    named("WAFV2", "wafv2", "wafv2"),
+    named("CLOUDTRAIL", "cloudtrail", "cloudtrail"),
 ];
 
 /// The services of a stack that emulate AWS.
@@ -223,7 +239,7 @@ impl<'a> Emulators<'a> {
             variables.insert("AWS_ENDPOINT_URL".into(), url);
         }
         if let Some(url) = self.beside.and_then(url) {
-            variables.extend(BESIDE.map(|service| (format!("AWS_ENDPOINT_URL_{service}"), url.clone())));
+            variables.extend(BESIDE.map(|api| (format!("AWS_ENDPOINT_URL_{}", api.variable), url.clone())));
         }
         // Any will do, but without them an SDK goes looking on the machine, and finds those of the real account.
         for (name, value) in [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")] {

@@ -37,11 +37,13 @@ enum Status {
 /// Carries a plan out. `Summary::endpoints` is left to the caller, who knows what is shown.
 pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
     let began = Instant::now();
-    let known = run.seen.containers.iter().rev().fold(Known::default(), |mut known, container| {
-        known.containers.insert(container.service.clone(), container.id.clone());
-        known.images.insert(container.service.clone(), container.image_id.clone());
-        known
-    });
+    let discarded = discarded(&plan);
+    let known =
+        run.seen.containers.iter().rev().fold(Known { discarded, ..Known::default() }, |mut known, container| {
+            known.containers.insert(container.service.clone(), container.id.clone());
+            known.images.insert(container.service.clone(), container.image_id.clone());
+            known
+        });
     run.events.emit(&Event::PlanStarted { stack: run.stack.name.to_string(), plan: plan.clone() });
     let mut walk = Walk {
         run,
@@ -56,6 +58,17 @@ pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
         walk.stop_started().await;
     }
     walk.finish()
+}
+
+/// The volumes that a plan removes without saving them first.
+fn discarded(plan: &Plan) -> BTreeSet<String> {
+    let named = |op: &Op, removed: bool| match op {
+        Op::RemoveVolume { volume } if removed => Some(volume.clone()),
+        Op::SaveVolume { volume, .. } if !removed => Some(volume.clone()),
+        _ => None,
+    };
+    let all = |removed| plan.steps.iter().filter_map(|step| named(&step.op, removed)).collect::<BTreeSet<_>>();
+    all(true).difference(&all(false)).cloned().collect()
 }
 
 struct Walk<'a> {

@@ -41,6 +41,15 @@ pub struct Server {
     database: String,
 }
 
+/// What a server says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// `15.8`.
+    pub version: String,
+    /// Servers that follow it.
+    pub standbys: usize,
+}
+
 /// How a fork is made.
 #[derive(Debug, Clone, Default)]
 pub struct Ask {
@@ -134,6 +143,18 @@ impl Server {
             Ok(Err(error)) => Err(failed(&error)),
             Err(_) => Err(failed(&"no answer")),
         }
+    }
+
+    /// What kind of server it is, in its own words.
+    ///
+    /// # Errors
+    /// When it goes away.
+    pub async fn about(&mut self) -> Result<About> {
+        let rows = self.run("SHOW server_version; SELECT count(*) FROM pg_stat_replication").await?;
+        let text = |at: usize| rows.get(at).and_then(|row| row.first()?.clone()).unwrap_or_default();
+        // `15.8 (Debian 15.8-1)`
+        let version = text(0).split(' ').next().unwrap_or_default().to_owned();
+        Ok(About { version, standbys: text(1).parse().unwrap_or_default() })
     }
 
     /// Makes a private copy.

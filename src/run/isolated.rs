@@ -38,6 +38,8 @@ pub struct Ask {
     pub services: Vec<ServiceName>,
     /// Limit on all waiting for readiness together.
     pub timeout: Option<Duration>,
+    /// Servers and jobs make their data in this run, and no images are made of it.
+    pub from_scratch: bool,
 }
 
 /// An isolated stack, as far as it came to be.
@@ -102,7 +104,9 @@ pub async fn start(
 }
 
 async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events) -> Result<Summary> {
-    if let Some(failed) = prepare(engine, stack, ask, events).await? {
+    if !ask.from_scratch
+        && let Some(failed) = prepare(engine, stack, ask, events).await?
+    {
         return Ok(failed);
     }
     let seen = engine.observe(stack).await?;
@@ -143,6 +147,13 @@ impl Isolated {
     /// Whether somebody removes it when this process dies.
     pub fn is_watched(&self) -> bool {
         self.janitor.is_some()
+    }
+
+    /// This process runs for it: it is ended when this one dies.
+    pub fn ends_too(&self, pid: u32) {
+        if let Some(janitor) = &self.janitor {
+            janitor.ends_too(pid);
+        }
     }
 
     /// Removes it with its data. Nothing is stopped gently: nobody will look at it again.

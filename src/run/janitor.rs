@@ -12,13 +12,17 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncBufReadExt as _;
 
+use super::owner::{self, Process};
 use crate::diag::Result;
 use crate::engine::Engine;
 
 /// What the janitor says when it watches.
 const READY: &str = "ready";
+
+/// What the janitor is told of a process that is to end with us; any other word means that there is nothing to do.
+const RUNS: &str = "runs";
 
 /// Pauses between two looks at what is left. What was asked for in the last moment may still be in the making.
 const PAUSES: [u64; 14] = [0, 100, 200, 500, 1000, 1000, 2000, 2000, 3000, 5000, 5000, 10_000, 10_000, 10_000];
@@ -45,7 +49,6 @@ impl Janitor {
     fn try_start(mut command: Command) -> Option<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         clean(&mut command);
-        detach(&mut command);
         let mut child = command.spawn().ok()?;
         let (pipe, stdout) = (child.stdin.take(), child.stdout.take()?);
         let mut line = String::new();
@@ -56,6 +59,13 @@ impl Janitor {
         drop(pipe);
         let _ = child.wait();
         None
+    }
+
+    /// This process runs for us: it ends with us. Only the command line's janitor knows how.
+    pub fn ends_too(&self, pid: u32) {
+        if let (Some(mut pipe), Some(started)) = (self.pipe.as_ref(), owner::started(pid)) {
+            let _ = pipe.write_all(format!("{RUNS} {pid} {started}\n").as_bytes());
+        }
     }
 
     /// There is nothing to do any more: the stack is gone, or stays on purpose.
@@ -79,6 +89,7 @@ pub fn by_program(program: impl AsRef<OsStr>, engine: &[OsString], project: &str
 pub fn by_whom_there_is(address: &str, project: &str) -> Vec<Command> {
     let programs = programs().into_iter().map(|program| by_program(program, &[], project));
     let mut shell = Command::new("sh");
+    detach(&mut shell);
     shell.args(["-c", SCRIPT, "janitor", project, address]);
     programs.chain([shell]).collect()
 }
@@ -103,7 +114,8 @@ fn clean(command: &mut Command) {
     command.current_dir("/");
 }
 
-/// In a process group of its own, so that the Ctrl-C that ends us does not end it.
+/// In a process group of its own, so that the Ctrl-C that ends us does not end it. The command line goes further, into a
+/// session of its own, which it can only do by itself.
 fn detach(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -111,18 +123,38 @@ fn detach(command: &mut Command) {
     let _ = command;
 }
 
-/// The janitor itself: waits on its standard input, and removes the stack when that ends without a word.
+/// The janitor itself: waits on its standard input, and removes the stack when that ends without a word. What ran for the
+/// owner then `end`s too.
 ///
 /// # Errors
 /// When the engine refuses to the last.
-pub async fn watch(engine: &Engine, project: &str, say_ready: impl FnOnce() -> std::io::Result<()>) -> Result<()> {
+pub async fn watch(
+    engine: &Engine,
+    project: &str,
+    say_ready: impl FnOnce() -> std::io::Result<()>,
+    end: impl AsyncFn(Process),
+) -> Result<()> {
     ignore_signals();
     say_ready()?;
-    let mut word = [0; 1];
-    if tokio::io::stdin().read(&mut word).await.is_ok_and(|read| read > 0) {
-        return Ok(());
+    let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
+    let mut runs = None;
+    while let Ok(Some(line)) = lines.next_line().await {
+        match process(&line) {
+            Some(process) => runs = Some(process),
+            None => return Ok(()),
+        }
     }
-    clear(engine, project).await
+    let ended = async {
+        if let Some(process) = runs {
+            end(process).await;
+        }
+    };
+    futures_util::join!(clear(engine, project), ended).0
+}
+
+fn process(line: &str) -> Option<Process> {
+    let (pid, started) = line.strip_prefix(RUNS)?.trim_start().split_once(' ')?;
+    Some(Process { pid: pid.parse().ok()?, parent: std::process::id(), started: started.into() })
 }
 
 /// Removes a stack whose owner died in the middle of it, as often as it takes.

@@ -14,6 +14,7 @@ pub mod lock;
 pub mod logs;
 mod objects;
 pub mod owner;
+pub mod parity;
 pub mod ports;
 pub(crate) mod postgres;
 pub mod probe;

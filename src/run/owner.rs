@@ -16,6 +16,17 @@ pub enum Life {
     Unknown,
 }
 
+/// A process that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Number.
+    pub pid: u32,
+    /// The process that started it, or whom it was left to.
+    pub parent: u32,
+    /// When it was started, in the system's own words: nobody of the same number has the same.
+    pub started: String,
+}
+
 /// This process.
 pub fn this_process() -> Owner {
     let pid = std::process::id();
@@ -70,15 +81,26 @@ fn space() -> String {
     link.map(|link| link.display().to_string()).unwrap_or_default()
 }
 
-/// When a process was started, in ticks since the system was; none when there is no such process, or only what its
-/// parent has not yet been told of.
+/// When a process was started; none when there is no such process, or only what its parent has not yet been told of.
+pub fn started(pid: u32) -> Option<String> {
+    process(pid).map(|process| process.started)
+}
+
+/// Looks at a process. It was started so many ticks after the system.
 #[cfg(target_os = "linux")]
-fn started(pid: u32) -> Option<String> {
+fn process(pid: u32) -> Option<Process> {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("stat")).ok()?;
     // The name, in brackets, may hold anything.
     let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    let state = fields.next()?;
-    (!matches!(state, "Z" | "X")).then(|| fields.nth(18).map(String::from))?
+    let (state, parent) = (fields.next()?, fields.next()?.parse().ok()?);
+    (!matches!(state, "Z" | "X")).then(|| Some(Process { pid, parent, started: fields.nth(17)?.into() }))?
+}
+
+/// All processes.
+#[cfg(target_os = "linux")]
+pub fn processes() -> Vec<Process> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| process(entry.file_name().to_str()?.parse().ok()?)).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -107,10 +129,24 @@ fn space() -> String {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn started(pid: u32) -> Option<String> {
-    let said = output("ps", &["-o", "stat=,lstart=", "-p", &pid.to_string()]);
-    let (state, started) = said.split_once(' ')?;
-    (!state.starts_with('Z')).then(|| started.trim().to_owned())
+fn process(pid: u32) -> Option<Process> {
+    parse(&output("ps", &["-o", "pid=,ppid=,stat=,lstart=", "-p", &pid.to_string()]))
+}
+
+/// All processes.
+#[cfg(not(target_os = "linux"))]
+pub fn processes() -> Vec<Process> {
+    output("ps", &["-axo", "pid=,ppid=,stat=,lstart="]).lines().filter_map(parse).collect()
+}
+
+/// A line of `ps`: two numbers, the state, and when it was started, in several words.
+#[cfg(not(target_os = "linux"))]
+fn parse(line: &str) -> Option<Process> {
+    let mut words = line.split_whitespace();
+    let (pid, parent) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    let state = words.next()?;
+    let started = words.collect::<Vec<_>>().join(" ");
+    (!state.starts_with('Z')).then_some(Process { pid, parent, started })
 }
 
 /// Systems without `/proc` are asked by their own commands.

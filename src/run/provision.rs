@@ -95,7 +95,7 @@ pub async fn differences(about: &About, stack: &Stack, containers: &[Container])
 }
 
 /// The emulators of a stack that run and can be reached.
-fn running<'a>(
+pub(super) fn running<'a>(
     about: &'a About,
     stack: &'a Stack,
     containers: &'a [Container],

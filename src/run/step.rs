@@ -1,7 +1,7 @@
 //! One step of a plan, as engine calls.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use super::cancel::Hurry;
@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) images: HashMap<ServiceName, String>,
     /// Services whose fetched image turned out to be the one they run.
     pub(super) kept: HashMap<ServiceName, bool>,
+    /// Volumes that are removed without being saved first.
+    pub(super) discarded: BTreeSet<String>,
     /// AWS resources that were made, changed or removed.
     pub(super) provisioned: usize,
     /// Started by this run, in that order.
@@ -244,7 +246,9 @@ impl Doing<'_> {
         if self.run.cancel.hurry() >= Hurry::Kill {
             return self.run.engine.stop(container, name, Duration::ZERO).await;
         }
-        if let Some(service) = self.service {
+        let discarded =
+            |service: &Service| objects::is_discarded(self.run.stack, service, &self.known.borrow().discarded);
+        if let Some(service) = self.service.filter(|service| !discarded(service)) {
             tokio::select! {
                 saved = objects::save(self.run, self.step, service, container) => saved?,
                 () = self.run.cancel.reached(Hurry::Kill) => {}

@@ -86,6 +86,7 @@ pub struct Builder {
     ask: load::Ask,
     services: Vec<String>,
     timeout: Option<Duration>,
+    from_scratch: bool,
     keep: bool,
 }
 
@@ -105,6 +106,12 @@ impl Builder {
     /// Give up when not everything is ready after this time; after each service's own otherwise.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Have the servers make their data now, instead of beginning with what an earlier stack prepared.
+    pub fn from_scratch(mut self) -> Self {
+        self.from_scratch = true;
         self
     }
 
@@ -131,7 +138,7 @@ impl Builder {
         };
         let services = self.services.iter().map(service).collect::<Result<Vec<_>, Error>>()?;
         let engine = Engine::connect(&Ask::from_environment(None, None)).await?;
-        let ask = isolated::Ask { services, timeout: self.timeout };
+        let ask = isolated::Ask { services, timeout: self.timeout, from_scratch: self.from_scratch };
         let janitors = |project: &str| janitor::by_whom_there_is(&engine.about.address, project);
         let (events, cancel) = (Events::default(), Cancel::default());
         let start = isolated::start(&engine, stack, &ask, janitors, &events, &cancel);
@@ -172,7 +179,7 @@ impl Stack {
         let here = std::env::current_dir().unwrap_or_default();
         let found = here.ancestors().map(|folder| folder.join(&file)).find(|path| path.is_file());
         let ask = load::Ask { files: vec![found.unwrap_or(file)], ..load::Ask::default() };
-        Builder { ask, services: Vec::new(), timeout: None, keep: false }
+        Builder { ask, services: Vec::new(), timeout: None, from_scratch: false, keep: false }
     }
 
     /// Name of the stack on the engine: `taskava dev -p NAME logs` works on it.

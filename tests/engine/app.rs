@@ -8,6 +8,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 use totp_rs::{Algorithm, Secret, TOTP};
 
+use crate::aws_map::{has, is, map};
 use crate::docker;
 use crate::stack::{Stack, heavy, wait_until};
 
@@ -103,6 +104,20 @@ fn aws(stack: &Stack, arguments: &[&str]) -> Value {
     serde_json::from_str(&said.stdout).unwrap_or_else(|error| panic!("{error}: {}", said.stdout))
 }
 
+/// What was used is what `aws map` calls mirrored, or partial; and nothing that is only described.
+fn production_is_mirrored(stack: &Stack) {
+    let of = map(stack, &["--profile", "app"]);
+    is(&of("CloudFront"), "partial", &["edge", "ministack"]);
+    is(&of("ECS Fargate"), "partial", &["api", "ministack"]);
+    is(&of("RDS PostgreSQL 15 Multi-AZ"), "partial", &["postgres", "ministack"]);
+    is(&of("S3"), "partial", &["localstack"]);
+    is(&of("Cognito user pools"), "partial", &["ministack"]);
+    has(&of("Cognito user pools")["said"], "mfa of 1");
+    has(&of("SES")["said"], "mailhog takes mail");
+    is(&of("Parameter Store"), "mirrored", &["localstack"]);
+    is(&of("WAF"), "metadata-only", &["ministack"]);
+}
+
 #[test]
 fn the_application_finds_the_production_stack() {
     let _turn = heavy();
@@ -173,6 +188,7 @@ fn the_application_finds_the_production_stack() {
     });
     let lines = aws(&stack, &["logs", "filter-log-events", "--log-group-name", "/taskava/dev/api"]);
     assert!(lines["events"].to_string().contains("trouble was reported"), "{lines}");
+    production_is_mirrored(&stack);
 
     // After the night everything is there: the database, the accounts, what is declared, and what was uploaded.
     stack.dev(&["--profile", "app", "down"]).ends(0);

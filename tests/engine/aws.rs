@@ -1,5 +1,6 @@
 //! The AWS mirror: declared resources in the real emulators, and the mail that comes out of them.
 
+use crate::aws_map::{has, is, map};
 use crate::clients::get;
 use crate::docker;
 use crate::stack::{Stack, heavy, wait_until};
@@ -82,6 +83,14 @@ fn what_is_declared_exists_when_up_returns_and_only_what_differs_is_made() {
     }
     stack.up().says(&["nothing to do"]);
     mail_arrives(&stack);
+
+    // What LocalStack lacks is missing where nobody stands beside it.
+    is(&map(&stack, &[])("Cognito user pools"), "partial", &["ministack"]);
+    stack.dev(&["stop", "ministack"]).ends(0);
+    let alone = map(&stack, &[]);
+    is(&alone("Cognito user pools"), "missing", &[]);
+    has(&alone("Cognito user pools")["why"], "ministack does not run");
+    is(&alone("SQS"), "partial", &["localstack"]);
 }
 
 /// What SES sends is in the mail service, and a service that depends on the emulators was told where they are.

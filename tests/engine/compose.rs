@@ -99,7 +99,7 @@ impl Case {
         for name in ["CI", "GITHUB_ACTIONS", "TASKAVA_FILE", "TASKAVA_PROJECT", "TASKAVA_PROFILES", "COMPOSE_FILE"] {
             command.env_remove(name);
         }
-        command.current_dir(self.path()).env("HOME", self.folder.path());
+        command.current_dir(self.path()).env("HOME", self.folder.path()).env("XDG_RUNTIME_DIR", self.folder.path());
         let output = command.output().expect("it runs");
         let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{}: {command:?}\n{stdout}\n{stderr}", self.name);

@@ -2,6 +2,7 @@
 
 mod app;
 mod aws;
+mod aws_map;
 mod backup;
 mod build;
 mod change;
@@ -34,6 +35,7 @@ mod run;
 mod snapshot;
 mod stack;
 mod stats;
+mod terraform;
 mod test_command;
 mod testing_library;
 mod tiny;

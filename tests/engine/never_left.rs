@@ -124,6 +124,22 @@ fn kill_with_janitor(mut run: Running) {
 }
 
 #[test]
+fn a_killed_run_takes_its_command_and_what_that_started_with_it() {
+    let stack = Stack::new("killed-command", "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\n");
+    // Neither reads: nothing but the janitor ends them.
+    let script = "sh -c 'echo $$ >inner; echo it goes on >&2; while :; do sleep 0.05; done' & wait";
+    let mut run = stack.start(&["test", "--", "sh", "-c", script]);
+    run.wait_for("it goes on");
+    let inner = std::fs::read_to_string(stack.path().join("inner")).expect("a number");
+    let runs = || std::path::Path::new("/proc").join(inner.trim()).exists();
+    assert!(runs());
+    run.signal("KILL");
+    wait_until("the command has ended", || (!runs()).then_some(()));
+    run.finish().ends(-1);
+    wait_until("nothing left", || isolated(&stack).is_empty().then_some(()));
+}
+
+#[test]
 fn gc_removes_what_no_janitor_could() {
     let stack = Stack::new("gc", SMALL);
     let run = going_on(&stack);

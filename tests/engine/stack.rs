@@ -242,14 +242,29 @@ impl Stack {
     /// The project's own services.toml and what it uses, on ports that the engine chooses.
     pub(crate) fn of_the_project(name: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(root.join("services.toml")).expect("services.toml");
-        let ports = regex::Regex::new(r#""\d+:(\d+)""#).expect("a pattern");
-        let text = ports.replace_all(&text, "\"$1\"").replace("project = \"taskava\"\n", "");
-        let stack = Self::new(name, &of_the_tests(&text));
+        let stack = Self::of_the_file(name, &root.join("services.toml"));
         for folder in ["docker", "examples/app"] {
             copy(&root.join(folder), &stack.path().join(folder));
         }
         stack
+    }
+
+    /// An example that is a project of its own: a folder with a services.toml.
+    pub(crate) fn of_the_example(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+        let stack = Self::of_the_file(name, &folder.join("services.toml"));
+        let own = std::fs::read(stack.path().join("services.toml")).expect("a file");
+        copy(&folder, stack.path());
+        std::fs::write(stack.path().join("services.toml"), own).expect("a file");
+        stack
+    }
+
+    fn of_the_file(name: &str, file: &Path) -> Self {
+        let text = std::fs::read_to_string(file).expect("services.toml");
+        let ports = regex::Regex::new(r#""\d+:(\d+)""#).expect("a pattern");
+        let project = regex::Regex::new(r#"(?m)^project = .*\n"#).expect("a pattern");
+        let text = project.replace(&ports.replace_all(&text, "\"$1\""), "").into_owned();
+        Self::new(name, &of_the_tests(&text))
     }
 
     /// Its folder.
@@ -374,7 +389,10 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let label = self.label();
-        let images = || docker::remove_images(&label);
+        // Snapshots, and what test runs prepared: that belongs to the folder.
+        let root = self.path().canonicalize().expect("a folder");
+        let root = format!("dev.taskava.root={}", root.display());
+        let images = || [&label, &root].into_iter().for_each(|label| docker::remove_images(label));
         if docker::left(&label).is_empty() {
             images();
             return;

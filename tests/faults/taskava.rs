@@ -44,6 +44,7 @@ pub(crate) async fn dev(fake: &Fake, services: &str, arguments: &[&str]) -> Run 
         .env_clear()
         .env("HOME", home)
         .env("XDG_RUNTIME_DIR", home)
+        .env("XDG_RUNTIME_DIR", home)
         .env("DOCKER_HOST", format!("unix://{}", fake.socket().display()))
         .stdin(Stdio::null())
         .kill_on_drop(true)

@@ -128,8 +128,6 @@ async fn tags(client: &Client, path: &str, version: &[(&str, &str)]) -> Answer<S
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn what_an_object_was_given_is_kept_and_what_s3_says_of_it_is_not() {
         let kept = |pairs: &[(&'static str, &'static str)]| {

@@ -2,9 +2,13 @@
 //! to replace parts of one.
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::providers::Providers;
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::aws::BESIDE;
 
 /// The first line, by which a file that was left behind is known as ours.
 const MARKER: &str = "# Written by `taskava dev terraform` for as long as it runs; safe to delete.";
@@ -15,14 +19,15 @@ const OVERRIDE: &str = "taskava_override.tf";
 /// Name of the file for a configuration that has no provider of its own: there is nothing to replace.
 const PROVIDER: &str = "taskava_provider.tf";
 
-/// Names of services as the provider's `endpoints` has them, for those that LocalStack's community edition has.
+/// Names of services as the provider's `endpoints` has them, for those that are not [`BESIDE`]. Whatever is missing here goes
+/// where `AWS_ENDPOINT_URL` says, unless the configuration knows better.
 const MAIN: &[&str] = &[
     "acm",
     "apigateway",
+    "appautoscaling",
     "cloudformation",
     "cloudwatch",
     "dynamodb",
-    "ec2",
     "events",
     "firehose",
     "iam",
@@ -41,21 +46,20 @@ const MAIN: &[&str] = &[
     "sts",
 ];
 
-/// For those that go to MiniStack where there is one.
-const BESIDE: &[&str] = &[
-    "appautoscaling",
-    "cloudfront",
-    "cloudtrail",
-    "cognitoidentity",
-    "cognitoidp",
-    "ecr",
-    "ecs",
-    "elasticache",
-    "elbv2",
-    "rds",
-    "ses",
-    "sesv2",
-    "wafv2",
+/// What a provider may be told that holds for the real account only.
+const REAL: &[&str] = &[
+    "allowed_account_ids",
+    "custom_ca_bundle",
+    "forbidden_account_ids",
+    "http_proxy",
+    "https_proxy",
+    "profile",
+    "shared_config_files",
+    "shared_credentials_files",
+    "sts_region",
+    "token",
+    "use_dualstack_endpoint",
+    "use_fips_endpoint",
 ];
 
 /// Where Terraform is led to.
@@ -66,8 +70,10 @@ pub(super) struct Target {
     pub(super) main: String,
     /// URL of the one for what the first lacks.
     pub(super) beside: Option<String>,
-    /// Where the state is kept, from the folder of the configuration.
+    /// Where the state is kept, from the folder of the configuration: the path without what follows its last dot.
     pub(super) state: String,
+    /// Whether the program is OpenTofu, which reads more files.
+    pub(super) tofu: bool,
 }
 
 /// Files that are there for as long as this is.
@@ -87,17 +93,20 @@ impl Written {
                     let message = format!("{} is not of taskava's making", path.display());
                     return Err(Error::new(ErrorKind::Usage, message).hint("rename it: this name is used here"));
                 }
-                Err(_) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(&path, &error)),
             }
         }
-        let providers = providers(&configuration(folder)?);
-        for (name, text) in texts(&providers, target) {
+        let providers = providers(folder, target.tofu)?;
+        for (name, text) in texts(&providers.0, target) {
             let path = folder.join(name);
-            // Noted before: a file that was cut off goes too.
-            written.0.push(path.clone());
-            std::fs::write(&path, text).map_err(|error| {
+            let unwritable = |error: std::io::Error| {
                 Error::new(ErrorKind::Other, format_args!("{} can't be written: {error}", path.display()))
-            })?;
+            };
+            // Only where there is none: it is removed afterwards.
+            let mut file = File::create_new(&path).map_err(unwritable)?;
+            written.0.push(path.clone());
+            file.write_all(text.as_bytes()).map_err(unwritable)?;
         }
         Ok(written)
     }
@@ -112,55 +121,40 @@ impl Drop for Written {
     }
 }
 
-/// All of a folder's configuration.
-fn configuration(folder: &Path) -> Result<String> {
-    let unreadable = |error: std::io::Error| {
-        Error::new(ErrorKind::Usage, format_args!("{} can't be read: {error}", folder.display()))
-    };
-    let mut text = String::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "tf") {
-            text.push_str(&std::fs::read_to_string(&path).map_err(unreadable)?);
-            text.push('\n');
-        }
-    }
-    Ok(text)
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorKind::Usage, format_args!("{} can't be read: {error}", path.display()))
 }
 
-/// The alias of each `provider "aws"` in a configuration; none for the one without.
-fn providers(text: &str) -> Vec<Option<String>> {
-    let mut found = Vec::new();
-    let lines: Vec<&str> = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
-    for (at, line) in lines.iter().enumerate() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        if !matches!(words[..], ["provider", "\"aws\"" | "aws", ..]) {
+/// What providers of AWS a folder's configuration has.
+fn providers(folder: &Path, tofu: bool) -> Result<Providers> {
+    let mut providers = Providers::default();
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))? {
+        paths.push(entry?.path());
+    }
+    // As a folder lists them in no order, and what is written should not depend on it.
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let ends =
+            |suffix: &str| name.ends_with(&format!(".tf{suffix}")) || tofu && name.ends_with(&format!(".tofu{suffix}"));
+        // Editors leave such beside the real ones; Terraform does not read them either.
+        if name.starts_with(['.', '#']) || !(ends("") || ends(".json")) {
             continue;
         }
-        // Up to the brace that closes it.
-        let (mut depth, mut alias) = (0, None);
-        for line in &lines[at..] {
-            let inner = line.rsplit_once('{').filter(|_| depth == 0).map_or(*line, |(_, inner)| inner);
-            if let Some(("alias", value)) = inner.split_once('=').map(|(name, value)| (name.trim(), value)) {
-                alias = value.split('"').nth(1).map(str::to_owned);
-            }
-            depth += line.matches('{').count();
-            depth = depth.saturating_sub(line.matches('}').count());
-            if depth == 0 {
-                break;
-            }
-        }
-        if !found.contains(&alias) {
-            found.push(alias);
-        }
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        if ends(".json") { providers.read_json(&text) } else { providers.read(&text) }
     }
-    found
+    Ok(providers)
 }
 
 /// The files by name.
 fn texts(providers: &[Option<String>], target: &Target) -> Vec<(&'static str, String)> {
-    let mut replaced =
-        format!("{MARKER}\n\nterraform {{\n  backend \"local\" {{\n    path = {:?}\n  }}\n}}\n", target.state);
+    let [state, workspaces] = ["tfstate", "workspaces"].map(|end| format!("{}.{end}", target.state));
+    let mut replaced = format!(
+        "{MARKER}\n\nterraform {{\n  backend \"local\" {{\n    path          = {state:?}\n    \
+         workspace_dir = {workspaces:?}\n  }}\n}}\n"
+    );
     for alias in providers {
         replaced.push_str(&provider(alias.as_deref(), target));
     }
@@ -182,13 +176,23 @@ fn provider(alias: Option<&str>, target: &Target) -> String {
         let _ = writeln!(text, "  region = {:?}", target.region);
     }
     text.push_str(
-        "  access_key = \"test\"\n  secret_key = \"test\"\n  token = null\n  profile = null\n  \
-         skip_credentials_validation = true\n  skip_metadata_api_check = true\n  skip_requesting_account_id = true\n  \
-         skip_region_validation = true\n  s3_use_path_style = true\n  endpoints {\n",
+        "  access_key = \"test\"\n  secret_key = \"test\"\n  skip_credentials_validation = true\n  \
+         skip_metadata_api_check = true\n  skip_region_validation = true\n  s3_use_path_style = true\n",
     );
+    // The account is the emulator's, asked of it: ARNs that the provider makes up itself would have none otherwise.
+    text.push_str("  skip_requesting_account_id = false\n");
+    // What is the real account's alone: another one is not allowed, and nothing of this machine's is to be used.
+    for name in REAL {
+        let _ = writeln!(text, "  {name} = null");
+    }
+    // A block is taken away by one that makes none. A role would be one of another account, in the emulator too.
+    for name in ["assume_role", "assume_role_with_web_identity"] {
+        let _ = writeln!(text, "  dynamic {name:?} {{\n    for_each = []\n    content {{}}\n  }}");
+    }
+    text.push_str("  endpoints {\n");
     let beside = target.beside.as_ref().unwrap_or(&target.main);
-    let all = MAIN.iter().map(|name| (name, &target.main)).chain(BESIDE.iter().map(|name| (name, beside)));
-    for (name, url) in all {
+    let main = MAIN.iter().map(|name| (*name, &target.main));
+    for (name, url) in main.chain(BESIDE.iter().map(|api| (api.terraform, beside))) {
         let _ = writeln!(text, "    {name} = {url:?}");
     }
     text + "  }\n}\n"
@@ -203,28 +207,9 @@ mod tests {
             region: "eu-central-1".into(),
             main: "http://127.0.0.1:1".into(),
             beside: Some("http://127.0.0.1:2".into()),
-            state: "x.tfstate".into(),
+            state: "x".into(),
+            tofu: false,
         }
-    }
-
-    #[test]
-    fn providers_and_their_aliases() {
-        let text = r#"
-            # provider "aws" { alias = "no" }
-            provider "aws" {
-              region = var.region
-              default_tags { tags = { alias = "tag" } }
-            }
-            provider "aws" {
-              alias  = "us_east_1" # for CloudFront
-              region = "us-east-1"
-            }
-            provider "random" {}
-            provider "aws" { alias = "dns" }
-        "#;
-        let named = |name: &str| Some(name.to_owned());
-        assert_eq!(providers(text), [None, named("us_east_1"), named("dns")]);
-        assert_eq!(providers("resource \"aws_s3_bucket\" \"a\" {}"), Vec::<Option<String>>::new());
     }
 
     #[test]
@@ -248,6 +233,10 @@ mod tests {
         let path = folder.path().join(OVERRIDE);
         std::fs::write(&path, "mine").unwrap();
         assert_eq!(Written::new(folder.path(), &target()).unwrap_err().kind, ErrorKind::Usage);
+        // Neither is what can't even be read.
+        std::fs::write(&path, [0xff]).unwrap();
+        assert_eq!(Written::new(folder.path(), &target()).unwrap_err().kind, ErrorKind::Usage);
+        assert_eq!(std::fs::read(&path).unwrap(), [0xff]);
         std::fs::write(&path, format!("{MARKER}\nleft behind")).unwrap();
         let written = Written::new(folder.path(), &target()).unwrap();
         assert!(std::fs::read_to_string(&path).unwrap().contains("endpoints"));

@@ -15,16 +15,23 @@ use crate::ui::Format;
 /// How long a command that was asked to end may take.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Runs a command to its end; its exit code, 128 + n for signal n, 127 and 126 as shells give them.
+/// Runs a command to its end, with these variables and `without` those of our own, and tells its process when it has one;
+/// its exit code, 128 + n for signal n, 127 and 126 as shells give them.
 pub(in crate::cli) async fn run(
     words: &[OsString],
     variables: Vec<(String, OsString)>,
+    without: &[&str],
     format: Format,
     cancel: &Cancel,
+    on_start: impl FnOnce(u32),
 ) -> Result<u8> {
     let (program, arguments) = words.split_first().expect("clap requires a word");
     let mut command = Command::new(program);
-    command.args(arguments).envs(variables);
+    command.args(arguments);
+    for name in without {
+        command.env_remove(name);
+    }
+    command.envs(variables);
     if format == Format::Json {
         // Standard output is for JSON alone.
         command.stdout(Stdio::from(io::stderr()));
@@ -33,6 +40,7 @@ pub(in crate::cli) async fn run(
         Ok(child) => child,
         Err(error) => return not_started(program, &error),
     };
+    child.id().map(on_start);
     tokio::select! {
         status = child.wait() => return Ok(code(status?)),
         () = cancel.reached(Hurry::Stop) => {}

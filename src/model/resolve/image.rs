@@ -1,11 +1,13 @@
 //! What one service runs: its image, or how it is built.
 
+use indexmap::IndexMap;
+
 use super::{MustBe, PathUse, Resolver, strings};
 use crate::config::decode::Entry;
 use crate::config::schema;
 use crate::diag::Diagnostic;
 use crate::kinds;
-use crate::model::{Build, Kind, ServiceName};
+use crate::model::{Build, Kind, Service, ServiceName};
 
 impl Resolver<'_> {
     /// The image's reference, with the tag filled in.
@@ -31,14 +33,31 @@ impl Resolver<'_> {
             self.error(&image.place, format!("`{}` is not an image: {message}", image.value));
             return image.value.clone();
         }
-        let (repository, tag) = split_tag(image);
-        let ours = entry.build.is_some() || entry.env.0.contains_key("LOCALSTACK_AUTH_TOKEN");
-        if !ours && repository.ends_with("localstack/localstack") && needs_account(tag) {
-            let message = format!("`{}` needs a LocalStack account and exits with code 55 without one", image.value);
-            let hint = "4.14.0 is the last version that runs without: image = \"localstack/localstack:4.14.0\"";
-            self.problems.push(Diagnostic::warning(image.place.clone(), message).hint(hint));
-        }
+        let (_, tag) = split_tag(image);
         if tag.is_none() { format!("{}:latest", image.value) } else { image.value.clone() }
+    }
+
+    /// LocalStack's images that exit at once without an account: said before gigabytes are pulled. Only the container's own
+    /// environment counts; a token that is just in the shell does not reach it.
+    pub(super) fn accounts(&mut self, services: &IndexMap<ServiceName, Service>) {
+        let has_token = |service: &Service| {
+            TOKENS.iter().any(|name| service.env.get(*name).is_some_and(|token| !token.value.is_empty()))
+        };
+        for service in services.values().filter(|service| service.build.is_none() && !has_token(service)) {
+            let (repository, tag) = split_tag(&service.image);
+            let community = repository.ends_with("localstack/localstack");
+            let asked = community && needs_account(tag) || repository.ends_with("localstack/localstack-pro");
+            let Some(place) = service.image_place.clone().filter(|_| asked) else { continue };
+            let image = service.image.as_str();
+            let message = format!("`{image}` needs a LocalStack account: without its token it exits with code 55");
+            // A profile that is for those with an account is nothing to the others.
+            let said =
+                if service.active { Diagnostic::error(place, message) } else { Diagnostic::warning(place, message) };
+            self.problems.push(said.hint(
+                "image = \"localstack/localstack:4.14.0\" is the last that runs without; \
+                 with an account: env = { LOCALSTACK_AUTH_TOKEN = \"${LOCALSTACK_AUTH_TOKEN}\" }",
+            ));
+        }
     }
 
     pub(super) fn build(&mut self, entry: &Entry<schema::Service>) -> Option<Build> {
@@ -115,13 +134,20 @@ fn check_image(image: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a tag of LocalStack's image starts only with an account: floating ones, and everything after 4.14.
+/// What LocalStack takes for an account: the token, and what came before it.
+const TOKENS: [&str; 2] = ["LOCALSTACK_AUTH_TOKEN", "LOCALSTACK_API_KEY"];
+
+/// Whether a tag of LocalStack's image starts only with an account: floating ones, and everything after 4.14. What a
+/// digest or a tag of somebody's own stands for is not known.
 fn needs_account(tag: Option<&str>) -> bool {
     let Some(tag) = tag else { return true };
+    // The smaller image with S3 alone.
+    let tag = tag.strip_prefix("s3-").unwrap_or(tag);
     let mut numbers = tag.split('.').map_while(|part| part.parse::<u32>().ok());
     match (numbers.next(), numbers.next()) {
         (Some(major), minor) => (major, minor.unwrap_or(0)) > (4, 14),
-        (None, _) => matches!(tag, "latest" | "stable" | "s3-latest"),
+        // `latest-arm64` too.
+        (None, _) => matches!(tag.split('-').next(), Some("latest" | "stable")),
     }
 }
 
@@ -163,6 +189,12 @@ mod tests {
             ("3.8.1", false),
             ("4.15.0", true),
             ("2026.3.0", true),
+            ("2026.03.0", true),
+            ("s3-latest", true),
+            ("latest-arm64", true),
+            ("s3-4.14.0", false),
+            ("4.14.0-amd64", false),
+            ("sha256:0011", false),
             ("mine", false),
         ] {
             assert_eq!(needs_account(Some(tag)), needs, "{tag}");

@@ -134,6 +134,7 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     }
     resolver.cycles();
     resolver.activate(&mut services);
+    resolver.accounts(&services);
     resolver.duplicate_ports(&services);
     let aws = resolver.aws(&mut services);
     let Resolver { paths, volumes, networks, .. } = resolver;

@@ -6,7 +6,10 @@
 
 mod archive;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::path::Path;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::FuturesUnordered;
@@ -16,12 +19,12 @@ use tokio::sync::mpsc::{Receiver, channel};
 use self::archive::{Reader, SUMMARY, Summary, Writer};
 use super::{Run, provision};
 use crate::aws::objects::{self, AT_ONCE, Bucket, Put, Putter, SMALL};
-use crate::aws::{Client, Refused};
+use crate::aws::{Answer, Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, size};
 use crate::kinds;
 use crate::model::aws::{Api, Emulators};
-use crate::model::{Kind, MountSource, Service, Stack};
+use crate::model::{Kind, Mount, MountSource, Service, Stack};
 use crate::plan::Step;
 
 /// The folder in the data volume.
@@ -35,6 +38,9 @@ const LOADED: &str = "loaded";
 
 /// How many pieces of a content wait for those who take them.
 const PIECES: usize = 4;
+
+/// How long an emulator that is to be stopped may take to say whether it has something.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How often it is told how far it is, in versions.
 const TELL_EVERY: u64 = 100;
@@ -61,7 +67,7 @@ pub(super) async fn save(run: &Run<'_>, step: &Step, service: &Service, containe
         return Ok(());
     }
     let silent = match provision::client(run, service, container, false).await {
-        Ok(client) => match objects::in_use(&client).await {
+        Ok(client) => match in_use(&client).await {
             Ok(false) => return Ok(()),
             Ok(true) => {
                 let objects = Objects { run, step, service, container, client, place: place(service) };
@@ -102,6 +108,13 @@ pub(super) async fn put_back(
     })
 }
 
+/// Whether there may be something; asked with less patience than an emulator has while it begins.
+async fn in_use(client: &Client) -> Answer<bool> {
+    let message = format!("no answer in {} s", PATIENCE.as_secs());
+    let silent = Refused { status: 0, code: String::new(), message };
+    tokio::time::timeout(PATIENCE, objects::in_use(client)).await.unwrap_or(Err(silent))
+}
+
 /// Whether a service is asked for S3 and forgets what it has when it stops.
 fn is_forgetful(stack: &Stack, service: &Service) -> bool {
     let serves = Emulators::of(stack).is_some_and(|all| all.serving(Api::S3).name == service.name);
@@ -111,15 +124,25 @@ fn is_forgetful(stack: &Stack, service: &Service) -> bool {
 
 /// A folder of a service that outlives its container.
 fn place(service: &Service) -> Option<String> {
+    mounted(service).map(|(path, _)| path)
+}
+
+/// That folder, and what it is in.
+fn mounted(service: &Service) -> Option<(String, &MountSource)> {
     let path = match service.kind {
         Kind::Ministack => service.env.get("STATE_DIR").map(|value| value.value.clone()),
         _ => kinds::data_path(service),
     }?;
-    let keeps = service
-        .mounts
-        .iter()
-        .any(|mount| path.starts_with(&mount.target) && !mount.read_only && mount.source != MountSource::Anonymous);
-    keeps.then(|| path.trim_end_matches('/').to_owned())
+    let is_in = |mount: &&Mount| Path::new(&path).starts_with(&mount.target);
+    let mount = service.mounts.iter().filter(is_in).max_by_key(|mount| mount.target.len())?;
+    let keeps = !mount.read_only && mount.source != MountSource::Anonymous;
+    keeps.then(|| (path.trim_end_matches('/').to_owned(), &mount.source))
+}
+
+/// Whether what would be saved is about to be removed.
+pub(super) fn is_discarded(stack: &Stack, service: &Service, discarded: &BTreeSet<String>) -> bool {
+    let Some((_, MountSource::Volume(short))) = mounted(service) else { return false };
+    discarded.contains(&stack.volumes[short].name)
 }
 
 /// What is saved in a place.
@@ -302,11 +325,17 @@ impl Objects<'_> {
         let buckets = self.buckets().await?;
         let all = objects::objects(&self.client, &buckets).try_fold(0, async |count, _| Ok(count + 1)).await;
         let count: u64 = all.map_err(|refused| refused_by(self.service, &refused))?;
-        let Some(path) = kinds::data_path(self.service).filter(|_| count > 0) else { return Ok(()) };
+        if count == 0 {
+            return Ok(());
+        }
         let name = &self.service.name;
+        let hint = match kinds::data_path(self.service) {
+            Some(path) => format!("volumes = [\"{name}-data:{path}\"]"),
+            None => format!("env.STATE_DIR = \"/state\" and volumes = [\"{name}-data:/state\"]"),
+        };
         self.run.events.emit(&Event::Warning {
-            message: format!("{name} has no volume: {} in its buckets are lost", versions(count)),
-            hint: Some(format!("add to [services.{name}]: volumes = [\"{name}-data:{path}\"]")),
+            message: format!("{name} has no volume; with it goes what is in its buckets: {}", versions(count)),
+            hint: Some(format!("to keep it the next time, add to [services.{name}]: {hint}")),
         });
         Ok(())
     }
@@ -322,7 +351,7 @@ impl Objects<'_> {
     }
 
     fn tell(&self, count: u64, total: Option<u64>) {
-        if count % TELL_EVERY == 0 {
+        if count.is_multiple_of(TELL_EVERY) {
             let (layer, text) = (None, format!("{count} objects"));
             self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current: Some(count), total });
         }

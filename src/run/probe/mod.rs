@@ -20,6 +20,8 @@ use tokio::time::timeout;
 use crate::diag::Result;
 use crate::model::Probe;
 
+pub(super) use http::client as http_client;
+
 /// What a service answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {

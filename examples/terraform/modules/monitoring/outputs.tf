@@ -1,0 +1,3 @@
+output "api_log_group_name" {
+  value = aws_cloudwatch_log_group.api.name
+}

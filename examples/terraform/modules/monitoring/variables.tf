@@ -1,0 +1,15 @@
+variable "name" {
+  type = string
+}
+
+variable "alarm_mail" {
+  type = string
+}
+
+variable "database_id" {
+  type = string
+}
+
+variable "force_destroy" {
+  type = bool
+}

@@ -1,0 +1,99 @@
+//! Processes of this machine, and ending one with all that it started. Nothing is ended that is not known to be the same
+//! process as before: numbers are given again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::run::owner::{Process, processes};
+
+/// How long processes may take to end when they are asked to.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+#[derive(Debug, Clone, Copy)]
+enum How {
+    Ask,
+    Kill,
+}
+
+/// Ends a process and all that it started: asks them, and kills after a while what goes on.
+pub(super) async fn end(root: Process) {
+    let mut known = BTreeMap::from([(root.pid, root.started)]);
+    let mut living = grow(&mut known);
+    signal(&living, How::Ask);
+    let deadline = tokio::time::Instant::now() + GRACE;
+    while !living.is_empty() && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(LOOK_EVERY).await;
+        living = grow(&mut known);
+    }
+    signal(&living, How::Kill);
+}
+
+/// Adds what the known processes have started; returns which of all still run.
+fn grow(known: &mut BTreeMap<u32, String>) -> Vec<u32> {
+    let all: BTreeMap<u32, Process> = processes().into_iter().map(|process| (process.pid, process)).collect();
+    let is_same = |known: &BTreeMap<u32, String>, pid: u32| {
+        let seen = all.get(&pid).map(|process| &process.started);
+        seen.is_some() && seen == known.get(&pid)
+    };
+    // A process may have a lower number than the one that started it.
+    loop {
+        let is_new = |pid: &u32, parent: u32| !is_same(known, *pid) && is_same(known, parent);
+        let found = all.values().filter(|process| is_new(&process.pid, process.parent));
+        let found: Vec<_> = found.map(|process| (process.pid, process.started.clone())).collect();
+        if found.is_empty() {
+            break;
+        }
+        known.extend(found);
+    }
+    known.keys().copied().filter(|pid| is_same(known, *pid)).collect()
+}
+
+fn signal(pids: &[u32], how: How) {
+    #[cfg(unix)]
+    for pid in pids {
+        let signal = match how {
+            How::Ask => rustix::process::Signal::TERM,
+            How::Kill => rustix::process::Signal::KILL,
+        };
+        if let Some(pid) = rustix::process::Pid::from_raw(pid.cast_signed()) {
+            // It may have ended meanwhile.
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (pids, how);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn process(pid: u32) -> Option<Process> {
+        processes().into_iter().find(|process| process.pid == pid)
+    }
+
+    #[tokio::test]
+    async fn a_process_ends_with_what_it_started_and_another_of_its_number_does_not() {
+        let script = "sh -c 'trap \"\" TERM; echo $$; while :; do sleep 0.05; done' & wait";
+        let mut child = Command::new("sh").args(["-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let (inner, root) = (process(line.trim().parse().unwrap()).unwrap(), process(child.id()).unwrap());
+
+        end(Process { started: "1".into(), ..root.clone() }).await;
+        assert_eq!((process(root.pid).as_ref(), process(inner.pid).as_ref()), (Some(&root), Some(&inner)));
+        end(root).await;
+        child.wait().unwrap();
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while process(inner.pid).is_some_and(|seen| seen.started == inner.started) {
+            assert!(std::time::Instant::now() < deadline, "what it started still runs");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
