@@ -13,6 +13,7 @@
 //! - [`aws`]: declared AWS resources → requests to the emulator
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
+//! - `backup`: a stack's data and configuration in one portable file, and back
 //! - [`doctor`]: looks for everything that a new machine can get wrong
 //! - [`testing`]: stacks for tests, from Rust; the part that other packages use
 //! - `compose`: Docker Compose files, to services.toml and back
@@ -20,6 +21,8 @@
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 pub mod aws;
+#[cfg(feature = "cli")]
+pub mod backup;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]

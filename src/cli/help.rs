@@ -21,7 +21,6 @@ Examples:
   taskava dev up                     everything, ready when the command returns
   taskava dev up api                 the api and what it depends on
   taskava dev logs -f api postgres   follow two services
-  taskava dev plan                   what `up` would do, and why
   taskava dev down                   stop and remove; data stays
 
 Exit codes:

@@ -3,6 +3,7 @@
 //! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
 
 pub mod aws;
+pub mod backup;
 pub mod build;
 pub mod check;
 pub mod completions;
@@ -34,6 +35,7 @@ mod process;
 pub mod ps;
 pub mod pull;
 pub mod restart;
+pub mod restore;
 pub mod run;
 pub mod schema;
 pub mod session;
@@ -105,6 +107,8 @@ enum Command {
     Env(env::Args),
     Explain(explain::Args),
     Snapshot(snapshot::Args),
+    Backup(backup::Args),
+    Restore(restore::Args),
     Db(db::Args),
     Pull(pull::Args),
     Build(build::Args),
@@ -159,6 +163,8 @@ impl Command {
             Self::Config(args) => config::run(&args, context),
             Self::Doctor(args) => doctor::run(&args, context),
             Self::Snapshot(args) => snapshot::run(&args, context),
+            Self::Backup(args) => backup::run(&args, context),
+            Self::Restore(args) => restore::run(&args, context),
             Self::Db(args) => db::run(&args, context),
             Self::Init(args) => init::run(&args, context),
             Self::Import(args) => import::run(&args, context),

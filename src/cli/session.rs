@@ -95,19 +95,9 @@ impl<'a> Session<'a> {
         let _lock = Lock::take(address, project, command, patience, &self.events, &self.cancel).await?;
         let seen = self.observe().await?;
         let change = make(&seen).await?;
-        let run = Run {
-            engine: &self.engine,
-            stack: &self.stack,
-            seen: &seen,
-            prober: Prober::new(Limits::default())?,
-            events: &self.events,
-            cancel: &self.cancel,
-            timeout: change.timeout,
-            keep_going: change.keep_going,
-            build: change.build,
-        };
-        let mut summary = run::apply(&run, Arc::new(change.plan)).await;
-        if change.endpoints {
+        let endpoints = change.endpoints;
+        let mut summary = self.carry_out(&seen, change).await?;
+        if endpoints {
             let failed = |name: &ServiceName| {
                 summary.skipped.contains(name)
                     || summary.failures.iter().any(|failure| failure.service.as_ref() == Some(name))
@@ -123,7 +113,27 @@ impl<'a> Session<'a> {
         Ok(self.end(summary))
     }
 
-    fn end(&self, summary: Summary) -> ExitCode {
+    /// Carries a plan out; for who holds the lock. The end of the run is left to be told.
+    ///
+    /// # Errors
+    /// When services can't be asked from here.
+    pub async fn carry_out(&self, seen: &Observed, change: Change) -> Result<Summary> {
+        let run = Run {
+            engine: &self.engine,
+            stack: &self.stack,
+            seen,
+            prober: Prober::new(Limits::default())?,
+            events: &self.events,
+            cancel: &self.cancel,
+            timeout: change.timeout,
+            keep_going: change.keep_going,
+            build: change.build,
+        };
+        Ok(run::apply(&run, Arc::new(change.plan)).await)
+    }
+
+    /// Ends a run: its exit code.
+    pub fn end(&self, summary: Summary) -> ExitCode {
         let interrupted = self.cancel.hurry() != Hurry::None;
         let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
         let code = match summary.ok {

@@ -16,7 +16,7 @@ mod objects;
 pub mod owner;
 pub mod parity;
 pub mod ports;
-mod postgres;
+pub(crate) mod postgres;
 pub mod probe;
 pub mod provision;
 pub mod ready;

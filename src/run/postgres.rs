@@ -17,16 +17,16 @@ const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// A server's refusal: SQLSTATE and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// Five characters.
-    pub(super) code: String,
+    pub(crate) code: String,
     /// In the server's words.
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// How a login ended.
 #[derive(Debug)]
-pub(super) enum Login {
+pub(crate) enum Login {
     /// The server waits for a query.
     Done(Connection),
     /// It asks for a password that is not known here, or in a way that only a real client knows.
@@ -36,17 +36,17 @@ pub(super) enum Login {
 }
 
 /// What a query came to: one row a line, as text.
-pub(super) type Rows = Vec<Vec<Option<String>>>;
+pub(crate) type Rows = Vec<Vec<Option<String>>>;
 
 /// A connection that waits for a query.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     buffer: BytesMut,
 }
 
 /// Says hello and logs in.
-pub(super) async fn login(
+pub(crate) async fn login(
     mut stream: TcpStream,
     user: &str,
     password: Option<&str>,
@@ -78,7 +78,7 @@ pub(super) async fn login(
 
 impl Connection {
     /// Runs a text of SQL; the rows of all its statements.
-    pub(super) async fn query(&mut self, sql: &str) -> io::Result<Result<Rows, Refusal>> {
+    pub(crate) async fn query(&mut self, sql: &str) -> io::Result<Result<Rows, Refusal>> {
         let mut out = BytesMut::new();
         frontend::query(sql, &mut out)?;
         self.stream.write_all_buf(&mut out).await?;
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// Says goodbye.
-    pub(super) async fn end(mut self) -> io::Result<()> {
+    pub(crate) async fn end(mut self) -> io::Result<()> {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);
         self.stream.write_all_buf(&mut out).await

@@ -3,6 +3,7 @@
 mod app;
 mod aws;
 mod aws_map;
+mod backup;
 mod build;
 mod change;
 mod clients;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use crate::docker;
 use crate::stack::{Stack, heavy};
 
-const LOCALSTACK: &str = r#"
+pub(crate) const LOCALSTACK: &str = r#"
 [services.localstack]
 kind = "localstack"
 image = "image:localstack"
@@ -30,7 +30,7 @@ volumes = ["data:/state"]
 "#;
 
 /// What an SDK would send, without a signature that nobody looks at.
-struct S3 {
+pub(crate) struct S3 {
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,
     base: String,
@@ -44,7 +44,7 @@ struct Answer {
 }
 
 impl S3 {
-    fn of(stack: &Stack, service: &str) -> Self {
+    pub(crate) fn of(stack: &Stack, service: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         Self { client: reqwest::Client::new(), runtime, base: format!("http://{}", stack.address(service, 4566)) }
     }
@@ -77,7 +77,7 @@ impl S3 {
     }
 
     /// Many small objects, several at once.
-    fn fill(&self, bucket: &str, count: usize) {
+    pub(crate) fn fill(&self, bucket: &str, count: usize) {
         self.runtime.block_on(async {
             let puts = (0..count).map(|number| {
                 let path = format!("/{bucket}/many/{number:05}");
@@ -89,7 +89,7 @@ impl S3 {
     }
 
     /// Versions, newest first, and delete markers of all keys: without what S3 chooses itself.
-    fn everything(&self, bucket: &str) -> Vec<String> {
+    pub(crate) fn everything(&self, bucket: &str) -> Vec<String> {
         let (mut found, mut next) = (Vec::new(), String::new());
         let element = Regex::new(r"(?s)<(Version|DeleteMarker)>.*?</(?:Version|DeleteMarker)>").expect("a pattern");
         let part = |xml: &str, name: &str| {
@@ -118,7 +118,7 @@ impl S3 {
 /// Keys that are easily spoilt on the way, as they are sent.
 const KEYS: [&str; 4] = ["with%20space%20", "a%2Bb%26c%3Dd", "%C3%BCml%C3%A4ut/%E6%97%A5%E6%9C%AC", "%3Cxml%3E%22'"];
 
-fn store(s3: &S3) {
+pub(crate) fn store(s3: &S3) {
     // Put, put, deleted, put: one history of four.
     s3.put("/kept/report", &[], b"one");
     s3.put("/kept/report", &[], b"two");
@@ -144,7 +144,7 @@ fn store(s3: &S3) {
     s3.put("/made-by-the-app/large", &[], &vec![7; 20 << 20]);
 }
 
-fn is_all_there(s3: &S3, kept: &[String], made: &[String]) {
+pub(crate) fn is_all_there(s3: &S3, kept: &[String], made: &[String]) {
     assert_eq!(s3.everything("kept"), kept);
     assert_eq!(s3.everything("made-by-the-app"), made);
     let report = s3.get("/kept/report");

@@ -1,0 +1,152 @@
+//! A stack's data and configuration in one portable file, and back.
+//!
+//! The file is a tar of small members (`archive`), perhaps encrypted (`sealed`); its last but one member says what it
+//! holds ([`Manifest`]), its last is the digest of all before it. What of a service is saved, and how it is put back and
+//! checked, is of `postgres`, `redis` and `objects`. Asking the user, and bringing a stack up, is left to `cli`.
+
+pub mod archive;
+mod inside;
+pub mod objects;
+pub mod postgres;
+pub mod redis;
+mod resp;
+pub mod sealed;
+pub mod servers;
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::event::{Event, Events, size};
+
+/// Version of the format; another one is refused.
+pub const FORMAT: u32 = 1;
+
+/// What a file holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT`] of the one who wrote it.
+    pub format: u32,
+    /// Version of the one who wrote it.
+    pub taskava: String,
+    /// Name of the stack it was made of.
+    pub stack: String,
+    /// When.
+    pub created: String,
+    /// Whether passwords, tokens and keys are in the configuration.
+    pub secrets: bool,
+    /// What is saved of each service.
+    pub services: Vec<Saved>,
+    /// Everything before the manifest, in order.
+    pub members: Vec<Member>,
+}
+
+/// A piece of the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its name in the tar.
+    pub name: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// What is saved of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Its name.
+    pub service: String,
+    /// Its data.
+    #[serde(flatten)]
+    pub data: Data,
+}
+
+/// The data of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Data {
+    /// A PostgreSQL server.
+    Postgres(postgres::Saved),
+    /// A Redis.
+    Redis(redis::Saved),
+    /// The buckets of an emulator of AWS.
+    S3(objects::Saved),
+}
+
+impl Data {
+    /// The word for the kind of service.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
+            Self::S3(_) => "s3",
+        }
+    }
+
+    /// In one line.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Postgres(saved) => {
+                let tables: usize = saved.databases.iter().map(|database| database.tables.len()).sum();
+                let rows: u64 =
+                    saved.databases.iter().flat_map(|database| &database.tables).map(|table| table.rows).sum();
+                format!("{} databases, {tables} tables, {rows} rows", saved.databases.len())
+            }
+            Self::Redis(saved) => format!("{} keys", saved.keys),
+            Self::S3(saved) => {
+                let (buckets, bytes) = (saved.buckets.len(), size(saved.bytes));
+                format!("{buckets} buckets, {} versions of objects ({bytes})", saved.versions)
+            }
+        }
+    }
+}
+
+/// Hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Tells how far it is, not too often.
+#[derive(Debug)]
+pub struct Progress {
+    events: Events,
+    every: Duration,
+    what: String,
+    bytes: u64,
+    told: Instant,
+}
+
+impl Progress {
+    /// Tells at most once in that time.
+    pub fn new(events: Events, every: Duration) -> Self {
+        Self { events, every, what: String::new(), bytes: 0, told: Instant::now() }
+    }
+
+    /// Something else is being done from now on.
+    pub fn begin(&mut self, what: impl Into<String>) {
+        (self.what, self.bytes) = (what.into(), 0);
+        self.events.emit(&Event::Notice { message: self.what.clone() });
+        self.told = Instant::now();
+    }
+
+    /// So many bytes more are done.
+    pub fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.tick();
+    }
+
+    /// Still at it.
+    pub fn tick(&mut self) {
+        if self.told.elapsed() >= self.every {
+            self.told = Instant::now();
+            let so_far = if self.bytes > 0 { format!(" ({} so far)", size(self.bytes)) } else { String::new() };
+            self.events.emit(&Event::Notice { message: format!("{} …{so_far}", self.what) });
+        }
+    }
+}

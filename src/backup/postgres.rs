@@ -1,0 +1,431 @@
+//! A PostgreSQL server: its roles, and each database as `pg_dump` writes it in parallel and compressed, from one snapshot
+//! in which the rows are counted and digested too. Both programs run in the container, where they fit the server.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
+
+use super::Progress;
+use super::archive::{PART, Reader, Writer};
+use super::inside::{Place, Script};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::run::postgres::{Connection, Login, Rows, login};
+
+/// How many connections dump or restore one database.
+const JOBS: usize = 4;
+
+/// What is saved of a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// `server_version`.
+    pub version: String,
+    /// The database the service is made for.
+    pub own: String,
+    /// All of its databases.
+    pub databases: Vec<Database>,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// Its name.
+    pub name: String,
+    /// How many members its dump is in.
+    pub parts: usize,
+    /// Its tables.
+    pub tables: Vec<Table>,
+}
+
+/// What a table is compared by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// As SQL: `public.users`.
+    pub name: String,
+    /// Its rows.
+    pub rows: u64,
+    /// The sum of a hash of each.
+    pub content: String,
+}
+
+/// Where a server is.
+#[derive(Debug)]
+pub struct Server<'a> {
+    /// Its service.
+    pub service: String,
+    /// The engine.
+    pub engine: &'a Engine,
+    /// Its container.
+    pub container: String,
+    /// Variables for its programs.
+    pub env: Vec<String>,
+    /// Its address from here.
+    pub address: SocketAddr,
+    /// Whose login is used.
+    pub user: String,
+    /// Its password.
+    pub password: Option<String>,
+    /// The database the service is made for.
+    pub own: String,
+}
+
+/// All databases but those that `db fork` made, which are copies.
+const DATABASES: &str = "select datname from pg_database where datallowconn and not datistemplate \
+    and coalesce(shobj_description(oid, 'pg_database'), '') not like 'taskava %' order by datname";
+
+/// Tables with rows of their own that `pg_dump` saves.
+const TABLES: &str = "select format('%I.%I', nspname, relname) from pg_class c join pg_namespace n on n.oid = relnamespace \
+    where relkind = 'r' and relpersistence <> 't' and nspname !~ '^pg_' and nspname <> 'information_schema' \
+    and not exists (select from pg_depend d where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'e') \
+    order by 1";
+
+/// Whether somebody made anything in it.
+const USED: &str = "select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace \
+    where nspname !~ '^pg_' and nspname <> 'information_schema' and relkind in ('r', 'p', 'v', 'm', 'S', 'f') \
+    and not exists (select from pg_depend d where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'e')";
+
+/// The same text for the same row, whoever asks.
+const ALIKE: &str = "set extra_float_digits = 3; set timezone = 'UTC'; set datestyle = 'ISO, MDY'; \
+    set intervalstyle = 'postgres'; set bytea_output = 'hex'; set row_security = off; set statement_timeout = 0; \
+    set idle_in_transaction_session_timeout = 0";
+
+/// Dumps to a folder, sends that as a tar, removes it; also when the one who listens goes away, and that before the dump
+/// is done. The dump is compressed, and made of one file a table.
+const DUMP: &str = r#"umask 077
+d=$(mktemp -d "${TMPDIR:-/tmp}/taskava-backup.XXXXXX") || exit 1
+trap 'rm -rf "$d"' EXIT
+trap 'kill $p $w 2>/dev/null; wait $p 2>/dev/null; exit 143' HUP INT TERM
+exec 3<&0
+{ cat <&3 >/dev/null; kill -TERM $$; } 2>/dev/null &
+w=$!
+pg_dump --format=directory --jobs="$JOBS" --compress=3 --snapshot="$SNAPSHOT" --file="$d/dump" --dbname="$DATABASE" &
+p=$!
+wait $p || { kill $w 2>/dev/null; exit 1; }
+tar -C "$d/dump" -cf - . &
+p=$!
+wait $p || { kill $w 2>/dev/null; exit 1; }
+kill $w 2>/dev/null
+exit 0"#;
+
+/// Takes a dump as a tar and restores it, and leaves no file behind.
+const RESTORE: &str = r#"umask 077
+d=$(mktemp -d "${TMPDIR:-/tmp}/taskava-restore.XXXXXX") || exit 1
+trap 'rm -rf "$d"' EXIT
+trap 'exit 143' HUP INT TERM
+tar -C "$d" -xf - || exit 1
+[ -f "$d/toc.dat" ] || exit 1
+pg_restore --create --exit-on-error --jobs="$JOBS" --dbname=template1 "$d""#;
+
+fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// A database of a server, logged in to.
+struct Session {
+    connection: Connection,
+    place: String,
+}
+
+impl Session {
+    async fn query(&mut self, sql: &str) -> Result<Rows> {
+        self.connection
+            .query(sql)
+            .await?
+            .map_err(|refusal| Error::new(ErrorKind::Other, format_args!("{}: {}", self.place, refusal.message)))
+    }
+
+    /// The first column.
+    async fn column(&mut self, sql: &str) -> Result<Vec<String>> {
+        Ok(self.query(sql).await?.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+    }
+
+    async fn tables(&mut self) -> Result<Vec<Table>> {
+        let mut tables = Vec::new();
+        for name in self.column(TABLES).await? {
+            let sql = format!(
+                "select count(*), coalesce(sum(hashtextextended(taskava_row::text, 0)::numeric), 0) from only {name} taskava_row"
+            );
+            let mut rows = self.query(&sql).await?;
+            let row = rows.pop().unwrap_or_default();
+            let text = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+            tables.push(Table { rows: text(0).parse().unwrap_or(0), content: text(1), name });
+        }
+        Ok(tables)
+    }
+}
+
+impl Server<'_> {
+    async fn session(&self, database: &str) -> Result<Session> {
+        let place = format!("database {database} of {}", self.service);
+        let failed = |why: &dyn std::fmt::Display| {
+            Error::new(ErrorKind::NotReady, format_args!("can't log in to {place} at {}: {why}", self.address))
+                .hint(format!("taskava dev explain {}", self.service))
+        };
+        let stream = TcpStream::connect(self.address).await.map_err(|error| failed(&error))?;
+        stream.set_nodelay(true)?;
+        match login(stream, &self.user, self.password.as_deref(), database).await {
+            Ok(Login::Done(connection)) => Ok(Session { connection, place }),
+            Ok(Login::Asked) => Err(failed(&"it wants a password that services.toml does not have")),
+            Ok(Login::Refused(refusal)) => Err(failed(&refusal.message)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    fn place<'a>(&'a self, env: &'a [String]) -> Place<'a> {
+        Place { engine: self.engine, container: &self.container, env }
+    }
+
+    fn env(&self, more: &[(&str, &str)]) -> Vec<String> {
+        let more = more.iter().map(|(name, value)| format!("{name}={value}"));
+        self.env.iter().cloned().chain(more).collect()
+    }
+
+    /// Where a saved database goes: that of the service to that of the service, whatever they are called.
+    fn target<'a>(&'a self, saved: &'a Saved, database: &'a Database) -> &'a str {
+        let taken = saved.databases.iter().any(|other| other.name == self.own);
+        if database.name == saved.own && !taken { &self.own } else { &database.name }
+    }
+
+    /// Databases that a restore would replace and that somebody made something in.
+    ///
+    /// # Errors
+    /// When it can't be asked.
+    pub async fn used(&self, saved: &Saved) -> Result<Vec<String>> {
+        let there = self.session("template1").await?.column(DATABASES).await?;
+        let mut used = Vec::new();
+        for database in there {
+            let concerns =
+                |saved_one: &Database| saved_one.name == database || self.target(saved, saved_one) == database;
+            if saved.databases.iter().any(concerns) && self.session(&database).await?.column(USED).await? != ["0"] {
+                used.push(database);
+            }
+        }
+        Ok(used)
+    }
+}
+
+/// Saves a server.
+///
+/// # Errors
+/// When it can't be asked, a program fails, or the file can't be written.
+pub async fn save(server: &Server<'_>, to: &mut Writer<impl Write>, progress: &mut Progress) -> Result<Saved> {
+    let mut session = server.session("template1").await?;
+    let version = session.column("show server_version").await?.pop().unwrap_or_default();
+    let names = session.column(DATABASES).await?;
+    let roles = roles(server).await?;
+    to.member(&format!("postgres/{}/roles.sql", server.service), &roles)?;
+    let mut databases = Vec::new();
+    for (at, name) in names.into_iter().enumerate() {
+        progress.begin(format!("saving database {name} of {}", server.service));
+        databases.push(dump(server, at, name, to, progress).await?);
+    }
+    Ok(Saved { version, own: server.own.clone(), databases })
+}
+
+/// Roles and who is in which, without passwords.
+async fn roles(server: &Server<'_>) -> Result<Vec<u8>> {
+    let env = server.env(&[]);
+    let mut script = Script::start(server.place(&env), "exec pg_dumpall --roles-only --no-role-passwords").await?;
+    let mut roles = Vec::new();
+    while let Some(piece) = script.next().await? {
+        roles.extend(piece);
+    }
+    script.end(&format!("can't save the roles of {}", server.service)).await?;
+    Ok(roles)
+}
+
+async fn dump(
+    server: &Server<'_>,
+    at: usize,
+    name: String,
+    to: &mut Writer<impl Write>,
+    progress: &mut Progress,
+) -> Result<Database> {
+    let mut session = server.session(&name).await?;
+    session.query(ALIKE).await?;
+    session.query("begin isolation level repeatable read read only").await?;
+    let snapshot = session.column("select pg_export_snapshot()").await?.pop().unwrap_or_default();
+    let jobs = JOBS.to_string();
+    let connection = format!("dbname={}", quoted(&name));
+    let env = server.env(&[("JOBS", &jobs), ("SNAPSHOT", &snapshot), ("DATABASE", &connection)]);
+    let mut script = Script::start(server.place(&env), DUMP).await?;
+    let folder = format!("postgres/{}/{at:03}", server.service);
+    let copying = async {
+        let (mut part, mut parts) = (Vec::with_capacity(PART), 0);
+        loop {
+            let piece = tokio::select! {
+                piece = script.next() => piece?,
+                () = tokio::time::sleep(Duration::from_secs(1)) => { progress.tick(); continue }
+            };
+            let last = piece.is_none();
+            part.extend(piece.unwrap_or_default());
+            if part.len() >= PART || last && !part.is_empty() {
+                to.member(&format!("{folder}/{parts:06}"), &part)?;
+                progress.add(part.len());
+                part.clear();
+                parts += 1;
+            }
+            if last {
+                script.end(&format!("can't dump database {name} of {}", server.service)).await?;
+                return Ok(parts);
+            }
+        }
+    };
+    let (parts, tables) = tokio::try_join!(copying, session.tables())?;
+    session.query("commit").await?;
+    Ok(Database { name, parts, tables })
+}
+
+/// A value in a connection string.
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Puts a server's databases in the place of those of the same name, and compares each table with what was saved. Returns
+/// what differs.
+///
+/// # Errors
+/// When it can't be asked, or a program fails.
+pub async fn restore(
+    server: &Server<'_>,
+    saved: &Saved,
+    from: &mut Reader<impl Read>,
+    progress: &mut Progress,
+) -> Result<Vec<String>> {
+    let Some((_, roles)) = from.member()? else { return Ok(Vec::new()) };
+    restore_roles(server, &roles).await?;
+    let mut differences = Vec::new();
+    for database in &saved.databases {
+        let target = server.target(saved, database);
+        progress.begin(format!("restoring database {target} of {}", server.service));
+        load(server, database, target, from, progress).await?;
+        progress.begin(format!("checking database {target} of {}", server.service));
+        let mut session = server.session(target).await?;
+        session.query(ALIKE).await?;
+        let tables = tokio::select! {
+            tables = session.tables() => tables?,
+            () = ticking(progress) => Vec::new(),
+        };
+        differences.extend(compare(&format!("{} {target}", server.service), &database.tables, &tables));
+    }
+    Ok(differences)
+}
+
+/// Ticks until it is not waited for any more.
+async fn ticking(progress: &mut Progress) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        progress.tick();
+    }
+}
+
+/// Roles that are there already stay as they are, but for what they may.
+async fn restore_roles(server: &Server<'_>, roles: &[u8]) -> Result<()> {
+    let env = server.env(&[]);
+    let mut script = Script::start(server.place(&env), "exec psql -X -q -o /dev/null -d template1").await?;
+    script.send(roles).await?;
+    let what = format!("can't restore the roles of {}", server.service);
+    let said = script.end(&what).await?;
+    let trouble = |line: &&str| line.contains("ERROR:") && !line.contains("already exists");
+    match said.lines().find(trouble) {
+        Some(line) => Err(Error::new(ErrorKind::Other, format_args!("{what}: {line}"))),
+        None => Ok(()),
+    }
+}
+
+async fn load(
+    server: &Server<'_>,
+    database: &Database,
+    target: &str,
+    from: &mut Reader<impl Read>,
+    progress: &mut Progress,
+) -> Result<()> {
+    let mut session = server.session("template1").await?;
+    let mut gone = vec![database.name.as_str(), target];
+    gone.dedup();
+    for name in gone {
+        let drop = format!("drop database if exists {}", identifier(name));
+        // Before version 13 connections have to be ended first.
+        if session.query(&format!("{drop} with (force)")).await.is_err() {
+            let end =
+                format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = {}", literal(name));
+            session.query(&end).await?;
+            session.query(&drop).await?;
+        }
+    }
+    let jobs = JOBS.to_string();
+    let env = server.env(&[("JOBS", &jobs)]);
+    let mut script = Script::start(server.place(&env), RESTORE).await?;
+    for _ in 0..database.parts {
+        let Some((_, part)) = from.member()? else { break };
+        if !script.send(&part).await? {
+            break;
+        }
+        progress.add(part.len());
+    }
+    let what = format!("can't restore database {target} of {}", server.service);
+    tokio::select! {
+        ended = script.end(&what) => drop(ended?),
+        () = ticking(progress) => {}
+    }
+    if database.name != target {
+        session
+            .query(&format!("alter database {} rename to {}", identifier(&database.name), identifier(target)))
+            .await?;
+    }
+    Ok(())
+}
+
+/// What is not as it was saved.
+fn compare(place: &str, saved: &[Table], found: &[Table]) -> Vec<String> {
+    let mut differences = Vec::new();
+    for table in saved {
+        match found.iter().find(|found| found.name == table.name) {
+            None => differences.push(format!("{place}: table {} is missing", table.name)),
+            Some(found) if found.rows != table.rows => {
+                differences.push(format!("{place}: {} has {} rows instead of {}", table.name, found.rows, table.rows));
+            }
+            Some(found) if found.content != table.content => {
+                differences.push(format!("{place}: the content of {} is another", table.name));
+            }
+            Some(_) => {}
+        }
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_difference_is_named() {
+        let table = |name: &str, rows, content: &str| Table { name: name.into(), rows, content: content.into() };
+        let saved = [table("a", 1, "1"), table("b", 2, "2"), table("c", 3, "3"), table("d", 4, "4")];
+        let found = [table("a", 1, "1"), table("b", 2, "x"), table("c", 2, "3")];
+        let said = compare("postgres app", &saved, &found);
+        assert_eq!(
+            said,
+            [
+                "postgres app: the content of b is another",
+                "postgres app: c has 2 rows instead of 3",
+                "postgres app: table d is missing"
+            ]
+        );
+        assert!(compare("", &saved, &saved).is_empty());
+    }
+
+    #[test]
+    fn names_cannot_leave_their_quotes() {
+        assert_eq!(quoted(r"a'b\c"), r"'a\'b\\c'");
+        assert_eq!(identifier("a\"b"), "\"a\"\"b\"");
+        assert_eq!(literal("a'b"), r"E'a\'b'");
+    }
+}

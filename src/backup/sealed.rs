@@ -1,0 +1,270 @@
+//! The file on the disk: written beside its place and put there when it is whole; encrypted with `age`, where that is
+//! asked for.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use age::secrecy::SecretString;
+use age::{Decryptor, Encryptor, IdentityFile, Recipient, scrypt, x25519};
+
+use crate::diag::{Error, ErrorKind, Result};
+
+/// How every file begins that `age` encrypted.
+const AGE: &[u8] = b"age-encryption.org/";
+
+/// Who can read a file.
+#[derive(Debug, Default)]
+pub enum Seal {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Who has the key to one of these recipients (`age1…`).
+    Recipients(Vec<String>),
+    /// Who knows the passphrase in this file.
+    Passphrase(PathBuf),
+}
+
+/// How an encrypted file is opened.
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// A file with identities (`AGE-SECRET-KEY-1…`).
+    pub identity: Option<PathBuf>,
+    /// A file with the passphrase.
+    pub passphrase: Option<PathBuf>,
+}
+
+fn usage(message: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Usage, message)
+}
+
+/// The first line of a file.
+fn passphrase(path: &Path) -> Result<SecretString> {
+    let text =
+        fs::read_to_string(path).map_err(|error| usage(format_args!("can't read {}: {error}", path.display())))?;
+    match text.lines().next().unwrap_or_default() {
+        "" => Err(usage(format_args!("there is no passphrase in the first line of {}", path.display()))),
+        line => Ok(SecretString::from(line.to_owned())),
+    }
+}
+
+impl Seal {
+    /// Whether only some can read it.
+    pub fn is_closed(&self) -> bool {
+        !matches!(self, Self::Open)
+    }
+
+    fn encryptor(&self) -> Result<Option<Encryptor>> {
+        match self {
+            Self::Open => Ok(None),
+            Self::Passphrase(path) => Ok(Some(Encryptor::with_user_passphrase(passphrase(path)?))),
+            Self::Recipients(recipients) => {
+                let parse = |text: &String| {
+                    x25519::Recipient::from_str(text).map_err(|why| {
+                        usage(format_args!("`{text}` is no recipient of age: {why}"))
+                            .hint("`age-keygen -o key.txt` makes a key and prints its recipient, age1…")
+                    })
+                };
+                let all = recipients.iter().map(parse).collect::<Result<Vec<_>>>()?;
+                let encryptor = Encryptor::with_recipients(all.iter().map(|recipient| recipient as &dyn Recipient));
+                Ok(Some(encryptor.map_err(|error| usage(error.to_string()))?))
+            }
+        }
+    }
+}
+
+/// Where the file's bytes go.
+enum To {
+    Plain(BufWriter<File>),
+    Sealed(Box<age::stream::StreamWriter<BufWriter<File>>>),
+}
+
+/// A file that is being written: `FILE.partial` until it is whole. Removed when it is given up.
+pub struct Output {
+    to: Option<To>,
+    partial: PathBuf,
+    place: PathBuf,
+    written: u64,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("partial", &self.partial).finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// When there is one already and it is not to be replaced, or it can't be written.
+    pub fn create(place: &Path, replace: bool, seal: &Seal) -> Result<Self> {
+        let encryptor = seal.encryptor()?;
+        if place.is_dir() {
+            return Err(usage(format_args!("{} is a folder", place.display())).hint("name a file in it"));
+        }
+        if !replace && place.exists() {
+            return Err(usage(format_args!("there is a file {} already", place.display()))
+                .hint("take another name, or replace it with --force"));
+        }
+        let mut partial = place.as_os_str().to_owned();
+        partial.push(".partial");
+        let partial = PathBuf::from(partial);
+        let file = private(&partial).map_err(|error| {
+            Error::new(ErrorKind::Other, format_args!("can't write {}: {error}", partial.display()))
+        })?;
+        let file = BufWriter::with_capacity(256 * 1024, file);
+        let mut output = Self { to: None, partial, place: place.into(), written: 0 };
+        output.to = Some(match encryptor {
+            None => To::Plain(file),
+            Some(encryptor) => To::Sealed(Box::new(encryptor.wrap_output(file)?)),
+        });
+        Ok(output)
+    }
+
+    /// Everything is written: puts the file in its place. Returns its size.
+    ///
+    /// # Errors
+    /// When it can't be written to the disk.
+    pub fn finish(mut self) -> io::Result<u64> {
+        let mut file = match self.to.take() {
+            Some(To::Plain(file)) => file,
+            Some(To::Sealed(sealed)) => sealed.finish()?,
+            None => return Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        file.flush()?;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        fs::rename(&self.partial, &self.place)?;
+        let folder = self.place.parent().filter(|folder| !folder.as_os_str().is_empty());
+        // Not every system can do this with a folder; the file itself is on the disk.
+        let _ = File::open(folder.unwrap_or(Path::new("."))).and_then(|folder| folder.sync_all());
+        Ok(file.metadata()?.len())
+    }
+}
+
+/// Nobody else reads it: it may hold passwords.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &mut self.to {
+            Some(To::Plain(file)) => file.write(bytes),
+            Some(To::Sealed(sealed)) => sealed.write(bytes),
+            None => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        let written = written.map_err(|error| {
+            io::Error::new(error.kind(), format!("can't write {}: {error}", self.partial.display()))
+        })?;
+        self.written += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // After its end it is not there any more.
+        self.to = None;
+        let _ = fs::remove_file(&self.partial);
+    }
+}
+
+/// Opens a file for reading; decrypts it, where it is encrypted. Its size, and its bytes.
+///
+/// # Errors
+/// When it can't be read, or the key to it is missing.
+pub fn open(path: &Path, keys: &Keys) -> Result<(u64, Box<dyn Read>)> {
+    let failed = |error: io::Error| usage(format_args!("can't read {}: {error}", path.display()));
+    let file = File::open(path).map_err(failed)?;
+    let size = file.metadata().map_err(failed)?.len();
+    let mut file = BufReader::with_capacity(256 * 1024, file);
+    let sealed = io::BufRead::fill_buf(&mut file).map_err(failed)?.starts_with(AGE);
+    if !sealed {
+        return Ok((size, Box::new(file)));
+    }
+    let decryptor = Decryptor::new_buffered(file).map_err(|error| cannot(path, &error))?;
+    let opened = match (&keys.identity, &keys.passphrase) {
+        (_, Some(secret)) => {
+            let identity = scrypt::Identity::new(passphrase(secret)?);
+            decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity))
+        }
+        (Some(identity), None) => {
+            let wrong = |why: &dyn std::fmt::Display| usage(format_args!("can't use {}: {why}", identity.display()));
+            let file = IdentityFile::from_file(identity.to_string_lossy().into_owned()).map_err(|why| wrong(&why))?;
+            let identities = file.into_identities().map_err(|why| wrong(&why))?;
+            decryptor.decrypt(identities.iter().map(|identity| &**identity as &dyn age::Identity))
+        }
+        (None, None) => {
+            let remedy = if decryptor.is_scrypt() { "--passphrase-file FILE" } else { "--identity FILE" };
+            return Err(usage(format_args!("{} is encrypted", path.display())).hint(format!("give the key: {remedy}")));
+        }
+    };
+    Ok((size, Box::new(opened.map_err(|error| cannot(path, &error))?)))
+}
+
+fn cannot(path: &Path, error: &age::DecryptError) -> Error {
+    Error::new(ErrorKind::Other, format_args!("can't decrypt {}: {error}; nothing was touched", path.display()))
+        .hint("is it the right key or passphrase, and the file as it was written?")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("a");
+        let begin = |replace| -> Result<Output> {
+            let mut output = Output::create(&place, replace, &Seal::Open)?;
+            output.write_all(b"text")?;
+            Ok(output)
+        };
+        drop(begin(false).unwrap());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        assert_eq!(begin(false).unwrap().finish().unwrap(), 4);
+        assert_eq!(fs::read(&place).unwrap(), b"text");
+        assert_eq!(begin(false).unwrap_err().kind, ErrorKind::Usage);
+        begin(true).unwrap().finish().unwrap();
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        let nowhere = Output::create(&folder.path().join("no/b"), false, &Seal::Open).unwrap_err();
+        assert!(nowhere.to_string().contains("no/b.partial"), "{nowhere}");
+    }
+
+    #[test]
+    fn only_who_has_the_key_can_read() {
+        use age::secrecy::ExposeSecret as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (place, key) = (folder.path().join("a"), folder.path().join("key"));
+        let identity = x25519::Identity::generate();
+        fs::write(&key, identity.to_string().expose_secret()).unwrap();
+        let seal = Seal::Recipients(vec![identity.to_public().to_string()]);
+        let mut output = Output::create(&place, false, &seal).unwrap();
+        output.write_all(b"secret").unwrap();
+        output.finish().unwrap();
+        let file = fs::read(&place).unwrap();
+        assert!(!file.windows(6).any(|window| window == b"secret"));
+        let keys = Keys { identity: Some(key), passphrase: None };
+        let mut text = String::new();
+        open(&place, &keys).unwrap().1.read_to_string(&mut text).unwrap();
+        assert_eq!(text, "secret");
+        let without = open(&place, &Keys::default()).err().unwrap();
+        assert!(without.hints[0].contains("--identity"), "{without}");
+        // Cut short: found when it is read.
+        fs::write(&place, &file[..file.len() - 1]).unwrap();
+        assert!(open(&place, &keys).unwrap().1.read_to_string(&mut text).is_err());
+        let seal = Seal::Recipients(vec!["age1nonsense".into()]);
+        assert_eq!(Output::create(&place, true, &seal).unwrap_err().kind, ErrorKind::Usage);
+    }
+}

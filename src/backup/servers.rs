@@ -1,0 +1,163 @@
+//! Which servers of a stack have data that is saved, and where they are.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+
+use super::archive::{Reader, Writer};
+use super::{Data, Progress, objects, postgres, redis};
+use crate::aws::Client;
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::kinds;
+use crate::model::aws::{self, Emulators};
+use crate::model::{Kind, Probe, Service, Stack};
+use crate::plan::observed::Container;
+use crate::run::address;
+
+/// A server whose data can be saved.
+#[derive(Debug)]
+pub enum Server<'a> {
+    /// PostgreSQL.
+    Postgres(postgres::Server<'a>),
+    /// Redis.
+    Redis(redis::Server),
+    /// An emulator of S3.
+    S3(objects::Server),
+}
+
+/// What there is to be saved of a service, as [`Data::kind`] says it.
+pub fn kind(stack: &Stack, service: &Service) -> Option<&'static str> {
+    let is_main = || Emulators::of(stack).is_some_and(|emulators| emulators.main.name == service.name);
+    match service.kind {
+        Kind::Postgres => Some("postgres"),
+        Kind::Redis => Some("redis"),
+        _ if is_main() => Some("s3"),
+        _ => None,
+    }
+}
+
+/// The servers of a stack that run, in the order of the file.
+///
+/// # Errors
+/// When one can't be reached from here.
+pub fn running<'a>(engine: &'a Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Server<'a>>> {
+    let services = stack.services.values().filter(|service| kind(stack, service).is_some());
+    let up = |service: &Service| containers.iter().find(|seen| seen.service == service.name && seen.is_up()).cloned();
+    services.filter_map(|service| Some(Server::new(engine, stack, service, &up(service)?))).collect()
+}
+
+impl<'a> Server<'a> {
+    /// The server of a service.
+    ///
+    /// # Errors
+    /// When it can't be reached from here.
+    pub fn new(engine: &'a Engine, stack: &Stack, service: &Service, container: &Container) -> Result<Self> {
+        let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
+        let name = service.name.to_string();
+        match probe {
+            Probe::Postgres { port, user, password, database } => Ok(Self::Postgres(postgres::Server {
+                service: name,
+                engine,
+                container: container.id.clone(),
+                env: kinds::client(service).map(|client| client.env).unwrap_or_default(),
+                address: address_of(engine, service, container, port)?,
+                user,
+                password,
+                own: database,
+            })),
+            Probe::Redis { port, password } => {
+                let address = address_of(engine, service, container, port)?;
+                Ok(Self::Redis(redis::Server { service: name, address, password }))
+            }
+            _ if kind(stack, service) == Some("s3") => {
+                let address = address_of(engine, service, container, aws::port(service).unwrap_or(4566))?;
+                Ok(Self::S3(objects::Server { service: name, client: Client::new(address, stack.region())? }))
+            }
+            _ => Err(Error::new(ErrorKind::Usage, format_args!("nothing can be saved of {name}"))),
+        }
+    }
+
+    /// Its service.
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Postgres(server) => &server.service,
+            Self::Redis(server) => &server.service,
+            Self::S3(server) => &server.service,
+        }
+    }
+
+    /// The word for its kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Redis(_) => "redis",
+            Self::S3(_) => "s3",
+        }
+    }
+
+    /// Saves its data.
+    ///
+    /// # Errors
+    /// When it can't be asked, or the file can't be written.
+    pub async fn save(&self, to: &mut Writer<impl Write>, progress: &mut Progress) -> Result<Data> {
+        match self {
+            Self::Postgres(server) => postgres::save(server, to, progress).await.map(Data::Postgres),
+            Self::Redis(server) => redis::save(server, to, progress).await.map(Data::Redis),
+            Self::S3(server) => objects::save(server, to, progress).await.map(Data::S3),
+        }
+    }
+
+    /// What there is already where this data would go, in words.
+    ///
+    /// # Errors
+    /// When it can't be asked, or the data is of another kind.
+    pub async fn used(&self, data: &Data) -> Result<Vec<String>> {
+        match (self, data) {
+            (Self::Postgres(server), Data::Postgres(saved)) => {
+                let used = server.used(saved).await?;
+                Ok(used.into_iter().map(|database| format!("database {database} of {}", server.service)).collect())
+            }
+            (Self::Redis(server), Data::Redis(_)) => {
+                let keys = server.keys().await?;
+                Ok((keys > 0).then(|| format!("{keys} keys of {}", server.service)).into_iter().collect())
+            }
+            (Self::S3(server), Data::S3(saved)) => {
+                let used = server.used(saved).await?;
+                Ok(used.into_iter().map(|bucket| format!("bucket {bucket} of {}", server.service)).collect())
+            }
+            _ => Err(self.other(data)),
+        }
+    }
+
+    /// Puts data back, in the place of what is there, and compares it with what was saved. Returns what differs.
+    ///
+    /// # Errors
+    /// When it can't be done, or the data is of another kind.
+    pub async fn restore(
+        &self,
+        data: &Data,
+        from: &mut Reader<impl Read>,
+        replace: bool,
+        progress: &mut Progress,
+    ) -> Result<Vec<String>> {
+        match (self, data) {
+            (Self::Postgres(server), Data::Postgres(saved)) => postgres::restore(server, saved, from, progress).await,
+            (Self::Redis(server), Data::Redis(saved)) => redis::restore(server, saved, replace, from, progress).await,
+            (Self::S3(server), Data::S3(saved)) => objects::restore(server, saved, replace, from, progress).await,
+            _ => Err(self.other(data)),
+        }
+    }
+
+    fn other(&self, data: &Data) -> Error {
+        let message = format!("{} is of kind {}, but the data is of {}", self.service(), self.kind(), data.kind());
+        Error::new(ErrorKind::Usage, message)
+    }
+}
+
+fn address_of(engine: &Engine, service: &Service, container: &Container, port: u16) -> Result<SocketAddr> {
+    let own = container.networks.values().flatten().next().copied();
+    address::addresses(&engine.about, service, &container.ports, own).get(&port).copied().ok_or_else(|| {
+        Error::new(ErrorKind::Other, format_args!("port {port} of {} can't be reached from here", service.name))
+            .hint(format!("publish it: `ports = [\"{port}\"]` of [services.{}]", service.name))
+    })
+}

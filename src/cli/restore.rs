@@ -1,0 +1,308 @@
+//! `restore`: data of a `backup`, put back into this stack or another one.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::ValueHint;
+
+use super::session::{Change, Session};
+use super::{Context, backup, block_on};
+use crate::backup::archive::{Reader, verify};
+use crate::backup::sealed::{self, Keys};
+use crate::backup::servers::{self, Server};
+use crate::backup::{Manifest, Progress, Saved};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::event::{Summary, size};
+use crate::model::{Service, ServiceName, Stack};
+use crate::plan::{self, Request};
+use crate::run::cancel::Hurry;
+use crate::run::{Lock, snapshot};
+use crate::ui::Format;
+
+/// Put the data of a backup back, into this stack or another one
+///
+/// The whole file is checked before anything is touched. Services that don't run are started. Data goes to the service of
+/// the same name, or to the only one of its kind; the database a service is made for to the database the other is made
+/// for. Where there is data already, it is refused without `--replace`. Afterwards each table, each key and each object is
+/// compared with what was saved. The configuration in the file is only shown (`--config`).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taskava dev restore monday.tar --list
+  taskava dev -p second restore monday.tar          into an empty stack of another name
+  taskava dev restore monday.tar --replace          in the place of the data that is there
+  taskava dev restore monday.age --identity key.txt --config > services.toml")]
+pub struct Args {
+    /// The file to read
+    // `file` is the global option.
+    #[arg(id = "backup", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Only check that the file is whole
+    #[arg(long, group = "look")]
+    pub check: bool,
+    /// Only show what is in it
+    #[arg(long, group = "look")]
+    pub list: bool,
+    /// Only print the configuration that is in it
+    #[arg(long, group = "look")]
+    pub config: bool,
+    /// Replace the data that is there
+    #[arg(long, conflicts_with = "look")]
+    pub replace: bool,
+    /// Don't ask before data is replaced
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Don't save the data as a snapshot before it is replaced
+    #[arg(long)]
+    pub no_snapshot: bool,
+    /// Which service gets the data of which saved one; repeatable
+    #[arg(long = "service", value_name = "SAVED=SERVICE", value_parser = pair)]
+    pub services: Vec<(String, String)>,
+    /// Decrypt it with a key of this file (AGE-SECRET-KEY-1…)
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "passphrase_file")]
+    pub identity: Option<PathBuf>,
+    /// Decrypt it with the passphrase in the first line of this file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub passphrase_file: Option<PathBuf>,
+    /// One JSON object at the end
+    #[arg(long)]
+    pub json: bool,
+    /// How long to wait while another run changes the stack; 0 = not at all
+    #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
+    pub lock_timeout: u64,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (saved, service) = text.split_once('=').ok_or("SAVED=SERVICE, as in db=postgres")?;
+    Ok((saved.into(), service.into()))
+}
+
+impl Args {
+    fn open(&self) -> Result<(u64, Box<dyn std::io::Read>)> {
+        sealed::open(&self.file, &Keys { identity: self.identity.clone(), passphrase: self.passphrase_file.clone() })
+    }
+
+    /// Reads the file whole, in a thread of its own: Ctrl-C is listened to meanwhile.
+    async fn verified(&self, mut progress: Progress) -> Result<(u64, Manifest)> {
+        let keys = Keys { identity: self.identity.clone(), passphrase: self.passphrase_file.clone() };
+        let file = self.file.clone();
+        progress.begin(format!("checking {}", file.display()));
+        let checking = move || {
+            let (size, from) = sealed::open(&file, &keys)?;
+            let manifest = verify(from, |bytes| progress.add(bytes));
+            manifest
+                .map(|manifest| (size, manifest))
+                .map_err(|error| Error { source: anyhow::anyhow!("{}: {error}", file.display()), ..error })
+        };
+        tokio::task::spawn_blocking(checking).await.map_err(anyhow::Error::from)?
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        if args.check || args.list || args.config {
+            return look(args, context).await;
+        }
+        let progress = Progress::new(context.screen.events(), Duration::from_secs(2));
+        let (_, manifest) = args.verified(progress).await?;
+        let session = Session::open(context).await?;
+        tokio::select! {
+            restored = restore(args, &session, &manifest) => restored,
+            () = session.cancel.reached(Hurry::Kill) => Err(session.cancel.error()),
+        }
+    })
+}
+
+async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
+    let (bytes, manifest) = args.verified(Progress::new(context.screen.events(), Duration::from_secs(2))).await?;
+    if args.config {
+        context.screen.out(&configuration(args)?)?;
+    } else if args.json || context.format() == Format::Json {
+        context.screen.json(&backup::shown(&args.file, &manifest, Some(bytes)))?;
+    } else if args.list {
+        let mut text = format!("{} of {}, made by taskava {}\n", manifest.stack, manifest.created, manifest.taskava);
+        for saved in &manifest.services {
+            text += &format!("{}: {}\n", saved.service, saved.data.summary());
+        }
+        context.screen.out(&text)?;
+    } else {
+        context.screen.note(&format!("{} is whole ({})", args.file.display(), size(bytes)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn configuration(args: &Args) -> Result<String> {
+    let mut reader = Reader::new(args.open()?.1);
+    while let Some((name, content)) = reader.member()? {
+        if name == "services.toml" {
+            return Ok(String::from_utf8_lossy(&content).into_owned());
+        }
+    }
+    Ok(String::new())
+}
+
+async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest) -> Result<ExitCode> {
+    let (stack, engine) = (&session.stack, &session.engine);
+    let targets = targets(args, stack, manifest)?;
+    let patience = Duration::from_secs(args.lock_timeout);
+    let (address, name) = (&engine.about.address, stack.name.as_str());
+    let _lock = Lock::take(address, name, "restore", patience, &session.events, &session.cancel).await?;
+    let wanted: Vec<ServiceName> = targets.iter().map(|(_, service)| service.name.clone()).collect();
+    if let Some(failed) = bring_up(session, &wanted).await? {
+        return Ok(session.end(failed));
+    }
+    let mut used = Vec::new();
+    for (server, saved) in reach(session, &targets).await? {
+        used.extend(server.used(&saved.data).await?);
+    }
+    if !used.is_empty() {
+        confirm(args, &used)?;
+        if let Some(failed) = save_first(args, session, &wanted).await? {
+            return Ok(session.end(failed));
+        }
+    }
+    let mut reader = Reader::new(args.open()?.1);
+    // What it begins with, and the configuration.
+    reader.member()?;
+    reader.member()?;
+    let (mut progress, mut differences) = (backup::progress(session), Vec::new());
+    for (server, saved) in reach(session, &targets).await? {
+        let restoring = server.restore(&saved.data, &mut reader, !used.is_empty(), &mut progress);
+        differences.extend(tokio::select! {
+            restored = restoring => restored?,
+            () = session.cancel.reached(Hurry::Stop) => {
+                return Err(session.cancel.error().hint("the data of the stack is only half there; restore it again"));
+            }
+        });
+    }
+    told(args, session, manifest, &differences)
+}
+
+/// Which service gets what, before anything is done.
+fn targets<'a>(args: &Args, stack: &'a Stack, manifest: &'a Manifest) -> Result<Vec<(&'a Saved, &'a Service)>> {
+    let mut targets: Vec<(&Saved, &Service)> = Vec::new();
+    for saved in &manifest.services {
+        let kind = saved.data.kind();
+        let given = args.services.iter().find(|(of, _)| *of == saved.service).map(|(_, to)| to.as_str());
+        let of_kind: Vec<&Service> =
+            stack.services.values().filter(|service| servers::kind(stack, service) == Some(kind)).collect();
+        let service = match (given, &of_kind[..]) {
+            (Some(name), _) => &stack.services[&super::session::service(stack, name)?],
+            (None, all) if all.iter().any(|service| service.name.as_str() == saved.service) => {
+                &stack.services[saved.service.as_str()]
+            }
+            (None, [only]) => *only,
+            (None, _) => {
+                let message = format!("no service of {} is for the data of {} ({kind})", stack.name, saved.service);
+                return Err(Error::new(ErrorKind::Usage, message)
+                    .hint(format!("say which: --service {}=SERVICE", saved.service)));
+            }
+        };
+        if servers::kind(stack, service) != Some(kind) {
+            let message = format!("{} is of kind {}, but the data is of {kind}", service.name, service.kind.as_str());
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        if targets.iter().any(|(_, other)| other.name == service.name) {
+            let message = format!("{} would get the data of two services", service.name);
+            return Err(Error::new(ErrorKind::Usage, message).hint("say which goes where: --service SAVED=SERVICE"));
+        }
+        targets.push((saved, service));
+    }
+    Ok(targets)
+}
+
+async fn reach<'a>(
+    session: &'a Session<'_>,
+    targets: &[(&'a Saved, &'a Service)],
+) -> Result<Vec<(Server<'a>, &'a Saved)>> {
+    let containers = session.engine.containers(session.stack.name.as_str()).await?;
+    let server = |(saved, service): &(&'a Saved, &'a Service)| {
+        let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
+        let container = container.ok_or_else(|| {
+            Error::new(ErrorKind::Other, format_args!("{} does not run", service.name))
+                .hint(format!("taskava dev up {}", service.name))
+        })?;
+        Ok((Server::new(&session.engine, &session.stack, service, container)?, *saved))
+    };
+    targets.iter().map(server).collect()
+}
+
+/// Starts what does not run. Returns the end of a run that failed.
+async fn bring_up(session: &Session<'_>, wanted: &[ServiceName]) -> Result<Option<Summary>> {
+    let seen = session.observe().await?;
+    let up = |name: &ServiceName| seen.containers.iter().any(|seen| seen.service == *name && seen.is_up());
+    if wanted.iter().all(up) {
+        return Ok(None);
+    }
+    let request = Request { services: wanted.to_vec(), ..Request::default() };
+    let plan = plan::up(&session.stack, &seen, &session.with_contents(&request).await?)?;
+    let summary = session.carry_out(&seen, Change::new(plan)).await?;
+    Ok((!summary.ok).then_some(summary))
+}
+
+/// Asks on a terminal before data goes. Returns when it may.
+fn confirm(args: &Args, used: &[String]) -> Result<()> {
+    let all = used.join(", ");
+    if !args.replace {
+        return Err(Error::new(ErrorKind::Usage, format_args!("there is data already: {all}; nothing was touched"))
+            .hint("replace it with --replace (a snapshot is taken first), or restore into another stack: -p NAME"));
+    }
+    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    if args.yes || !stdin.is_terminal() || !stderr.is_terminal() {
+        return Ok(());
+    }
+    let saved = if args.no_snapshot { "" } else { " (a snapshot is taken first)" };
+    write!(stderr, "this replaces: {all}{saved}\ngo on? [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Other, "nothing was replaced"))
+}
+
+/// Takes a snapshot of what will be replaced. Returns the end of a run that failed.
+async fn save_first(args: &Args, session: &Session<'_>, wanted: &[ServiceName]) -> Result<Option<Summary>> {
+    if args.no_snapshot {
+        return Ok(None);
+    }
+    let seen = session.observe().await?;
+    let plan = plan::save(&session.stack, &seen, wanted, &snapshot::auto_name())?;
+    let summary = session.carry_out(&seen, Change::new(plan)).await?;
+    if !summary.ok {
+        return Ok(Some(summary));
+    }
+    snapshot::prune(&session.engine, session.stack.name.as_str()).await?;
+    Ok(None)
+}
+
+/// How many differences are named.
+const NAMED: usize = 20;
+
+fn told(args: &Args, session: &Session<'_>, manifest: &Manifest, differences: &[String]) -> Result<ExitCode> {
+    let (screen, file) = (&session.context.screen, args.file.display());
+    if args.json || session.context.format() == Format::Json {
+        let mut value = backup::shown(&args.file, manifest, None);
+        value["into"] = session.stack.name.as_str().into();
+        value["differences"] = differences.into();
+        screen.json(&value)?;
+    }
+    if differences.is_empty() {
+        for saved in &manifest.services {
+            screen.note(&format!("{}: {}, compared with what was saved", saved.service, saved.data.summary()));
+        }
+        screen.note(&format!("restored {file} into {}", session.stack.name));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let named = differences.iter().take(NAMED).map(|difference| format!("\n  {difference}")).collect::<String>();
+    let more = match differences.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("\n  and {more} more"),
+    };
+    let message = format!("restored, but {} differences to what was saved:{named}{more}", differences.len());
+    Err(Error::new(ErrorKind::Other, message))
+}
