@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::{self, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -47,11 +48,11 @@ depends_on = ["redis"]
 struct Draws(u64);
 
 impl Draws {
-    /// From `TASKAVA_TEST_SEED`; otherwise a new one. Shown when the test fails.
+    /// From `TASKAVA_TEST_SEED`; otherwise a new one, which is shown.
     fn new() -> Self {
         let given = std::env::var("TASKAVA_TEST_SEED").ok();
         let seed = given.map_or_else(rand_seed, |text| text.parse().expect("TASKAVA_TEST_SEED is a number"));
-        eprintln!("the moments are those of TASKAVA_TEST_SEED={seed}");
+        writeln!(io::stderr(), "the moments are those of TASKAVA_TEST_SEED={seed}").expect("stderr");
         Self(seed)
     }
 
