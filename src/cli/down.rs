@@ -1,6 +1,5 @@
 //! `down`: stops and removes; data only when asked for, and after asking back.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use super::session::{Change, ChangeArgs, Session, tell_orphans};
@@ -9,6 +8,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::model::isolated;
 use crate::plan::{self, Op, Plan, Request};
 use crate::run::snapshot;
+use crate::ui::Screen;
 
 /// Stop services and remove their containers and network; data volumes stay
 ///
@@ -53,7 +53,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 tell_orphans(&session, seen, &request, "down");
                 let plan = plan::down(&session.stack, seen, &request);
                 if !args.yes {
-                    confirm(&plan)?;
+                    confirm(&context.screen, &plan)?;
                 }
                 Ok(Change::new(plan))
             })
@@ -66,23 +66,18 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 }
 
 /// Asks on a terminal before data goes. In a pipe, `-v` was the answer.
-fn confirm(plan: &Plan) -> Result<()> {
+fn confirm(screen: &Screen, plan: &Plan) -> Result<()> {
     let volumes = plan.steps.iter().filter_map(|step| match &step.op {
         Op::RemoveVolume { volume } => Some(volume.as_str()),
         _ => None,
     });
     let volumes: Vec<&str> = volumes.collect();
-    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
-    if volumes.is_empty() || !stdin.is_terminal() || !stderr.is_terminal() {
+    if volumes.is_empty() {
         return Ok(());
     }
     let saves = plan.steps.iter().any(|step| matches!(step.op, Op::SaveVolume { .. }));
     let lost = if saves { " (a snapshot is taken first)" } else { "" };
-    write!(stderr, "this removes all data in: {}{lost}\ngo on? [y/N] ", volumes.join(", "))?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if screen.may_go_on(&format!("this removes all data in: {}{lost}", volumes.join(", ")))? {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Other, "nothing was removed").hint("without -v, down keeps the data"))

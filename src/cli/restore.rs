@@ -1,6 +1,5 @@
 //! `restore`: data of a `backup`, put back into this stack or another one.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use crate::model::{Service, ServiceName, Stack};
 use crate::plan::{self, Request};
 use crate::run::cancel::Hurry;
 use crate::run::{Lock, snapshot};
-use crate::ui::Format;
+use crate::ui::{Format, Screen};
 
 /// Put the data of a backup back, into this stack or another one
 ///
@@ -159,7 +158,7 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest) -> Res
         used.extend(server.used(&saved.data).await?);
     }
     if !used.is_empty() {
-        confirm(args, &used)?;
+        confirm(&session.context.screen, args, &used)?;
         if let Some(failed) = save_first(args, session, &wanted).await? {
             return Ok(session.end(failed));
         }
@@ -244,22 +243,14 @@ async fn bring_up(session: &Session<'_>, wanted: &[ServiceName]) -> Result<Optio
 }
 
 /// Asks on a terminal before data goes. Returns when it may.
-fn confirm(args: &Args, used: &[String]) -> Result<()> {
+fn confirm(screen: &Screen, args: &Args, used: &[String]) -> Result<()> {
     let all = used.join(", ");
     if !args.replace {
         return Err(Error::new(ErrorKind::Usage, format_args!("there is data already: {all}; nothing was touched"))
             .hint("replace it with --replace (a snapshot is taken first), or restore into another stack: -p NAME"));
     }
-    let (stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
-    if args.yes || !stdin.is_terminal() || !stderr.is_terminal() {
-        return Ok(());
-    }
     let saved = if args.no_snapshot { "" } else { " (a snapshot is taken first)" };
-    write!(stderr, "this replaces: {all}{saved}\ngo on? [y/N] ")?;
-    stderr.flush()?;
-    let mut answer = String::new();
-    stdin.lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
+    if args.yes || screen.may_go_on(&format!("this replaces: {all}{saved}"))? {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Other, "nothing was replaced"))

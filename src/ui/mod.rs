@@ -19,7 +19,7 @@ pub mod tree;
 pub mod tty;
 mod watch;
 
-use std::io::{self, Write as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -191,6 +191,22 @@ impl Screen {
         } else if !self.0.quiet {
             self.aside(|| write_err(&format!("{text}\n")));
         }
+    }
+
+    /// Whether a person at the terminal says yes to what would be lost. Nobody is asked where nobody can answer: there the
+    /// command's options were the answer.
+    ///
+    /// # Errors
+    /// When the terminal is gone.
+    pub fn may_go_on(&self, what: &str) -> io::Result<bool> {
+        let stdin = io::stdin();
+        if !stdin.is_terminal() || !io::stderr().is_terminal() {
+            return Ok(true);
+        }
+        self.aside(|| write_err(&format!("{what}\ngo on? [y/N] ")));
+        let mut answer = String::new();
+        stdin.lock().read_line(&mut answer)?;
+        Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
     /// Lines for the runner of a GitHub job, which reads them from stderr too.
