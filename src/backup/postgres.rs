@@ -93,21 +93,26 @@ const ALIKE: &str = "set extra_float_digits = 3; set timezone = 'UTC'; set dates
     set idle_in_transaction_session_timeout = 0";
 
 /// Dumps to a folder, sends that as a tar, removes it; also when the one who listens goes away, and that before the dump
-/// is done. The dump is compressed, and made of one file a table.
+/// is done: `$!` is what was begun last, even before its number could be kept. The dump is compressed, and made of one
+/// file a table.
+///
+/// Nothing that was killed may outlive the shell: it would become a child of process 1, which is the server, and PostgreSQL
+/// takes a child that died of a signal for a crash of its own and restarts. So each is waited for, and who watches is one process.
 const DUMP: &str = r#"umask 077
 d=$(mktemp -d "${TMPDIR:-/tmp}/taskava-backup.XXXXXX") || exit 1
 trap 'rm -rf "$d"' EXIT
-trap 'kill $p $w 2>/dev/null; wait $p 2>/dev/null; exit 143' HUP INT TERM
+trap 'kill $w $! 2>/dev/null; wait; exit 143' HUP INT TERM
 exec 3<&0
-{ cat <&3 >/dev/null; kill -TERM $$; } 2>/dev/null &
+{ while read -r _ <&3; do :; done; kill -TERM $$; } 2>/dev/null &
 w=$!
+unwatch() { kill $w 2>/dev/null; wait $w; }
 pg_dump --format=directory --jobs="$JOBS" --compress=3 --snapshot="$SNAPSHOT" --file="$d/dump" --dbname="$DATABASE" &
 p=$!
-wait $p || { kill $w 2>/dev/null; exit 1; }
+wait $p || { unwatch; exit 1; }
 tar -C "$d/dump" -cf - . &
 p=$!
-wait $p || { kill $w 2>/dev/null; exit 1; }
-kill $w 2>/dev/null
+wait $p || { unwatch; exit 1; }
+unwatch
 exit 0"#;
 
 /// Takes a dump as a tar and restores it, and leaves no file behind.
