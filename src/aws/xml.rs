@@ -31,9 +31,17 @@ pub(super) fn texts(xml: &str, name: &str) -> Vec<String> {
     all(xml, name).into_iter().map(unescape).collect()
 }
 
-/// The text of the first element of this name as it is, with spaces at its ends and characters by number.
+/// The text of the first element of this name as it is, with spaces at its ends.
 pub(super) fn verbatim(xml: &str, name: &str) -> Option<String> {
-    let content = all(xml, name).first().copied()?;
+    all(xml, name).first().map(|content| decoded(content))
+}
+
+fn unescape(text: &str) -> String {
+    decoded(text.trim())
+}
+
+/// Text between tags with the characters that its entities stand for; what is no entity stays.
+fn decoded(content: &str) -> String {
     let mut parts = content.split('&');
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
@@ -43,7 +51,7 @@ pub(super) fn verbatim(xml: &str, name: &str) -> Option<String> {
             None => text.extend(["&", part]),
         }
     }
-    Some(text)
+    text
 }
 
 /// What stands for a character between `&` and `;`.
@@ -65,13 +73,6 @@ fn character(entity: &str) -> Option<char> {
 /// Text as it may stand between tags.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn unescape(text: &str) -> String {
-    let text = text.trim();
-    let named = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#34;", "\""), ("&apos;", "'"), ("&#39;", "'")];
-    // The ampersand last: what it brings out is text.
-    named.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to)).replace("&amp;", "&")
 }
 
 #[cfg(test)]
