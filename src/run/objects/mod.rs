@@ -21,7 +21,7 @@ use crate::aws::{Answer, Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, size};
 use crate::kinds;
-use crate::model::aws::{Api, Emulators};
+use crate::model::aws::Api;
 use crate::model::{Kind, Mount, MountSource, Service, Stack};
 use crate::pieces;
 use crate::plan::Step;
@@ -116,9 +116,9 @@ async fn in_use(client: &Client) -> Answer<bool> {
 
 /// Whether a service is asked for S3 and forgets what it has when it stops.
 fn is_forgetful(stack: &Stack, service: &Service) -> bool {
-    let serves = Emulators::of(stack).is_some_and(|all| all.serving(Api::S3).name == service.name);
     let is_on = |name: &str| service.env.get(name).is_some_and(|value| matches!(value.value.as_str(), "1" | "true"));
-    serves && !(service.kind == Kind::Ministack && is_on("PERSIST_STATE") && is_on("S3_PERSIST"))
+    stack.serves(&service.name, Api::S3)
+        && !(service.kind == Kind::Ministack && is_on("PERSIST_STATE") && is_on("S3_PERSIST"))
 }
 
 /// A folder of a service that outlives its container.
