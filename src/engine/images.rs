@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use super::error::{failed, message};
 use super::{Engine, credentials};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::reference::Reference;
 
 /// How far a pull or build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +37,9 @@ impl Engine {
         self.fetch(pinned.unwrap_or(reference), platform, tell).await?;
         // A reference with a digest of its own names nothing else already.
         let Some(pinned) = pinned.filter(|_| !reference.contains('@')) else { return Ok(()) };
-        let (repo, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
-        let options = TagImageOptions { repo: Some(repo.into()), tag: Some(tag.into()) };
+        let name = Reference::of(reference);
+        let tag = name.tag.unwrap_or("latest");
+        let options = TagImageOptions { repo: Some(name.repository.into()), tag: Some(tag.into()) };
         let tagged = self.docker.tag_image(pinned, Some(options)).await;
         tagged.map_err(|error| failed(format_args!("can't name {pinned} {reference}"), &error))
     }

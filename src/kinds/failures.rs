@@ -2,6 +2,7 @@
 
 use crate::diag::ErrorKind;
 use crate::event::Failure;
+use crate::model::reference::Reference;
 use crate::model::{MountSource, Service, Stack};
 
 /// A failure that has been seen before.
@@ -229,10 +230,7 @@ fn full_disk(stack: &Stack, service: &Service) -> [&'static str; 2] {
 
 /// The command that logs in where an image comes from.
 fn login(image: &str) -> String {
-    match image.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => format!("docker login {host}"),
-        _ => "docker login".into(),
-    }
+    Reference::of(image).host().map_or("docker login".into(), |host| format!("docker login {host}"))
 }
 
 /// How a service gets fresh data, in words that follow "or".

@@ -2,7 +2,8 @@
 //!
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `prepared` one that
-//! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have.
+//! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have, `reference`
+//! takes its name apart.
 
 pub mod aws;
 pub mod built;
@@ -12,6 +13,7 @@ pub mod isolated;
 pub mod names;
 pub mod pins;
 pub mod prepared;
+pub mod reference;
 pub mod resolve;
 pub mod secret;
 mod service;
