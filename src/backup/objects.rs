@@ -11,11 +11,12 @@ use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::Progress;
 use super::archive::{PART, Reader, Writer};
-use super::{Progress, hex};
 use crate::aws::objects::{self, AT_ONCE, Bucket, Entry, Lister, Putter, SMALL, Source};
 use crate::aws::{Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::hex;
 
 /// No entry is longer; S3 bounds keys, headers and tags far below.
 const LONGEST_ENTRY: usize = 1 << 20;

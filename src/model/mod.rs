@@ -15,10 +15,13 @@ pub mod pins;
 pub mod prepared;
 pub mod reference;
 pub mod resolve;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod secret;
 mod service;
 pub mod subnet;
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -80,7 +83,15 @@ impl Stack {
 /// First 12 hex digits of SHA-256: enough to tell versions of one thing apart.
 pub fn fingerprint_of(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes)[..6])
+}
+
+/// Hexadecimal digits, in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A named volume.
