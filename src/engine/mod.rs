@@ -13,6 +13,7 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod own_images;
 mod owned;
 mod prepared;
 mod snapshots;
@@ -32,8 +33,9 @@ pub use images::Progress;
 pub use networks::COMMON;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};
+pub use own_images::{Made, OwnImage};
 pub use owned::Owned;
-pub use prepared::{PreparedImage, prepared_reference};
+pub use prepared::prepared_reference;
 pub use survey::{Bystander, Info};
 pub use upload::{Removal, Upload};
 
