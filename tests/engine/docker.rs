@@ -222,9 +222,12 @@ pub(crate) fn create(name: &str, image: &str) -> Foreign {
 
 /// Removes the images that carry a label: the snapshots of a stack.
 pub(crate) fn remove_images(label: &str) {
-    for image in images(label) {
-        let _ = try_engine(async |docker| docker.remove_image(&image, None::<RemoveImageOptions>, None).await);
-    }
+    images(label).iter().for_each(|image| remove_image(image));
+}
+
+/// Removes an image, if it is there.
+pub(crate) fn remove_image(image: &str) {
+    let _ = try_engine(async |docker| docker.remove_image(image, None::<RemoveImageOptions>, None).await);
 }
 
 /// Kills a container: SIGKILL.

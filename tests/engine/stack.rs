@@ -379,6 +379,14 @@ impl Stack {
         format!("{}-{short}", self.project)
     }
 
+    /// What images are called that its services are built as.
+    fn built(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path().join("services.toml")).unwrap_or_default();
+        let services = regex::Regex::new(r"(?m)^\[services\.([a-z0-9-]+)[.\]]").expect("a pattern");
+        let names = services.captures_iter(&text).filter(|_| text.contains("build ="));
+        names.map(|name| format!("{}-{}:latest", self.project, &name[1])).collect()
+    }
+
     fn label(&self) -> String {
         format!("dev.taskava.project={}", self.project)
     }
@@ -393,9 +401,12 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let label = self.label();
-        // Snapshots, and what test runs prepared: that belongs to the folder.
-        let root = format!("dev.taskava.root={}", self.root);
-        let images = || [&label, &root].into_iter().for_each(|label| docker::remove_images(label));
+        // Snapshots, what test runs prepared, which belongs to the folder, and builds that lost their name to a later one.
+        let labels = [label.clone(), format!("dev.taskava.root={}", self.root), format!("test={}", self.project)];
+        let images = || {
+            self.built().iter().for_each(|image| docker::remove_image(image));
+            labels.iter().for_each(|label| docker::remove_images(label));
+        };
         if docker::left(&label).is_empty() {
             images();
             return;
