@@ -1,25 +1,33 @@
-//! `gc`: removes what crashed test runs left behind.
+//! `gc`: removes what crashed test runs left behind, and images that nobody will use again.
 
 use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::snapshot::age;
 use super::{Context, block_on};
 use crate::diag::Result;
-use crate::engine::Engine;
+use crate::engine::{Engine, Made, OwnImage};
+use crate::event::size;
+use crate::run::gc::images;
 use crate::run::gc::{self, Judged, Why};
 use crate::ui::Format;
+use crate::ui::table::{Table, stdout_width};
 
-/// Remove what crashed test runs left behind
+/// Remove what crashed test runs left behind, and old images of ours
 ///
 /// A stack of `taskava dev test` or of the library goes when the process it was made for is gone, or when its time has
-/// passed. Nothing else is touched: not your own stack, and no stack that a living process uses.
+/// passed. Images that test runs begin with go when their folder is gone, when newer ones took their place, or when a run
+/// was killed while it made them; results of builds when a later one took their name; automatic snapshots when there are
+/// three newer ones, or two weeks after their folder has gone. Nothing else is touched: not your own stack, no stack that a
+/// living process uses, no snapshot that has a name of yours, no image that a container uses or that is younger than ten
+/// minutes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
-    /// What was found as JSON: an object a stack, with `why` where it goes
+    /// What was found as JSON: an object for each stack and image, with `why` where it goes
     #[arg(long)]
     pub json: bool,
 }
@@ -27,6 +35,7 @@ pub struct Args {
 /// A stack in the JSON form.
 #[derive(Serialize)]
 struct Row<'a> {
+    what: &'static str,
     project: &'a str,
     why: Option<Why>,
     kept: bool,
@@ -38,39 +47,96 @@ struct Row<'a> {
     removed: bool,
 }
 
+/// An image in the JSON form.
+#[derive(Serialize)]
+struct ImageRow<'a> {
+    what: &'static str,
+    image: &'a str,
+    id: &'a str,
+    why: Option<images::Why>,
+    root: &'a str,
+    size: u64,
+    created: i64,
+    used: bool,
+    removed: bool,
+}
+
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let engine = Engine::connect(&context.engine_ask()).await?;
-        let found = gc::look(&engine).await?;
-        let going = || found.iter().filter(|judged| judged.why.is_some());
+        let stacks = gc::look(&engine).await?;
         if !args.dry_run {
-            for Judged { owned, .. } in going() {
+            for Judged { owned, .. } in stacks.iter().filter(|judged| judged.why.is_some()) {
                 engine.remove_isolated(&owned.project).await?;
             }
         }
-        if args.json || context.format() == Format::Json {
-            for judged in &found {
-                context.screen.json(&row(judged, args.dry_run))?;
+        // After the containers, which keep the images they were made from.
+        let images = images::look(&engine).await?;
+        let (mut removed, mut ended) = (vec![false; images.len()], Ok(()));
+        for (at, judged) in images.iter().enumerate().filter(|(_, judged)| judged.why.is_some() && !args.dry_run) {
+            match images::remove(&engine, &judged.image).await {
+                Ok(gone) => removed[at] = gone,
+                Err(error) => ended = ended.and(Err(error)),
             }
-            return Ok(ExitCode::SUCCESS);
         }
+        let found = Found { stacks, images: images.into_iter().zip(removed).collect(), dry_run: args.dry_run };
+        if args.json || context.format() == Format::Json {
+            found.as_json(context)?;
+        } else {
+            found.for_people(context, engine.now().await.as_second())?;
+        }
+        ended.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+/// What was found, and what became of it.
+struct Found {
+    stacks: Vec<Judged>,
+    /// Each with whether it was removed.
+    images: Vec<(images::Judged, bool)>,
+    dry_run: bool,
+}
+
+impl Found {
+    fn as_json(&self, context: &Context) -> Result<()> {
+        for judged in &self.stacks {
+            context.screen.json(&row(judged, self.dry_run))?;
+        }
+        for (judged, removed) in &self.images {
+            context.screen.json(&image_row(judged, *removed))?;
+        }
+        Ok(())
+    }
+
+    fn for_people(&self, context: &Context, now: i64) -> Result<()> {
+        let going = || self.stacks.iter().filter(|judged| judged.why.is_some());
         for judged in going() {
-            context.screen.out(&format!("{}\n", line(judged, args.dry_run)))?;
+            context.screen.out(&format!("{}\n", line(judged, self.dry_run)))?;
         }
-        if going().next().is_none() {
-            let others = match found.len() {
+        let mut table =
+            Table::new(&[if self.dry_run { "WOULD REMOVE" } else { "REMOVED" }, "SIZE", "AGE", "WHY", "OF"]);
+        let gone = self.images.iter().filter(|(judged, removed)| *removed || self.dry_run && judged.why.is_some());
+        for (images::Judged { image, why }, _) in gone {
+            let why = why.map(reason).unwrap_or_default().to_owned();
+            table.row([name(image).to_owned(), size(image.size), age(now - image.created), why, image.root.clone()]);
+        }
+        if !table.is_empty() {
+            context.screen.out(&table.render(stdout_width(), context.screen.color()))?;
+        } else if going().next().is_none() {
+            let others = match self.stacks.len() {
                 0 => String::new(),
                 n => format!(" ({n} in use)"),
             };
             context.screen.note(&format!("nothing to remove{others}"));
         }
-        Ok(ExitCode::SUCCESS)
-    })
+        Ok(())
+    }
 }
 
 fn row<'a>(Judged { owned, why }: &'a Judged, dry_run: bool) -> Row<'a> {
     Row {
+        what: "stack",
         project: &owned.project,
         why: *why,
         kept: owned.kept,
@@ -98,4 +164,31 @@ fn line(Judged { owned, why }: &Judged, dry_run: bool) -> String {
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let verb = if dry_run { "would remove" } else { "removed" };
     format!("{verb} {} of {} ({}): {why}", owned.project, owned.root, parts.join(", "))
+}
+
+fn image_row(images::Judged { image, why }: &images::Judged, removed: bool) -> ImageRow<'_> {
+    let what = match image.made {
+        Made::Prepared { .. } => "prepared",
+        Made::Snapshot { .. } => "snapshot",
+        Made::Build => "build",
+    };
+    let OwnImage { id, root, size, created, used, .. } = image;
+    ImageRow { what, image: name(image), id, why: *why, root, size: *size, created: *created, used: *used, removed }
+}
+
+/// Its name, or as much of its id as `docker images` shows.
+fn name(image: &OwnImage) -> &str {
+    let id = image.id.trim_start_matches("sha256:");
+    image.name.as_deref().unwrap_or(&id[..12.min(id.len())])
+}
+
+fn reason(why: images::Why) -> &'static str {
+    match why {
+        images::Why::Nameless => "has no name any more",
+        images::Why::FolderGone => "its folder is gone",
+        images::Why::Superseded => "newer ones took its place",
+        images::Why::Forgotten => "made two weeks ago or more, elsewhere",
+        images::Why::OfTestRun => "saved by a test run that is over",
+        images::Why::TooMany => "there are newer ones",
+    }
 }

@@ -169,7 +169,7 @@ async fn remove(args: &RemoveArgs, context: &Context) -> Result<ExitCode> {
 }
 
 /// `3m`, `2h`, `5d`
-fn age(seconds: i64) -> String {
+pub(super) fn age(seconds: i64) -> String {
     match seconds.max(0) {
         seconds @ 0..60 => format!("{seconds}s"),
         seconds @ 60..3600 => format!("{}m", seconds / 60),

@@ -29,6 +29,8 @@ pub(super) const VOLUME: &str = "dev.taskava.volume";
 pub(super) const PREPARED: &str = "dev.taskava.prepared";
 /// Whose an isolated stack is: JSON of [`crate::model::Owner`].
 pub(super) const OWNER: &str = "dev.taskava.owner";
+/// The machine that [`ROOT`] is on, as in [`crate::model::Owner::host`]; on images, which outlive their owner.
+pub(super) const MACHINE: &str = "dev.taskava.machine";
 /// When an isolated stack may be removed whoever owns it: seconds since 1970.
 pub(super) const EXPIRES: &str = "dev.taskava.expires";
 /// On the volume that says of an isolated stack: its owner left it on purpose.

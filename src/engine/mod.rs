@@ -13,6 +13,7 @@ mod lines;
 mod networks;
 mod observe;
 mod ops;
+mod own_images;
 mod owned;
 mod prepared;
 mod snapshots;
@@ -31,8 +32,9 @@ pub use build::{BuildFailed, How};
 pub use images::Progress;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};
+pub use own_images::{Made, OwnImage};
 pub use owned::Owned;
-pub use prepared::{PreparedImage, prepared_reference};
+pub use prepared::prepared_reference;
 pub use survey::{Bystander, Info};
 pub use upload::{Removal, Upload};
 

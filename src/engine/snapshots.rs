@@ -30,7 +30,7 @@ use crate::plan::observed::Saved;
 const INSIDE: &str = "/taskava-volume";
 
 /// Repository of the images.
-const REPOSITORY: &str = "taskava-snapshot";
+pub(super) const REPOSITORY: &str = "taskava-snapshot";
 
 /// Tag of the image without content that volumes are read through.
 const EMPTY: &str = "empty";
@@ -44,13 +44,26 @@ const COPY: Duration = Duration::from_secs(3600);
 impl Engine {
     /// Saves what is in a volume as an image. Returns its size; none when there is nothing in it.
     ///
-    /// Nothing may write to it meanwhile.
+    /// Nothing may write to it meanwhile. `machine`: this one.
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn save_volume(&self, stack: &Stack, volume: &str, snapshot: &str, service: &str) -> Result<Option<u64>> {
+    pub async fn save_volume(
+        &self,
+        stack: &Stack,
+        volume: &str,
+        snapshot: &str,
+        service: &str,
+        machine: &str,
+    ) -> Result<Option<u64>> {
         let reader = self.reader(stack, volume).await?;
-        let saved = self.import(stack, volume, snapshot, service, &reader).await;
+        let mut own = labels::of_stack(stack);
+        own.insert(labels::MACHINE.into(), machine.into());
+        own.insert(labels::SNAPSHOT.into(), snapshot.into());
+        own.insert(labels::VOLUME.into(), volume.into());
+        own.insert(labels::SERVICE.into(), service.into());
+        let tag = tag(&[stack.name.as_str(), snapshot, volume]);
+        let saved = self.import(&tag, &own, &reader).await;
         let removed = self.remove(&reader, volume).await;
         let saved = saved.map_err(|error| failed(format_args!("can't save volume {volume}"), &error))?;
         removed?;
@@ -63,10 +76,8 @@ impl Engine {
     /// The archive of a volume becomes an image; none when the volume is empty.
     async fn import(
         &self,
-        stack: &Stack,
-        volume: &str,
-        snapshot: &str,
-        service: &str,
+        tag: &str,
+        labels: &HashMap<String, String>,
         reader: &str,
     ) -> Result<Option<String>, Bollard> {
         let options = DownloadFromContainerOptions { path: INSIDE.into() };
@@ -82,13 +93,8 @@ impl Engine {
         if ended && entries(&start) <= 1 {
             return Ok(None);
         }
-        let mut changes = labels::of_stack(stack);
-        changes.insert(labels::SNAPSHOT.into(), snapshot.into());
-        changes.insert(labels::VOLUME.into(), volume.into());
-        changes.insert(labels::SERVICE.into(), service.into());
-        let tag = tag(&[stack.name.as_str(), snapshot, volume]);
         let archive = stream::once(async { Ok(Bytes::from(start)) }).chain(archive.map_err(io::Error::other));
-        self.make_image(&tag, &changes, archive).await?;
+        self.make_image(tag, labels, archive).await?;
         Ok(Some(format!("{REPOSITORY}:{tag}")))
     }
 

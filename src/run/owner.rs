@@ -30,13 +30,12 @@ pub struct Process {
 /// This process.
 pub fn this_process() -> Owner {
     let pid = std::process::id();
-    Owner {
-        host: format!("{}-{}", hostname(), fingerprint_of(machine().as_bytes())),
-        boot: boot(),
-        space: space(),
-        pid,
-        started: started(pid).unwrap_or_default(),
-    }
+    Owner { host: machine(), boot: boot(), space: space(), pid, started: started(pid).unwrap_or_default() }
+}
+
+/// This machine: nobody else's name and number.
+pub fn machine() -> String {
+    format!("{}-{}", hostname(), fingerprint_of(machine_id().as_bytes()))
 }
 
 /// Whether an owner still lives, as far as it can be known on `here`, the machine of [`this_process`].
@@ -65,7 +64,7 @@ fn hostname() -> String {
 }
 
 #[cfg(target_os = "linux")]
-fn machine() -> String {
+fn machine_id() -> String {
     text("/etc/machine-id")
 }
 
@@ -114,7 +113,7 @@ fn hostname() -> String {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn machine() -> String {
+fn machine_id() -> String {
     output("sysctl", &["-n", "kern.uuid"])
 }
 

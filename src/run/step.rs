@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use super::cancel::Hurry;
-use super::{Run, data, failure, objects, ports, provision, wait};
+use super::{Run, data, failure, objects, owner, ports, provision, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
@@ -157,7 +157,7 @@ impl Doing<'_> {
     }
 
     async fn save_volume(&self, volume: &str, snapshot: &str, services: &str) -> Result<()> {
-        let saved = self.run.engine.save_volume(self.run.stack, volume, snapshot, services).await;
+        let saved = self.run.engine.save_volume(self.run.stack, volume, snapshot, services, &owner::machine()).await;
         let saved =
             saved.map_err(|error| error.hint("what was stopped for it starts again with: taskava dev start"))?;
         let message = match saved {

@@ -1,14 +1,19 @@
 //! The engine as the tests see it, beside the binary: looks, and does what happens behind its back.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use bollard::Docker;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, PortBinding, VolumeCreateRequest};
 use bollard::query_parameters::{
-    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, ListImagesOptions,
-    ListNetworksOptions, ListVolumesOptions, LogsOptions, RemoveContainerOptions, RemoveImageOptions,
-    RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions, TagImageOptions,
+    CreateContainerOptions, ImportImageOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions,
+    ListImagesOptions, ListNetworksOptions, ListVolumesOptions, LogsOptions, RemoveContainerOptions,
+    RemoveImageOptions, RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
+    TagImageOptions,
 };
 use futures_util::TryStreamExt;
+use sha2::Digest as _;
 
 /// Does something on the engine that `DOCKER_HOST` names.
 #[track_caller]
@@ -140,21 +145,89 @@ pub(crate) fn remove_all(label: &str) {
     });
 }
 
-/// The images that carry a label: their names.
+/// The images that carry a label: their names, or the ids of those that have none.
 pub(crate) fn images(label: &str) -> Vec<String> {
     let options = ListImagesOptions { filters: filter(&[label]), ..Default::default() };
     let found = engine(async |docker| docker.list_images(Some(options)).await);
     found
         .into_iter()
-        .flat_map(|image| if image.repo_tags.is_empty() { vec![image.id] } else { image.repo_tags })
+        .flat_map(|mut image| {
+            // Engines before 25 say `<none>:<none>`.
+            image.repo_tags.retain(|name| !name.starts_with('<'));
+            if image.repo_tags.is_empty() { vec![image.id] } else { image.repo_tags }
+        })
         .collect()
+}
+
+/// Whether there is such an image.
+pub(crate) fn has_image(image: &str) -> bool {
+    try_engine(async |docker| docker.inspect_image(image).await).is_ok()
+}
+
+/// Id of an image, and its labels.
+#[track_caller]
+pub(crate) fn inspect_image(image: &str) -> (String, BTreeMap<String, String>) {
+    let seen = engine(async |docker| docker.inspect_image(image).await);
+    let labels = seen.config.and_then(|config| config.labels).unwrap_or_default();
+    (seen.id.unwrap_or_default(), labels.into_iter().collect())
+}
+
+/// Puts an image with nothing in it on the engine that says it was made so long ago. Returns its id.
+pub(crate) fn make_image(name: Option<&str>, labels: &BTreeMap<String, String>, age: Duration) -> String {
+    let digest = |data: &[u8]| {
+        let hash = sha2::Sha256::digest(data);
+        format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    };
+    let archive = |files: &[(&str, &[u8])]| {
+        let mut archive = tar::Builder::new(Vec::new());
+        for (name, data) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(data.len() as u64);
+            header.set_mode(0o644);
+            archive.append_data(&mut header, name, *data).expect("memory");
+        }
+        archive.into_inner().expect("memory")
+    };
+    let layer = archive(&[("made-by", b"a test")]);
+    let created = (jiff::Timestamp::now() - age).to_string();
+    let config = serde_json::json!({
+        "created": created, "os": "linux", "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
+        "config": { "Labels": labels, "Cmd": ["-"] }, "rootfs": { "type": "layers", "diff_ids": [digest(&layer)] },
+        "history": [{ "created": created }],
+    });
+    let config = config.to_string();
+    let manifest =
+        serde_json::json!([{ "Config": "config.json", "RepoTags": name.as_slice(), "Layers": ["layer.tar"] }])
+            .to_string();
+    let whole = [("manifest.json", manifest.as_bytes()), ("config.json", config.as_bytes()), ("layer.tar", &layer)];
+    let body = bollard::body_full(archive(&whole).into());
+    engine(async |docker| docker.import_image(ImportImageOptions::default(), body, None).try_collect::<Vec<_>>().await);
+    digest(config.as_bytes())
+}
+
+/// Puts in the place of an image one with the same name and labels that was made so long ago. Returns its id.
+#[track_caller]
+pub(crate) fn make_older(image: &str, age: Duration) -> String {
+    let labels = inspect_image(image).1;
+    untag(image);
+    make_image((!image.starts_with("sha256:")).then_some(image), &labels, age)
+}
+
+/// Creates a container and does not start it.
+pub(crate) fn create(name: &str, image: &str) -> Foreign {
+    let body = ContainerCreateBody { image: Some(image.into()), ..Default::default() };
+    let options = CreateContainerOptions { name: Some(name.into()), platform: String::new() };
+    Foreign(engine(async |docker| docker.create_container(Some(options), body).await).id)
 }
 
 /// Removes the images that carry a label: the snapshots of a stack.
 pub(crate) fn remove_images(label: &str) {
-    for image in images(label) {
-        let _ = try_engine(async |docker| docker.remove_image(&image, None::<RemoveImageOptions>, None).await);
-    }
+    images(label).iter().for_each(|image| remove_image(image));
+}
+
+/// Removes an image, if it is there.
+pub(crate) fn remove_image(image: &str) {
+    let _ = try_engine(async |docker| docker.remove_image(image, None::<RemoveImageOptions>, None).await);
 }
 
 /// Kills a container: SIGKILL.

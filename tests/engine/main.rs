@@ -18,6 +18,7 @@ mod env;
 mod events;
 mod exec;
 mod failure;
+mod gc_images;
 mod hosts;
 mod interrupt;
 mod lifecycle;

@@ -226,6 +226,8 @@ fn collect(stream: impl Read + Send + 'static) -> (Arc<Mutex<String>>, Option<Jo
 /// A stack of this test alone.
 pub(crate) struct Stack {
     directory: TempDir,
+    /// That folder as it is called on the engine; a test may remove it.
+    pub(crate) root: String,
     /// Its name: everything it makes on the engine carries it.
     pub(crate) project: String,
 }
@@ -234,7 +236,9 @@ impl Stack {
     /// A stack with this services.toml; `project` is added, `image:redis` and the like are replaced.
     pub(crate) fn new(name: &str, services: &str) -> Self {
         let project = format!("t-{}-{name}", std::process::id());
-        let stack = Self { directory: TempDir::with_prefix("taskava-").expect("a folder"), project };
+        let directory = TempDir::with_prefix("taskava-").expect("a folder");
+        let root = directory.path().canonicalize().expect("a folder").display().to_string();
+        let stack = Self { directory, root, project };
         stack.services(services);
         stack
     }
@@ -375,6 +379,14 @@ impl Stack {
         format!("{}-{short}", self.project)
     }
 
+    /// What images are called that its services are built as.
+    fn built(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.path().join("services.toml")).unwrap_or_default();
+        let services = regex::Regex::new(r"(?m)^\[services\.([a-z0-9-]+)[.\]]").expect("a pattern");
+        let names = services.captures_iter(&text).filter(|_| text.contains("build ="));
+        names.map(|name| format!("{}-{}:latest", self.project, &name[1])).collect()
+    }
+
     /// What everything it makes on the engine carries.
     pub(crate) fn label(&self) -> String {
         format!("dev.taskava.project={}", self.project)
@@ -390,10 +402,12 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let label = self.label();
-        // Snapshots, and what test runs prepared: that belongs to the folder.
-        let root = self.path().canonicalize().expect("a folder");
-        let root = format!("dev.taskava.root={}", root.display());
-        let images = || [&label, &root].into_iter().for_each(|label| docker::remove_images(label));
+        // Snapshots, what test runs prepared, which belongs to the folder, and builds that lost their name to a later one.
+        let labels = [label.clone(), format!("dev.taskava.root={}", self.root), format!("test={}", self.project)];
+        let images = || {
+            self.built().iter().for_each(|image| docker::remove_image(image));
+            labels.iter().for_each(|label| docker::remove_images(label));
+        };
         if docker::left(&label).is_empty() {
             images();
             return;

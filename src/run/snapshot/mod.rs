@@ -14,7 +14,7 @@ use crate::plan::observed::Saved;
 const AUTO: &str = "auto-";
 
 /// How many of those are kept.
-const KEPT: usize = 3;
+pub(in crate::run) const KEPT: usize = 3;
 
 /// The saved volumes of one name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -33,9 +33,9 @@ pub struct Snapshot {
     pub volumes: Vec<Saved>,
 }
 
-/// The name of a snapshot that is taken by itself: `auto-20260131-235959`.
+/// The name of a snapshot that is taken by itself: `auto-20260131-235959-042`. Two of one second are two.
 pub fn auto_name() -> String {
-    format!("{AUTO}{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"))
+    format!("{AUTO}{}", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S-%3f"))
 }
 
 /// Whether a name is one of those.

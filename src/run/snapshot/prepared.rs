@@ -4,12 +4,11 @@
 //! makes images of them. Every later one starts from those. The images are the state; when anything they were made from
 //! changes, so does the key, and they are made anew.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::try_join_all;
 
 use super::key::key;
 use crate::diag::Result;
@@ -20,10 +19,10 @@ use crate::model::{ServiceName, Stack, fingerprint_of};
 use crate::plan::observed::Container;
 use crate::plan::{self, Request};
 use crate::run::probe::{Limits, Prober};
-use crate::run::{Cancel, Lock, Run, apply};
+use crate::run::{Cancel, Lock, Run, apply, gc, owner};
 
 /// How many different ones of a checkout are kept: that of the branch one works on, and of two others.
-const KEPT: usize = 3;
+pub(in crate::run) const KEPT: usize = 3;
 
 /// How long it is waited for another run that makes the same.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -123,7 +122,8 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
     let made = engine.containers(stack.name.as_str()).await?;
     // Files that change while they were compared would give an image that is not what its key says.
     match key(engine, ask.stack, chosen).await? {
-        Some(key) if save(engine, &stack, chosen, &made, &key).await? => prune(engine, &stack, &key).await,
+        // Who makes an image also removes those that are of no use any more. One that can't be goes another time.
+        Some(key) if save(engine, &stack, chosen, &made, &key).await? => drop(gc::images::sweep(engine).await),
         _ => ask.events.emit(&Event::Notice { message: "the data could not be prepared for the next run".into() }),
     }
     let removed = made.iter().map(|container| engine.remove(&container.id, &container.service));
@@ -143,27 +143,11 @@ async fn save(engine: &Engine, stack: &Stack, chosen: &Selection, made: &[Contai
     if try_join_all(clean).await?.contains(&false) {
         return Ok(false);
     }
-    let images = servers.iter().map(|seen| engine.commit(stack, &stack.services[&seen.service], &seen.id, key));
+    let machine = owner::machine();
+    let images = servers.iter().map(|seen| {
+        let service = &stack.services[&seen.service];
+        engine.commit(stack, service, &seen.id, key, &machine)
+    });
     try_join_all(images).await?;
     Ok(true)
-}
-
-/// Removes all but the newest of the checkout, and those of checkouts that are gone. One that is in use stays, and goes
-/// another time.
-async fn prune(engine: &Engine, stack: &Stack, made: &str) {
-    let Ok(all) = engine.prepared().await else { return };
-    let root = stack.root.display().to_string();
-    let mut kept: BTreeSet<&str> = BTreeSet::from([made]);
-    let mut old = Vec::new();
-    for image in &all {
-        let own = image.root == root;
-        if own && image.name.is_some() && kept.len() < KEPT {
-            kept.insert(&image.key);
-        }
-        let is_old = own && !kept.contains(image.key.as_str());
-        if is_old || image.name.is_none() || !Path::new(&image.root).exists() {
-            old.push(engine.remove_prepared(image));
-        }
-    }
-    join_all(old).await;
 }

@@ -1,5 +1,7 @@
 //! Removes what crashed runs left behind: isolated stacks whose owner is gone, or whose time has passed while nobody can
-//! say whether their owner lives.
+//! say whether their owner lives; and images (`images`).
+
+pub mod images;
 
 use serde::Serialize;
 
