@@ -26,7 +26,8 @@
 //! }
 //! ```
 //!
-//! For tests that share a stack, [`Stack::fork_database`] gives each a database of its own.
+//! For tests that share a stack, [`Stack::fork_database`] gives each a database of its own. Where nothing is asynchronous,
+//! [`block_on`] waits.
 //!
 //! Nothing is printed. With `default-features = false` nothing of the command line is compiled. Work is done on a thread
 //! of its own, so it doesn't matter which runtime a test uses. A stack of a process that was killed is removed by a helper
@@ -40,9 +41,14 @@ mod report;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::task::{self, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+use database::Forks;
 
 pub use database::Database;
 
@@ -152,7 +158,7 @@ impl Builder {
         }
         let variables = kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers));
         let env = variables.into_iter().map(|variable| (variable.name, variable.value)).collect();
-        Ok(Stack { engine, isolated: Some(isolated), env, keep: self.keep || is_kept() })
+        Ok(Stack { engine, isolated: Some(isolated), env, keep: self.keep || is_kept(), forks: OnceLock::new() })
     }
 }
 
@@ -169,6 +175,8 @@ pub struct Stack {
     isolated: Option<Isolated>,
     env: BTreeMap<String, String>,
     keep: bool,
+    /// Who copies databases.
+    forks: OnceLock<Forks>,
 }
 
 impl Stack {
@@ -214,9 +222,12 @@ impl Stack {
     /// # Errors
     /// When the service has no container.
     pub async fn logs(&self, service: &str) -> Result<String, Error> {
-        let id = self.container(service)?;
-        let lines = self.engine.tail(&id, usize::from(u16::MAX)).await;
-        Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+        let (id, engine) = (self.container(service)?, self.engine.clone());
+        on_a_thread(|| async move {
+            let lines = engine.tail(&id, usize::from(u16::MAX)).await;
+            Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+        })
+        .await
     }
 
     /// Removes the stack and waits until it is gone; dropping it does the same, and can't say when that fails.
@@ -257,7 +268,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let Some(work) = self.leave() else { return };
-        let thread = std::thread::Builder::new().name("taskava".into()).spawn(move || {
+        let thread = thread::Builder::new().name("taskava".into()).spawn(move || {
             // The janitor goes on with what could not be removed.
             if let Ok(runtime) = runtime() {
                 let _ = runtime.block_on(work);
@@ -266,6 +277,40 @@ impl Drop for Stack {
         if let Ok(thread) = thread {
             let _ = thread.join();
         }
+    }
+}
+
+/// Waits for something of this module where nothing is asynchronous: in a plain `#[test]`, or for a
+/// [`LazyLock`](std::sync::LazyLock). It needs no runtime, and may be called within one.
+///
+/// ```no_run
+/// use std::sync::LazyLock;
+/// use taskava::testing::{Stack, block_on};
+///
+/// static STACK: LazyLock<Stack> =
+///     LazyLock::new(|| block_on(Stack::from_file("services.toml").start()).expect("the stack comes up"));
+///
+/// #[test]
+/// fn an_order_is_stored() {
+///     let database = block_on(STACK.fork_database()).expect("a copy");
+/// # let _ = database;
+/// }
+/// ```
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    /// Wakes the thread that waits.
+    struct Waiting(Thread);
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut work = std::pin::pin!(work);
+    let waker = Waker::from(Arc::new(Waiting(thread::current())));
+    loop {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut task::Context::from_waker(&waker)) {
+            return done;
+        }
+        thread::park();
     }
 }
 
@@ -286,7 +331,7 @@ async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
         // Nobody waits any more: what was made is dropped, and so removed.
         drop(sender.send(result));
     };
-    let spawned = std::thread::Builder::new().name("taskava".into()).spawn(thread);
+    let spawned = thread::Builder::new().name("taskava".into()).spawn(thread);
     spawned.map_err(|error| Error(format!("can't start a thread: {error}")))?;
     receiver.await.unwrap_or_else(|_| Err(Error("the thread that started the stack is gone".into())))
 }

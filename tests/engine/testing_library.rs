@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use taskava::testing::Stack as Isolated;
+use taskava::testing::{Database, Stack as Isolated, block_on};
 use tokio::sync::OnceCell;
 
 use crate::clients::ask;
@@ -73,16 +73,72 @@ fn url_env_logs_and_forks_lead_to_what_is_ready() {
     assert!(run(own.logs("postgres")).expect("a log").contains("ready to accept connections"));
     assert!(run(own.logs("nobody")).expect_err("no such").to_string().contains("there are:"));
 
-    let query = |url: &str, statement: &str| {
-        let mut client = postgres::Client::connect(url, postgres::NoTls).expect("a login");
-        client.query(statement, &[]).expect("a query").first().map(|row| row.get::<_, i64>(0))
-    };
     query(own.url("postgres"), "CREATE TABLE t AS SELECT 42::bigint AS n");
     let (one, two) = (run(own.fork_database()).expect("a fork"), run(own.fork_database()).expect("a fork"));
+    assert_eq!(one.name, "shop_fork_1_url_env_logs_and_forks_lead_to_what_is_ready");
     query(&one.url, "DELETE FROM t");
     assert_eq!(query(&one.url, "SELECT count(*) FROM t"), Some(0));
     assert_eq!(query(&two.url, "SELECT n FROM t"), Some(42));
     run(own.stop()).expect("it goes");
+    assert_eq!(isolated(&stack), [""; 0]);
+}
+
+/// The number that a statement returns, if any.
+fn query(url: &str, statement: &str) -> Option<i64> {
+    let mut client = postgres::Client::connect(url, postgres::NoTls).unwrap_or_else(|error| panic!("{url}: {error}"));
+    client.query(statement, &[]).expect("a query").first().map(|row| row.get(0))
+}
+
+#[test]
+fn forks_are_made_side_by_side_while_somebody_is_connected() {
+    let stack = Stack::new("lib-forks", TWO);
+    let own = block_on(Isolated::from_file(file(&stack)).services(["postgres"]).start()).expect("it comes up");
+    let mut source = postgres::Client::connect(own.url("postgres"), postgres::NoTls).expect("a login");
+    source.batch_execute("CREATE TABLE t AS SELECT generate_series(1, 3)::bigint AS n").expect("seeded");
+    source.batch_execute("BEGIN; INSERT INTO t VALUES (4)").expect("in the middle of something");
+
+    let fork = || block_on(own.fork_database()).expect("a fork");
+    let forks: Vec<Database> = std::thread::scope(|scope| {
+        let forks: Vec<_> = (0..8).map(|_| scope.spawn(fork)).collect();
+        forks.into_iter().map(|fork| fork.join().expect("no panic")).collect()
+    });
+    for (number, Database { url, .. }) in (0..).zip(&forks) {
+        assert_eq!(query(url, "SELECT count(*) FROM t"), Some(3), "what was committed, and nobody else's");
+        query(url, &format!("INSERT INTO t SELECT generate_series(1, {number})"));
+        assert_eq!(query(url, "SELECT count(*) FROM t"), Some(3 + number));
+    }
+    source.batch_execute("COMMIT").expect("nobody disturbed it");
+    assert_eq!(query(own.url("postgres"), "SELECT count(*) FROM t"), Some(4));
+
+    // As it was when the first was made, until one says otherwise.
+    assert_eq!(query(&fork().url, "SELECT count(*) FROM t"), Some(3));
+    block_on(own.refresh_forks()).expect("refreshed");
+    assert_eq!(query(&fork().url, "SELECT count(*) FROM t"), Some(4));
+    let names = "SELECT count(*) FROM pg_database WHERE datname LIKE 'shop\\_fork\\_%'";
+    assert_eq!(query(own.url("postgres"), names), Some(10));
+    for fork in forks {
+        let _connected = postgres::Client::connect(&fork.url, postgres::NoTls).expect("a login");
+        block_on(own.drop_database(fork.clone())).expect("dropped");
+        let again = block_on(own.drop_database(fork)).expect_err("it is gone").to_string();
+        assert!(again.contains("is no database that `db fork` made"), "{again}");
+    }
+    assert_eq!(query(own.url("postgres"), names), Some(2));
+    let theirs = Database { name: "shop".into(), url: own.url("postgres").into() };
+    block_on(own.drop_database(theirs)).expect_err("it is no copy");
+}
+
+#[test]
+fn forks_begin_with_what_was_prepared() {
+    let scripts = "POSTGRES_DB = \"shop\" }\nvolumes = [\"./init:/docker-entrypoint-initdb.d:ro\"]";
+    let stack = Stack::new("lib-prepared", &TWO.replace("POSTGRES_DB = \"shop\" }", scripts));
+    stack.file("init/1.sql", "create table t as select generate_series(1, 3)::bigint as n;");
+    for prepared in [false, true] {
+        let own = block_on(Isolated::from_file(file(&stack)).services(["postgres"]).start()).expect("it comes up");
+        let log = block_on(own.logs("postgres")).expect("a log");
+        assert!(!log.contains("init process"), "it was prepared first: {log}");
+        let fork = block_on(own.fork_database()).expect("a fork");
+        assert_eq!(query(&fork.url, "SELECT count(*) FROM t"), Some(3), "{prepared}");
+    }
     assert_eq!(isolated(&stack), [""; 0]);
 }
 
