@@ -26,6 +26,8 @@
 //! }
 //! ```
 //!
+//! `cargo nextest` runs each test in a process of its own, and a `static` is then one stack for each test.
+//!
 //! For tests that share a stack, [`Stack::fork_database`] gives each a database of its own. Where nothing is asynchronous,
 //! [`block_on`] waits.
 //!
@@ -40,7 +42,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::task::{self, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -137,12 +139,11 @@ impl Builder {
     }
 
     async fn bring_up(self) -> Result<Stack, Error> {
+        if let Some(missing) = self.ask.files.iter().find(|file| !file.exists()) {
+            return Err(not_found(missing));
+        }
         let stack = load::stack(&self.ask)?.stack;
-        let service = |name: &String| {
-            let found = stack.services.get_key_value(name.as_str()).map(|(name, _)| name.clone());
-            found.ok_or_else(|| Error(format!("no service `{name}` in {}", stack.root.join(load::FILE).display())))
-        };
-        let services = self.services.iter().map(service).collect::<Result<Vec<_>, Error>>()?;
+        let services = self.services.iter().map(|name| stack.named(name)).collect::<diag::Result<Vec<_>>>()?;
         let engine = Engine::connect(&Ask::from_environment(None, None)).await?;
         let ask = isolated::Ask { services, timeout: self.timeout, from_scratch: self.from_scratch };
         let janitors = |project: &str| janitor::by_whom_there_is(&engine.about.address, project);
@@ -160,6 +161,20 @@ impl Builder {
         let env = variables.into_iter().map(|variable| (variable.name, variable.value)).collect();
         Ok(Stack { engine, isolated: Some(isolated), env, keep: self.keep || is_kept(), forks: OnceLock::new() })
     }
+}
+
+/// Where relative paths begin. A test may have changed the current folder.
+fn folders() -> Vec<PathBuf> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    std::env::current_dir().into_iter().chain(package).collect()
+}
+
+fn not_found(file: &Path) -> Error {
+    if file.is_absolute() {
+        return Error(format!("{} doesn't exist", file.display()));
+    }
+    let folders: Vec<String> = folders().iter().map(|folder| folder.display().to_string()).collect();
+    Error(format!("no {} in {}, nor in a folder above", file.display(), folders.join(" or ")))
 }
 
 /// Whether the environment says that stacks are to stay.
@@ -180,12 +195,13 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// The stack that this services.toml describes; a relative path is looked for here and in the folders above, so that
-    /// tests of a package find the one of its workspace.
+    /// The stack that this services.toml describes. A relative path is looked for in the current folder and those above,
+    /// so that tests of a package find the one of its workspace; then from the folder of the package that `cargo` tests.
     pub fn from_file(file: impl Into<PathBuf>) -> Builder {
         let file: PathBuf = file.into();
-        let here = std::env::current_dir().unwrap_or_default();
-        let found = here.ancestors().map(|folder| folder.join(&file)).find(|path| path.is_file());
+        let folders = folders();
+        let mut above = folders.iter().flat_map(|folder| folder.ancestors());
+        let found = above.find_map(|folder| Some(folder.join(&file)).filter(|path| path.is_file()));
         let ask = load::Ask { files: vec![found.unwrap_or(file)], ..load::Ask::default() };
         Builder { ask, services: Vec::new(), timeout: None, from_scratch: false, keep: false }
     }

@@ -151,6 +151,11 @@ fn what_does_not_come_up_says_why_and_leaves_nothing() {
     assert_eq!(shown, debug, "tests end with either");
     let unknown = run(Isolated::from_file(file(&stack)).services(["nobody"]).start()).expect_err("no such");
     assert!(unknown.to_string().contains("no service `nobody`"), "{unknown}");
+    let misspelt = run(Isolated::from_file(file(&stack)).services(["postgre"]).start()).expect_err("no such");
+    assert!(misspelt.to_string().contains("did you mean `postgres`?"), "{misspelt}");
+    let elsewhere = stack.path().join("none.toml");
+    let missing = run(Isolated::from_file(&elsewhere).start()).expect_err("no such");
+    assert_eq!(missing.to_string(), format!("{} doesn't exist", elsewhere.display()));
     assert_eq!(isolated(&stack), [""; 0]);
 }
 
@@ -195,6 +200,36 @@ fn the_end_of_the_process_removes_it_however_it_ends() {
         child.wait().expect("a child");
         wait_until("nothing left", || isolated(&stack).is_empty().then_some(()));
     }
+}
+
+#[test]
+fn it_prints_nothing_and_finds_the_file_of_the_package_from_anywhere() {
+    let stack = Stack::new("lib-from", TWO);
+    let ends = |change: &dyn Fn(&mut Command)| {
+        let mut command = Command::new(program());
+        command.arg("services.toml").current_dir("/").env_remove("CARGO_MANIFEST_DIR").stdin(Stdio::null());
+        change(&mut command);
+        let output = command.output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let found = ends(&|command| {
+        command.env("CARGO_MANIFEST_DIR", stack.path());
+    });
+    assert!(found.0 && found.1.lines().count() == 1, "one line of its own: {found:?}");
+    assert_eq!(found.2, "");
+    assert_eq!(isolated(&stack), [""; 0]);
+
+    let missing = ends(&|_| {});
+    assert_eq!(missing, (false, String::new(), "Error: no services.toml in /, nor in a folder above\n".into()));
+    let (_, printed, error) = ends(&|command| {
+        command.current_dir(stack.path()).env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    });
+    assert_eq!(printed, "");
+    assert!(
+        error.contains("can't reach the Docker engine at unix:///nonexistent/docker.sock (from DOCKER_HOST)"),
+        "{error}"
+    );
 }
 
 #[test]
