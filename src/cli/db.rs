@@ -8,7 +8,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::size;
 use crate::model::{CopyName, Kind, Service, Stack};
-use crate::run::database::{Ask, Copy, Role, Server};
+use crate::run::database::{Ask, Copy, InUse, Role, Server};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
@@ -126,7 +126,7 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
         from: args.from.clone(),
         pool: args.pool.map(Into::into),
         refresh: args.refresh,
-        disconnect: args.disconnect,
+        in_use: if args.disconnect { InUse::Disconnect } else { InUse::Refuse },
     };
     let fork = server.fork(&name, &ask).await?;
     if fork.stale {

@@ -223,17 +223,7 @@ pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, c
 
 /// A service of the stack by name.
 pub fn service(stack: &Stack, name: &str) -> Result<ServiceName> {
-    if let Some((name, _)) = stack.services.get_key_value(name) {
-        return Ok(name.clone());
-    }
-    let error = Error::new(ErrorKind::Usage, format_args!("no service `{name}` in {}", stack.name));
-    let near = stack.services.keys().map(|known| (strsim::jaro_winkler(name, known.as_str()), known));
-    let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-    let all: Vec<&str> = stack.services.keys().map(ServiceName::as_str).collect();
-    Err(match near {
-        Some((_, near)) => error.hint(format!("did you mean `{near}`?")),
-        None => error.hint(format!("there are: {}", all.join(", "))),
-    })
+    stack.named(name)
 }
 
 /// The folder of another checkout that containers of this stack's name were made from. One that was moved or deleted

@@ -34,6 +34,8 @@ pub use service::{
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 
+use crate::diag::{Error, ErrorKind, Result};
+
 /// A whole stack as it should be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stack {
@@ -57,6 +59,24 @@ impl Stack {
     /// Tells this checkout's stack from another's of the same name: a short digest of [`Stack::root`].
     pub fn instance(&self) -> String {
         fingerprint_of(self.root.as_os_str().as_encoded_bytes())
+    }
+
+    /// A service by its name.
+    ///
+    /// # Errors
+    /// When there is none; with the one that may be meant.
+    pub fn named(&self, name: &str) -> Result<ServiceName> {
+        if let Some((name, _)) = self.services.get_key_value(name) {
+            return Ok(name.clone());
+        }
+        let error = Error::new(ErrorKind::Usage, format_args!("no service `{name}` in {}", self.name));
+        let near = self.services.keys().map(|known| (strsim::jaro_winkler(name, known.as_str()), known));
+        let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+        let all: Vec<&str> = self.services.keys().map(ServiceName::as_str).collect();
+        Err(match near {
+            Some((_, near)) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!("there are: {}", all.join(", "))),
+        })
     }
 
     /// A volume of the stack by its name on the engine.

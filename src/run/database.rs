@@ -3,6 +3,10 @@
 //! A database that somebody is connected to can't be copied. So it is copied once, to a template that nobody can connect
 //! to; copies are made from that, and a pool of them ahead of time: a fork then only takes one and gives it a name. What
 //! we made carries a comment that says so, and nothing else is ever listed or dropped. No state but those comments.
+//!
+//! `template` makes the first copy; all that is made from it is here.
+
+mod template;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -24,12 +28,6 @@ const MARK: &str = "taskava ";
 /// How long a server may take to answer; copying a database is not limited.
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Longest name of a source: that of its template has to fit in PostgreSQL's 63 bytes.
-const LONGEST_SOURCE: usize = 40;
-
-/// How often copying is tried while a connection to its source is just being closed.
-const TRIES: usize = 3;
-
 /// A server and whose login is used.
 #[derive(Debug)]
 pub struct Server {
@@ -39,6 +37,16 @@ pub struct Server {
     password: Option<String>,
     /// The database the service is made for.
     database: String,
+    /// Where its own programs are.
+    inside: Inside,
+}
+
+/// The container of a server, and the port that it has in there.
+#[derive(Debug)]
+struct Inside {
+    engine: Engine,
+    container: String,
+    port: u16,
 }
 
 /// What a server says of itself.
@@ -59,8 +67,20 @@ pub struct Ask {
     pub pool: Option<usize>,
     /// Copy the source anew: it changed since its template was made.
     pub refresh: bool,
-    /// End the connections to the source, where that is in the way.
-    pub disconnect: bool,
+    /// When somebody is connected to the source, and it is to be copied for the first time.
+    pub in_use: InUse,
+}
+
+/// What to do about connections to a database that is to be copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum InUse {
+    /// Say who it is.
+    #[default]
+    Refuse,
+    /// End them.
+    Disconnect,
+    /// Leave them alone, and have the server's own programs read and write everything, which takes longer.
+    Dump,
 }
 
 /// A private copy.
@@ -132,12 +152,20 @@ impl Server {
             login(stream, &user, password.as_deref(), "postgres").await
         };
         match tokio::time::timeout(CONNECT, logging_in).await {
-            Ok(Ok(Login::Done(connection))) => Ok(Self { connection, address, user, password, database }),
+            Ok(Ok(Login::Done(connection))) => {
+                let inside = Inside { engine: engine.clone(), container: container.id.clone(), port };
+                Ok(Self { connection, address, user, password, database, inside })
+            }
             Ok(Ok(Login::Asked)) => Err(failed(&"it wants a password that services.toml does not have")),
             Ok(Ok(Login::Refused(refusal))) => Err(failed(&refusal.message)),
             Ok(Err(error)) => Err(failed(&error)),
             Err(_) => Err(failed(&"no answer")),
         }
+    }
+
+    /// The database that the service is made for.
+    pub fn database(&self) -> &str {
+        &self.database
     }
 
     /// What kind of server it is, in its own words.
@@ -165,9 +193,7 @@ impl Server {
             return Err(Error::new(ErrorKind::Usage, format_args!("there is a database `{name}` already")).hint(hint));
         }
         if ask.refresh {
-            for copy in ours.iter().filter(|copy| copy.from == from && copy.role != Role::Fork) {
-                self.drop_one(&copy.database).await?;
-            }
+            self.drop_template(&ours, &from).await?;
             ours.clear();
         }
         ours.retain(|copy| copy.from == from);
@@ -176,7 +202,7 @@ impl Server {
         let (size, stale) = match known {
             Some((pool, seen)) => (ask.pool.unwrap_or(pool), seen != writes),
             None => {
-                self.make_template(&from, ask).await?;
+                self.make_template(&from, ask.in_use).await?;
                 (ask.pool.unwrap_or_default(), false)
             }
         };
@@ -214,21 +240,49 @@ impl Server {
     ///
     /// # Errors
     /// When the server refuses.
-    pub async fn fill(&mut self, from: Option<&str>) -> Result<usize> {
+    pub async fn fill(&mut self, from: Option<&str>) -> Result<()> {
         let from = from.unwrap_or(&self.database).to_owned();
         let lock = format!("pg_try_advisory_lock(hashtext({}))", literal(&format!("{MARK}{from}")));
         if self.run(&format!("SELECT {lock}")).await?.first().and_then(|row| row[0].as_deref()) != Some("t") {
-            return Ok(0);
+            return Ok(());
         }
+        while self.fill_one(Some(&from)).await? {}
+        Ok(())
+    }
+
+    /// Makes one copy, unless as many are ready as were asked for. For somebody who has other things to do in between.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn fill_one(&mut self, from: Option<&str>) -> Result<bool> {
+        let from = from.unwrap_or(&self.database).to_owned();
         let (ours, ..) = self.look(&from, "", false).await?;
         let ours: Vec<Copy> = ours.into_iter().filter(|copy| copy.from == from).collect();
         let template = ours.iter().find(|copy| copy.role == Role::Template);
         let ready = ours.iter().filter(|copy| copy.role == Role::Pool).count();
-        let missing = template.map_or(0, |template| template.state.0).saturating_sub(ready);
-        for _ in 0..missing {
+        let missing = template.is_some_and(|template| ready < template.state.0);
+        if missing {
             self.add(&from).await?;
         }
         Ok(missing)
+    }
+
+    /// Forgets how a database was: the next fork copies it as it is then.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn refresh(&mut self, from: Option<&str>) -> Result<()> {
+        let from = from.unwrap_or(&self.database).to_owned();
+        let ours = self.list().await?;
+        self.drop_template(&ours, &from).await
+    }
+
+    /// Drops the template of a database and what is kept ready.
+    async fn drop_template(&mut self, ours: &[Copy], from: &str) -> Result<()> {
+        for copy in ours.iter().filter(|copy| copy.from == from && copy.role != Role::Fork) {
+            self.drop_one(&copy.database).await?;
+        }
+        Ok(())
     }
 
     /// Our databases, those that are used first.
@@ -281,65 +335,12 @@ impl Server {
         Ok((rows.iter().filter_map(|row| copy(row)).collect(), writes, of(name).is_some()))
     }
 
-    /// Copies the source, and says how to go on when somebody is connected to it.
-    async fn make_template(&mut self, from: &str, ask: &Ask) -> Result<()> {
-        if from.len() > LONGEST_SOURCE {
-            let message = format!("the name of {from} is too long: at most {LONGEST_SOURCE} bytes");
-            return Err(Error::new(ErrorKind::Usage, message));
-        }
-        let template = template(from);
-        let create =
-            format!("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false", identifier(&template), identifier(from));
-        for _ in 0..TRIES {
-            if ask.disconnect {
-                let others = format!("datname = {} AND pid <> pg_backend_pid()", literal(from));
-                self.run(&format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")).await?;
-            }
-            match self.ask(&create).await? {
-                // Made by another run just now.
-                Ok(_) => return Ok(()),
-                Err(refusal) if refusal.code == "42P04" => return Ok(()),
-                // The server has waited five seconds for them to go.
-                Err(refusal) if refusal.code == "55006" && !ask.disconnect => return Err(self.in_use(from).await),
-                Err(refusal) if refusal.code == "55006" => {}
-                Err(refusal) => return Err(refused(&format!("can't copy {from}"), &refusal)),
-            }
-        }
-        Err(self.in_use(from).await)
-    }
-
-    async fn in_use(&mut self, from: &str) -> Error {
-        let sql = format!(
-            "SELECT coalesce(nullif(application_name, ''), 'a client') || ' (' || count(*) || ')' \
-             FROM pg_stat_activity WHERE datname = {} GROUP BY application_name ORDER BY 1",
-            literal(from)
-        );
-        let rows = self.run(&sql).await.unwrap_or_default();
-        let clients: Vec<String> = rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect();
-        Error::new(ErrorKind::Other, format_args!("{from} is in use, so it can't be copied: {}", clients.join(", ")))
-            .hint("close these connections; or let them be closed: --disconnect")
-            .hint("only the first fork of a database needs that: the next ones copy its template")
-    }
-
-    /// Writes down what the template needs to be remembered for.
-    async fn note(&mut self, from: &str, pool: usize) -> Result<()> {
-        let counter = format!(
-            "(SELECT tup_inserted + tup_updated + tup_deleted FROM pg_stat_database WHERE datname = {})",
-            literal(from)
-        );
-        let mark = literal(&format!("{MARK}template of {from}, pool of {pool}, at "));
-        // A comment has to be a constant.
-        let text = format!("SELECT quote_literal({mark} || {counter})");
-        let rows = self.run(&text).await?;
-        let quoted = rows.into_iter().next().and_then(|row| row.into_iter().next().flatten()).unwrap_or_default();
-        self.run(&format!("COMMENT ON DATABASE {} IS {quoted}", identifier(&template(from)))).await.map(drop)
-    }
-
     /// Makes one more copy for the pool. Returns its name.
     async fn add(&mut self, from: &str) -> Result<String> {
         loop {
             let name = format!("{}{:08x}", pooled(from), random());
-            let create = format!("CREATE DATABASE {} TEMPLATE {}", identifier(&name), identifier(&template(from)));
+            let create =
+                format!("CREATE DATABASE {} TEMPLATE {}", identifier(&name), identifier(&template::name(from)));
             match self.ask(&create).await? {
                 Ok(_) => {
                     self.run(&comment(&name, &format!("{MARK}pool of {from}"))).await?;
@@ -398,10 +399,6 @@ fn copy(row: &[Option<String>]) -> Option<Copy> {
 /// How the names of copies in the pool begin.
 fn pooled(from: &str) -> String {
     format!("{from}_taskava_")
-}
-
-fn template(from: &str) -> String {
-    format!("{from}_taskava_template")
 }
 
 fn comment(database: &str, text: &str) -> String {

@@ -1,46 +1,215 @@
 //! A database of its own for each test, inside the stack's PostgreSQL: a copy that is made in milliseconds.
+//!
+//! `run::database` makes the copies. Here is who asks it: one thread for each stack, with one login, which makes the next
+//! copies while nobody waits for one.
 
-use std::hash::{BuildHasher as _, RandomState};
+use std::thread;
 
-use super::{Error, Stack};
-use crate::kinds;
-use crate::model::Probe;
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, error::TryRecvError};
+use tokio::sync::oneshot;
 
-/// A copy of the stack's database as it was when it was made. It goes with the stack.
+use super::{Error, Stack, runtime};
+use crate::diag;
+use crate::engine::Engine;
+use crate::model::{CopyName, Service};
+use crate::plan::observed::Container;
+use crate::run::database::{Ask, InUse, Server};
+
+/// How many copies are made ahead of time.
+const READY: usize = 4;
+
+/// PostgreSQL's limit.
+const LONGEST_NAME: usize = 63;
+
+/// A copy of the stack's database. It goes with the stack, or before it with [`Stack::drop_database`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Its name.
+    /// Its name, which says what it is a copy of, and which test asked for it where that can be known:
+    /// `shop_fork_1_an_order_is_stored`.
     pub name: String,
     /// Its URL, password included.
     pub url: String,
 }
 
 impl Stack {
-    /// Copies the database of the stack's first PostgreSQL. Nobody may be connected to the one that is copied, so connect
-    /// to copies only: prepare it, then fork.
+    /// Copies the database of the stack's first PostgreSQL, in milliseconds.
+    ///
+    /// The first call copies it as it is then, whoever is connected to it; that is what later calls give too. So prepare
+    /// it, then fork. [`Stack::refresh_forks`] has the next one begin with how it is by then.
     ///
     /// # Errors
-    /// When there is no PostgreSQL, or somebody is connected to the database.
+    /// When there is no PostgreSQL, or it refuses.
     pub async fn fork_database(&self) -> Result<Database, Error> {
-        let service =
-            self.postgres().ok_or_else(|| Error("the stack has no PostgreSQL to fork a database of".into()))?;
-        let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
-        let Probe::Postgres { port, user, database, .. } = probe else {
-            return Err(Error(format!("{} is no PostgreSQL", service.name)));
-        };
-        let id = self.container(service.name.as_str())?;
-        let name = format!("test_{:016x}", RandomState::new().hash_one(std::process::id()));
-        let quoted = database.replace('"', "\"\"");
-        let statement = format!("CREATE DATABASE \"{name}\" TEMPLATE \"{quoted}\"");
-        let port = port.to_string();
-        let words = ["psql", "-qX", "-p", &port, "-U", &user, "-d", "template1", "-v", "ON_ERROR_STOP=1", "-c"];
-        let command: Vec<String> = words.into_iter().map(String::from).chain([statement]).collect();
-        let executed = self.engine.exec(&id, &command).await?;
-        if executed.code != 0 {
-            return Err(Error(format!("can't fork database {database}: {}", executed.output)));
+        let test = thread::current().name().map(test_in).unwrap_or_default();
+        self.ask_forks(|answer| Wish::Fork(test, answer)).await
+    }
+
+    /// Drops a copy, whoever is connected to it.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub async fn drop_database(&self, database: Database) -> Result<(), Error> {
+        self.ask_forks(|answer| Wish::Drop(database.name, answer)).await
+    }
+
+    /// The database has changed on purpose: forks that are made from now on are copies of how it is now.
+    ///
+    /// # Errors
+    /// When there is no PostgreSQL, or it refuses.
+    pub async fn refresh_forks(&self) -> Result<(), Error> {
+        self.ask_forks(Wish::Refresh).await
+    }
+
+    async fn ask_forks<T>(&self, wish: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Wish) -> Result<T, Error> {
+        let (sender, receiver) = oneshot::channel();
+        let gone = || Error("the thread that copies databases is gone".into());
+        self.forks()?.0.send(wish(sender)).map_err(|_| gone())?;
+        receiver.await.map_err(|_| gone())?
+    }
+
+    /// Who makes the copies: there from the first one on.
+    fn forks(&self) -> Result<&Forks, Error> {
+        if let Some(forks) = self.forks.get() {
+            return Ok(forks);
         }
-        let url = self.url(service.name.as_str());
-        let server = url.rsplit_once('/').map_or(url, |(server, _)| server);
-        Ok(Database { url: format!("{server}/{name}"), name })
+        let none = || Error("the stack has no PostgreSQL to fork a database of".into());
+        let service = self.postgres().ok_or_else(none)?.clone();
+        let containers = &self.isolated().containers;
+        let container = containers.iter().find(|seen| seen.service == service.name).ok_or_else(none)?.clone();
+        let place = Place { engine: self.engine.clone(), service, container };
+        // Of two that are first one is used; the other ends at once.
+        Ok(self.forks.get_or_init(|| Forks::start(place)))
+    }
+}
+
+/// The thread that makes copies of a stack's database. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Forks(UnboundedSender<Wish>);
+
+#[derive(Debug)]
+enum Wish {
+    /// A copy, for a test of this name.
+    Fork(String, oneshot::Sender<Result<Database, Error>>),
+    /// A copy may go.
+    Drop(String, oneshot::Sender<Result<(), Error>>),
+    /// The database changed.
+    Refresh(oneshot::Sender<Result<(), Error>>),
+}
+
+/// Where the server is.
+#[derive(Debug)]
+struct Place {
+    engine: Engine,
+    service: Service,
+    container: Container,
+}
+
+impl Forks {
+    fn start(place: Place) -> Self {
+        let (sender, wishes) = mpsc::unbounded_channel();
+        let work = move || {
+            if let Ok(runtime) = runtime() {
+                runtime.block_on(Worker { place, server: None, made: 0, full: true }.work(wishes));
+            }
+        };
+        // Without a thread nobody answers, and that is said to whoever asks.
+        drop(thread::Builder::new().name("taskava databases".into()).spawn(work));
+        Self(sender)
+    }
+}
+
+struct Worker {
+    place: Place,
+    /// Logged in from the first wish on.
+    server: Option<Server>,
+    /// How many forks were made.
+    made: usize,
+    /// As many are ready as should be.
+    full: bool,
+}
+
+impl Worker {
+    /// Does what is wished for; copies are made ahead while there are no wishes.
+    async fn work(mut self, mut wishes: UnboundedReceiver<Wish>) {
+        loop {
+            let wish = match wishes.try_recv() {
+                Err(TryRecvError::Empty) if self.full => wishes.recv().await,
+                Err(TryRecvError::Empty) => {
+                    // Where that fails, the next fork is told why.
+                    let made = self.with_server(async |server| server.fill_one(None).await).await;
+                    self.full = !made.unwrap_or(false);
+                    continue;
+                }
+                wish => wish.ok(),
+            };
+            // Whoever wished may be gone by the time.
+            match wish {
+                None => return,
+                Some(Wish::Fork(test, answer)) => drop(answer.send(self.fork(&test).await.map_err(Error::from))),
+                Some(Wish::Drop(name, answer)) => {
+                    let dropped = self.with_server(async |server| server.drop(std::slice::from_ref(&name)).await).await;
+                    drop(answer.send(dropped.map_err(Error::from)));
+                }
+                Some(Wish::Refresh(answer)) => {
+                    let refreshed = self.with_server(async |server| server.refresh(None).await).await;
+                    drop(answer.send(refreshed.map_err(Error::from)));
+                }
+            }
+        }
+    }
+
+    async fn fork(&mut self, test: &str) -> diag::Result<Database> {
+        self.made += 1;
+        let made = self.made;
+        let ask = Ask { pool: Some(READY), in_use: InUse::Dump, ..Ask::default() };
+        let fork = self.with_server(async |server| server.fork(&fork_name(server.database(), made, test), &ask).await);
+        let fork = fork.await?;
+        self.full = fork.ready.0 >= fork.ready.1;
+        Ok(Database { name: fork.database, url: fork.url })
+    }
+
+    /// Does something with the server. The login is kept; the server may have been restarted since it was made.
+    async fn with_server<T>(&mut self, work: impl AsyncFn(&mut Server) -> diag::Result<T>) -> diag::Result<T> {
+        if let Some(server) = &mut self.server {
+            match work(server).await {
+                Ok(done) => return Ok(done),
+                Err(_) => self.server = None,
+            }
+        }
+        let Place { engine, service, container } = &self.place;
+        let mut server = Server::connect(engine, service, container).await?;
+        let done = work(&mut server).await;
+        self.server = Some(server);
+        done
+    }
+}
+
+/// The test that a thread of this name runs: `cargo test` names threads after the tests that run in them.
+fn test_in(thread: &str) -> String {
+    let test = thread.rsplit("::").next().unwrap_or_default();
+    if matches!(test, "main" | "taskava") || test.starts_with("tokio-") { String::new() } else { test.to_owned() }
+}
+
+/// The name of the so-manieth copy of a database.
+fn fork_name(from: &str, number: usize, test: &str) -> CopyName {
+    let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' };
+    let words = format!("{from}_fork_{number}_{test}").to_ascii_lowercase();
+    let name: String = words.chars().map(allowed).take(LONGEST_NAME).collect();
+    let name = name.trim_matches('_');
+    CopyName::parse(name).expect("letters, digits and `_`, and the first is none of those")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_says_what_it_is_a_copy_of_and_for_which_test() {
+        let name = |from, thread| fork_name(from, 3, &test_in(thread)).to_string();
+        assert_eq!(name("shop", "orders::tests::an_order"), "shop_fork_3_an_order");
+        assert_eq!(name("_Shop-é", "main"), "shop___fork_3");
+        assert_eq!(name("shop", "tokio-runtime-worker"), "shop_fork_3");
+        let long = name("shop", &"x".repeat(80));
+        assert_eq!((long.len(), &long[..14]), (63, "shop_fork_3_xx"));
     }
 }

@@ -26,7 +26,10 @@
 //! }
 //! ```
 //!
-//! For tests that share a stack, [`Stack::fork_database`] gives each a database of its own.
+//! `cargo nextest` runs each test in a process of its own, and a `static` is then one stack for each test.
+//!
+//! For tests that share a stack, [`Stack::fork_database`] gives each a database of its own. Where nothing is asynchronous,
+//! [`block_on`] waits.
 //!
 //! Nothing is printed. With `default-features = false` nothing of the command line is compiled. Work is done on a thread
 //! of its own, so it doesn't matter which runtime a test uses. A stack of a process that was killed is removed by a helper
@@ -39,10 +42,15 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::task::{self, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+use database::Forks;
 
 pub use database::Database;
 
@@ -131,12 +139,11 @@ impl Builder {
     }
 
     async fn bring_up(self) -> Result<Stack, Error> {
+        if let Some(missing) = self.ask.files.iter().find(|file| !file.exists()) {
+            return Err(not_found(missing));
+        }
         let stack = load::stack(&self.ask)?.stack;
-        let service = |name: &String| {
-            let found = stack.services.get_key_value(name.as_str()).map(|(name, _)| name.clone());
-            found.ok_or_else(|| Error(format!("no service `{name}` in {}", stack.root.join(load::FILE).display())))
-        };
-        let services = self.services.iter().map(service).collect::<Result<Vec<_>, Error>>()?;
+        let services = self.services.iter().map(|name| stack.named(name)).collect::<diag::Result<Vec<_>>>()?;
         let engine = Engine::connect(&Ask::from_environment(None, None)).await?;
         let ask = isolated::Ask { services, timeout: self.timeout, from_scratch: self.from_scratch };
         let janitors = |project: &str| janitor::by_whom_there_is(&engine.about.address, project);
@@ -152,8 +159,22 @@ impl Builder {
         }
         let variables = kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers));
         let env = variables.into_iter().map(|variable| (variable.name, variable.value)).collect();
-        Ok(Stack { engine, isolated: Some(isolated), env, keep: self.keep || is_kept() })
+        Ok(Stack { engine, isolated: Some(isolated), env, keep: self.keep || is_kept(), forks: OnceLock::new() })
     }
+}
+
+/// Where relative paths begin. A test may have changed the current folder.
+fn folders() -> Vec<PathBuf> {
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    std::env::current_dir().into_iter().chain(package).collect()
+}
+
+fn not_found(file: &Path) -> Error {
+    if file.is_absolute() {
+        return Error(format!("{} doesn't exist", file.display()));
+    }
+    let folders: Vec<String> = folders().iter().map(|folder| folder.display().to_string()).collect();
+    Error(format!("no {} in {}, nor in a folder above", file.display(), folders.join(" or ")))
 }
 
 /// Whether the environment says that stacks are to stay.
@@ -169,15 +190,18 @@ pub struct Stack {
     isolated: Option<Isolated>,
     env: BTreeMap<String, String>,
     keep: bool,
+    /// Who copies databases.
+    forks: OnceLock<Forks>,
 }
 
 impl Stack {
-    /// The stack that this services.toml describes; a relative path is looked for here and in the folders above, so that
-    /// tests of a package find the one of its workspace.
+    /// The stack that this services.toml describes. A relative path is looked for in the current folder and those above,
+    /// so that tests of a package find the one of its workspace; then from the folder of the package that `cargo` tests.
     pub fn from_file(file: impl Into<PathBuf>) -> Builder {
         let file: PathBuf = file.into();
-        let here = std::env::current_dir().unwrap_or_default();
-        let found = here.ancestors().map(|folder| folder.join(&file)).find(|path| path.is_file());
+        let folders = folders();
+        let mut above = folders.iter().flat_map(|folder| folder.ancestors());
+        let found = above.find_map(|folder| Some(folder.join(&file)).filter(|path| path.is_file()));
         let ask = load::Ask { files: vec![found.unwrap_or(file)], ..load::Ask::default() };
         Builder { ask, services: Vec::new(), timeout: None, from_scratch: false, keep: false }
     }
@@ -214,9 +238,12 @@ impl Stack {
     /// # Errors
     /// When the service has no container.
     pub async fn logs(&self, service: &str) -> Result<String, Error> {
-        let id = self.container(service)?;
-        let lines = self.engine.tail(&id, usize::from(u16::MAX)).await;
-        Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+        let (id, engine) = (self.container(service)?, self.engine.clone());
+        on_a_thread(|| async move {
+            let lines = engine.tail(&id, usize::from(u16::MAX)).await;
+            Ok(lines.iter().map(|line| format!("{line}\n")).collect())
+        })
+        .await
     }
 
     /// Removes the stack and waits until it is gone; dropping it does the same, and can't say when that fails.
@@ -257,7 +284,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let Some(work) = self.leave() else { return };
-        let thread = std::thread::Builder::new().name("taskava".into()).spawn(move || {
+        let thread = thread::Builder::new().name("taskava".into()).spawn(move || {
             // The janitor goes on with what could not be removed.
             if let Ok(runtime) = runtime() {
                 let _ = runtime.block_on(work);
@@ -266,6 +293,40 @@ impl Drop for Stack {
         if let Ok(thread) = thread {
             let _ = thread.join();
         }
+    }
+}
+
+/// Waits for something of this module where nothing is asynchronous: in a plain `#[test]`, or for a
+/// [`LazyLock`](std::sync::LazyLock). It needs no runtime, and may be called within one.
+///
+/// ```no_run
+/// use std::sync::LazyLock;
+/// use taskava::testing::{Stack, block_on};
+///
+/// static STACK: LazyLock<Stack> =
+///     LazyLock::new(|| block_on(Stack::from_file("services.toml").start()).expect("the stack comes up"));
+///
+/// #[test]
+/// fn an_order_is_stored() {
+///     let database = block_on(STACK.fork_database()).expect("a copy");
+/// # let _ = database;
+/// }
+/// ```
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    /// Wakes the thread that waits.
+    struct Waiting(Thread);
+    impl Wake for Waiting {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let mut work = std::pin::pin!(work);
+    let waker = Waker::from(Arc::new(Waiting(thread::current())));
+    loop {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut task::Context::from_waker(&waker)) {
+            return done;
+        }
+        thread::park();
     }
 }
 
@@ -286,7 +347,7 @@ async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
         // Nobody waits any more: what was made is dropped, and so removed.
         drop(sender.send(result));
     };
-    let spawned = std::thread::Builder::new().name("taskava".into()).spawn(thread);
+    let spawned = thread::Builder::new().name("taskava".into()).spawn(thread);
     spawned.map_err(|error| Error(format!("can't start a thread: {error}")))?;
     receiver.await.unwrap_or_else(|_| Err(Error("the thread that started the stack is gone".into())))
 }

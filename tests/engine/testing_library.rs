@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use taskava::testing::Stack as Isolated;
+use taskava::testing::{Database, Stack as Isolated, block_on};
 use tokio::sync::OnceCell;
 
 use crate::clients::ask;
@@ -73,16 +73,72 @@ fn url_env_logs_and_forks_lead_to_what_is_ready() {
     assert!(run(own.logs("postgres")).expect("a log").contains("ready to accept connections"));
     assert!(run(own.logs("nobody")).expect_err("no such").to_string().contains("there are:"));
 
-    let query = |url: &str, statement: &str| {
-        let mut client = postgres::Client::connect(url, postgres::NoTls).expect("a login");
-        client.query(statement, &[]).expect("a query").first().map(|row| row.get::<_, i64>(0))
-    };
     query(own.url("postgres"), "CREATE TABLE t AS SELECT 42::bigint AS n");
     let (one, two) = (run(own.fork_database()).expect("a fork"), run(own.fork_database()).expect("a fork"));
+    assert_eq!(one.name, "shop_fork_1_url_env_logs_and_forks_lead_to_what_is_ready");
     query(&one.url, "DELETE FROM t");
     assert_eq!(query(&one.url, "SELECT count(*) FROM t"), Some(0));
     assert_eq!(query(&two.url, "SELECT n FROM t"), Some(42));
     run(own.stop()).expect("it goes");
+    assert_eq!(isolated(&stack), [""; 0]);
+}
+
+/// The number that a statement returns, if any.
+fn query(url: &str, statement: &str) -> Option<i64> {
+    let mut client = postgres::Client::connect(url, postgres::NoTls).unwrap_or_else(|error| panic!("{url}: {error}"));
+    client.query(statement, &[]).expect("a query").first().map(|row| row.get(0))
+}
+
+#[test]
+fn forks_are_made_side_by_side_while_somebody_is_connected() {
+    let stack = Stack::new("lib-forks", TWO);
+    let own = block_on(Isolated::from_file(file(&stack)).services(["postgres"]).start()).expect("it comes up");
+    let mut source = postgres::Client::connect(own.url("postgres"), postgres::NoTls).expect("a login");
+    source.batch_execute("CREATE TABLE t AS SELECT generate_series(1, 3)::bigint AS n").expect("seeded");
+    source.batch_execute("BEGIN; INSERT INTO t VALUES (4)").expect("in the middle of something");
+
+    let fork = || block_on(own.fork_database()).expect("a fork");
+    let forks: Vec<Database> = std::thread::scope(|scope| {
+        let forks: Vec<_> = (0..8).map(|_| scope.spawn(fork)).collect();
+        forks.into_iter().map(|fork| fork.join().expect("no panic")).collect()
+    });
+    for (number, Database { url, .. }) in (0..).zip(&forks) {
+        assert_eq!(query(url, "SELECT count(*) FROM t"), Some(3), "what was committed, and nobody else's");
+        query(url, &format!("INSERT INTO t SELECT generate_series(1, {number})"));
+        assert_eq!(query(url, "SELECT count(*) FROM t"), Some(3 + number));
+    }
+    source.batch_execute("COMMIT").expect("nobody disturbed it");
+    assert_eq!(query(own.url("postgres"), "SELECT count(*) FROM t"), Some(4));
+
+    // As it was when the first was made, until one says otherwise.
+    assert_eq!(query(&fork().url, "SELECT count(*) FROM t"), Some(3));
+    block_on(own.refresh_forks()).expect("refreshed");
+    assert_eq!(query(&fork().url, "SELECT count(*) FROM t"), Some(4));
+    let names = "SELECT count(*) FROM pg_database WHERE datname LIKE 'shop\\_fork\\_%'";
+    assert_eq!(query(own.url("postgres"), names), Some(10));
+    for fork in forks {
+        let _connected = postgres::Client::connect(&fork.url, postgres::NoTls).expect("a login");
+        block_on(own.drop_database(fork.clone())).expect("dropped");
+        let again = block_on(own.drop_database(fork)).expect_err("it is gone").to_string();
+        assert!(again.contains("is no database that `db fork` made"), "{again}");
+    }
+    assert_eq!(query(own.url("postgres"), names), Some(2));
+    let theirs = Database { name: "shop".into(), url: own.url("postgres").into() };
+    block_on(own.drop_database(theirs)).expect_err("it is no copy");
+}
+
+#[test]
+fn forks_begin_with_what_was_prepared() {
+    let scripts = "POSTGRES_DB = \"shop\" }\nvolumes = [\"./init:/docker-entrypoint-initdb.d:ro\"]";
+    let stack = Stack::new("lib-prepared", &TWO.replace("POSTGRES_DB = \"shop\" }", scripts));
+    stack.file("init/1.sql", "create table t as select generate_series(1, 3)::bigint as n;");
+    for prepared in [false, true] {
+        let own = block_on(Isolated::from_file(file(&stack)).services(["postgres"]).start()).expect("it comes up");
+        let log = block_on(own.logs("postgres")).expect("a log");
+        assert!(!log.contains("init process"), "it was prepared first: {log}");
+        let fork = block_on(own.fork_database()).expect("a fork");
+        assert_eq!(query(&fork.url, "SELECT count(*) FROM t"), Some(3), "{prepared}");
+    }
     assert_eq!(isolated(&stack), [""; 0]);
 }
 
@@ -95,6 +151,11 @@ fn what_does_not_come_up_says_why_and_leaves_nothing() {
     assert_eq!(shown, debug, "tests end with either");
     let unknown = run(Isolated::from_file(file(&stack)).services(["nobody"]).start()).expect_err("no such");
     assert!(unknown.to_string().contains("no service `nobody`"), "{unknown}");
+    let misspelt = run(Isolated::from_file(file(&stack)).services(["postgre"]).start()).expect_err("no such");
+    assert!(misspelt.to_string().contains("did you mean `postgres`?"), "{misspelt}");
+    let elsewhere = stack.path().join("none.toml");
+    let missing = run(Isolated::from_file(&elsewhere).start()).expect_err("no such");
+    assert_eq!(missing.to_string(), format!("{} doesn't exist", elsewhere.display()));
     assert_eq!(isolated(&stack), [""; 0]);
 }
 
@@ -139,6 +200,36 @@ fn the_end_of_the_process_removes_it_however_it_ends() {
         child.wait().expect("a child");
         wait_until("nothing left", || isolated(&stack).is_empty().then_some(()));
     }
+}
+
+#[test]
+fn it_prints_nothing_and_finds_the_file_of_the_package_from_anywhere() {
+    let stack = Stack::new("lib-from", TWO);
+    let ends = |change: &dyn Fn(&mut Command)| {
+        let mut command = Command::new(program());
+        command.arg("services.toml").current_dir("/").env_remove("CARGO_MANIFEST_DIR").stdin(Stdio::null());
+        change(&mut command);
+        let output = command.output().expect("it runs");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        (output.status.success(), text(output.stdout), text(output.stderr))
+    };
+    let found = ends(&|command| {
+        command.env("CARGO_MANIFEST_DIR", stack.path());
+    });
+    assert!(found.0 && found.1.lines().count() == 1, "one line of its own: {found:?}");
+    assert_eq!(found.2, "");
+    assert_eq!(isolated(&stack), [""; 0]);
+
+    let missing = ends(&|_| {});
+    assert_eq!(missing, (false, String::new(), "Error: no services.toml in /, nor in a folder above\n".into()));
+    let (_, printed, error) = ends(&|command| {
+        command.current_dir(stack.path()).env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+    });
+    assert_eq!(printed, "");
+    assert!(
+        error.contains("can't reach the Docker engine at unix:///nonexistent/docker.sock (from DOCKER_HOST)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -191,7 +282,7 @@ fn the_library_alone_needs_nothing_of_the_command_line() {
         .expect("cargo");
     let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
     assert!(tree.contains("bollard v"), "{tree}");
-    for name in ["clap", "indicatif", "console", "annotate-snippets", "rustix"] {
+    for name in ["age", "annotate-snippets", "clap", "console", "granit-parser", "indicatif", "rustix"] {
         assert!(!tree.lines().any(|line| line.starts_with(&format!("{name} v"))), "{name} in\n{tree}");
     }
 }

@@ -159,7 +159,9 @@ fn remedies(tried: &[(Candidate, Trouble)], os: &str) -> Vec<String> {
         hint(&format!("{variable} asks for that engine; unset it to use the usual one"));
     }
     if by.is_some() {
-        hint("to use another engine: --host or --context; docker context ls lists what is known");
+        hint(
+            "to use another engine: DOCKER_HOST or DOCKER_CONTEXT (taskava dev: --host, --context); docker context ls lists them",
+        );
     }
     hints
 }
