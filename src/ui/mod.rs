@@ -3,6 +3,7 @@
 //! stdout is data, stderr is progress. What is told is decided by `run` and `cli`; here is only how it looks.
 
 pub mod errors;
+pub mod github;
 pub mod json;
 pub mod live;
 pub mod logs;
@@ -212,6 +213,14 @@ impl Screen {
     /// Lines for the runner of a GitHub job, which reads them from stderr too.
     pub fn commands(&self, lines: &str) {
         self.aside(|| write_err(lines));
+    }
+
+    /// In a GitHub job: keeps these values out of its log from now on, whoever prints them. Before a fence is up: within
+    /// one nothing is a command.
+    pub fn hide<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
+        if self.0.github.is_some() {
+            self.commands(&github::masks(values));
+        }
     }
 
     /// That something failed which is no service of ours; what it had to say, it said itself.
