@@ -24,7 +24,8 @@ const SHOWN_LINES: usize = 100;
 /// Run a command against a ready copy of the stack that is its own, and remove that afterwards
 ///
 /// The copy shares nothing with the stack that is up: it has a name, a network, volumes and ports of its own. CMD finds it
-/// by the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on it. The exit code is CMD's.
+/// by the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on it. The exit code is CMD's: 128 + n
+/// for signal n, 127 where there is no such command, 126 where it can't be run.
 /// When CMD fails, the services' logs are shown and kept in a folder with what else is needed to find out why. The stack's
 /// passwords, tokens and keys are masked in both; what CMD itself prints passes as it is.
 #[derive(Debug, clap::Args)]

@@ -262,7 +262,12 @@ impl Screen {
     pub fn error(&self, error: &Error) {
         self.aside(|| match self.0.format {
             Format::Json => drop(write_out(&json::error(error, jiff::Timestamp::now()))),
-            Format::Tty | Format::Plain => write_err(&errors::error(error, self.0.color_err)),
+            Format::Tty | Format::Plain => {
+                if self.0.github.is_some() {
+                    write_err(&github::error("taskava dev", &error.to_string()));
+                }
+                write_err(&errors::error(error, self.0.color_err));
+            }
         });
     }
 

@@ -188,8 +188,7 @@ pub(super) fn end(summary: &Summary) -> String {
 /// that they can't be commands.
 fn on_github(out: &mut String, failure: &Failure, color: bool, token: &str) {
     let name = failure.service.as_ref().map_or("stack", |service| service.as_str());
-    let title = github::data(name).replace(':', "%3A").replace(',', "%2C");
-    let _ = writeln!(out, "::error title={title}::{}", github::data(&errors::what_happened(failure)));
+    out.push_str(&github::error(name, &errors::what_happened(failure)));
     let _ = writeln!(out, "::group::why {name} failed\n::stop-commands::{token}");
     out.push_str(&errors::failure(failure, color));
     let _ = writeln!(out, "::{token}::\n::endgroup::");

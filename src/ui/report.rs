@@ -10,7 +10,7 @@ use crate::model::ServiceName;
 pub(super) fn failed(what: &str, how: &str, on_github: bool, color: bool) -> String {
     let (what, how) = (sanitise::text(what), sanitise::text(how));
     if on_github {
-        return format!("::error title=taskava dev test::{}\n", github::data(&format!("{what} {how}")));
+        return github::error("taskava dev test", &format!("{what} {how}"));
     }
     let paint = Paint(color);
     format!("\n{} {}: {how}\n", paint.bad("✘"), paint.bold(&what))

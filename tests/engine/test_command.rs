@@ -93,8 +93,11 @@ fn a_failure_keeps_the_exit_code_the_logs_and_a_bundle_without_secrets() {
     }
     assert_eq!(read(&stack.path().join(".taskava"), ".gitignore"), "*\n");
 
-    let unknown = stack.dev(&["test", "--", "no-such-command"]).ends(2);
-    unknown.says(&["can't run `no-such-command`"]);
+    let mut unknown = stack.command(&["test", "--", "no-such-command"]);
+    let unknown = Running::start(unknown.env("GITHUB_ACTIONS", "true")).finish().ends(127);
+    assert_eq!(unknown.stderr.matches("::error title=taskava dev::can't run `no-such-command`").count(), 1);
+    let folder = stack.dev(&["test", "--", "/"]).ends(126);
+    folder.says(&["can't run `/`", "may it be executed?"]);
     test(&stack, &[], "kill -9 $$").ends(137);
     assert_eq!(isolated(&stack), [""; 0]);
 }
