@@ -83,7 +83,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         return Err(Error::configuration(problems));
     }
     let stack = match ask.project.as_deref().filter(|name| isolated::is_name(name)) {
-        Some(name) => isolated::isolate(resolved.stack, isolated_name(name)?, isolated::Plan::default()),
+        Some(name) => isolated::isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
     Ok(Loaded { stack, warnings: problems, files, sources })

@@ -1,7 +1,7 @@
 """Isolated stacks of a test run: from nothing until a command may run, and until nothing of them is left.
 
 taskava runs `test -- CMD`, where CMD says that it runs and waits for the end of its input; compose runs `up -d --wait` under
-a name drawn at random and `down -v`; raw makes the same containers with bare calls, on the network that taskava takes too.
+a name drawn at random and `down -v`; raw makes the same with bare calls. Each stack has a network of its own on each side.
 Ports are chosen by the engine on each side.
 """
 
@@ -102,18 +102,25 @@ class Raw:
     def trials(self, up, down, stack, count=1):
         """Brings so many up at the same time, until the last is ready, and down again."""
         prefixes = [f"bench-raw-{secrets.token_hex(4)}" for _ in range(count)]
-        parts = [(f"{prefix}-{name}", service) for prefix in prefixes for name, service in stack.items()]
-        everywhere = lambda work: lambda: list(self.pool.map(lambda part: work(*part), parts))
+        parts = [(prefix, name, service) for prefix in prefixes for name, service in stack.items()]
+        all_of = lambda work, parts: list(self.pool.map(lambda part: work(*part), parts))
+        networks = [(prefix,) for prefix in prefixes]
         try:
-            up.add(measure.call(everywhere(self.start)))
-            down.add(measure.call(everywhere(self.remove)))
+            up.add(measure.call(lambda: (all_of(self.make_network, networks), all_of(self.start, parts))))
+            down.add(measure.call(lambda: (all_of(self.remove, parts), all_of(self.remove_network, networks))))
         finally:
             self.clean()
 
-    def start(self, name, service):
+    def make_network(self, prefix):
+        self.engine.call("POST", "/networks/create", {"Name": prefix, "Labels": {"bench": "fixtures"}})
+
+    def remove_network(self, prefix):
+        self.engine.call("DELETE", f"/networks/{prefix}")
+
+    def start(self, prefix, name, service):
         """Creates and starts one container; returns when it is ready."""
-        port = f"{service['port']}/tcp"
-        host = {"PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+        name, port = f"{prefix}-{name}", f"{service['port']}/tcp"
+        host = {"NetworkMode": prefix, "PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
         body = {"Image": service["image"], "Labels": {"bench": "fixtures"}, "HostConfig": host, "ExposedPorts": {port: {}}}
         body["Env"] = [f"{key}={value}" for key, value in service.get("env", {}).items()]
         if "volume" in service:
@@ -125,7 +132,8 @@ class Raw:
         while not engine.is_ready(at):
             time.sleep(engine.PROBE_EVERY)
 
-    def remove(self, name, service):
+    def remove(self, prefix, name, service):
+        name = f"{prefix}-{name}"
         self.engine.call("DELETE", f"/containers/{name}?force=1&v=1")
         if "volume" in service:
             self.engine.call("DELETE", f"/volumes/{name}-{service['volume'].split(':')[0]}")
@@ -136,6 +144,8 @@ class Raw:
             self.engine.call("DELETE", f"/containers/{seen['Id']}?force=1&v=1", good=(204, 404))
         for seen in self.engine.call("GET", "/volumes?" + engine.filters(name=["bench-raw-"]))["Volumes"] or []:
             self.engine.call("DELETE", f"/volumes/{seen['Name']}", good=(204, 404))
+        for seen in self.engine.call("GET", "/networks?" + engine.filters(label=["bench=fixtures"])):
+            self.engine.call("DELETE", f"/networks/{seen['Id']}", good=(204, 404))
 
 
 def prepared(api, root):

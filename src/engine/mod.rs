@@ -29,7 +29,6 @@ use bollard::Docker;
 
 pub use build::{BuildFailed, How};
 pub use images::Progress;
-pub use networks::COMMON;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};
 pub use owned::Owned;

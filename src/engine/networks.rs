@@ -19,9 +19,6 @@ use crate::diag::Result;
 use crate::model::subnet::{self, Subnet};
 use crate::model::{Isolation, Network, Stack, fingerprint};
 
-/// The network that every engine has, on which containers don't know each other's names.
-pub const COMMON: &str = "bridge";
-
 /// How often a subnet is chosen anew that somebody else took at the same moment.
 const ATTEMPTS: u32 = 50;
 

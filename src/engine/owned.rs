@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{
-    InspectContainerOptions, InspectNetworkOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions,
-    RemoveVolumeOptions,
+    InspectContainerOptions, ListContainersOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptions,
 };
 use futures_util::{StreamExt as _, stream, try_join};
 
@@ -123,12 +122,6 @@ impl Engine {
         };
         let created = self.docker.create_volume(request).await;
         created.map(drop).map_err(|error| failed(format_args!("can't create volume {name}"), &error))
-    }
-
-    /// The network that services share which need none of their own; none where the engine has no such.
-    pub async fn common_network(&self) -> Option<String> {
-        let seen = answer(self.docker.inspect_network(super::COMMON, None::<InspectNetworkOptions>)).await.ok()?;
-        (seen.driver.as_deref() == Some("bridge")).then(|| super::COMMON.to_owned())
     }
 
     /// Everything that the engine says of a container, as it says it. Nothing in it is masked.

@@ -23,8 +23,6 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
     all_labels.extend(labels::of_service(&service.name, service.kind, &config));
     all_labels.insert(labels::CAUSE.into(), cause.into());
     let endpoints = service.networks.iter().take(networks).map(|short| &stack.networks[short].name);
-    // The engine's own network knows no names.
-    let endpoints = endpoints.filter(|name| *name != super::networks::COMMON);
     let endpoints = endpoints.map(|name| (name.clone(), endpoint(service))).collect();
     ContainerCreateBody {
         image: Some(service.image.clone()),

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::subnet::Subnet;
-use super::{Kind, Mount, MountSource, Network, Port, Probe, Protocol, Service, ServiceName, Stack, StackName, graph};
+use super::{Mount, MountSource, Port, Probe, Protocol, Service, Stack, StackName};
 use crate::kinds;
 
 /// What names of isolated stacks begin with. Only stacks named so are ever removed without being asked for by name.
@@ -37,28 +37,17 @@ pub struct Owner {
     pub started: String,
 }
 
-/// How an isolated stack is made from one.
-#[derive(Debug, Clone, Default)]
-pub struct Plan {
-    /// Only these services and what they need; empty = all active ones.
-    pub services: Vec<ServiceName>,
-    /// Who makes it; none when it is only looked at.
-    pub isolation: Option<Isolation>,
-    /// The engine's own network, for services none of which calls another.
-    pub common_network: Option<String>,
-}
-
 /// Whether a stack of this name is an isolated one.
 pub fn is_name(name: &str) -> bool {
     name.starts_with(PREFIX)
 }
 
-/// The isolated stack of this name that is made from a stack.
+/// The isolated stack of this name that is made from a stack. `isolation`: who makes it; none when it is only looked at.
 ///
 /// Host ports are the engine's choice, volumes and networks its own, even those that the stack shares with others.
 /// Images stay: what was built once is not built again for each run.
 #[must_use]
-pub fn isolate(mut stack: Stack, name: StackName, plan: Plan) -> Stack {
+pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) -> Stack {
     for (short, volume) in &mut stack.volumes {
         volume.name = format!("{name}-{short}");
         volume.external = false;
@@ -80,13 +69,8 @@ pub fn isolate(mut stack: Stack, name: StackName, plan: Plan) -> Stack {
     for service in stack.services.values_mut() {
         isolate_service(service);
     }
-    if let Some(common) = plan.common_network
-        && nobody_calls(&stack, &plan.services)
-    {
-        stack.networks["default"] = Network { name: common, external: true, ..Network::default() };
-    }
     stack.name = name;
-    stack.isolation = plan.isolation;
+    stack.isolation = isolation;
     stack
 }
 
@@ -132,20 +116,6 @@ fn own_ports(service: &Service) -> Vec<Port> {
     ports.into_iter().map(port).collect()
 }
 
-/// Whether no service of these needs another by name: then a network of their own, which takes a quarter of a second to
-/// make and remove, would serve nobody.
-fn nobody_calls(stack: &Stack, services: &[ServiceName]) -> bool {
-    let active = stack.services.values().filter(|service| service.active).map(|service| &service.name);
-    let all = if services.is_empty() { graph::closure(stack, active) } else { graph::closure(stack, services) };
-    let quiet = |service: &Service| {
-        let server = matches!(service.kind, Kind::Postgres | Kind::Redis | Kind::Mailhog | Kind::Mailpit);
-        server && service.depends_on.is_empty() && service.networks == ["default"]
-    };
-    let default = &stack.networks["default"];
-    let plain = default.driver.is_none() && !default.internal && default.labels.is_empty();
-    plain && all.into_iter().all(|name| quiet(&stack.services[name]))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -163,12 +133,8 @@ mod tests {
         stack
     }
 
-    fn isolated(text: &str, plan: Plan) -> Stack {
-        isolate(stack(text), StackName::parse("taskava-t-1").unwrap(), plan)
-    }
-
-    fn common() -> Plan {
-        Plan { common_network: Some("bridge".into()), ..Plan::default() }
+    fn isolated(text: &str) -> Stack {
+        isolate(stack(text), StackName::parse("taskava-t-1").unwrap(), None)
     }
 
     #[test]
@@ -187,7 +153,7 @@ mod tests {
             external = true
             name = "everybodys"
         "#;
-        let stack = isolated(text, common());
+        let stack = isolated(text);
         let names: Vec<&str> = stack.volumes.values().map(|volume| volume.name.as_str()).collect();
         assert_eq!(names.iter().filter(|name| name.starts_with("taskava-t-1-")).count(), 2, "{names:?}");
         assert!(stack.networks.values().all(|network| !network.external && network.name.starts_with("taskava-t-1-")));
@@ -197,26 +163,15 @@ mod tests {
 
     #[test]
     fn a_servers_own_port_is_published_where_the_file_does_not() {
-        let stack = isolated("[services.cache]\nkind = \"redis\"\nimage = \"redis:7\"", Plan::default());
+        let stack = isolated("[services.cache]\nkind = \"redis\"\nimage = \"redis:7\"");
         let ports = &stack.services["cache"].ports;
         assert_eq!(ports.len(), 1);
         assert_eq!((ports[0].host, ports[0].container, ports[0].address.is_loopback()), (None, 6379, true));
     }
 
     #[test]
-    fn servers_that_call_nobody_need_no_network_of_their_own() {
-        let two = "[services.db]\nkind = \"postgres\"\nimage = \"postgres:15\"\n[services.cache]\nkind = \"redis\"\nimage = \"redis:7\"\n";
-        assert!(isolated(two, common()).networks["default"].external);
-        assert!(!isolated(two, Plan::default()).networks["default"].external, "the engine has none");
-        let three = format!("{two}[services.api]\nimage = \"api:1\"\n");
-        assert!(!isolated(&three, common()).networks["default"].external, "an api may call both");
-        let only = Plan { services: vec![ServiceName::parse("db").unwrap()], ..common() };
-        assert!(isolated(&three, only).networks["default"].external, "the api is not in this run");
-    }
-
-    #[test]
     fn images_that_were_built_keep_their_name() {
         let text = "[services.api]\nimage = \"api:1\"\n";
-        assert_eq!(isolated(text, Plan::default()).services["api"].image, stack(text).services["api"].image);
+        assert_eq!(isolated(text).services["api"].image, stack(text).services["api"].image);
     }
 }

@@ -70,12 +70,7 @@ pub async fn start(
     cancel: &Cancel,
 ) -> Result<Isolated> {
     let name = new_name();
-    let plan = isolated::Plan {
-        services: ask.services.clone(),
-        isolation: Some(isolation()?),
-        common_network: engine.common_network().await,
-    };
-    let stack = isolated::isolate(stack, name, plan);
+    let stack = isolated::isolate(stack, name, Some(isolation()?));
     // Before the first thing is made, somebody must be there to remove it.
     let mut isolated = Isolated {
         janitor: Janitor::start(janitors(stack.name.as_str())),

@@ -65,7 +65,7 @@ fn the_command_gets_a_stack_of_its_own_and_nothing_of_it_stays() {
     assert_eq!(ask(&format!("127.0.0.1:{port}"), "GET who"), "$-1", "its data is not the developer's");
     let seen: serde_json::Value = serde_json::from_str(&seen).expect("JSON");
     assert_eq!(seen["services"][0]["ready"], true, "{seen}");
-    assert_eq!(isolated(&stack).len(), 2, "a container and a volume: {:?}", isolated(&stack));
+    assert_eq!(isolated(&stack).len(), 3, "a container, a network and a volume: {:?}", isolated(&stack));
     run.close_stdin();
     run.finish().ends(0);
     assert_eq!(isolated(&stack), [""; 0]);
