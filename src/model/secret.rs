@@ -21,6 +21,10 @@ pub const MASK: &str = "********";
 
 /// Whether a variable of this name holds a password, token or key.
 pub fn is_secret_name(name: &str) -> bool {
+    // A shell's folder.
+    if name == "PWD" {
+        return false;
+    }
     let name = name.to_ascii_uppercase();
     let word = |word: &str| {
         matches!(word, "PASS" | "PWD" | "KEY" | "KEYS" | "AUTH" | "REQUIREPASS" | "MASTERAUTH")
@@ -127,6 +131,7 @@ mod tests {
             "aws_secret_access_key",
             "GITHUB_TOKEN",
             "DB_PASS",
+            "DB_PWD",
             "LOCALSTACK_AUTH_TOKEN",
         ] {
             assert!(is_secret_name(name), "{name}");
@@ -137,6 +142,7 @@ mod tests {
             "KEYCLOAK_URL",
             "POSTGRES_HOST_AUTH_METHOD",
             "MONKEY",
+            "PWD",
             "TOKENIZER",
             "COMPASS",
         ] {

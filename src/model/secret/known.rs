@@ -72,6 +72,7 @@ pub(super) fn values(stack: &Stack) -> BTreeSet<String> {
     for service in stack.services.values() {
         found.service(service);
     }
+    stack.secrets.iter().for_each(|secret| found.add(secret));
     if let Some(written) = &stack.aws.written {
         found.aws(written, false);
     }
