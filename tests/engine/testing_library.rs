@@ -176,7 +176,7 @@ fn the_shell_outlives_the_session_of_whom_it_watches() {
         *command = session;
         command.env("TASKAVA_JANITOR", "").env("PATH", &path);
     });
-    assert_eq!(isolated(&stack).len(), 1);
+    assert_eq!(isolated(&stack).len(), 2);
     let all = session(child.id());
     assert!(all.contains(&child.id()), "it leads its session: {all:?}");
     let all: Vec<String> = all.iter().map(ToString::to_string).collect();
