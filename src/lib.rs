@@ -9,6 +9,7 @@
 //! - [`load`]: finds and reads the files behind a stack
 //! - [`context`]: the files of a build, and what they amount to
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
+//! - `pieces`: bytes on their way from who makes them to who sends them
 //! - [`engine`]: the only place that knows Docker
 //! - [`aws`]: declared AWS resources → requests to the emulator
 //! - [`event`]: everything that can be told about a run
@@ -36,6 +37,7 @@ pub mod event;
 pub mod kinds;
 pub mod load;
 pub mod model;
+mod pieces;
 pub mod plan;
 pub mod run;
 pub mod starter;

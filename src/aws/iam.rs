@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, Refused};
 use super::diff::Seen;
-use super::xml::{all, text};
+use super::xml::{self, all, text};
 use super::{Emulator, STACK_TAG};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
@@ -25,8 +25,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
             return Ok::<_, Refused>((id, Some(found), false));
         }
         let tags = emulator.client.query(Api::Iam, "ListRoleTags", &[("RoleName", &id.name)]).await?;
-        let pair = |tag| Some((text(tag, "Key")?, text(tag, "Value")?));
-        let ours = all(&tags, "member").into_iter().filter_map(pair).any(|tag| emulator.is_ours(&tag));
+        let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));
         Ok((id, None, ours))
     });
     let mut seen = Seen::default();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, Refused};
 use super::diff::Seen;
-use super::xml::{all, escape, text, texts};
+use super::xml::{self, all, escape, text, texts};
 use super::{Emulator, STACK_TAG, seed};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
@@ -211,9 +211,7 @@ fn cors_xml(origins: &str) -> String {
 }
 
 async fn tags(emulator: &Emulator, bucket: &str) -> Answer<Vec<(String, String)>> {
-    let xml = setting(emulator, bucket, "tagging").await?;
-    let pair = |tag| Some((text(tag, "Key")?, text(tag, "Value")?));
-    Ok(all(&xml, "Tag").into_iter().filter_map(pair).collect())
+    Ok(xml::tags(&setting(emulator, bucket, "tagging").await?, "Tag"))
 }
 
 /// Sets one tag and leaves the others.

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::client::{Answer, Refused};
 use super::diff::Seen;
-use super::xml::{all, text, texts};
+use super::xml::{self, all, text, texts};
 use super::{Emulator, STACK_TAG};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
@@ -32,8 +32,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
             return Ok::<_, Refused>((id, Some(Properties::from([("subscriptions", found)])), false));
         }
         let tags = emulator.client.query(Api::Sns, "ListTagsForResource", &[("ResourceArn", &arn)]).await?;
-        let pair = |tag| Some((text(tag, "Key")?, text(tag, "Value")?));
-        let ours = all(&tags, "member").into_iter().filter_map(pair).any(|tag| emulator.is_ours(&tag));
+        let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));
         Ok((id, None, ours))
     });
     let mut seen = Seen::default();

@@ -36,6 +36,12 @@ pub(super) fn verbatim(xml: &str, name: &str) -> Option<String> {
     all(xml, name).first().map(|content| decoded(content))
 }
 
+/// Tags: key and value of every element of this name.
+pub(super) fn tags(xml: &str, name: &str) -> Vec<(String, String)> {
+    let pair = |tag| Some((verbatim(tag, "Key")?, verbatim(tag, "Value")?));
+    all(xml, name).into_iter().filter_map(pair).collect()
+}
+
 fn unescape(text: &str) -> String {
     decoded(text.trim())
 }

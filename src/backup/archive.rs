@@ -8,8 +8,9 @@ use std::io::{self, Read, Write};
 
 use sha2::{Digest as _, Sha256};
 
-use super::{FORMAT, Manifest, Member, hex};
+use super::{FORMAT, Manifest, Member};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::hex;
 
 const BEGIN: &str = "taskava-backup";
 const MANIFEST: &str = "manifest.json";

@@ -5,21 +5,18 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use bytes::Bytes;
+use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
-use futures_util::{StreamExt as _, stream};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::mpsc::channel;
 
+use super::Progress;
 use super::archive::{PART, Reader, Writer};
-use super::{Progress, hex};
-use crate::aws::objects::{self, AT_ONCE, Bucket, Entry, Lister, Putter, SMALL};
+use crate::aws::objects::{self, AT_ONCE, Bucket, Entry, Lister, Putter, SMALL, Source};
 use crate::aws::{Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
-
-/// How many pieces of a large content wait for those who send them.
-const PIECES: usize = 4;
+use crate::model::hex;
 
 /// No entry is longer; S3 bounds keys, headers and tags far below.
 const LONGEST_ENTRY: usize = 1 << 20;
@@ -235,6 +232,40 @@ impl<R: Read> Joined<'_, R> {
     }
 }
 
+/// The versions that were saved; digests each as it is read.
+struct Versions<'a, R> {
+    joined: Joined<'a, R>,
+    /// The one whose content is read, what is left of that, and what was read of it.
+    now: Option<Entry>,
+    left: u64,
+    digest: Sha256,
+    /// Of all before.
+    digests: Digests,
+}
+
+impl<R: Read> Source for Versions<'_, R> {
+    async fn next(&mut self) -> io::Result<Option<Entry>> {
+        while self.chunk().await?.is_some() {}
+        if let Some(entry) = self.now.take() {
+            note(&mut self.digests, &entry, &std::mem::take(&mut self.digest).finalize());
+        }
+        self.now = self.joined.entry()?;
+        self.left = self.now.as_ref().map_or(0, |entry| entry.size);
+        Ok(self.now.clone())
+    }
+
+    async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let most = usize::try_from(self.left.min(SMALL)).unwrap_or(0);
+        let piece = self.joined.some(most)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.left -= piece.len() as u64;
+        self.digest.update(&piece);
+        Ok(Some(piece))
+    }
+}
+
 /// Puts all objects back, and compares each version with what was saved. Returns what differs. `replace`: buckets that
 /// have objects are emptied first.
 ///
@@ -266,60 +297,13 @@ async fn put_all(
     from: &mut Reader<impl Read>,
     progress: &mut Progress,
 ) -> Result<Digests> {
-    let putter = Putter::open(&server.client, &saved.buckets).await.map_err(|refused| server.refused(&refused))?;
-    let mut joined = Joined { from, progress, left: saved.parts, part: Bytes::new() };
-    let (mut expected, mut batch): (_, Vec<(Entry, Bytes)>) = (Digests::new(), Vec::new());
-    while let Some(entry) = joined.entry()? {
-        // Versions of one key go one after the other.
-        let again = batch.iter().any(|(other, _)| (&other.bucket, &other.key) == (&entry.bucket, &entry.key));
-        if again || batch.len() == AT_ONCE || entry.size > SMALL {
-            put_some(server, &putter, &mut batch).await?;
-        }
-        if entry.size > SMALL {
-            let digest = put_large(server, &putter, &entry, &mut joined).await?;
-            note(&mut expected, &entry, &digest);
-        } else {
-            let content = joined.exactly(usize::try_from(entry.size).unwrap_or(0))?;
-            note(&mut expected, &entry, &Sha256::digest(&content));
-            batch.push((entry, content.into()));
-        }
-    }
-    put_some(server, &putter, &mut batch).await?;
-    putter.close().await.map_err(|refused| server.refused(&refused))?;
-    Ok(expected)
-}
-
-async fn put_some(server: &Server, putter: &Putter<'_>, batch: &mut Vec<(Entry, Bytes)>) -> Result<()> {
-    let put = batch.iter().map(|(entry, content)| putter.put(entry, stream::iter([Ok(content.clone())])));
-    try_join_all(put).await.map_err(|refused| server.refused(&refused))?;
-    batch.clear();
-    Ok(())
-}
-
-async fn put_large(
-    server: &Server,
-    putter: &Putter<'_>,
-    entry: &Entry,
-    joined: &mut Joined<'_, impl Read>,
-) -> Result<Vec<u8>> {
-    let (sender, mut receiver) = channel::<io::Result<Bytes>>(PIECES);
-    let content = stream::poll_fn(move |cx| receiver.poll_recv(cx));
-    let sending = async {
-        let (mut left, mut digest) = (entry.size, Sha256::new());
-        while left > 0 {
-            let most = usize::try_from(left.min(SMALL)).unwrap_or(0);
-            let piece = joined.some(most)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-            left -= piece.len() as u64;
-            digest.update(&piece);
-            // Who is not listened to any more learns why from the answer.
-            let _ = sender.send(Ok(piece)).await;
-        }
-        drop(sender);
-        io::Result::Ok(digest.finalize().to_vec())
-    };
-    let (digest, put) = tokio::join!(sending, putter.put(entry, content));
-    put.map_err(|refused| server.refused(&refused))?;
-    Ok(digest?)
+    let refused = |refused: Refused| server.refused(&refused);
+    let putter = Putter::open(&server.client, &saved.buckets).await.map_err(refused)?;
+    let joined = Joined { from, progress, left: saved.parts, part: Bytes::new() };
+    let mut versions = Versions { joined, now: None, left: 0, digest: Sha256::new(), digests: Digests::new() };
+    putter.put_all(&mut versions, refused).await?;
+    putter.close().await.map_err(refused)?;
+    Ok(versions.digests)
 }
 
 /// What is not as it was saved.

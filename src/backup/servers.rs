@@ -1,7 +1,6 @@
 //! Which servers of a stack have data that is saved, and where they are.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 
 use super::archive::{Reader, Writer};
 use super::{Data, Progress, objects, postgres, redis};
@@ -9,7 +8,7 @@ use crate::aws::Client;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::kinds;
-use crate::model::aws::{self, Emulators};
+use crate::model::aws::{self, Api};
 use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::Container;
 use crate::run::address;
@@ -27,11 +26,10 @@ pub enum Server<'a> {
 
 /// What there is to be saved of a service, as [`Data::kind`] says it.
 pub fn kind(stack: &Stack, service: &Service) -> Option<&'static str> {
-    let is_main = || Emulators::of(stack).is_some_and(|emulators| emulators.main.name == service.name);
     match service.kind {
         Kind::Postgres => Some("postgres"),
         Kind::Redis => Some("redis"),
-        _ if is_main() => Some("s3"),
+        _ if stack.serves(&service.name, Api::S3) => Some("s3"),
         _ => None,
     }
 }
@@ -54,23 +52,24 @@ impl<'a> Server<'a> {
     pub fn new(engine: &'a Engine, stack: &Stack, service: &Service, container: &Container) -> Result<Self> {
         let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
         let name = service.name.to_string();
+        let address_of = |port| address::of_port(&engine.about, service, container, port);
         match probe {
             Probe::Postgres { port, user, password, database } => Ok(Self::Postgres(postgres::Server {
                 service: name,
                 engine,
                 container: container.id.clone(),
                 env: kinds::client(service).map(|client| client.env).unwrap_or_default(),
-                address: address_of(engine, service, container, port)?,
+                address: address_of(port)?,
                 user,
                 password,
                 own: database,
             })),
             Probe::Redis { port, password } => {
-                let address = address_of(engine, service, container, port)?;
+                let address = address_of(port)?;
                 Ok(Self::Redis(redis::Server { service: name, address, password }))
             }
             _ if kind(stack, service) == Some("s3") => {
-                let address = address_of(engine, service, container, aws::port(service).unwrap_or(4566))?;
+                let address = address_of(aws::port(service).unwrap_or(4566))?;
                 Ok(Self::S3(objects::Server { service: name, client: Client::new(address, stack.region())? }))
             }
             _ => Err(Error::new(ErrorKind::Usage, format_args!("nothing can be saved of {name}"))),
@@ -152,12 +151,4 @@ impl<'a> Server<'a> {
         let message = format!("{} is of kind {}, but the data is of {}", self.service(), self.kind(), data.kind());
         Error::new(ErrorKind::Usage, message)
     }
-}
-
-fn address_of(engine: &Engine, service: &Service, container: &Container, port: u16) -> Result<SocketAddr> {
-    let own = container.networks.values().flatten().next().copied();
-    address::addresses(&engine.about, service, &container.ports, own).get(&port).copied().ok_or_else(|| {
-        Error::new(ErrorKind::Other, format_args!("port {port} of {} can't be reached from here", service.name))
-            .hint(format!("publish it: `ports = [\"{port}\"]` of [services.{}]", service.name))
-    })
 }

@@ -159,15 +159,12 @@ pub(super) async fn surroundings(stack: &Stack, engine: &Engine) -> Result<Vec<(
 pub(super) async fn urls(stack: &Stack, engine: &Engine) -> Result<IndexMap<String, String>> {
     let emulators = emulators(stack)?;
     let mut urls = IndexMap::new();
-    for service in [Some(emulators.main), emulators.beside].into_iter().flatten() {
+    for service in emulators.all() {
         let container = inside::container(engine, stack, &service.name).await?;
         let port = aws::port(service).unwrap_or(4566);
         let containers = [container];
-        let (host, port) = address::published(&engine.about, &containers)(service, port).ok_or_else(|| {
-            let message = format!("port {port} of {} can't be reached from here", service.name);
-            Error::new(ErrorKind::Other, message)
-                .hint(format!("publish it: ports = [\"{port}\"] in [services.{}]", service.name))
-        })?;
+        let (host, port) = address::published(&engine.about, &containers)(service, port)
+            .ok_or_else(|| address::unreachable(service, port))?;
         urls.insert(service.name.to_string(), format!("http://{host}:{port}"));
     }
     Ok(urls)

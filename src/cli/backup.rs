@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use clap::ValueHint;
 
-use super::session::Session;
+use super::session::{Session, Waiting};
 use super::{Context, block_on, config};
 use crate::backup::archive::Writer;
 use crate::backup::sealed::{Output, Seal};
 use crate::backup::{FORMAT, Manifest, Progress, Saved, servers};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::size;
-use crate::run::Lock;
 use crate::run::cancel::Hurry;
 use crate::ui::Format;
 
@@ -45,9 +44,9 @@ pub struct Args {
     /// One JSON object at the end
     #[arg(long)]
     pub json: bool,
-    /// How long to wait while another run changes the stack; 0 = not at all
-    #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
-    pub lock_timeout: u64,
+    /// For other runs.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 impl Args {
@@ -79,9 +78,7 @@ pub(super) fn progress(session: &Session<'_>) -> Progress {
 
 async fn save(args: &Args, session: &Session<'_>) -> Result<()> {
     let (stack, engine) = (&session.stack, &session.engine);
-    let patience = Duration::from_secs(args.lock_timeout);
-    let (address, name) = (&engine.about.address, stack.name.as_str());
-    let _lock = Lock::take(address, name, "backup", patience, &session.events, &session.cancel).await?;
+    let _lock = session.lock("backup", &args.waiting, &session.events).await?;
     let containers = session.observe().await?.containers;
     let up = |name: &str| containers.iter().any(|seen| seen.service.as_str() == name && seen.is_up());
     let active = stack.services.values().filter(|service| service.active && servers::kind(stack, service).is_some());
@@ -103,7 +100,7 @@ async fn save(args: &Args, session: &Session<'_>) -> Result<()> {
     let manifest = Manifest {
         format: FORMAT,
         taskava: env!("CARGO_PKG_VERSION").into(),
-        stack: name.into(),
+        stack: stack.name.to_string(),
         created: engine.now().await.to_string(),
         secrets: seal.is_closed(),
         services,

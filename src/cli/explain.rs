@@ -89,8 +89,7 @@ async fn explain<'a>(
 }
 
 async fn ask(session: &Session<'_>, service: &Service, container: &Container) -> Result<Answer> {
-    let own = container.networks.values().flatten().next().copied();
-    let addresses = address::addresses(&session.engine.about, service, &container.ports, own);
+    let addresses = address::of(&session.engine.about, service, container);
     Ok(Prober::new(Limits::default())?.ask(&service.ready.probe, &addresses).await)
 }
 

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::session::{Change, ChangeArgs, Session};
+use super::session::{Change, ChangeArgs, Session, Waiting};
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::event::Event;
@@ -20,9 +20,9 @@ pub struct Args {
     /// Fetch the newest images first, also those that are there
     #[arg(long)]
     pub pull: bool,
-    /// How long to wait while another run changes the stack; 0 = not at all
-    #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
-    pub lock_timeout: u64,
+    /// For other runs.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Runs the command.
@@ -36,7 +36,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let is_missing = session.observe().await?;
         let is_missing = |image: &String| !is_missing.images.contains_key(image);
         if args.pull || services.iter().any(|name| is_missing(&session.stack.services[name].image)) {
-            let on = ChangeArgs { services: Vec::new(), lock_timeout: args.lock_timeout };
+            let on = ChangeArgs { services: Vec::new(), waiting: args.waiting.clone() };
             let plan = async |seen: &plan::Observed| {
                 let mut wanted = services.clone();
                 wanted.retain(|name| args.pull || !seen.images.contains_key(&session.stack.services[name].image));

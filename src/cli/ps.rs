@@ -140,8 +140,7 @@ async fn running(prober: &Prober, engine: &Engine, service: &Service, container:
         row.ready = Some(false);
         return row;
     }
-    let own = container.networks.values().flatten().next().copied();
-    let addresses = address::addresses(&engine.about, service, &container.ports, own);
+    let addresses = address::of(&engine.about, service, container);
     let probe = &service.ready.probe;
     let answer = if container.status.contains("(healthy)") {
         Answer::Ready

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ValueHint;
 
-use super::session::{Change, Session};
+use super::session::{Change, Session, Waiting};
 use super::{Context, backup, block_on};
 use crate::backup::archive::{Reader, verify};
 use crate::backup::sealed::{self, Keys};
@@ -17,7 +17,7 @@ use crate::event::{Summary, size};
 use crate::model::{Service, ServiceName, Stack};
 use crate::plan::{self, Request};
 use crate::run::cancel::Hurry;
-use crate::run::{Lock, snapshot};
+use crate::run::snapshot;
 use crate::ui::{Format, Screen};
 
 /// Put the data of a backup back, into this stack or another one
@@ -68,9 +68,9 @@ pub struct Args {
     /// One JSON object at the end
     #[arg(long)]
     pub json: bool,
-    /// How long to wait while another run changes the stack; 0 = not at all
-    #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
-    pub lock_timeout: u64,
+    /// For other runs.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -144,11 +144,9 @@ fn configuration(args: &Args) -> Result<String> {
 }
 
 async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest) -> Result<ExitCode> {
-    let (stack, engine) = (&session.stack, &session.engine);
+    let stack = &session.stack;
     let targets = targets(args, stack, manifest)?;
-    let patience = Duration::from_secs(args.lock_timeout);
-    let (address, name) = (&engine.about.address, stack.name.as_str());
-    let _lock = Lock::take(address, name, "restore", patience, &session.events, &session.cancel).await?;
+    let _lock = session.lock("restore", &args.waiting, &session.events).await?;
     let wanted: Vec<ServiceName> = targets.iter().map(|(_, service)| service.name.clone()).collect();
     if let Some(failed) = bring_up(session, &wanted).await? {
         return Ok(session.end(failed));

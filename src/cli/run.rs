@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inside::{self, Flow, Outside, Streams, What, pump};
-use super::session::{Session, service};
+use super::session::{Session, Waiting, service};
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -17,7 +17,7 @@ use crate::event::{Event, Events};
 use crate::model::{Service, Stack};
 use crate::plan::{self, Request};
 use crate::run::probe::{Limits, Prober};
-use crate::run::{self, Lock, Run};
+use crate::run::{self, Run};
 use crate::ui::Format;
 use crate::ui::terminal::Raw;
 
@@ -51,9 +51,9 @@ pub struct Args {
     /// Don't bring up what the service depends on
     #[arg(long)]
     pub no_deps: bool,
-    /// How long to wait while another run changes the stack; 0 = not at all
-    #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
-    pub lock_timeout: u64,
+    /// For other runs.
+    #[command(flatten)]
+    pub waiting: Waiting,
     /// The service
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub service: String,
@@ -99,9 +99,7 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
     let service = one_off::service(&args.like, stack, &name, &args.command)?;
     // stdout is the command's alone.
     let events = if context.format() == Format::Json { Events::default() } else { session.events.clone() };
-    let patience = Duration::from_secs(args.lock_timeout);
-    let (address, project) = (&engine.about.address, stack.name.as_str());
-    let _lock = Lock::take(address, project, "run", patience, &events, &session.cancel).await?;
+    let _lock = session.lock("run", &args.waiting, &events).await?;
     let seen = session.observe().await?;
     let services = if args.no_deps { Vec::new() } else { service.depends_on.keys().cloned().collect() };
     let request = Request { services, ..Request::default() };

@@ -24,6 +24,14 @@ pub struct ChangeArgs {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
+    /// For other runs.
+    #[command(flatten)]
+    pub waiting: Waiting,
+}
+
+/// Option of every command that takes the stack's lock.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Waiting {
     /// How long to wait while another run changes the stack; 0 = not at all
     #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
     pub lock_timeout: u64,
@@ -87,6 +95,12 @@ impl<'a> Session<'a> {
         names.iter().map(|name| service(&self.stack, name)).collect()
     }
 
+    /// Takes the stack's lock. For whom it waits is told in `events`.
+    pub async fn lock(&self, command: &str, waiting: &Waiting, events: &Events) -> Result<Lock> {
+        let patience = Duration::from_secs(waiting.lock_timeout);
+        Lock::take(&self.engine.about.address, self.stack.name.as_str(), command, patience, events, &self.cancel).await
+    }
+
     /// Takes the stack's lock, plans and carries the plan out; ends with the summary and its exit code.
     pub async fn change(
         &self,
@@ -94,9 +108,7 @@ impl<'a> Session<'a> {
         args: &ChangeArgs,
         make: impl AsyncFnOnce(&Observed) -> Result<Change>,
     ) -> Result<ExitCode> {
-        let patience = Duration::from_secs(args.lock_timeout);
-        let (address, project) = (&self.engine.about.address, self.stack.name.as_str());
-        let _lock = Lock::take(address, project, command, patience, &self.events, &self.cancel).await?;
+        let _lock = self.lock(command, &args.waiting, &self.events).await?;
         let seen = self.observe().await?;
         let change = make(&seen).await?;
         let endpoints = change.endpoints;

@@ -1,6 +1,7 @@
 //! Which kind an image is, by its name.
 
 use crate::model::Kind;
+use crate::model::reference::Reference;
 
 /// Images that are PostgreSQL and read its official image's variables.
 const POSTGRES: [&str; 14] = [
@@ -37,11 +38,8 @@ const OTHERS: [&str; 4] = ["supabase/postgres", "bitnami/postgres", "kartoza/pos
 /// The kind of an image, if it is one that is known. `command`: the words it is run with; a client of a database is no
 /// database.
 pub fn kind(image: &str, command: Option<&[String]>) -> Option<Kind> {
-    let (repository, tag) = parts(image);
-    let path = match repository.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
-        _ => repository,
-    };
+    let reference = Reference::of(image);
+    let path = reference.path();
     let known = |list: &[&str]| list.contains(&path);
     let last = path.rsplit('/').next().unwrap_or(path);
     let kind = match last {
@@ -51,7 +49,9 @@ pub fn kind(image: &str, command: Option<&[String]>) -> Option<Kind> {
         "postgres" => Some(Kind::Postgres),
         "redis" | "valkey" => Some(Kind::Redis),
         // Before 1.0 there is no `/_localstack/init`.
-        "localstack" | "localstack-pro" => (!tag.starts_with("0.")).then_some(Kind::Localstack),
+        "localstack" | "localstack-pro" => {
+            (!reference.tag.unwrap_or_default().starts_with("0.")).then_some(Kind::Localstack)
+        }
         "mailhog" => Some(Kind::Mailhog),
         "mailpit" => Some(Kind::Mailpit),
         "ministack" => Some(Kind::Ministack),
@@ -81,14 +81,6 @@ fn serves(kind: Kind, command: &[String]) -> bool {
     let shell = matches!(program, "sh" | "bash" | "ash");
     let script = || command.iter().any(|word| names.iter().any(|name| word.contains(name)));
     first.starts_with('-') || names.contains(&program) || (shell && script()) || first.ends_with(".conf")
-}
-
-fn parts(image: &str) -> (&str, &str) {
-    let image = image.split_once('@').map_or(image, |(name, _)| name);
-    match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (image, ""),
-    }
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Docker Compose files: into services.toml (`import`) and back (`export`).
 //!
 //! `read` finds and joins the files (the only I/O), `yaml` and `merge` are what it joins them with, `template` translates
-//! `${…}`. `import` turns the joined document into the text of a services.toml, laid out by `toml`; `export` writes a
+//! `${…}`, `keys` knows those of a service. `import` turns the joined document into the text of a services.toml, laid out by `toml`; `export` writes a
 //! [`Stack`](crate::model::Stack) as a Compose file. What one side can't say becomes a [`Note`], and what Compose can't say
 //! travels in its extension `x-taskava`.
 
 pub mod export;
 pub mod guess;
 pub mod import;
+mod keys;
 mod merge;
 pub mod read;
 mod template;

@@ -2,6 +2,7 @@
 //! `$VAR` and `${VAR:+word}`, and an unset variable without complaint.
 
 use crate::config::Variables;
+use crate::config::interpolate::closing;
 
 /// A part of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +97,7 @@ pub(super) fn to_compose(text: &str) -> String {
         let tail = &rest[at..];
         let length = match tail.as_bytes().get(1) {
             Some(b'$') => 2,
-            Some(b'{') => closing(tail, 2).map_or(1, |end| end + 1),
+            Some(b'{') => closing(tail, 2, tail.len()).map_or(1, |end| end + 1),
             _ => 1,
         };
         out.push_str(if length == 1 { "$$" } else { &tail[..length] });
@@ -134,7 +135,7 @@ fn parts(text: &str) -> Vec<Part<'_>> {
         let tail = &rest[at..];
         let (part, length) = match tail.as_bytes().get(1) {
             Some(b'$') => (Part::Dollar, 2),
-            Some(b'{') => match closing(tail, 2).and_then(|end| Some((braced(&tail[2..end])?, end + 1))) {
+            Some(b'{') => match closing(tail, 2, tail.len()).and_then(|end| Some((braced(&tail[2..end])?, end + 1))) {
                 Some(found) => found,
                 None => (Part::Stray, 1),
             },
@@ -173,21 +174,6 @@ fn name_length(text: &str) -> usize {
         true => 0,
         false => text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len()),
     }
-}
-
-/// The `}` that closes what was opened before `start`.
-fn closing(text: &str, start: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    let bytes = text.as_bytes();
-    for at in start..bytes.len() {
-        match bytes[at] {
-            b'{' if bytes[at - 1] == b'$' => depth += 1,
-            b'}' if depth == 0 => return Some(at),
-            b'}' => depth -= 1,
-            _ => {}
-        }
-    }
-    None
 }
 
 #[cfg(test)]

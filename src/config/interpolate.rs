@@ -173,8 +173,8 @@ impl Expander<'_> {
     }
 }
 
-/// The `}` that closes what was opened before `start`.
-fn closing(text: &str, start: usize, end: usize) -> Option<usize> {
+/// The `}` before `end` that closes what was opened before `start`.
+pub(crate) fn closing(text: &str, start: usize, end: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let bytes = text.as_bytes();
     for at in start..end {

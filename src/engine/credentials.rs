@@ -16,6 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::reference::Reference;
 
 /// What a registry lets one in with.
 #[derive(Clone, PartialEq, Eq)]
@@ -112,11 +113,9 @@ fn image_of(line: &str) -> Option<&str> {
 
 /// The key of a reference's registry: `localhost:5000` of `localhost:5000/app@sha256:…`.
 fn registry(reference: &str) -> &str {
-    match reference.split_once('/') {
-        Some(("docker.io" | "index.docker.io", _)) => HUB,
-        // A first part is a host name when it can be nothing else.
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
-        _ => HUB,
+    match Reference::of(reference).host() {
+        Some("docker.io" | "index.docker.io") | None => HUB,
+        Some(host) => host,
     }
 }
 

@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use super::error::{failed, message};
 use super::{Engine, credentials};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::reference::Reference;
 
 /// How far a pull or build is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +37,9 @@ impl Engine {
         self.fetch(pinned.unwrap_or(reference), platform, tell).await?;
         // A reference with a digest of its own names nothing else already.
         let Some(pinned) = pinned.filter(|_| !reference.contains('@')) else { return Ok(()) };
-        let (repo, tag) = reference.rsplit_once(':').unwrap_or((reference, "latest"));
-        let options = TagImageOptions { repo: Some(repo.into()), tag: Some(tag.into()) };
+        let name = Reference::of(reference);
+        let tag = name.tag.unwrap_or("latest");
+        let options = TagImageOptions { repo: Some(name.repository.into()), tag: Some(tag.into()) };
         let tagged = self.docker.tag_image(pinned, Some(options)).await;
         tagged.map_err(|error| failed(format_args!("can't name {pinned} {reference}"), &error))
     }
@@ -82,25 +84,6 @@ fn pull_failed(reference: &str, error: &Bollard) -> Error {
     let of_registry = failed("", error).kind == ErrorKind::Other;
     let kind = if of_registry { ErrorKind::Image } else { ErrorKind::Engine };
     let failed = Error::new(kind, format_args!("can't pull {reference}: {text}"));
-    if !of_registry {
-        return failed;
-    }
-    failed.hint(pull_hint(reference, &text))
-}
-
-fn pull_hint(reference: &str, text: &str) -> String {
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if has(&["manifest unknown", "not found: manifest", "manifest for"]) {
-        format!("there is no such tag; check `image = \"{reference}\"` in services.toml")
-    } else if has(&["access denied", "unauthorized", "no basic auth", "authentication required"]) {
-        format!("the image does not exist or needs a login: docker login, then taskava dev up ({reference})")
-    } else if has(&["toomanyrequests", "rate limit"]) {
-        "the registry limits anonymous pulls; log in with: docker login".into()
-    } else if has(&["no matching manifest"]) {
-        "the image is not made for this machine's architecture; set `platform` to one it has".into()
-    } else if has(&["dial tcp", "lookup", "timeout", "refused", "TLS", "x509", "EOF"]) {
-        "the registry can't be reached from the engine: check the network, proxy and certificates of the engine".into()
-    } else {
-        format!("try it by hand: docker pull {reference}")
-    }
+    // What `kinds` knows says more; this is for the rest.
+    if of_registry { failed.hint(format!("try it by hand: docker pull {reference}")) } else { failed }
 }

@@ -7,14 +7,15 @@ use std::time::Duration;
 use bollard::query_parameters::{DownloadFromContainerOptions, UploadToContainerOptions};
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _};
-use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::mpsc::Sender;
 
 use super::Engine;
 use super::error::failed;
 use crate::diag::{Error, Result};
+use crate::pieces;
 
-/// How much of an archive is sent at once.
-const CHUNK: usize = 64 * 1024;
+/// How many pieces of an archive may wait.
+const PIECES: usize = 4;
 /// How much of a list of names goes into one command line.
 const COMMAND_LIMIT: usize = 64 * 1024;
 
@@ -46,11 +47,10 @@ impl Engine {
     /// # Errors
     /// When a file can't be read, or the engine refuses.
     pub async fn upload(&self, id: &str, files: Vec<Upload>, owner: (u64, u64)) -> Result<()> {
-        let (sender, mut receiver) = channel(4);
+        let (sender, archive) = pieces::channel(PIECES);
         let writing = tokio::task::spawn_blocking(move || write(&files, owner, sender));
-        let chunks = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
         let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
-        let sent = self.docker.upload_to_container(id, Some(options), bollard::body_try_stream(chunks)).await;
+        let sent = self.docker.upload_to_container(id, Some(options), bollard::body_try_stream(archive)).await;
         match writing.await.map_err(io::Error::from)? {
             // The engine does not listen any more: its answer says why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
@@ -137,14 +137,15 @@ fn has_no_tool(error: &Error) -> bool {
 }
 
 fn write(files: &[Upload], (user, group): (u64, u64), sender: Sender<io::Result<Bytes>>) -> io::Result<()> {
-    let mut archive = tar::Builder::new(Chunks { sender, buffer: Vec::with_capacity(CHUNK) });
+    let mut archive = tar::Builder::new(pieces::Writer::new(sender.clone()));
     for file in files {
         let mut content = match std::fs::File::open(&file.from) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
                 let error = io::Error::new(error.kind(), format!("can't read {}: {error}", file.from.display()));
-                archive.get_mut().broken(&error);
+                // Lets the request break off instead of ending it as if that were all.
+                let _ = sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
                 return Err(error);
             }
         };
@@ -176,38 +177,6 @@ impl io::Read for Exactly<'_> {
         }
         self.left -= count as u64;
         Ok(count)
-    }
-}
-
-/// Bytes that are sent on in pieces.
-struct Chunks {
-    sender: Sender<io::Result<Bytes>>,
-    buffer: Vec<u8>,
-}
-
-impl Chunks {
-    /// Lets the request break off instead of ending it as if that were all.
-    fn broken(&self, error: &io::Error) {
-        let _ = self.sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
-    }
-
-    fn send(&mut self) -> io::Result<()> {
-        let bytes = Bytes::from(std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK)));
-        self.sender.blocking_send(Ok(bytes)).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
-impl Write for Chunks {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= CHUNK {
-            self.send()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.buffer.is_empty() { Ok(()) } else { self.send() }
     }
 }
 

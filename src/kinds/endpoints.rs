@@ -100,28 +100,37 @@ pub(super) fn form(service: &Service, port: u16, protocol: Protocol, passwords: 
     if protocol == Protocol::Udp {
         return bare(format!("{port}/udp"));
     }
-    let secret = |password: &Option<String>| match (password, passwords) {
-        (None, _) => String::new(),
-        (Some(_), Passwords::Masked) => ":***".into(),
-        (Some(password), Passwords::Shown) => format!(":{}", encode(password)),
-    };
     // The kind's own idea of its ports first: what is probed may have been chosen otherwise.
     let own = super::probe(service.kind, &service.env, service.command.as_deref());
     match [&own, &service.ready.probe].into_iter().find(|probe| asks(probe, port)) {
-        Some(Probe::Postgres { user, password, database, .. }) => Form {
-            label: "postgres".into(),
-            before: format!("postgres://{}{}@", encode(user), secret(password)),
-            after: format!("/{}", encode(database)),
-        },
-        Some(Probe::Redis { password: password @ Some(_), .. }) => {
-            Form { label: "redis".into(), before: format!("redis://{}@", secret(password)), after: String::new() }
+        Some(Probe::Postgres { user, password, database, .. }) => {
+            postgres(user, secret(password.as_deref(), passwords), database)
         }
+        Some(Probe::Redis { password: Some(password), .. }) => Form {
+            label: "redis".into(),
+            before: format!("redis://{}@", secret(Some(password), passwords)),
+            after: String::new(),
+        },
         Some(Probe::Redis { .. }) => plain("redis", "redis"),
         Some(Probe::Mail { smtp, .. } | Probe::Smtp { port: smtp }) if *smtp == port => plain("smtp", "smtp"),
         Some(_) => plain("http", "http"),
         None if service.kind == Kind::Generic && WEB.contains(&port) => plain("http", "http"),
         None if service.kind == Kind::Generic && SECURE_WEB.contains(&port) => plain("https", "https"),
         None => bare(port.to_string()),
+    }
+}
+
+fn postgres(user: &str, secret: String, database: &str) -> Form {
+    let before = format!("postgres://{}{secret}@", encode(user));
+    Form { label: "postgres".into(), before, after: format!("/{}", encode(database)) }
+}
+
+/// A password as it stands in a URL, behind its colon.
+fn secret(password: Option<&str>, passwords: Passwords) -> String {
+    match (password, passwords) {
+        (None, _) => String::new(),
+        (Some(_), Passwords::Masked) => ":***".into(),
+        (Some(password), Passwords::Shown) => format!(":{}", encode(password)),
     }
 }
 
@@ -141,8 +150,7 @@ fn asks(probe: &Probe, asked: u16) -> bool {
 
 /// The URL of a database, with the password.
 pub fn postgres_url(user: &str, password: Option<&str>, at: SocketAddr, database: &str) -> String {
-    let password = password.map(|password| format!(":{}", encode(password))).unwrap_or_default();
-    format!("postgres://{}{password}@{at}/{}", encode(user), encode(database))
+    postgres(user, secret(password, Passwords::Shown), database).url(&at.to_string())
 }
 
 /// Percent-encodes what could be taken for a part of the URL.

@@ -2,6 +2,7 @@
 
 use crate::diag::ErrorKind;
 use crate::event::Failure;
+use crate::model::reference::Reference;
 use crate::model::{MountSource, Service, Stack};
 
 /// A failure that has been seen before.
@@ -52,9 +53,15 @@ pub(super) const IMAGE: &[Known] = &[
         next: "choose another image, or remove `platform` of services.{service}",
     },
     Known { sign: Sign::Line(&["toomanyrequests"]), reason: "the registry limits pulls without a login", next: LOG_IN },
+    Known { sign: Sign::Line(&["rate limit"]), reason: "the registry limits pulls without a login", next: LOG_IN },
     Known { sign: Sign::Line(&["no basic auth credentials"]), reason: "the registry wants a login", next: LOG_IN },
     Known {
         sign: Sign::Line(&["unauthorized"]),
+        reason: "the registry does not accept the login, or wants one",
+        next: LOG_IN,
+    },
+    Known {
+        sign: Sign::Line(&["authentication required"]),
         reason: "the registry does not accept the login, or wants one",
         next: LOG_IN,
     },
@@ -69,11 +76,15 @@ pub(super) const IMAGE: &[Known] = &[
     Known { sign: Sign::Line(&["no such host"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
     Known { sign: Sign::Line(&["dial tcp"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
     Known { sign: Sign::Line(&["timeout"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    Known { sign: Sign::Line(&["connection refused"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    Known { sign: Sign::Line(&[": eof"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
     Known {
         sign: Sign::Line(&["x509"]),
         reason: "the engine does not trust the registry's certificate",
         next: "give the engine the authority's certificate: /etc/docker/certs.d",
     },
+    // What else goes wrong with it.
+    Known { sign: Sign::Line(&["tls: "]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
 ];
 
 const LOG_IN: &str = "{login}, then: taskava dev up {service}";
@@ -229,10 +240,7 @@ fn full_disk(stack: &Stack, service: &Service) -> [&'static str; 2] {
 
 /// The command that logs in where an image comes from.
 fn login(image: &str) -> String {
-    match image.split_once('/') {
-        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => format!("docker login {host}"),
-        _ => "docker login".into(),
-    }
+    Reference::of(image).host().map_or("docker login".into(), |host| format!("docker login {host}"))
 }
 
 /// How a service gets fresh data, in words that follow "or".

@@ -224,6 +224,11 @@ impl<'a> Emulators<'a> {
         Some(Self { main, beside })
     }
 
+    /// Both, or the only one.
+    pub fn all(&self) -> impl Iterator<Item = &'a Service> + use<'a> {
+        [Some(self.main), self.beside].into_iter().flatten()
+    }
+
     /// The one that a service of AWS is asked of.
     pub fn serving(&self, api: Api) -> &'a Service {
         match (api, self.beside) {
@@ -276,15 +281,19 @@ impl Stack {
 
     /// Whether a service is an emulator in which resources are made.
     pub fn is_emulator(&self, name: &ServiceName) -> bool {
-        Emulators::of(self)
-            .is_some_and(|all| [Some(all.main), all.beside].into_iter().flatten().any(|one| one.name == *name))
+        Emulators::of(self).is_some_and(|emulators| emulators.all().any(|one| one.name == *name))
+    }
+
+    /// Whether a service is the emulator that a service of AWS is asked of.
+    pub fn serves(&self, name: &ServiceName, api: Api) -> bool {
+        Emulators::of(self).is_some_and(|emulators| emulators.serving(api).name == *name)
     }
 
     /// What has to exist in an emulator.
     pub fn declared_in<'a>(&'a self, emulator: &'a ServiceName) -> impl Iterator<Item = &'a Resource> {
         let emulators = Emulators::of(self);
         let here = move |resource: &&Resource| {
-            emulators.is_some_and(|all| &all.serving(resource.id.kind.api()).name == emulator)
+            emulators.is_some_and(|emulators| emulators.serving(resource.id.kind.api()).name == *emulator)
         };
         self.aws.resources.iter().filter(here)
     }

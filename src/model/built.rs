@@ -195,16 +195,10 @@ fn short(hash: &[u8; 32]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{self, Variables};
-    use crate::diag::Source;
-    use crate::model::resolve::{Surroundings, resolve};
+    use crate::model::sample;
 
     fn service(build: &str) -> Service {
-        let text = format!("project = \"x\"\n[services.a]\nbuild = {build}\n");
-        let source = std::sync::Arc::new(Source { name: "services.toml".into(), text });
-        let (config, mut problems) = config::parse(&[source], &Variables::default());
-        let stack = resolve(&config, &Surroundings::default(), &mut problems).stack;
-        assert_eq!(problems, []);
+        let stack = sample::stack(&format!("[services.a]\nbuild = {build}\n"));
         stack.services["a"].clone()
     }
 

@@ -118,20 +118,8 @@ fn own_ports(service: &Service) -> Vec<Port> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::config::{self, Variables};
-    use crate::diag::Source;
-    use crate::model::resolve::{Surroundings, resolve};
-
-    fn stack(text: &str) -> Stack {
-        let source = Arc::new(Source { name: "services.toml".into(), text: format!("project = \"p\"\n{text}") });
-        let (config, mut problems) = config::parse(&[source], &Variables::default());
-        let stack = resolve(&config, &Surroundings::default(), &mut problems).stack;
-        assert!(problems.is_empty(), "{problems:?}\n{text}");
-        stack
-    }
+    use crate::model::sample::stack;
 
     fn isolated(text: &str) -> Stack {
         isolate(stack(text), StackName::parse("taskava-t-1").unwrap(), None)

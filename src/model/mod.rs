@@ -2,8 +2,8 @@
 //!
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `prepared` one that
-//! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have, `secret` what is masked when
-//! shown.
+//! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have, `reference`
+//! takes its name apart, `secret` says what is masked when shown.
 
 pub mod aws;
 pub mod built;
@@ -13,12 +13,16 @@ pub mod isolated;
 pub mod names;
 pub mod pins;
 pub mod prepared;
+pub mod reference;
 pub mod resolve;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod secret;
 mod service;
 pub mod subnet;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
@@ -82,7 +86,15 @@ impl Stack {
 /// First 12 hex digits of SHA-256: enough to tell versions of one thing apart.
 pub fn fingerprint_of(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
-    Sha256::digest(bytes).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(bytes)[..6])
+}
+
+/// Hexadecimal digits, in lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A named volume.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::reference::Reference;
+
 /// Reference → `repository@sha256:…`, in the order of the file.
 pub type Pins = BTreeMap<String, String>;
 
@@ -16,17 +18,8 @@ pub fn digest_of<'a>(reference: &str, digests: &'a [String]) -> Option<&'a Strin
     if let Some(pinned) = digests.iter().find(|digest| *digest == reference) {
         return Some(pinned);
     }
-    let repository = familiar(repository(reference));
+    let repository = familiar(Reference::of(reference).repository);
     digests.iter().find(|digest| digest.split_once('@').is_some_and(|(of, _)| familiar(of) == repository))
-}
-
-/// A reference without tag and digest.
-fn repository(reference: &str) -> &str {
-    let name = reference.split_once('@').map_or(reference, |(name, _)| name);
-    match name.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => repository,
-        _ => name,
-    }
 }
 
 /// A repository as engines show it.

@@ -113,12 +113,8 @@ fn move_data(service: &mut Service) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::config::{self, Variables};
-    use crate::diag::Source;
-    use crate::model::resolve::{Surroundings, resolve};
+    use crate::model::sample::stack;
 
     const SERVERS: &str = r#"
         [services.db]
@@ -136,14 +132,6 @@ mod tests {
         image = "migrate:1"
         depends_on = ["db"]
     "#;
-
-    fn stack(text: &str) -> Stack {
-        let source = Arc::new(Source { name: "services.toml".into(), text: format!("project = \"p\"\n{text}") });
-        let (config, mut problems) = config::parse(&[source], &Variables::default());
-        let stack = resolve(&config, &Surroundings::default(), &mut problems).stack;
-        assert!(problems.is_empty(), "{problems:?}\n{text}");
-        stack
-    }
 
     fn selected(text: &str) -> (Vec<String>, Vec<String>) {
         let chosen = select(&stack(text), &[]);

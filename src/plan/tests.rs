@@ -2,26 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
 use super::observed::{Container, ContainerState, Image, Network, Volume};
 use super::{Cause, Observed, Op, Plan, Request, down, needed, up};
-use crate::config::{self, Variables};
-use crate::diag::Source;
 use crate::model::built::{Content, Item};
-use crate::model::resolve::{Surroundings, resolve};
+use crate::model::sample::stack;
 use crate::model::{Condition, Kind, MountSource, Pins, ServiceName, Stack, fingerprint, graph};
-
-fn stack(text: &str) -> Stack {
-    let source = Arc::new(Source { name: "services.toml".into(), text: format!("project = \"p\"\n{text}") });
-    let (config, mut problems) = config::parse(&[source], &Variables::default());
-    let stack = resolve(&config, &Surroundings::default(), &mut problems).stack;
-    assert!(problems.is_empty(), "{problems:?}\n{text}");
-    stack
-}
 
 fn request() -> Request {
     Request::default()

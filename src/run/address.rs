@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
+use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::About;
 use crate::model::{Probe, Protocol, Service};
 use crate::plan::observed::{Container, PublishedPort};
@@ -25,6 +26,26 @@ pub fn addresses(
         }
     }
     found
+}
+
+/// The same of a container as it was seen.
+pub fn of(about: &About, service: &Service, container: &Container) -> BTreeMap<u16, SocketAddr> {
+    let own = container.networks.values().flatten().next().copied();
+    addresses(about, service, &container.ports, own)
+}
+
+/// The address of one port of a container as it was seen.
+///
+/// # Errors
+/// Where it has none.
+pub fn of_port(about: &About, service: &Service, container: &Container, port: u16) -> Result<SocketAddr> {
+    of(about, service, container).get(&port).copied().ok_or_else(|| unreachable(service, port))
+}
+
+/// What to say of a port that has no address.
+pub fn unreachable(service: &Service, port: u16) -> Error {
+    Error::new(ErrorKind::Other, format_args!("port {port} of {} can't be reached from here", service.name))
+        .hint(format!("publish it: ports = [\"{port}\"] in [services.{}]", service.name))
 }
 
 /// Where a TCP port of a service can be reached from here: published by a container that runs.

@@ -96,8 +96,11 @@ impl Walk<'_> {
         let mut next_start = tokio::time::Instant::now();
         loop {
             let now = tokio::time::Instant::now();
+            let mut held = false;
             if run.cancel.hurry() == Hurry::None {
-                for id in self.startable(now >= next_start) {
+                let (startable, more) = self.startable(now >= next_start);
+                held = more;
+                for id in startable {
                     let step = plan.step(id);
                     if is_start(step) {
                         next_start = now + BETWEEN_STARTS;
@@ -118,12 +121,12 @@ impl Walk<'_> {
                     }));
                 }
             }
+            if running.is_empty() && !held {
+                break;
+            }
             tokio::select! {
-                finished = running.next() => match finished {
-                    Some((id, took, result)) => self.finished(id, took, result),
-                    None => break,
-                },
-                () = tokio::time::sleep_until(next_start), if now < next_start => {}
+                Some((id, took, result)) = running.next() => self.finished(id, took, result),
+                () = tokio::time::sleep_until(next_start), if held && now < next_start => {}
                 _ = heartbeat.tick() => self.beat(),
             }
         }
@@ -132,17 +135,18 @@ impl Walk<'_> {
     }
 
     /// The steps that can begin now, in their order, as far as the bound allows; of the starts of containers one at most,
-    /// and none unless it `may_start`. Waiting costs nothing, so it is free.
-    fn startable(&self, mut may_start: bool) -> Vec<StepId> {
+    /// and none unless it `may_start`. Waiting costs nothing, so it is free. Also whether a start was held back.
+    fn startable(&self, mut may_start: bool) -> (Vec<StepId>, bool) {
         let is_call = |step: &Step| !matches!(step.op, Op::WaitReady { .. } | Op::Provision { .. });
         let has = |step: &Step, status| self.status[step.id - 1] == status;
         let running = self.plan.steps.iter().filter(|step| has(step, Status::Running) && is_call(step));
         let mut room = AT_ONCE.saturating_sub(running.count());
         let slow_first = self.plan.steps.iter().any(|step| has(step, Status::Waiting) && self.is_slow_and_next(step));
         let free = |step: &&Step| has(step, Status::Waiting) && step.after.iter().all(|id| self.lets_go_on(*id));
-        let mut found = Vec::new();
+        let (mut found, mut held) = (Vec::new(), false);
         for step in self.plan.steps.iter().filter(free) {
             if is_start(step) && (!may_start || slow_first && !self.is_slow(step)) {
+                held = true;
                 continue;
             }
             if is_call(step) {
@@ -154,7 +158,7 @@ impl Walk<'_> {
             may_start &= !is_start(step);
             found.push(step.id);
         }
-        found
+        (found, held)
     }
 
     /// The start of a service that others share a level with and are ready long before.

@@ -117,16 +117,11 @@ impl Server {
     /// # Errors
     /// When it is no PostgreSQL, can't be reached from here, or refuses.
     pub async fn connect(engine: &Engine, service: &Service, container: &Container) -> Result<Self> {
-        let own = container.networks.values().flatten().next().copied();
-        let addresses = address::addresses(&engine.about, service, &container.ports, own);
         let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
         let Probe::Postgres { port, user, password, database } = probe else {
             return Err(Error::new(ErrorKind::Usage, format_args!("{} is no PostgreSQL", service.name)));
         };
-        let Some(address) = addresses.get(&port).copied() else {
-            return Err(Error::new(ErrorKind::Other, format_args!("port {port} of {} can't be reached", service.name))
-                .hint(format!("publish it: `ports = [\"{port}\"]` of [services.{}]", service.name)));
-        };
+        let address = address::of_port(&engine.about, service, container, port)?;
         let failed = |why: &dyn std::fmt::Display| {
             Error::new(ErrorKind::NotReady, format_args!("can't log in to {} at {address}: {why}", service.name))
                 .hint(format!("taskava dev explain {}", service.name))

@@ -1,5 +1,6 @@
 //! The AWS resources of one emulator, once that answers. What they are and how they are made is `aws`'s.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use futures_util::future::join_all;
@@ -13,7 +14,7 @@ use crate::event::Event;
 use crate::model::aws::{Emulators, Resource, ResourceId, ResourceKind};
 use crate::model::{Service, ServiceName, Stack, aws};
 use crate::plan::Step;
-use crate::plan::observed::{Container, PublishedPort};
+use crate::plan::observed::Container;
 
 /// Makes an emulator have what is declared, tells each change and what is declared no more; returns how many changes there
 /// were.
@@ -101,11 +102,9 @@ pub(super) fn running<'a>(
     containers: &'a [Container],
 ) -> Vec<(Emulator, &'a Service, SocketAddr)> {
     let Some(emulators) = Emulators::of(stack) else { return Vec::new() };
-    let both = [Some(emulators.main), emulators.beside].into_iter().flatten();
-    let found = both.filter_map(|service| {
+    let found = emulators.all().filter_map(|service| {
         let seen = containers.iter().find(|seen| seen.service == service.name && seen.is_up())?;
-        let own = seen.networks.values().flatten().next().copied();
-        let address = *address::addresses(about, service, &seen.ports, own).get(&aws::port(service)?)?;
+        let address = *address::of(about, service, seen).get(&aws::port(service)?)?;
         let client = Client::new(address, stack.region()).ok()?;
         Some((Emulator::new(client, stack.name.as_str()), service, address))
     });
@@ -118,17 +117,16 @@ pub(super) async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bo
         .ok_or_else(|| Error::new(ErrorKind::Usage, format_args!("{} does not emulate AWS", service.name)))?;
     // Started anew, it may have got other ports.
     let before = run.seen.of(&service.name).next().filter(|seen| !fresh && seen.id == id && seen.is_up());
-    let (ports, own): (Vec<PublishedPort>, _) = match before {
-        Some(seen) => (seen.ports.clone(), seen.networks.values().flatten().next().copied()),
+    let addresses = match before {
+        Some(seen) => address::of(&run.engine.about, service, seen),
         None => match run.engine.inspect(id).await? {
-            Some(seen) => (seen.ports, seen.addresses.first().copied()),
-            None => (Vec::new(), None),
+            Some(seen) => {
+                let own = seen.addresses.first().copied();
+                address::addresses(&run.engine.about, service, &seen.ports, own)
+            }
+            None => BTreeMap::new(),
         },
     };
-    let addresses = address::addresses(&run.engine.about, service, &ports, own);
-    let address = addresses.get(&port).ok_or_else(|| {
-        Error::new(ErrorKind::Other, format_args!("port {port} of {} can't be reached from here", service.name))
-            .hint(format!("publish it: ports = [\"{port}\"] in [services.{}]", service.name))
-    })?;
+    let address = addresses.get(&port).ok_or_else(|| address::unreachable(service, port))?;
     Client::new(*address, run.stack.region())
 }

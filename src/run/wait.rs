@@ -93,10 +93,7 @@ impl<'a> Waiting<'a> {
         let seen = run.seen.of(&service.name).next().filter(|_| !fresh);
         let question = question(run, service, seen.is_some()).await?;
         let addresses = match (seen, address::declared(service)) {
-            (Some(seen), _) => {
-                let own = seen.networks.values().flatten().next().copied();
-                address::addresses(&run.engine.about, service, &seen.ports, own)
-            }
+            (Some(seen), _) => address::of(&run.engine.about, service, seen),
             (None, Some(declared)) => address::addresses(&run.engine.about, service, &declared, None),
             (None, None) => Default::default(),
         };

@@ -25,6 +25,15 @@ ready = { timeout = "4m" }
 volumes = ["data:/var/lib/postgresql/data"]
 "#;
 
+/// A Redis whose data is in a volume `cache`.
+pub(crate) const REDIS: &str = r#"
+[services.redis]
+kind = "redis"
+image = "image:redis"
+ports = ["6379"]
+volumes = ["cache:/data"]
+"#;
+
 fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap_or_else(|error| panic!("{address}: {error}"));
     stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");

@@ -38,7 +38,7 @@ fn a_machine_that_has_what_it_needs_is_said_to() {
     for found in whole["checks"].as_array().expect("checks") {
         assert_eq!(found["status"] == "ok", found["fix"].is_null(), "what is not well has a fix: {found}");
     }
-    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty(), "nothing was made");
+    assert!(docker::left(&stack.label()).is_empty(), "nothing was made");
     let text = stack.dev(&["doctor"]).ends(0).stdout;
     assert!(text.contains("✔ engine") && text.contains(" 0 wrong"), "{text}");
 }

@@ -3,17 +3,9 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::clients::{POSTGRES, ask, postgres};
+use crate::clients::{POSTGRES, REDIS, ask, postgres};
 use crate::docker::{self, Foreign, ForeignVolume};
 use crate::stack::{Output, Running, Stack, image};
-
-const REDIS: &str = r#"
-[services.redis]
-kind = "redis"
-image = "image:redis"
-ports = ["6379"]
-volumes = ["cache:/data"]
-"#;
 
 #[test]
 fn a_row_survives_down_and_up() {
@@ -22,10 +14,7 @@ fn a_row_survives_down_and_up() {
     let insert = "create table kept (id int); insert into kept values (42)";
     postgres(stack.port("postgres", 5432)).batch_execute(insert).expect("written");
     stack.dev(&["down"]).ends(0);
-    assert_eq!(
-        docker::left(&format!("dev.taskava.project={}", stack.project)),
-        [format!("volume {}", stack.volume("data"))]
-    );
+    assert_eq!(docker::left(&stack.label()), [format!("volume {}", stack.volume("data"))]);
 
     stack.up();
     let row = postgres(stack.port("postgres", 5432)).query_one("select id from kept", &[]).expect("the row");

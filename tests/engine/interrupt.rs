@@ -170,7 +170,7 @@ fn two_networks_of_one_name_are_settled() {
     assert_eq!(stack.state("first"), "running");
     twice();
     stack.dev(&["down"]).ends(0);
-    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty());
+    assert!(docker::left(&stack.label()).is_empty());
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn down_after_sigkill_leaves_nothing() {
     up.signal("KILL");
     up.finish();
     stack.dev(&["down", "-v"]).ends(0);
-    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty());
+    assert!(docker::left(&stack.label()).is_empty());
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Drop for Images<'_> {
     fn drop(&mut self) {
         let root = self.0.path().canonicalize().expect("a folder");
         let label = format!("dev.taskava.root={}", root.display());
-        docker::remove_all(&format!("dev.taskava.project={}", self.0.project));
+        docker::remove_all(&self.0.label());
         docker::remove_images(&label);
     }
 }
@@ -101,7 +101,7 @@ fn data_is_made_once_and_each_run_begins_with_it() {
     let _images = Images(&stack);
     let model = load(&stack);
     let first = block_on(async { prepare(&engine().await, &model).await });
-    assert!(docker::containers(&[&format!("dev.taskava.project={}", stack.project)]).is_empty(), "all removed");
+    assert!(docker::containers(&[&stack.label()]).is_empty(), "all removed");
     block_on(async {
         let engine = engine().await;
         assert!(!first.services.contains_key("seed"));
@@ -123,7 +123,7 @@ fn data_is_made_once_and_each_run_begins_with_it() {
     // Each run has its own.
     client.batch_execute("delete from seeded").expect("deleted");
     drop(client);
-    docker::remove_all(&format!("dev.taskava.project={}", stack.project));
+    docker::remove_all(&stack.label());
     let again = block_on(async {
         let engine = engine().await;
         up(&engine, &prepare(&engine, &model).await).await

@@ -32,7 +32,7 @@ depends_on = ["db", "migrate"]
 
 /// Names of the one-off containers of a stack.
 fn one_offs(stack: &Stack) -> Vec<String> {
-    docker::names(&[&format!("dev.taskava.project={}", stack.project), "dev.taskava.oneoff"])
+    docker::names(&[&stack.label(), "dev.taskava.oneoff"])
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn one_that_is_kept_is_nobodys_service_and_goes_with_down() {
     let orphans = stack.dev(&["plan", "up", "app"]).ends(0);
     assert!(orphans.stdout.contains("create app") && !orphans.stderr.contains("not in services.toml"), "{orphans:?}");
     stack.dev(&["down", "-v", "-y"]).ends(0);
-    assert_eq!(docker::left(&format!("dev.taskava.project={}", stack.project)), [""; 0]);
+    assert_eq!(docker::left(&stack.label()), [""; 0]);
 }
 
 #[test]

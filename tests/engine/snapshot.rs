@@ -1,16 +1,8 @@
 //! Snapshots: data by name, saved, brought back, and saved by itself before it is lost.
 
-use crate::clients::{POSTGRES, ask, postgres};
+use crate::clients::{POSTGRES, REDIS, ask, postgres};
 use crate::docker;
 use crate::stack::{Stack, heavy};
-
-const REDIS: &str = r#"
-[services.redis]
-kind = "redis"
-image = "image:redis"
-ports = ["6379"]
-volumes = ["cache:/data"]
-"#;
 
 /// What the stack's snapshots are, as `snapshot list --json` says.
 fn snapshots(stack: &Stack) -> Vec<serde_json::Value> {
@@ -73,7 +65,7 @@ fn a_whole_stack_comes_back_as_it_was_saved() {
 
     stack.dev(&["snapshot", "remove", "first", &auto]).ends(0);
     assert_eq!(names(&stack), Vec::<String>::new());
-    assert_eq!(docker::images(&format!("dev.taskava.project={}", stack.project)), Vec::<String>::new());
+    assert_eq!(docker::images(&stack.label()), Vec::<String>::new());
 }
 
 #[test]
@@ -83,7 +75,7 @@ fn down_v_keeps_a_snapshot_that_brings_everything_back() {
     let down = stack.dev(&["down", "-v"]).ends(0);
     let name = names(&stack).pop().expect("a snapshot");
     down.says(&[&format!("back with: taskava dev snapshot restore {name}")]);
-    assert!(docker::left(&format!("dev.taskava.project={}", stack.project)).is_empty());
+    assert!(docker::left(&stack.label()).is_empty());
 
     // Nothing ran: nothing is started.
     stack.dev(&["snapshot", "restore", &name]).ends(0);

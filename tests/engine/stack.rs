@@ -375,7 +375,8 @@ impl Stack {
         format!("{}-{short}", self.project)
     }
 
-    fn label(&self) -> String {
+    /// What everything it makes on the engine carries.
+    pub(crate) fn label(&self) -> String {
         format!("dev.taskava.project={}", self.project)
     }
 

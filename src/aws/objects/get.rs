@@ -10,7 +10,7 @@ use super::list::{Lister, Version};
 use super::{AT_ONCE, Bucket, Content, Entry, Inner, Object, SMALL, Versioning};
 use crate::aws::client::{Answer, Client, Refused, no_answer};
 use crate::aws::sigv4;
-use crate::aws::xml::{all, text, verbatim};
+use crate::aws::xml::{self, all, text};
 
 /// Headers of an answer that are given again; user metadata and checksums besides.
 const KEPT: [&str; 7] = [
@@ -120,8 +120,7 @@ fn kept(headers: &HeaderMap) -> BTreeMap<String, String> {
 async fn tags(client: &Client, path: &str, version: &[(&str, &str)]) -> Answer<String> {
     let query = [&[("tagging", "")], version].concat();
     let xml = client.s3(Method::GET, path, &query, Vec::new()).await?;
-    let pair = |tag| Some((verbatim(tag, "Key")?, verbatim(tag, "Value")?));
-    let pairs: Vec<(String, String)> = all(&xml, "Tag").into_iter().filter_map(pair).collect();
+    let pairs = xml::tags(&xml, "Tag");
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Ok(sigv4::query_string(&pairs))
 }

@@ -2,12 +2,13 @@
 //! headers and tags. Where it is kept meanwhile, and in which form, is the caller's.
 //!
 //! Out: [`buckets`], then [`objects`], a stream of one [`Object`] a version. In: [`Putter::open`] makes the buckets that
-//! are missing, [`Putter::put`] takes the versions in the order in which they came out, [`Putter::close`] ends it.
+//! are missing, `Putter::put_all` takes the versions in the order in which they came out, [`Putter::close`] ends it.
 //! A content is never held in memory as a whole unless it is small ([`SMALL`]).
 //!
 //! What S3 chooses itself can't be put back: ids of versions and the times of objects are new, and the `ETag` of what was
 //! uploaded in parts is that of one piece. ACLs, locks and keys of encryption do not come along.
 
+mod feed;
 mod get;
 mod list;
 mod put;
@@ -20,9 +21,11 @@ use serde::{Deserialize, Serialize};
 use super::client::{Answer, Client, no_answer};
 use crate::model::aws::Api;
 
+pub(crate) use feed::Source;
 pub use get::{buckets, objects};
 pub use list::{Lister, Version};
-pub use put::{Put, Putter};
+use put::Put;
+pub use put::Putter;
 
 /// Objects up to this size, in bytes, are read as a whole, several at once.
 pub const SMALL: u64 = 256 * 1024;

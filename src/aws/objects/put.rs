@@ -40,7 +40,7 @@ struct There {
 
 /// What became of a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Put {
+pub(super) enum Put {
     /// It was put.
     Done,
     /// It was there already.
@@ -119,10 +119,7 @@ impl<'a> Putter<'a> {
     }
 
     /// Puts one version. `content` has [`Entry::size`] bytes; it is not read when nothing is put.
-    ///
-    /// # Errors
-    /// What the endpoint answered.
-    pub async fn put(
+    pub(super) async fn put(
         &self,
         entry: &Entry,
         content: impl Stream<Item = io::Result<Bytes>> + Send + 'static,

@@ -1,45 +1,11 @@
 //! services.toml as it is written: where its variables are, and what Compose has no word for.
 
 use super::yaml::Yaml;
+use crate::compose::keys;
 use crate::compose::template::to_compose;
 use crate::config::node::{Node, Value};
 
-/// Keys of a service that are written in Compose's own words.
-const SERVICE: [&str; 32] = [
-    "image",
-    "build",
-    "pull",
-    "platform",
-    "command",
-    "entrypoint",
-    "env",
-    "env_file",
-    "ports",
-    "volumes",
-    "tmpfs",
-    "depends_on",
-    "profiles",
-    "user",
-    "working_dir",
-    "hostname",
-    "networks",
-    "labels",
-    "init",
-    "shm_size",
-    "ulimits",
-    "cap_add",
-    "cap_drop",
-    "extra_hosts",
-    "dns",
-    "stop_signal",
-    "stop_timeout",
-    "restart",
-    "resources",
-    "logging",
-    "kind",
-    "watch",
-];
-/// The same at the top.
+/// Keys at the top that are written in Compose's own words.
 const TOP: [&str; 5] = ["project", "services", "volumes", "networks", "env"];
 
 pub(super) struct Raw<'a> {
@@ -92,7 +58,7 @@ impl<'a> Raw<'a> {
     pub(super) fn rest(&self, service: &str) -> Vec<(String, Yaml)> {
         let table = self.root.get("services").and_then(|services| services.get(service)).map(|node| &node.value);
         let Some(Value::Table(table)) = table else { return Vec::new() };
-        let others = table.iter().filter(|(key, _)| !SERVICE.contains(&key.as_str()));
+        let others = table.iter().filter(|(key, _)| !keys::has_words(key));
         others.map(|(key, item)| (key.clone(), verbatim(&item.node, key == "exports"))).collect()
     }
 

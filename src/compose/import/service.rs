@@ -3,50 +3,9 @@
 use super::{Importer, unknown};
 use crate::compose::toml::{Field, Table, Value};
 use crate::compose::yaml::{Entry, Node};
-use crate::compose::{EXTENSION, guess};
+use crate::compose::{EXTENSION, guess, keys};
 use crate::config::scalars;
 use crate::model::Kind;
-
-/// The order in which a person reads a service.
-const ORDER: [&str; 37] = [
-    "kind",
-    "image",
-    "build",
-    "pull",
-    "platform",
-    "command",
-    "entrypoint",
-    "ports",
-    "env",
-    "env_file",
-    "volumes",
-    "tmpfs",
-    "depends_on",
-    "ready",
-    "profiles",
-    "watch",
-    "hooks",
-    "exports",
-    "user",
-    "working_dir",
-    "hostname",
-    "networks",
-    "labels",
-    "init",
-    "shm_size",
-    "ulimits",
-    "cap_add",
-    "cap_drop",
-    "extra_hosts",
-    "dns",
-    "stop_signal",
-    "stop_timeout",
-    "restart",
-    "resources",
-    "logging",
-    "aws",
-    "test",
-];
 
 /// What is known of a service while its keys are gone through.
 pub(super) struct Draft<'a> {
@@ -117,7 +76,7 @@ impl Importer<'_> {
             Value::Map(fields) => !fields.is_empty(),
             _ => true,
         });
-        draft.fields.sort_by_key(|field| ORDER.iter().position(|key| *key == field.key));
+        draft.fields.sort_by_key(|field| keys::place(&field.key));
         let below = self.rest(&entry.key, self.lines(entry));
         Table { name: vec!["services".into(), self.name(name)], above, fields: draft.fields, below }
     }

@@ -1,26 +1,24 @@
 //! A build context as a tar archive, made while it is sent: memory does not grow with it.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use super::Trouble;
 use crate::context::{Context, Entry, What};
 use crate::diag::{Error, ErrorKind};
+use crate::pieces;
 
-/// How much is read before it is sent, and how many such pieces may wait.
-const PIECE: usize = 64 * 1024;
+/// How many pieces may wait.
 const PIECES: usize = 8;
 
 /// The archive. What goes wrong ends it, and is left in `trouble`.
 pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let (sender, mut receiver): (_, Receiver<io::Result<Bytes>>) = channel(PIECES);
+    let (sender, archive) = pieces::channel(PIECES);
     tokio::task::spawn_blocking(move || {
-        let pieces = Pieces { sender: sender.clone(), buffer: Vec::with_capacity(PIECE) };
-        if let Err((entry, error)) = pack(&context, pieces) {
+        if let Err((entry, error)) = pack(&context, pieces::Writer::new(sender.clone())) {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let path = entry.map_or_else(String::new, |entry| format!(" {}", entry.source.display()));
                 let message = format!("can't send{path} to the builder: {error}");
@@ -30,10 +28,10 @@ pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = 
             let _ = sender.blocking_send(Err(error));
         }
     });
-    futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx))
+    archive
 }
 
-fn pack(context: &Context, pieces: Pieces) -> Result<(), (Option<&Entry>, io::Error)> {
+fn pack(context: &Context, pieces: pieces::Writer) -> Result<(), (Option<&Entry>, io::Error)> {
     let mut archive = tar::Builder::new(pieces);
     for entry in &context.entries {
         append(&mut archive, entry).map_err(|error| (Some(entry), error))?;
@@ -42,7 +40,7 @@ fn pack(context: &Context, pieces: Pieces) -> Result<(), (Option<&Entry>, io::Er
 }
 
 /// Nothing in a header depends on who sends: no names, no owners.
-fn append(archive: &mut tar::Builder<Pieces>, entry: &Entry) -> io::Result<()> {
+fn append(archive: &mut tar::Builder<pieces::Writer>, entry: &Entry) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_mode(entry.mode);
     header.set_mtime(entry.modified);
@@ -86,27 +84,6 @@ impl Read for Exactly {
     }
 }
 
-/// Gathers what is written, and sends it on in pieces; waits while too many are on their way.
-struct Pieces {
-    sender: Sender<io::Result<Bytes>>,
-    buffer: Vec<u8>,
-}
-
-impl Write for Pieces {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.buffer.extend_from_slice(bytes);
-        if self.buffer.len() >= PIECE {
-            self.flush()?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
-        self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -139,7 +116,7 @@ mod tests {
         fs::write(folder.path().join("Dockerfile"), "FROM scratch").unwrap();
         let long = "long/".repeat(40);
         fs::create_dir_all(folder.path().join(&long)).unwrap();
-        fs::write(folder.path().join(&long).join("big"), vec![b'x'; 3 * PIECE + 1]).unwrap();
+        fs::write(folder.path().join(&long).join("big"), vec![b'x'; 3 * pieces::PIECE + 1]).unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink("Dockerfile", folder.path().join("link")).unwrap();
         let bytes = packed(context(folder.path())).await;
@@ -154,7 +131,7 @@ mod tests {
             seen.push((entry.path().unwrap().display().to_string(), entry.size()));
         }
         assert!(seen.contains(&("Dockerfile".into(), 12)), "{seen:?}");
-        assert!(seen.contains(&(format!("{long}big"), 3 * PIECE as u64 + 1)), "{seen:?}");
+        assert!(seen.contains(&(format!("{long}big"), 3 * pieces::PIECE as u64 + 1)), "{seen:?}");
         assert_eq!(seen.len(), 42 + usize::from(cfg!(unix)), "{seen:?}");
     }
 

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::Ask;
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::hex;
 
 /// An engine that may be meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -254,10 +255,6 @@ fn context(ask: &Ask, name: &str, by: &str, read: &impl Read) -> Result<Vec<Cand
     // TLS is meant when there is material for it, or when its check was switched off.
     let tls = (tls.ca.is_some() || tls.client.is_some() || !tls.verify).then_some(tls);
     named(&host, &format!("context {name:?}, from {by}"), tls)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where engines usually listen.

@@ -263,6 +263,10 @@ fn what_the_registry_says_is_explained() {
         ),
         ("no matching manifest for linux/amd64 in the manifest list entries", "architecture", "platform"),
         ("dial tcp: lookup registry-1.docker.io: no such host", "can't reach the registry", "proxy"),
+        ("Get \"https://registry.example.com/v2/\": EOF", "can't reach the registry", "proxy"),
+        ("remote error: tls: handshake failure", "can't reach the registry", "proxy"),
+        ("You have reached your pull rate limit", "limits pulls", "docker login"),
+        ("authentication required", "wants one", "docker login"),
     ] {
         let said = say(message);
         assert!(said.0.contains(reason) && said.1.contains(next), "{message}\n-> {said:?}");

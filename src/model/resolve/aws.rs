@@ -161,8 +161,7 @@ fn is_fifo(name: &str) -> bool {
 /// sets itself stays.
 fn defaults(services: &mut IndexMap<ServiceName, Service>, declared: &Aws) {
     let Some(emulators) = Emulators::among(services, declared.emulator.as_ref()) else { return };
-    let names: Vec<ServiceName> =
-        [Some(emulators.main), emulators.beside].into_iter().flatten().map(|service| service.name.clone()).collect();
+    let names: Vec<ServiceName> = emulators.all().map(|service| service.name.clone()).collect();
     let inside = |service: &Service| Some(format!("http://{}:{}", service.name, aws::port(service)?));
     let region = declared.region.clone().unwrap_or_else(|| aws::region_of(emulators.main));
     let variables = emulators.variables(&region, inside);

@@ -7,6 +7,7 @@ use crate::config::decode::Entry;
 use crate::config::schema;
 use crate::diag::Diagnostic;
 use crate::kinds;
+use crate::model::reference::Reference;
 use crate::model::{Build, Kind, Service, ServiceName};
 
 impl Resolver<'_> {
@@ -33,8 +34,7 @@ impl Resolver<'_> {
             self.error(&image.place, format!("`{}` is not an image: {message}", image.value));
             return image.value.clone();
         }
-        let (_, tag) = split_tag(image);
-        if tag.is_none() { format!("{}:latest", image.value) } else { image.value.clone() }
+        if Reference::of(image).version().is_none() { format!("{}:latest", image.value) } else { image.value.clone() }
     }
 
     /// LocalStack's images that exit at once without an account: said before gigabytes are pulled. Only the container's own
@@ -44,9 +44,10 @@ impl Resolver<'_> {
             TOKENS.iter().any(|name| service.env.get(*name).is_some_and(|token| !token.value.is_empty()))
         };
         for service in services.values().filter(|service| service.build.is_none() && !has_token(service)) {
-            let (repository, tag) = split_tag(&service.image);
-            let community = repository.ends_with("localstack/localstack");
-            let asked = community && needs_account(tag) || repository.ends_with("localstack/localstack-pro");
+            let reference = Reference::of(&service.image);
+            let community = reference.repository.ends_with("localstack/localstack");
+            let asked = community && needs_account(reference.version())
+                || reference.repository.ends_with("localstack/localstack-pro");
             let Some(place) = service.image_place.clone().filter(|_| asked) else { continue };
             let image = service.image.as_str();
             let message = format!("`{image}` needs a LocalStack account: without its token it exits with code 55");
@@ -96,30 +97,13 @@ impl Resolver<'_> {
     }
 }
 
-/// Repository, and tag or digest.
-fn split_tag(image: &str) -> (&str, Option<&str>) {
-    if let Some((name, digest)) = image.split_once('@') {
-        return (
-            name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name),
-            Some(digest),
-        );
-    }
-    match image.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
-        _ => (image, None),
-    }
-}
-
 fn check_image(image: &str) -> Result<(), String> {
-    let (repository, tag) = split_tag(image);
-    let path = match repository.split_once('/') {
-        Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => path,
-        _ => repository,
-    };
+    let reference = Reference::of(image);
+    let path = reference.path();
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-' | '/');
     if path.is_empty() {
         Err("it has no name".into())
-    } else if let Some(c) = repository.chars().find(|c| c.is_whitespace() || c.is_control()) {
+    } else if let Some(c) = reference.repository.chars().find(|c| c.is_whitespace() || c.is_control()) {
         Err(format!("it can't contain {c:?}"))
     } else if path.chars().any(|c| c.is_ascii_uppercase()) {
         Err("names are in lower case".into())
@@ -127,7 +111,7 @@ fn check_image(image: &str) -> Result<(), String> {
         Err(format!("its name can't contain {c:?}"))
     } else if path.split('/').any(str::is_empty) {
         Err("a part between slashes is empty".into())
-    } else if tag.is_some_and(|tag| tag.is_empty() || tag.contains(|c: char| c.is_whitespace())) {
+    } else if reference.version().is_some_and(|tag| tag.is_empty() || tag.contains(|c: char| c.is_whitespace())) {
         Err("the tag is empty or has a space".into())
     } else {
         Ok(())
@@ -154,20 +138,6 @@ fn needs_account(tag: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tags_are_told_from_ports() {
-        for (image, repository, tag) in [
-            ("redis", "redis", None),
-            ("redis:7", "redis", Some("7")),
-            ("host:5000/redis", "host:5000/redis", None),
-            ("host:5000/redis:7", "host:5000/redis", Some("7")),
-            ("redis:7@sha256:00", "redis", Some("sha256:00")),
-            ("host:5000/redis@sha256:00", "host:5000/redis", Some("sha256:00")),
-        ] {
-            assert_eq!(split_tag(image), (repository, tag), "{image}");
-        }
-    }
 
     #[test]
     fn images_that_an_engine_takes() {

@@ -12,19 +12,18 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::mpsc::{Receiver, channel};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 
 use self::archive::{Reader, SUMMARY, Summary, Writer};
 use super::{Run, provision};
-use crate::aws::objects::{self, AT_ONCE, Bucket, Put, Putter, SMALL};
+use crate::aws::objects::{self, Bucket, Entry, Putter, Source};
 use crate::aws::{Answer, Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, size};
 use crate::kinds;
-use crate::model::aws::{Api, Emulators};
+use crate::model::aws::Api;
 use crate::model::{Kind, Mount, MountSource, Service, Stack};
+use crate::pieces;
 use crate::plan::Step;
 
 /// The folder in the data volume.
@@ -36,7 +35,7 @@ const UNFINISHED: &str = "taskava-objects.new";
 /// A file in the folder: when the emulator was started that has all of it in memory.
 const LOADED: &str = "loaded";
 
-/// How many pieces of a content wait for those who take them.
+/// How many pieces of an archive wait for the engine.
 const PIECES: usize = 4;
 
 /// How long an emulator that is to be stopped may take to say whether it has something.
@@ -117,9 +116,9 @@ async fn in_use(client: &Client) -> Answer<bool> {
 
 /// Whether a service is asked for S3 and forgets what it has when it stops.
 fn is_forgetful(stack: &Stack, service: &Service) -> bool {
-    let serves = Emulators::of(stack).is_some_and(|all| all.serving(Api::S3).name == service.name);
     let is_on = |name: &str| service.env.get(name).is_some_and(|value| matches!(value.value.as_str(), "1" | "true"));
-    serves && !(service.kind == Kind::Ministack && is_on("PERSIST_STATE") && is_on("S3_PERSIST"))
+    stack.serves(&service.name, Api::S3)
+        && !(service.kind == Kind::Ministack && is_on("PERSIST_STATE") && is_on("S3_PERSIST"))
 }
 
 /// A folder of a service that outlives its container.
@@ -182,7 +181,7 @@ impl Objects<'_> {
     async fn write(&self, place: &str, buckets: Vec<Bucket>) -> Result<Summary> {
         let started = self.started().await?;
         let now = self.run.engine.now().await.as_second();
-        let (sender, receiver) = channel(PIECES);
+        let (sender, sent) = pieces::channel(PIECES);
         let broken = sender.clone();
         let writing = async {
             let written = async {
@@ -205,7 +204,7 @@ impl Objects<'_> {
             drop(broken);
             written
         };
-        let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, pieces(receiver)));
+        let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, sent));
         let summary = match written {
             // The engine does not listen any more: its answer says why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -260,49 +259,11 @@ impl Objects<'_> {
         let answered = |refused: Refused| refused_by(self.service, &refused);
         let putter = Putter::open(&self.client, &summary.buckets).await.map_err(answered)?;
         let archive = self.run.engine.pack(self.container, &format!("{place}/{FOLDER}"));
-        let mut archive = Reader::new(Box::pin(archive));
-        let mut under_way = FuturesUnordered::new();
-        let (mut count, mut put, mut last) = (0, 0, None);
-        while let Some(entry) = archive.next().await? {
-            let key = Some((entry.bucket.clone(), entry.key.clone()));
-            // The versions of a key one after the other.
-            let room = if key == last { 0 } else { AT_ONCE - 1 };
-            while under_way.len() > room {
-                put += u64::from(under_way.try_next().await.map_err(answered)? == Some(Put::Done));
-            }
-            last = key;
-            count += 1;
-            self.tell(count, Some(summary.versions));
-            if entry.size <= SMALL {
-                let mut content = Vec::new();
-                while let Some(bytes) = archive.chunk().await? {
-                    content.push(Ok(bytes));
-                }
-                let putter = &putter;
-                under_way.push(async move { putter.put(&entry, stream::iter(content)).await });
-                continue;
-            }
-            let (sender, receiver) = channel(PIECES);
-            let reading = async {
-                while let Some(bytes) = archive.chunk().await? {
-                    // What is there already is not taken.
-                    if sender.send(Ok(bytes)).await.is_err() {
-                        break;
-                    }
-                }
-                drop(sender);
-                Ok::<_, io::Error>(())
-            };
-            let (read, done) = tokio::join!(reading, putter.put(&entry, pieces(receiver)));
-            read?;
-            put += u64::from(done.map_err(answered)? == Put::Done);
-        }
-        while let Some(done) = under_way.try_next().await.map_err(answered)? {
-            put += u64::from(done == Put::Done);
-        }
-        drop(under_way);
-        if count != summary.versions {
-            let message = format!("only {count} of {} are there", versions(summary.versions));
+        let mut archive =
+            Told { objects: self, archive: Reader::new(Box::pin(archive)), count: 0, of: summary.versions };
+        let put = putter.put_all(&mut archive, answered).await?;
+        if archive.count != summary.versions {
+            let message = format!("only {} of {} are there", archive.count, versions(summary.versions));
             return Err(Error::new(ErrorKind::Other, message));
         }
         putter.close().await.map_err(answered)?;
@@ -310,12 +271,12 @@ impl Objects<'_> {
     }
 
     async fn note_loaded(&self, place: &str, started: &str) -> Result<()> {
-        let (sender, receiver) = channel(PIECES);
+        let (sender, sent) = pieces::channel(PIECES);
         let writing = async {
             let archive = Writer::new(FOLDER, sender).await?;
             archive.file(LOADED, started.as_bytes()).await
         };
-        let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, pieces(receiver)));
+        let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, sent));
         sent?;
         Ok(written?)
     }
@@ -358,8 +319,29 @@ impl Objects<'_> {
     }
 }
 
-fn pieces(mut receiver: Receiver<io::Result<Bytes>>) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
-    stream::poll_fn(move |cx| receiver.poll_recv(cx))
+/// An archive that is put back; tells how far it is.
+struct Told<'a, S> {
+    objects: &'a Objects<'a>,
+    archive: Reader<S>,
+    /// How many versions were read.
+    count: u64,
+    /// How many there should be.
+    of: u64,
+}
+
+impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Source for Told<'_, S> {
+    async fn next(&mut self) -> io::Result<Option<Entry>> {
+        let entry = self.archive.next().await?;
+        if entry.is_some() {
+            self.count += 1;
+            self.objects.tell(self.count, Some(self.of));
+        }
+        Ok(entry)
+    }
+
+    async fn chunk(&mut self) -> io::Result<Option<Bytes>> {
+        self.archive.chunk().await
+    }
 }
 
 fn refused_by(service: &Service, refused: &Refused) -> Error {

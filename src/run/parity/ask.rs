@@ -188,8 +188,7 @@ impl Asking<'_> {
     }
 
     fn addresses(&self, service: &Service, container: &Container) -> std::collections::BTreeMap<u16, SocketAddr> {
-        let own = container.networks.values().flatten().next().copied();
-        address::addresses(&self.engine.about, service, &container.ports, own)
+        address::of(&self.engine.about, service, container)
     }
 
     /// The web server in front, which says who it is; and the containers that are the application.

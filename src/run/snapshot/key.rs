@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 use crate::diag::Result;
 use crate::engine::Engine;
 use crate::model::prepared::Selection;
-use crate::model::{MountSource, Service, Stack};
+use crate::model::{MountSource, Service, Stack, hex};
 
 /// Part of every key: grows when prepared images are made in another way.
 const VERSION: &str = "1";
@@ -34,7 +34,7 @@ pub async fn key(engine: &Engine, stack: &Stack, chosen: &Selection) -> Result<O
             return Ok(None);
         }
     }
-    Ok(Some(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()))
+    Ok(Some(hex(&hash.finalize()[..8])))
 }
 
 fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Result<()> {
@@ -102,7 +102,7 @@ mod tests {
     fn files(path: &Path) -> io::Result<String> {
         let mut hash = Sha256::new();
         add_files(&mut hash, path, &mut 100.clone())?;
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&hash.finalize()))
     }
 
     #[test]
