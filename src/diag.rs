@@ -120,6 +120,10 @@ pub enum ErrorKind {
     Crashed,
     /// Another run holds the stack's lock.
     Locked,
+    /// A command of this machine may not be executed.
+    CommandRefused,
+    /// There is no such command on this machine.
+    CommandMissing,
     /// SIGINT (Ctrl-C).
     Interrupted,
     /// SIGTERM.
@@ -138,6 +142,9 @@ impl ErrorKind {
             Self::NotReady => 6,
             Self::Crashed => 7,
             Self::Locked => 8,
+            // As shells have it.
+            Self::CommandRefused => 126,
+            Self::CommandMissing => 127,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

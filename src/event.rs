@@ -3,6 +3,7 @@
 //! `run` emits them, `ui` shows them: as a live tree, as plain lines, or one JSON object a line (versioned, see
 //! [`VERSION`]).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use crate::diag::ErrorKind;
 use crate::model::ServiceName;
+use crate::model::secret::Masks;
 use crate::plan::{Plan, StepId};
 
 /// Version of the JSON form; grows when a field changes its meaning or goes.
@@ -58,6 +60,31 @@ pub enum Event {
     Interrupted { message: String },
     /// The end of a run; always the last event.
     Summary(Summary),
+}
+
+impl Event {
+    /// The same with the secrets masked in what others said: services, builds, the engine.
+    fn masked(&self, masks: &Masks) -> Cow<'_, Self> {
+        let mask = |text: &mut String| *text = masks.text(text).into_owned();
+        let mut event = self.clone();
+        match &mut event {
+            Self::StepProgress { text, total: None, .. }
+            | Self::ResourceChanged { text, .. }
+            | Self::StepFailed { message: text, .. }
+            | Self::Notice { message: text }
+            | Self::Warning { message: text, .. } => mask(text),
+            Self::WatchDone(WatchDone { output, failures, .. }) => {
+                output.iter_mut().for_each(mask);
+                failures.iter_mut().for_each(|failure| failure.mask(masks));
+            }
+            Self::WatchReloaded { failures, .. } | Self::Summary(Summary { failures, .. }) => {
+                failures.iter_mut().for_each(|failure| failure.mask(masks));
+            }
+            // What is ours alone, as names are.
+            _ => return Cow::Borrowed(self),
+        }
+        Cow::Owned(event)
+    }
 }
 
 /// What became of a change that was watched for.
@@ -130,6 +157,14 @@ pub struct Failure {
     pub next: Option<String>,
 }
 
+impl Failure {
+    fn mask(&mut self, masks: &Masks) {
+        let texts = [&mut self.last_probe, &mut self.reason, &mut self.next].into_iter().flatten();
+        texts.chain([&mut self.message]).for_each(|text| *text = masks.text(text).into_owned());
+        self.log = masks.log(&self.log);
+    }
+}
+
 /// Where events go. Cheap to clone; silent by default.
 #[derive(Clone)]
 pub struct Events(Arc<dyn Fn(&Event) + Send + Sync>);
@@ -138,6 +173,13 @@ impl Events {
     /// Sends each event to a function.
     pub fn to(sink: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         Self(Arc::new(sink))
+    }
+
+    /// The same, with secrets masked.
+    #[must_use]
+    pub fn masked(&self, masks: Arc<Masks>) -> Self {
+        let events = self.clone();
+        Self::to(move |event| events.emit(&event.masked(&masks)))
     }
 
     /// Tells.
@@ -174,11 +216,43 @@ pub fn size(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::size;
+    use super::*;
 
     #[test]
     fn sizes_for_people() {
         let shown = [0, 1, 999_999, 39_833_056, 2_340_000_000].map(size);
         assert_eq!(shown, ["0 kB", "1 kB", "1000 kB", "40 MB", "2.3 GB"]);
+    }
+
+    #[test]
+    fn what_others_said_is_told_without_secrets() {
+        let failure = Failure {
+            service: None,
+            kind: ErrorKind::Other,
+            message: "password=pw-1".into(),
+            exit_code: None,
+            oom_killed: false,
+            last_probe: Some("password=pw-2".into()),
+            log: vec!["password=pw-3".into(), "-----BEGIN PRIVATE KEY-----".into(), "pw".into()],
+            reason: None,
+            next: Some("password=pw-4".into()),
+        };
+        let said = "password=pw-5".to_owned();
+        for event in [
+            Event::Summary(Summary { failures: vec![failure.clone()], ..Summary::default() }),
+            Event::WatchDone(WatchDone {
+                output: Some(said.clone()),
+                failures: vec![failure.clone()],
+                ..WatchDone::default()
+            }),
+            Event::WatchReloaded { path: String::new(), changes: Vec::new(), failures: vec![failure], ms: 0 },
+            Event::StepProgress { step: 1, layer: None, text: said.clone(), current: None, total: None },
+            Event::StepFailed { step: 1, text: "start".into(), service: None, message: said.clone(), ms: 0 },
+            Event::Notice { message: said.clone() },
+            Event::Warning { message: said, hint: None },
+        ] {
+            let (told, masked) = (format!("{event:?}"), format!("{:?}", event.masked(&Masks::default())));
+            assert!(told.contains("pw") && !masked.contains("pw"), "{masked}");
+        }
     }
 }

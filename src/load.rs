@@ -3,7 +3,7 @@
 
 pub mod pins;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind as Io, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
 use crate::model::resolve::{MustBe, PathUse, Surroundings, resolve};
+use crate::model::secret::is_secret_name;
 use crate::model::{Stack, StackName, isolated};
 
 /// The file that describes a stack.
@@ -73,6 +74,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         project: ask.project.clone().filter(|name| !isolated::is_name(name)),
         profiles: ask.profiles.clone(),
         env_files: BTreeMap::new(),
+        secrets: taken_secrets(&sources, &variables),
     };
     around.env_files = reading.env_files(&config, &around, &variables);
     let Reading { files, mut problems, .. } = reading;
@@ -87,6 +89,16 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         None => resolved.stack,
     };
     Ok(Loaded { stack, warnings: problems, files, sources })
+}
+
+/// Values of the variables that texts take, as far as their names say that they are secret. Where a text puts them decides
+/// nothing: a command has no names.
+fn taken_secrets(sources: &[Arc<Source>], variables: &Variables) -> BTreeSet<String> {
+    let names = sources.iter().flat_map(|source| source.text.split("${").skip(1)).filter_map(|rest| {
+        let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next()?;
+        Some(name).filter(|name| is_secret_name(name))
+    });
+    names.filter_map(|name| variables.get(name)).map(|variable| variable.value.clone()).collect()
 }
 
 fn isolated_name(name: &str) -> Result<StackName> {

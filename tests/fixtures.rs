@@ -81,6 +81,8 @@ fn good_files_are_understood() {
 }
 
 fn without_places(mut stack: Stack) -> Stack {
+    // Written out, nothing is taken from a variable.
+    stack.secrets.clear();
     for service in stack.services.values_mut() {
         service.place = None;
         service.image_place = None;
@@ -102,6 +104,7 @@ fn every_value_knows_where_it_came_from() {
         let origin = &stack.services[service].env[name].origin;
         origin.iter().map(|step| step.replace("tests/fixtures/ok/override/", "")).collect::<Vec<_>>()
     };
+    assert_eq!(stack.secrets.iter().collect::<Vec<_>>(), ["s3cret"]);
     assert_eq!(origin("postgres", "POSTGRES_USER"), ["services.toml:5:25"]);
     assert_eq!(origin("postgres", "POSTGRES_PASSWORD"), ["services.toml:5:52", "OVERRIDE_DB_PASSWORD from .env:2"]);
     assert_eq!(origin("postgres", "POSTGRES_DB"), ["services.toml:5:109", "default in services.toml:5:125"]);

@@ -99,12 +99,9 @@ impl Show<'_> {
             Value::String(written) => text(written).into(),
             Value::Array(items) => items.iter().map(|item| self.aws(item, false)).collect::<Vec<_>>().into(),
             Value::Table(table) => {
-                let secure = table.get("type").and_then(Value::as_str) == Some("SecureString");
                 let entries = table.iter().map(|(key, value)| {
-                    let hidden = matches!(key.as_str(), "secrets" | "users") || (secure && key == "value");
-                    // Names of keys of KMS are no secrets.
-                    let named = secret::is_secret_name(key) && !matches!(key.as_str(), "kms_key" | "keys" | "secret");
-                    (key.clone(), self.aws(value, (secret || hidden || named) && key != "type"))
+                    let hidden = matches!(key.as_str(), "secrets" | "users") || secret::is_secret_in_aws(table, key);
+                    (key.clone(), self.aws(value, (secret || hidden) && key != "type"))
                 });
                 entries.collect::<Table>().into()
             }

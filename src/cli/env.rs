@@ -14,6 +14,7 @@ use crate::model::secret::{MASK, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
 use crate::run::{address, provision};
+use crate::ui::github;
 
 /// Print connection variables for the application: DATABASE_URL, REDIS_URL, …
 ///
@@ -127,8 +128,7 @@ fn dotenv(value: &str) -> String {
 
 /// Keeps passwords out of the log of a GitHub job from now on.
 fn masks(variables: &[Variable]) -> String {
-    let secret = variables.iter().filter(|variable| variable.secret);
-    secret.flat_map(|variable| variable.value.lines()).map(|line| format!("::add-mask::{line}\n")).collect()
+    github::masks(variables.iter().filter(|variable| variable.secret).map(|variable| variable.value.as_str()))
 }
 
 #[cfg(test)]

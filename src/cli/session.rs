@@ -10,6 +10,7 @@ use crate::engine::{Engine, How};
 use crate::event::{Endpoint, Event, Events, Summary};
 use crate::kinds;
 use crate::load;
+use crate::model::secret::Masks;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
 use crate::plan::{self, Observed, Plan, Request};
@@ -45,8 +46,10 @@ pub struct Session<'a> {
     pub stack: Stack,
     /// The engine.
     pub engine: Engine,
-    /// Where to tell what happens.
+    /// Where to tell what happens; the stack's secrets are masked.
     pub events: Events,
+    /// What masks them.
+    pub masks: Arc<Masks>,
     /// Whether the user wants to leave.
     pub cancel: Cancel,
 }
@@ -57,12 +60,13 @@ impl<'a> Session<'a> {
         let events = context.screen.events();
         let cancel = Cancel::on_signals(&events);
         let stack = load_stack(context)?;
+        let masks = Arc::new(Masks::of(&stack));
         let ask = context.engine_ask();
         let engine = tokio::select! {
             engine = Engine::connect(&ask) => engine?,
             () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
         };
-        Ok(Self { context, stack, engine, events, cancel })
+        Ok(Self { context, stack, engine, events: events.masked(masks.clone()), masks, cancel })
     }
 
     /// Everything of the stack on the engine.

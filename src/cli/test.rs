@@ -24,8 +24,10 @@ const SHOWN_LINES: usize = 100;
 /// Run a command against a ready copy of the stack that is its own, and remove that afterwards
 ///
 /// The copy shares nothing with the stack that is up: it has a name, a network, volumes and ports of its own. CMD finds it
-/// by the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on it. The exit code is CMD's.
-/// When CMD fails, the services' logs are shown and kept in a folder with what else is needed to find out why.
+/// by the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on it. The exit code is CMD's: 128 + n
+/// for signal n, 127 where there is no such command, 126 where it can't be run.
+/// When CMD fails, the services' logs are shown and kept in a folder with what else is needed to find out why. The stack's
+/// passwords, tokens and keys are masked in both; what CMD itself prints passes as it is.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -61,7 +63,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut session = Session::open(context).await?;
         let timeline = Timeline::default();
-        session.events = timeline.and(session.events.clone());
+        session.events = timeline.and(context.screen.events()).masked(session.masks.clone());
+        // What CMD prints is not ours to mask.
+        context.screen.hide(session.masks.values());
         let services = session.services(&args.services)?;
         // Beside the work: who crashed before is not what this run waits for.
         let sweep = tokio::spawn({
@@ -127,7 +131,7 @@ impl Trial<'_> {
 
     /// Runs the command; its exit code.
     async fn command(&self, isolated: &Isolated) -> Result<u8> {
-        let Session { engine, context, cancel, .. } = self.session;
+        let Session { engine, context, cancel, masks, .. } = self.session;
         context.screen.finish();
         let ids = provision::ids(&engine.about, &isolated.stack, &isolated.containers).await;
         let mut variables: Vec<(String, OsString)> =
@@ -137,8 +141,8 @@ impl Trial<'_> {
                 .collect();
         variables.push(("TASKAVA_PROJECT".into(), isolated.stack.name.as_str().into()));
         variables.push(("TASKAVA_FILE".into(), self.file()));
-        let words: Vec<_> = self.args.command.iter().map(|word| word.to_string_lossy()).collect();
-        let words = words.join(" ");
+        let words: Vec<String> = self.args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let words = masks.words(&words).join(" ");
         self.timeline.note(&Event::Notice { message: format!("started: {words}") });
         let began = Instant::now();
         let ends_too = |pid| isolated.ends_too(pid);
@@ -164,21 +168,21 @@ impl Trial<'_> {
 
     /// Shows and keeps what is needed to find out why something failed. That this fails must not hide the failure.
     async fn report(&self, isolated: &Isolated, code: Option<u8>) {
-        let Session { engine, context, events, .. } = self.session;
+        let Session { engine, context, events, masks, .. } = self.session;
         if code.is_some() {
             for container in isolated.containers.iter().rev() {
                 let mut lines = engine.tail(&container.id, 2 * SHOWN_LINES).await;
                 let kind = isolated.stack.services.get(&container.service).map(|service| service.kind);
                 lines.retain(|line| kind.is_none_or(|kind| !kinds::is_probe_noise(kind, line)));
                 let lines = lines.split_off(lines.len().saturating_sub(SHOWN_LINES));
-                context.screen.service_log(&container.service, &lines);
+                context.screen.service_log(&container.service, &masks.log(&lines));
             }
         }
         let folder = self.args.bundle.clone().unwrap_or_else(|| {
             let name = isolated.stack.name.as_str().trim_start_matches("taskava-t-").to_owned();
             isolated.stack.root.join(".taskava").join(format!("test-{name}"))
         });
-        match bundle::write(&folder, engine, isolated, self.timeline).await {
+        match bundle::write(&folder, engine, isolated, self.timeline, masks).await {
             Ok(()) => context.screen.note(&format!("logs, configuration and timeline: {}", folder.display())),
             Err(error) => tell(events, &format!("can't write {}: {error}", folder.display())),
         }

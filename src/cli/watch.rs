@@ -1,6 +1,7 @@
 //! `watch`: stays with a stack that is up and does what its rules say when files change.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::logs::pass_on;
 use super::session::{ask, refuse_other_checkout, service};
@@ -9,6 +10,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::Events;
 use crate::load::{self, Loaded};
+use crate::model::secret::Masks;
 use crate::model::{ServiceName, graph};
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::logs::{self, Logs};
@@ -107,7 +109,7 @@ async fn follow(
         engine = Engine::connect(&where_to) => engine?,
         () = cancel.reached(Hurry::Stop) => return Ok(()),
     };
-    let events = context.screen.events();
+    let events = context.screen.events().masked(Arc::new(Masks::of(&loaded.stack)));
     let project = loaded.stack.name.to_string();
     must_be_up(&engine, &loaded, &named).await?;
     let ask = Ask { load: ask(context), services: named, poll };

@@ -92,6 +92,7 @@ fn others_with_the_stacks_names_are_in_the_way() {
         volumes: Default::default(),
         networks: Default::default(),
         aws: Default::default(),
+        secrets: Default::default(),
         isolation: None,
     };
     let compose = [of(None, "", "app-db-1", Some("app")), of(None, "", "x-db-1", Some("x"))];

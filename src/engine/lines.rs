@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
 use regex::bytes::Regex;
@@ -24,11 +25,17 @@ impl Engine {
         let options =
             LogsOptions { stdout: true, stderr: true, timestamps: true, tail: lines.to_string(), ..Default::default() };
         let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
-        let mut found = Vec::new();
+        let (mut found, mut open) = (Vec::new(), [false; 2]);
         let end = Instant::now() + TAIL_LIMIT;
         while let Ok(Some(Ok(frame))) = timeout_at(end, stream.next()).await {
+            let open = &mut open[usize::from(matches!(frame, LogOutput::StdErr { .. }))];
+            let is_line = matches!(frame, LogOutput::StdOut { .. } | LogOutput::StdErr { .. });
             let bytes = frame.into_bytes();
-            let text = String::from_utf8_lossy(&bytes[..bytes.len().min(LINE_LIMIT)]).into_owned();
+            // The engine cuts long lines: what goes on is no line of its own, and more of one than is kept.
+            if std::mem::replace(open, is_line && !bytes.ends_with(b"\n")) {
+                continue;
+            }
+            let text = String::from_utf8_lossy(beginning(&bytes)).into_owned();
             found.extend(text.lines().map(String::from));
         }
         // The engine reads the two streams side by side; each line has the time at which it did.
@@ -58,7 +65,32 @@ impl Engine {
     }
 }
 
+/// What is kept of a line. It ends with a whole word: half a password is one that nobody recognises.
+fn beginning(line: &[u8]) -> &[u8] {
+    let Some((kept, _)) = line.split_at_checked(LINE_LIMIT).filter(|(_, rest)| !rest.trim_ascii().is_empty()) else {
+        return line;
+    };
+    let ends_word = |byte: &u8| byte.is_ascii_whitespace() || b"\",;&".contains(byte);
+    let end = kept.iter().rposition(ends_word).filter(|end| *end >= LINE_LIMIT / 2);
+    &kept[..end.unwrap_or(LINE_LIMIT / 2)]
+}
+
 /// The time the engine put before a line, and the line.
 fn stamp(line: &str) -> (&str, &str) {
     line.split_once(' ').unwrap_or((line, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_cut_between_words() {
+        assert_eq!(beginning(b"short\n"), b"short\n");
+        let word = "w".repeat(30);
+        let line = format!("{}password", format!("{word} ").repeat(LINE_LIMIT / word.len()));
+        let kept = beginning(line.as_bytes());
+        assert!(kept.len() > LINE_LIMIT - 31 && kept.ends_with(word.as_bytes()), "{}", kept.len());
+        assert_eq!(beginning("x".repeat(9000).as_bytes()).len(), LINE_LIMIT / 2);
+    }
 }

@@ -3,7 +3,7 @@
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
 //! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `prepared` one that
 //! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have, `reference`
-//! takes its name apart.
+//! takes its name apart, `secret` says what is masked when shown.
 
 pub mod aws;
 pub mod built;
@@ -21,6 +21,7 @@ pub mod secret;
 mod service;
 pub mod subnet;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -51,6 +52,8 @@ pub struct Stack {
     pub networks: IndexMap<String, Network>,
     /// What has to exist in the emulator of AWS.
     pub aws: aws::Aws,
+    /// Values of secret variables that the file takes, wherever it puts them: `${API_TOKEN}` in a command.
+    pub secrets: BTreeSet<String>,
     /// Whose it is, when it is the stack of one test run; none for a developer's.
     pub isolation: Option<Isolation>,
 }

@@ -1,14 +1,30 @@
 //! Which values are masked when shown.
+//!
+//! Here is what is secret by its name or its place; `known` collects the secret values of a stack, `forms` knows how they
+//! may be written, `signs` what looks like a secret without being known, and [`Masks`] puts these together for texts that
+//! others wrote.
+
+mod forms;
+mod known;
+mod masks;
+mod signs;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::EnvValue;
+
+pub use masks::{Lines, Masks};
 
 /// What is shown instead of a secret.
 pub const MASK: &str = "********";
 
 /// Whether a variable of this name holds a password, token or key.
 pub fn is_secret_name(name: &str) -> bool {
+    // A shell's folder.
+    if name == "PWD" {
+        return false;
+    }
     let name = name.to_ascii_uppercase();
     let word = |word: &str| {
         matches!(word, "PASS" | "PWD" | "KEY" | "KEYS" | "AUTH" | "REQUIREPASS" | "MASTERAUTH")
@@ -23,6 +39,9 @@ pub fn is_secret_name(name: &str) -> bool {
                 "CREDENTIAL",
                 "CREDENTIALS",
                 "APIKEY",
+                "ACCESSKEY",
+                "SECRETKEY",
+                "PRIVATEKEY",
             ]
             .iter()
             .any(|end| word.ends_with(end))
@@ -37,48 +56,65 @@ pub fn shown(value: &EnvValue) -> Cow<'_, str> {
     if value.secret { Cow::Borrowed(if value.value.is_empty() { "" } else { MASK }) } else { mask_urls(&value.value) }
 }
 
+/// Whether what stands under a key of a table of `[aws]` is secret itself, unless it is a table.
+pub fn is_secret_in_aws(table: &toml::Table, key: &str) -> bool {
+    let secure = table.get("type").and_then(toml::Value::as_str) == Some("SecureString");
+    // Names of keys of KMS are no secrets.
+    (secure && key == "value") || is_secret_name(key) && !matches!(key, "kms_key" | "keys" | "secret")
+}
+
 /// A command as it may be shown: `--requirepass ********`, `--token=********`.
 pub fn mask_words(words: &[String]) -> Vec<String> {
+    let mask = |(word, secret): (&String, Option<usize>)| match secret {
+        Some(start) => format!("{}{MASK}", &word[..start]),
+        None => mask_urls(word).into_owned(),
+    };
+    words.iter().zip(secret_words(words)).map(mask).collect()
+}
+
+/// Where in each word of a command a secret begins that goes on to the word's end.
+fn secret_words(words: &[impl AsRef<str>]) -> Vec<Option<usize>> {
     let is_secret = |word: &str| word.starts_with('-') && is_secret_name(word);
     let mut follows = false;
-    let mask = |word: &String| {
-        let option = word.split_once('=').filter(|(name, _)| is_secret(name) || is_secret_name(name));
-        let shown = match option {
-            Some((name, _)) => format!("{name}={MASK}"),
-            None if follows && !word.starts_with("--") => MASK.into(),
-            None => mask_urls(word).into_owned(),
+    let look = |word: &str| {
+        let option = word.split_once('=').filter(|(name, _)| is_secret_name(name));
+        let found = match option {
+            Some((name, _)) => Some(name.len() + 1),
+            None => (follows && !word.starts_with("--")).then_some(0),
         };
         follows = option.is_none() && is_secret(word);
-        shown
+        found
     };
-    words.iter().map(mask).collect()
+    words.iter().map(AsRef::as_ref).map(look).collect()
 }
 
 /// Masks the passwords of the URLs in a text: `postgres://app:secret@db/app` → `postgres://app:********@db/app`.
 pub fn mask_urls(text: &str) -> Cow<'_, str> {
-    let mut out = String::new();
-    let mut done = 0;
-    while let Some(scheme) = text[done..].find("://").map(|offset| done + offset + 3) {
-        let end = text[scheme..].find(|c: char| matches!(c, '/' | '?' | '#' | '"' | '\'') || c.is_whitespace());
-        let authority = &text[scheme..end.map_or(text.len(), |offset| scheme + offset)];
-        let password = authority.rfind('@').and_then(|at| Some((authority[..at].find(':')? + 1, at)));
-        match password.filter(|(start, end)| start < end) {
-            Some((start, end)) => {
-                out.push_str(&text[done..scheme + start]);
-                out.push_str(MASK);
-                done = scheme + end;
-            }
-            None => {
-                out.push_str(&text[done..scheme]);
-                done = scheme;
-            }
-        }
-    }
-    if out.is_empty() {
+    let found: Vec<_> = url_passwords(text.as_bytes()).collect();
+    if found.is_empty() {
         return Cow::Borrowed(text);
+    }
+    let (mut out, mut done) = (String::new(), 0);
+    for password in found {
+        out.push_str(&text[done..password.start]);
+        out.push_str(MASK);
+        done = password.end;
     }
     out.push_str(&text[done..]);
     Cow::Owned(out)
+}
+
+/// Where the passwords of the URLs in a text are. None is empty.
+fn url_passwords(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    memchr::memmem::find_iter(text, b"://").filter_map(|scheme| {
+        let start = scheme + 3;
+        let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'') || byte.is_ascii_whitespace();
+        let length = text[start..].iter().position(ends).unwrap_or(text.len() - start);
+        let authority = &text[start..start + length];
+        let at = memchr::memrchr(b'@', authority)?;
+        let colon = memchr::memchr(b':', &authority[..at])?;
+        (colon + 1 < at).then_some(start + colon + 1..start + at)
+    })
 }
 
 #[cfg(test)]
@@ -95,6 +131,7 @@ mod tests {
             "aws_secret_access_key",
             "GITHUB_TOKEN",
             "DB_PASS",
+            "DB_PWD",
             "LOCALSTACK_AUTH_TOKEN",
         ] {
             assert!(is_secret_name(name), "{name}");
@@ -105,6 +142,7 @@ mod tests {
             "KEYCLOAK_URL",
             "POSTGRES_HOST_AUTH_METHOD",
             "MONKEY",
+            "PWD",
             "TOKENIZER",
             "COMPASS",
         ] {

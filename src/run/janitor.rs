@@ -88,10 +88,15 @@ pub fn by_program(program: impl AsRef<OsStr>, engine: &[OsString], project: &str
 /// For a program that is not `taskava`: one that can be found, else the shell.
 pub fn by_whom_there_is(address: &str, project: &str) -> Vec<Command> {
     let programs = programs().into_iter().map(|program| by_program(program, &[], project));
-    let mut shell = Command::new("sh");
-    detach(&mut shell);
-    shell.args(["-c", SCRIPT, "janitor", project, address]);
-    programs.chain([shell]).collect()
+    // A process that leads no group goes into a session of its own without becoming another one, so `setsid` is told of no
+    // group; where there is none, as on macOS, a group is what can be had.
+    let (mut session, mut group) = (Command::new("setsid"), Command::new("sh"));
+    session.arg("sh");
+    lead_group(&mut group);
+    for shell in [&mut session, &mut group] {
+        shell.args(["-c", SCRIPT, "janitor", project, address]);
+    }
+    programs.chain([session, group]).collect()
 }
 
 /// Where `taskava` may be: where one says, beside a test binary of this very package, on the path.
@@ -114,9 +119,9 @@ fn clean(command: &mut Command) {
     command.current_dir("/");
 }
 
-/// In a process group of its own, so that the Ctrl-C that ends us does not end it. The command line goes further, into a
-/// session of its own, which it can only do by itself.
-fn detach(command: &mut Command) {
+/// In a process group of its own, so that the Ctrl-C that ends us does not end it. A session of its own goes further: it
+/// outlives that of the terminal. The command line makes one by itself.
+fn lead_group(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     #[cfg(not(unix))]

@@ -3,6 +3,7 @@
 //! stdout is data, stderr is progress. What is told is decided by `run` and `cli`; here is only how it looks.
 
 pub mod errors;
+pub mod github;
 pub mod json;
 pub mod live;
 pub mod logs;
@@ -214,6 +215,14 @@ impl Screen {
         self.aside(|| write_err(lines));
     }
 
+    /// In a GitHub job: keeps these values out of its log from now on, whoever prints them. Before a fence is up: within
+    /// one nothing is a command.
+    pub fn hide<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
+        if self.0.github.is_some() {
+            self.commands(&github::masks(values));
+        }
+    }
+
     /// That something failed which is no service of ours; what it had to say, it said itself.
     pub fn failed(&self, what: &str, how: &str) {
         if self.0.format == Format::Json {
@@ -253,7 +262,12 @@ impl Screen {
     pub fn error(&self, error: &Error) {
         self.aside(|| match self.0.format {
             Format::Json => drop(write_out(&json::error(error, jiff::Timestamp::now()))),
-            Format::Tty | Format::Plain => write_err(&errors::error(error, self.0.color_err)),
+            Format::Tty | Format::Plain => {
+                if self.0.github.is_some() {
+                    write_err(&github::error("taskava dev", &error.to_string()));
+                }
+                write_err(&errors::error(error, self.0.color_err));
+            }
         });
     }
 

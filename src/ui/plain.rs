@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::style::Paint;
-use super::{errors, sanitise, seconds, watch};
+use super::{errors, github, sanitise, seconds, watch};
 use crate::event::{Event, Failure, Summary};
 use crate::model::ServiceName;
 use crate::plan::{Cause, Op, Plan, StepId};
@@ -157,7 +157,7 @@ impl Plain {
     fn summary(&self, out: &mut String, at: Duration, summary: &Summary) {
         for failure in &summary.failures {
             match &self.options.github {
-                Some(token) => github(out, failure, self.options.color, token),
+                Some(token) => on_github(out, failure, self.options.color, token),
                 None => {
                     out.push('\n');
                     out.push_str(&errors::failure(failure, self.options.color));
@@ -186,11 +186,9 @@ pub(super) fn end(summary: &Summary) -> String {
 
 /// A failure as GitHub shows it: an annotation, and the report in a group. The container's words are fenced off, so
 /// that they can't be commands.
-fn github(out: &mut String, failure: &Failure, color: bool, token: &str) {
+fn on_github(out: &mut String, failure: &Failure, color: bool, token: &str) {
     let name = failure.service.as_ref().map_or("stack", |service| service.as_str());
-    let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let title = escape(name).replace(':', "%3A").replace(',', "%2C");
-    let _ = writeln!(out, "::error title={title}::{}", escape(&errors::what_happened(failure)));
+    out.push_str(&github::error(name, &errors::what_happened(failure)));
     let _ = writeln!(out, "::group::why {name} failed\n::stop-commands::{token}");
     out.push_str(&errors::failure(failure, color));
     let _ = writeln!(out, "::{token}::\n::endgroup::");

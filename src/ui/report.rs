@@ -2,16 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::sanitise;
 use super::style::Paint;
+use super::{github, sanitise};
 use crate::model::ServiceName;
 
 /// That something failed: an annotation on GitHub, else a line.
-pub(super) fn failed(what: &str, how: &str, github: bool, color: bool) -> String {
+pub(super) fn failed(what: &str, how: &str, on_github: bool, color: bool) -> String {
     let (what, how) = (sanitise::text(what), sanitise::text(how));
-    if github {
-        let escape = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-        return format!("::error title=taskava dev test::{} {}\n", escape(&what), escape(&how));
+    if on_github {
+        return github::error("taskava dev test", &format!("{what} {how}"));
     }
     let paint = Paint(color);
     format!("\n{} {}: {how}\n", paint.bad("✘"), paint.bold(&what))

@@ -93,9 +93,86 @@ fn a_failure_keeps_the_exit_code_the_logs_and_a_bundle_without_secrets() {
     }
     assert_eq!(read(&stack.path().join(".taskava"), ".gitignore"), "*\n");
 
-    let unknown = stack.dev(&["test", "--", "no-such-command"]).ends(2);
-    unknown.says(&["can't run `no-such-command`"]);
+    let mut unknown = stack.command(&["test", "--", "no-such-command"]);
+    let unknown = Running::start(unknown.env("GITHUB_ACTIONS", "true")).finish().ends(127);
+    assert_eq!(unknown.stderr.matches("::error title=taskava dev::can't run `no-such-command`").count(), 1);
+    let folder = stack.dev(&["test", "--", "/"]).ends(126);
+    folder.says(&["can't run `/`", "may it be executed?"]);
     test(&stack, &[], "kill -9 $$").ends(137);
+    assert_eq!(isolated(&stack), [""; 0]);
+}
+
+/// Writes its own secrets into its log, in every form in which one meets them.
+const CHATTY: &str = r#"
+[services.chatty]
+image = "image:busybox"
+env = { APP_PASSWORD = "it's /@ s3cret-of-chatty", DB_USER = "chatty", DB_PASSWORD = "chatty", UPSTREAM = "http://app:pw-in-url%40x@h/", SHORT_TOKEN = "t0k" }
+command = ["sh", "-c", """
+echo hello from chatty
+echo "plain $APP_PASSWORD and $UPSTREAM"
+echo '{"dsn": "postgres://chatty:it%27s%20%2F%40%20s3cret-of-chatty@db/x?also=it%27s+%2f%40+s3cret-of-chatty"}'
+echo '"{\\"message\\": \\"is it\\u0027s /@ s3cret-of-chatty or pw-in-url@x\\"}"'
+printf '%s' "$APP_PASSWORD" | base64
+printf '%s' "app:$APP_PASSWORD" | base64 -w 0 | sed 's/^/sent Basic /'
+echo
+echo "SHORT_TOKEN=$SHORT_TOKEN" >&2
+echo "X=$(printf %065530d 0)$APP_PASSWORD"
+echo '-----BEGIN PRIVATE KEY-----'; echo MIIEvQIBADANBgkqhkiG; echo '-----END PRIVATE KEY-----'
+echo all is said
+trap 'exit 0' TERM
+while :; do sleep 0.1; done"""]
+ready = { log = "all is said" }
+[services.crash]
+image = "image:busybox"
+command = ["sh", "-c", "echo no luck with ${CRASH_TOKEN}; exit 4"]
+ready = { exec = "false" }
+"#;
+
+/// What nobody may read who has no business with the secrets.
+#[track_caller]
+fn has_no_secret(text: &str, of_what: &str) {
+    use base64::Engine as _;
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let whole = [base64("it's /@ s3cret-of-chatty"), base64("app:it's /@ s3cret-of-chatty")];
+    // Somewhere in the middle.
+    let parts = whole.iter().map(|whole| &whole[10..22]);
+    let plain = ["s3cret-of", "pw-in-url", "t0k", "MIIEvQIB", "s3cret-in-words"];
+    for secret in plain.into_iter().chain(parts) {
+        assert!(!text.contains(secret), "{secret} in {of_what}:\n{text}");
+    }
+}
+
+#[test]
+fn what_services_log_of_their_secrets_is_in_no_file_of_the_bundle_and_not_on_the_screen() {
+    let stack = Stack::new("test-secrets", CHATTY);
+    stack.file(".env", "CRASH_TOKEN=s3cret-of-crash\n");
+    let mut run =
+        stack.command(&["test", "--services", "chatty", "--", "sh", "-c", "exit 3", "--token=s3cret-in-words"]);
+    let failed = Running::start(run.env("GITHUB_ACTIONS", "true")).finish().ends(3);
+    let (masks, shown): (Vec<&str>, Vec<&str>) =
+        failed.stderr.lines().partition(|line| line.starts_with("::add-mask::"));
+    assert!(masks.contains(&"::add-mask::it's /@ s3cret-of-chatty"), "{masks:?}");
+    assert!(!masks.contains(&"::add-mask::chatty") && failed.stderr.starts_with("::add-mask::"), "{}", failed.stderr);
+    has_no_secret(&shown.join("\n"), "stderr");
+    failed.says(&["hello from chatty", "plain ******** and http://app:********@h/", "SHORT_TOKEN=********"]);
+
+    let folder = bundle(&stack);
+    let files: Vec<_> = std::fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
+    for file in &files {
+        let text = String::from_utf8(std::fs::read(file).expect("a file")).expect("UTF-8");
+        has_no_secret(&text, &file.display().to_string());
+    }
+    assert_eq!(files.len(), 6, "{files:?}");
+    let log = read(&folder, "chatty.log");
+    assert!(log.contains("hello from chatty") && log.contains("all is said") && log.len() > 65_530, "{log}");
+    assert!(read(&folder, "README.txt").contains("percent-encoded"));
+
+    // What failed by itself is told in events, which are for others as well.
+    let words = ["--format", "json", "test", "--services", "crash", "--bundle", "crash", "--", "true"];
+    let crashed = stack.dev(&words).ends(7);
+    has_no_secret(&crashed.stdout, "stdout");
+    assert!(crashed.stdout.contains("no luck with ********"), "{}", crashed.stdout);
+    has_no_secret(&read(&stack.path().join("crash"), "timeline.jsonl"), "the timeline");
     assert_eq!(isolated(&stack), [""; 0]);
 }
 

@@ -241,11 +241,8 @@ fn without_a_taskava_the_shell_watches_with_docker_or_curl() {
             continue;
         };
         let path = stack.path().join(tool);
-        std::fs::create_dir_all(&path).expect("a folder");
-        for program in [found].into_iter().chain(["sh", "sleep", "grep", "cut"].into_iter().filter_map(which)) {
-            let name = program.file_name().expect("a name").to_owned();
-            std::os::unix::fs::symlink(&program, path.join(name)).expect("a link");
-        }
+        let programs = ["sh", "sleep", "grep", "cut"].into_iter().filter_map(which);
+        link(&path, [found].into_iter().chain(programs));
         let (mut child, _) = example(&stack, |command| {
             command.env("TASKAVA_JANITOR", "").env("PATH", &path);
         });
@@ -253,6 +250,51 @@ fn without_a_taskava_the_shell_watches_with_docker_or_curl() {
         child.kill().expect("runs");
         child.wait().expect("a child");
         wait_until(tool, || isolated(&stack).is_empty().then_some(()));
+    }
+}
+
+#[test]
+fn the_shell_outlives_the_session_of_whom_it_watches() {
+    let stack = Stack::new("lib-session", TWO);
+    let setsid = which("setsid").expect("util-linux is what the tests need");
+    let path = stack.path().join("bin");
+    let programs = ["docker", "curl", "sh", "sleep", "grep", "cut", "setsid"].into_iter().filter_map(which);
+    link(&path, programs);
+    let (mut child, _) = example(&stack, |command| {
+        let mut session = Command::new(&setsid);
+        session.arg(command.get_program()).args(command.get_args());
+        session.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        *command = session;
+        command.env("TASKAVA_JANITOR", "").env("PATH", &path);
+    });
+    assert_eq!(isolated(&stack).len(), 2);
+    let all = session(child.id());
+    assert!(all.contains(&child.id()), "it leads its session: {all:?}");
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    let killed = Command::new("sh").args(["-c", &format!("kill -KILL {}", all.join(" "))]).status();
+    assert!(killed.expect("a shell").success());
+    child.wait().expect("a child");
+    wait_until("nothing left", || isolated(&stack).is_empty().then_some(()));
+}
+
+/// The processes of a session.
+fn session(leader: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let is_in = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // After the name, which may be anything: state, parent, group, session.
+        let session = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(3)?.parse().ok());
+        session == Some(leader)
+    };
+    pids.filter(is_in).collect()
+}
+
+fn link(folder: &std::path::Path, programs: impl Iterator<Item = PathBuf>) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    for program in programs {
+        let name = program.file_name().expect("a name").to_owned();
+        std::os::unix::fs::symlink(&program, folder.join(name)).expect("a link");
     }
 }
 

@@ -16,7 +16,10 @@ use crate::ui::Format;
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs a command to its end, with these variables and `without` those of our own, and tells its process when it has one;
-/// its exit code, 128 + n for signal n, 127 and 126 as shells give them.
+/// its exit code, 128 + n for signal n.
+///
+/// # Errors
+/// When there is no such command, or it may not be executed: with the exit codes that shells have for that.
 pub(in crate::cli) async fn run(
     words: &[OsString],
     variables: Vec<(String, OsString)>,
@@ -38,7 +41,7 @@ pub(in crate::cli) async fn run(
     }
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return not_started(program, &error),
+        Err(error) => return Err(not_started(program, &error)),
     };
     child.id().map(on_start);
     tokio::select! {
@@ -59,13 +62,13 @@ pub(in crate::cli) async fn run(
     Ok(code(child.wait().await?))
 }
 
-fn not_started(program: &OsString, error: &io::Error) -> Result<u8> {
+fn not_started(program: &OsString, error: &io::Error) -> Error {
     let message = format!("can't run `{}`: {error}", program.to_string_lossy());
-    let hint = match error.kind() {
-        io::ErrorKind::NotFound => "is it installed? shell syntax needs a shell: -- sh -c '…'",
-        _ => "may it be executed?",
-    };
-    Err(Error::new(ErrorKind::Usage, message).hint(hint))
+    match error.kind() {
+        io::ErrorKind::NotFound => Error::new(ErrorKind::CommandMissing, message)
+            .hint("is it installed? shell syntax needs a shell: -- sh -c '…'"),
+        _ => Error::new(ErrorKind::CommandRefused, message).hint("may it be executed?"),
+    }
 }
 
 fn code(status: ExitStatus) -> u8 {

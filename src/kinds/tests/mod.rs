@@ -70,6 +70,7 @@ fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
         volumes: IndexMap::new(),
         networks: IndexMap::new(),
         aws: crate::model::aws::Aws::default(),
+        secrets: Default::default(),
         isolation: None,
     }
 }

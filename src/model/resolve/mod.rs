@@ -12,7 +12,7 @@ mod ready;
 mod resources;
 mod service;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Component, PathBuf};
 
 use indexmap::IndexMap;
@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub profiles: Vec<String>,
     /// Env files that could be read, by absolute path: name as shown, and entries.
     pub env_files: BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>,
+    /// Values of secret variables that the files take.
+    pub secrets: BTreeSet<String>,
 }
 
 impl Surroundings {
@@ -138,7 +140,8 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     resolver.duplicate_ports(&services);
     let aws = resolver.aws(&mut services);
     let Resolver { paths, volumes, networks, .. } = resolver;
-    let stack = Stack { name, root: around.root.clone(), services, volumes, networks, aws, isolation: None };
+    let (root, secrets) = (around.root.clone(), around.secrets.clone());
+    let stack = Stack { name, root, services, volumes, networks, aws, secrets, isolation: None };
     Resolved { stack, paths }
 }
 

@@ -1,0 +1,42 @@
+//! What the runner of a GitHub job reads on standard error: workflow commands.
+
+use std::fmt::Write as _;
+
+/// What comes after the last `::` of a command.
+fn data(text: &str) -> String {
+    text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// An annotation.
+pub(super) fn error(title: &str, text: &str) -> String {
+    let title = data(title).replace(':', "%3A").replace(',', "%2C");
+    format!("::error title={title}::{}\n", data(text))
+}
+
+/// Commands that keep these values out of the job's log from now on, also in Base64, in URLs and in JSON. The runner looks
+/// at lines, so each line of a value is one.
+pub fn masks<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    let lines = values.into_iter().flat_map(str::lines).filter(|line| !line.trim().is_empty());
+    lines.fold(String::new(), |mut out, line| {
+        let _ = writeln!(out, "::add-mask::{}", data(line));
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_is_one_line() {
+        assert_eq!(error("a:b", "x\n::y"), "::error title=a%3Ab::x%0A::y\n");
+    }
+
+    #[test]
+    fn a_mask_is_a_line_that_the_runner_reads_back_as_it_was() {
+        assert_eq!(
+            masks(["50%25 off", "two\nlines\n"]),
+            "::add-mask::50%2525 off\n::add-mask::two\n::add-mask::lines\n"
+        );
+    }
+}
