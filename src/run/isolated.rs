@@ -98,25 +98,27 @@ pub async fn start(
     Ok(isolated)
 }
 
-/// Brings it up; once more when an image that it was to begin with was removed just before its container was made.
+/// Brings it up; once more when an image that it was to begin with was removed before its container was made.
 async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events) -> Result<Summary> {
     let whole = stack.clone();
-    let summary = bring_up_once(engine, stack, ask, events).await?;
-    if summary.ok || !has_lost_its_image(engine, &whole, stack, &summary).await? {
-        return Ok(summary);
+    let ended = bring_up_once(engine, stack, ask, events).await;
+    let wants_image = match &ended {
+        Ok(summary) => summary.failures.iter().any(|failure| failure.kind == ErrorKind::Image),
+        Err(error) => error.kind == ErrorKind::Image,
+    };
+    if !wants_image || !has_lost_an_image(engine, &whole, stack).await? {
+        return ended;
     }
     engine.remove_isolated(stack.name.as_str()).await?;
     *stack = whole;
     bring_up_once(engine, stack, ask, events).await
 }
 
-/// Whether a server failed for want of its prepared image. The image that services.toml names is another matter.
-async fn has_lost_its_image(engine: &Engine, whole: &Stack, stack: &Stack, summary: &Summary) -> Result<bool> {
-    let failed = summary.failures.iter().filter(|failure| failure.kind == ErrorKind::Image);
-    for name in failed.filter_map(|failure| failure.service.as_ref()) {
-        let image = stack.services.get(name).map(|service| service.image.as_str()).unwrap_or_default();
-        let prepared = whole.services.get(name).is_some_and(|service| service.image != image);
-        if prepared && engine.image(image).await?.is_none() {
+/// Whether a prepared image is gone. One that services.toml names is another matter.
+async fn has_lost_an_image(engine: &Engine, whole: &Stack, stack: &Stack) -> Result<bool> {
+    for (name, service) in &stack.services {
+        let prepared = whole.services.get(name).is_some_and(|before| before.image != service.image);
+        if prepared && engine.image(&service.image).await?.is_none() {
             return Ok(true);
         }
     }

@@ -39,7 +39,8 @@ image = "image:redis"
 volumes = ["data:/data"]
 [services.app]
 image = "image:busybox"
-command = ["sh", "-c", "trap 'exit 0' TERM; sleep 0.8; touch /ready; sleep 1000 & wait"]
+# Longer than the engine takes to say that it has started it, when it has much to do.
+command = ["sh", "-c", "trap 'exit 0' TERM; sleep 2; touch /ready; sleep 1000 & wait"]
 ready = { exec = "test -e /ready" }
 depends_on = ["redis"]
 "#;
