@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::inside::{self, Streams};
-use super::session::{load_stack, service};
+use super::session::load_stack;
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -48,7 +48,7 @@ struct Opened {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
-        let name = service(&stack, &args.service)?;
+        let name = stack.named(&args.service)?;
         let service = &stack.services[&name];
         let engine = Engine::connect(&context.engine_ask()).await?;
         let container = inside::container(&engine, &stack, &name).await?;

@@ -211,7 +211,7 @@ async fn connect(at: &AtArgs, context: &Context) -> Result<(Server, Service)> {
 
 fn the_service<'a>(stack: &'a Stack, name: Option<&str>) -> Result<&'a Service> {
     if let Some(name) = name {
-        return super::session::service(stack, name).map(|name| &stack.services[&name]);
+        return stack.named(name).map(|name| &stack.services[&name]);
     }
     let of_kind = stack.services.values().filter(|service| service.kind == Kind::Postgres);
     let all: Vec<&Service> = of_kind.collect();

@@ -5,7 +5,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use super::context::FormatArg;
-use super::session::{load_stack, service};
+use super::session::load_stack;
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
-        let chosen = args.services.iter().map(|name| service(&stack, name)).collect::<Result<Vec<_>>>()?;
+        let chosen = args.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;
         let ids = provision::ids(&engine.about, &stack, &containers).await;

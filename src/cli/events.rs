@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
-use super::session::{load_stack, service};
+use super::session::load_stack;
 use super::{Context, block_until_interrupted};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -57,7 +57,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 async fn show(args: &Args, context: &Context) -> Result<()> {
     let stack = load_stack(context)?;
-    let services = args.services.iter().map(|name| service(&stack, name)).collect::<Result<Vec<_>>>()?;
+    let services = args.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
     let usage = |message| Error::new(ErrorKind::Usage, message);
     // One that can't be understood is told before the engine is asked.
     for text in [&args.since, &args.until].into_iter().flatten() {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::inside::{self, Streams};
-use super::session::{load_stack, service};
+use super::session::load_stack;
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::Engine;
@@ -50,7 +50,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
-        let name = service(&stack, &args.service)?;
+        let name = stack.named(&args.service)?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let alone = format!("or run the command in a container of its own: taskava dev run {name} …");
         let container = inside::container(&engine, &stack, &name).await.map_err(|error| error.hint(alone))?;

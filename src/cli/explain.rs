@@ -48,7 +48,7 @@ struct Explained<'a> {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
-        let name = super::session::service(&session.stack, &args.service)?;
+        let name = session.stack.named(&args.service)?;
         let seen = session.observe().await?;
         let explained = explain(&session, &seen, &name, args.show_secrets).await?;
         if context.format() == Format::Json {

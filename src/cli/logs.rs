@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use jiff::Zoned;
 use regex::bytes::Regex;
 
-use super::session::{self, load_stack};
+use super::session::load_stack;
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -197,7 +197,7 @@ fn usage(message: String) -> Error {
 fn services(args: &Args, stack: &Stack, containers: &[Container]) -> Result<Vec<ServiceName>> {
     let known = |name: &String| {
         let orphan = containers.iter().find(|container| container.service.as_str() == name);
-        orphan.map_or_else(|| session::service(stack, name), |container| Ok(container.service.clone()))
+        orphan.map_or_else(|| stack.named(name), |container| Ok(container.service.clone()))
     };
     args.services.iter().map(known).collect()
 }

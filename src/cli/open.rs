@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::session::{load_stack, service};
+use super::session::load_stack;
 use super::{Context, block_on, inside};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -33,7 +33,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
-        let name = service(&stack, &args.service)?;
+        let name = stack.named(&args.service)?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let container = inside::container(&engine, &stack, &name).await?;
         let pages = kinds::urls(&stack.services[&name], &engine.about.host, &container.ports, false);

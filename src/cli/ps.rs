@@ -62,7 +62,7 @@ struct Row {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
-        let chosen = args.services.iter().map(|name| super::session::service(&stack, name));
+        let chosen = args.services.iter().map(|name| stack.named(name));
         let chosen = chosen.collect::<Result<Vec<_>>>()?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;

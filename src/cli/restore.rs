@@ -187,7 +187,7 @@ fn targets<'a>(args: &Args, stack: &'a Stack, manifest: &'a Manifest) -> Result<
         let of_kind: Vec<&Service> =
             stack.services.values().filter(|service| servers::kind(stack, service) == Some(kind)).collect();
         let service = match (given, &of_kind[..]) {
-            (Some(name), _) => &stack.services[&super::session::service(stack, name)?],
+            (Some(name), _) => &stack.services[&stack.named(name)?],
             (None, all) if all.iter().any(|service| service.name.as_str() == saved.service) => {
                 &stack.services[saved.service.as_str()]
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inside::{self, Flow, Outside, Streams, What, pump};
-use super::session::{Session, Waiting, service};
+use super::session::{Session, Waiting};
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -94,7 +94,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 /// network away meanwhile. When something fails, it is told; the exit code is returned.
 async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> {
     let session = Session::open(context).await?;
-    let name = service(&session.stack, &args.service)?;
+    let name = session.stack.named(&args.service)?;
     let (engine, stack) = (&session.engine, &session.stack);
     let service = one_off::service(&args.like, stack, &name, &args.command)?;
     // stdout is the command's alone.

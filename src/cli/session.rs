@@ -92,7 +92,7 @@ impl<'a> Session<'a> {
 
     /// Checks names from the command line; an unknown one gets a suggestion.
     pub fn services(&self, names: &[String]) -> Result<Vec<ServiceName>> {
-        names.iter().map(|name| service(&self.stack, name)).collect()
+        names.iter().map(|name| self.stack.named(name)).collect()
     }
 
     /// Takes the stack's lock. For whom it waits is told in `events`.
@@ -223,11 +223,6 @@ pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, c
         message: format!("not in services.toml any more, but still there: {}", names.join(", ")),
         hint: Some(format!("remove them with: taskava dev {command} --remove-orphans")),
     });
-}
-
-/// A service of the stack by name.
-pub fn service(stack: &Stack, name: &str) -> Result<ServiceName> {
-    stack.named(name)
 }
 
 /// The folder of another checkout that containers of this stack's name were made from. One that was moved or deleted

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use super::logs::pass_on;
-use super::session::{ask, refuse_other_checkout, service};
+use super::session::{ask, refuse_other_checkout};
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -75,7 +75,7 @@ fn concerned(started: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
 }
 
 fn names(names: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
-    names.iter().map(|name| service(&loaded.stack, name)).collect()
+    names.iter().map(|name| loaded.stack.named(name)).collect()
 }
 
 async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Context) -> Result<ExitCode> {
