@@ -48,20 +48,16 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             remove_orphans: args.remove_orphans,
             ..Request::default()
         };
-        let code = session
+        session
             .change("down", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "down");
                 let plan = plan::down(&session.stack, seen, &request);
                 if !args.yes {
                     confirm(&context.screen, &plan)?;
                 }
-                Ok(Change::new(plan))
+                Ok(Change { prune: request.snapshot.is_some(), ..Change::new(plan) })
             })
-            .await?;
-        if request.snapshot.is_some() {
-            snapshot::prune(&session.engine, session.stack.name.as_str()).await?;
-        }
-        Ok(code)
+            .await
     })
 }
 

@@ -16,7 +16,7 @@ use crate::plan::observed::Container;
 use crate::plan::{self, Observed, Plan, Request};
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::probe::{Limits, Prober};
-use crate::run::{self, Lock, Run};
+use crate::run::{self, Lock, Run, snapshot};
 
 /// Options of every command that changes a stack.
 #[derive(Debug, Clone, clap::Args)]
@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
         let _lock = self.lock(command, &args.waiting, &self.events).await?;
         let seen = self.observe().await?;
         let change = make(&seen).await?;
-        let endpoints = change.endpoints;
+        let (endpoints, prune) = (change.endpoints, change.prune);
         let mut summary = self.carry_out(&seen, change).await?;
         if endpoints {
             let failed = |name: &ServiceName| {
@@ -126,7 +126,14 @@ impl<'a> Session<'a> {
             endpoints.retain(|endpoint| !failed(&endpoint.service));
             summary.endpoints = endpoints;
         }
-        Ok(self.end(summary))
+        // What failed may be tried again, with the snapshot it began with.
+        let prune = prune && summary.ok;
+        let code = self.end(summary);
+        if prune {
+            // Whoever has the lock next may restore any that is there.
+            snapshot::prune(&self.engine, self.stack.name.as_str()).await?;
+        }
+        Ok(code)
     }
 
     /// Carries a plan out; for who holds the lock. The end of the run is left to be told.
@@ -189,12 +196,14 @@ pub struct Change {
     pub endpoints: bool,
     /// How images are built.
     pub build: How,
+    /// Keep only the newest of the automatic snapshots afterwards.
+    pub prune: bool,
 }
 
 impl Change {
     /// A plan with nothing special about it.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, timeout: None, keep_going: false, endpoints: false, build: How::default() }
+        Self { plan, timeout: None, keep_going: false, endpoints: false, build: How::default(), prune: false }
     }
 }
 

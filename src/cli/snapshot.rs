@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::session::{Change, ChangeArgs, Session, load_stack};
+use super::session::{Change, ChangeArgs, Session, Waiting, load_stack};
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -79,6 +79,9 @@ pub struct RemoveArgs {
     /// Names of the snapshots
     #[arg(value_name = "NAME", required = true)]
     pub names: Vec<String>,
+    /// For other runs.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Runs the command.
@@ -126,11 +129,9 @@ async fn restore(args: &RestoreArgs, context: &Context) -> Result<ExitCode> {
             return Err(Error::new(ErrorKind::Usage, format_args!("`{}` holds nothing of these services", args.name))
                 .hint(format!("it holds data of: {}", found.services.join(", "))));
         }
-        Ok(Change { endpoints: true, ..Change::new(plan) })
+        Ok(Change { endpoints: true, prune: true, ..Change::new(plan) })
     };
-    let code = session.change("snapshot restore", &args.on, change).await?;
-    snapshot::prune(&session.engine, project).await?;
-    Ok(code)
+    session.change("snapshot restore", &args.on, change).await
 }
 
 async fn list(args: &ListArgs, context: &Context) -> Result<ExitCode> {
@@ -155,14 +156,14 @@ async fn list(args: &ListArgs, context: &Context) -> Result<ExitCode> {
 }
 
 async fn remove(args: &RemoveArgs, context: &Context) -> Result<ExitCode> {
-    let stack = load_stack(context)?;
-    let engine = Engine::connect(&context.engine_ask()).await?;
+    let session = Session::open(context).await?;
+    let _lock = session.lock("snapshot remove", &args.waiting, &session.events).await?;
     let mut found = Vec::new();
     for name in &args.names {
-        found.push(snapshot::find(&engine, stack.name.as_str(), name).await?);
+        found.push(snapshot::find(&session.engine, session.stack.name.as_str(), name).await?);
     }
     for snapshot in &found {
-        snapshot::remove(&engine, snapshot).await?;
+        snapshot::remove(&session.engine, snapshot).await?;
         context.screen.note(&format!("removed snapshot {} ({})", snapshot.name, size(snapshot.size)));
     }
     Ok(ExitCode::SUCCESS)

@@ -198,6 +198,11 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new() -> Self {
+        Self::tapped(|_| {})
+    }
+
+    /// Each piece of what is asked is shown to `tap` before it goes on.
+    pub(crate) fn tapped(tap: impl Fn(&[u8]) + Clone + Send + 'static) -> Self {
         let folder = TempDir::with_prefix("taskava-wire-").expect("a folder");
         let listener = UnixListener::bind(folder.path().join("docker.sock")).expect("a socket");
         let wire = Self { folder, open: Arc::default() };
@@ -207,8 +212,8 @@ impl Wire {
                 let far = UnixStream::connect(engine()).expect("the engine");
                 let clone = |stream: &UnixStream| stream.try_clone().expect("a descriptor");
                 open.lock().expect("nobody panics with it").extend([clone(&near), clone(&far)]);
-                pass(clone(&near), clone(&far));
-                pass(far, near);
+                pass(clone(&near), clone(&far), tap.clone());
+                pass(far, near, |_| {});
             }
         });
         wire
@@ -233,10 +238,11 @@ fn engine() -> PathBuf {
     host.strip_prefix("unix://").unwrap_or("/var/run/docker.sock").into()
 }
 
-fn pass(mut from: UnixStream, mut to: UnixStream) {
+fn pass(mut from: UnixStream, mut to: UnixStream, tap: impl Fn(&[u8]) + Send + 'static) {
     std::thread::spawn(move || {
         let mut buffer = [0; 16 * 1024];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
+            tap(&buffer[..length]);
             if to.write_all(&buffer[..length]).is_err() {
                 break;
             }

@@ -1,8 +1,15 @@
 //! Snapshots: data by name, saved, brought back, and saved by itself before it is lost.
 
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
 use crate::clients::{POSTGRES, REDIS, ask, postgres};
 use crate::docker;
-use crate::stack::{Stack, heavy};
+use crate::logs::Wire;
+use crate::stack::{Running, Stack, heavy};
 
 /// What the stack's snapshots are, as `snapshot list --json` says.
 fn snapshots(stack: &Stack) -> Vec<serde_json::Value> {
@@ -87,19 +94,41 @@ fn down_v_keeps_a_snapshot_that_brings_everything_back() {
     assert_eq!(names(&stack), [name], "asked not to");
 }
 
+/// Whether somebody holds the only lock in a folder.
+fn is_locked(folder: &Path) -> bool {
+    let lock = folder.read_dir().expect("a folder").next().expect("a lock").expect("an entry");
+    File::open(lock.path()).expect("the lock").try_lock().is_err()
+}
+
 #[test]
 fn only_the_newest_automatic_snapshots_stay_and_named_ones_are_never_touched() {
     let stack = Stack::new("snap-gc", REDIS);
+    // Whether the stack was locked at each removal: who waits for the lock may restore what is there.
+    let (runtime, locked) = (TempDir::new().expect("a folder"), Arc::new(Mutex::new(Vec::new())));
+    let (locks, seen) = (runtime.path().join("taskava"), locked.clone());
+    let wire = Wire::tapped(move |asked| {
+        let head = String::from_utf8_lossy(asked);
+        if head.starts_with("DELETE ") && head.contains("/images/") {
+            seen.lock().expect("nobody panics with it").push(is_locked(&locks));
+        }
+    });
+    let dev = |arguments: &[&str]| {
+        let mut command = stack.command(arguments);
+        command.env("DOCKER_HOST", wire.address()).env("XDG_RUNTIME_DIR", runtime.path());
+        Running::start(&mut command).finish().ends(0)
+    };
     for round in 0..5 {
         stack.up();
         assert_eq!(redis(&stack, &format!("SET key {round}")), "+OK");
         if round == 0 {
             stack.dev(&["snapshot", "save", "mine"]).ends(0);
         }
-        stack.dev(&["down", "-v"]).ends(0);
+        dev(&["down", "-v"]);
     }
     let names = names(&stack);
     assert_eq!((names.len(), &names[3]), (4, &"mine".to_owned()), "{names:?}");
+    dev(&["snapshot", "remove", "mine"]);
+    assert_eq!(*locked.lock().expect("nobody panics with it"), [true; 3]);
 }
 
 #[test]
