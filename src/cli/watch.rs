@@ -1,7 +1,6 @@
 //! `watch`: stays with a stack that is up and does what its rules say when files change.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::logs::pass_on;
 use super::session::{ask, refuse_other_checkout};
@@ -10,7 +9,6 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::Events;
 use crate::load::{self, Loaded};
-use crate::model::secret::Masks;
 use crate::model::{ServiceName, graph};
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::logs::{self, Logs};
@@ -109,7 +107,6 @@ async fn follow(
         engine = Engine::connect(&where_to) => engine?,
         () = cancel.reached(Hurry::Stop) => return Ok(()),
     };
-    let events = context.screen.events().masked(Arc::new(Masks::of(&loaded.stack)));
     let project = loaded.stack.name.to_string();
     must_be_up(&engine, &loaded, &named).await?;
     let ask = Ask { load: ask(context), services: named, poll };
@@ -119,10 +116,10 @@ async fn follow(
         broken: Box::new(move |error| broken.error(error)),
     };
     let mut watch = tokio::select! {
-        watch = Watch::start(ask, show, engine.clone(), events.clone(), loaded) => watch?,
+        watch = Watch::start(ask, show, engine.clone(), context.screen.events(), loaded) => watch?,
         () = cancel.reached(Hurry::Stop) => return Ok(()),
     };
-    let watched = watch.watched();
+    let (watched, events) = (watch.watched(), watch.events());
     let ended = tokio::select! {
         () = watch.run() => Ok(()),
         shown = show_logs(&engine, &events, &project, watched, context, sink) => shown,

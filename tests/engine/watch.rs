@@ -235,6 +235,19 @@ fn an_edit_of_services_toml_is_applied_and_a_broken_one_is_shown() {
 }
 
 #[test]
+fn a_secret_that_is_added_while_watching_is_not_told() {
+    let command = "echo began $API_TOKEN; test -z \\\"$API_TOKEN\\\" || exit 3; exec sleep 1000";
+    let text = app(r#"{ path = "src" }"#).replace("echo began; exec sleep 1000", command);
+    let stack = Stack::new("watch-secret", &(text + "env = { A = \"1\" }\n"));
+    stack.file("src/main.txt", "0");
+    stack.up();
+    let watching = Watching::start(&stack, &[]);
+    stack.edit("A = \"1\"", "API_TOKEN = \"plum-4711-orchid\"");
+    let reloaded = watching.wait("watch-reloaded", 1);
+    assert_eq!(reloaded["failures"][0]["log"][0], "began ********", "{reloaded:#}");
+}
+
+#[test]
 fn files_are_copied_into_the_container_and_taken_out_again() {
     let rules = r#"{ path = "web", action = "sync", target = "/srv/web" }, { path = "app.conf", action = "sync+restart", target = "/etc/app/" }"#;
     let stack = Stack::new("watch-sync", &app(rules));

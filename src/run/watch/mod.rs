@@ -119,18 +119,20 @@ pub fn services(stack: &Stack, named: &[ServiceName]) -> Result<Vec<ServiceName>
 }
 
 impl Watch {
-    /// Begins to watch; returns when all files were looked at once.
+    /// Begins to watch; returns when all files were looked at once. The secrets of the stack, and of what it is edited
+    /// to, are masked in what is told to `events`.
     ///
     /// # Errors
     /// When there is nothing to watch.
     pub async fn start(ask: Ask, show: Show, engine: Engine, events: Events, loaded: Loaded) -> Result<Self> {
         let Loaded { stack, files: read, .. } = loaded;
         let watched = services(&stack, &ask.services)?;
-        tell::mounts(&events, &stack, &watched);
         let filter = Arc::new(Filter::new(&stack, &watched, &read));
+        let world = Rc::new(World::new(engine, events, stack)?);
+        tell::mounts(&world.events, &world.stack(), &watched);
         let (files, answers, told) = Files::start(filter.clone(), ask.poll)?;
         let mut watch = Self {
-            world: Rc::new(World::new(engine, events, stack)?),
+            world,
             services: watch::channel(watched).0,
             state: State::default(),
             began: Instant::now(),
@@ -155,6 +157,11 @@ impl Watch {
     /// Who is watched; changes with services.toml.
     pub fn watched(&self) -> watch::Receiver<Vec<ServiceName>> {
         self.services.subscribe()
+    }
+
+    /// Where it tells what happens, with secrets masked; for what goes on beside it.
+    pub fn events(&self) -> Events {
+        self.world.events.clone()
     }
 
     /// Watches without end. May be dropped at any time and called again.

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
@@ -12,6 +12,7 @@ use crate::diag::Result;
 use crate::engine::Engine;
 use crate::event::{Event, Events, Summary};
 use crate::model::Stack;
+use crate::model::secret::Masks;
 use crate::plan::{self, Observed, Op, Plan, Request};
 use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Cancel, Lock, Run};
@@ -23,7 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) engine: Engine,
+    /// Where to tell what happens; the secrets of the stack are masked, those of an edited one too.
     pub(super) events: Events,
+    /// The same with nothing masked.
+    bare: Events,
+    /// What `events` is at present.
+    masked: Arc<RwLock<Events>>,
     stack: RefCell<Arc<Stack>>,
     prober: Prober,
     /// Who files belong to, by the container they are copied into; of the last one asked for.
@@ -33,10 +39,14 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(engine: Engine, events: Events, stack: Stack) -> Result<Self> {
+    /// `bare`: nothing is masked yet.
+    pub(super) fn new(engine: Engine, bare: Events, stack: Stack) -> Result<Self> {
         let prober = Prober::new(Limits::default())?;
+        let masked = Arc::new(RwLock::new(bare.masked(Arc::new(Masks::of(&stack)))));
+        let present = masked.clone();
+        let events = Events::to(move |event| present.read().unwrap_or_else(PoisonError::into_inner).emit(event));
         let (stack, lock) = (RefCell::new(Arc::new(stack)), Mutex::new(Weak::new()));
-        Ok(Self { engine, events, stack, prober, owner: RefCell::default(), lock })
+        Ok(Self { engine, events, bare, masked, stack, prober, owner: RefCell::default(), lock })
     }
 
     /// The stack as it should be.
@@ -46,6 +56,10 @@ impl World {
 
     /// services.toml was edited.
     pub(super) fn replace(&self, stack: Stack) {
+        // Actions that go on, and containers that are not made anew yet, may still speak of the stack that was.
+        let before = Masks::of(&self.stack());
+        let masked = self.bare.masked(Arc::new(before)).masked(Arc::new(Masks::of(&stack)));
+        *self.masked.write().unwrap_or_else(PoisonError::into_inner) = masked;
         *self.stack.borrow_mut() = Arc::new(stack);
     }
 
