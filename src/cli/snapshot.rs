@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::event::size;
 use crate::model::CopyName;
 use crate::plan::{self, Request};
+use crate::run::cancel::Hurry;
 use crate::run::snapshot::{self, Snapshot};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
@@ -163,7 +164,10 @@ async fn remove(args: &RemoveArgs, context: &Context) -> Result<ExitCode> {
         found.push(snapshot::find(&session.engine, session.stack.name.as_str(), name).await?);
     }
     for snapshot in &found {
-        snapshot::remove(&session.engine, snapshot).await?;
+        tokio::select! {
+            removed = snapshot::remove(&session.engine, snapshot) => removed?,
+            () = session.cancel.reached(Hurry::Stop) => return Err(session.cancel.error()),
+        }
         context.screen.note(&format!("removed snapshot {} ({})", snapshot.name, size(snapshot.size)));
     }
     Ok(ExitCode::SUCCESS)
