@@ -158,7 +158,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    fn mask(&mut self, masks: &Masks) {
+    /// Masks the secrets in it.
+    pub fn mask(&mut self, masks: &Masks) {
         let texts = [&mut self.last_probe, &mut self.reason, &mut self.next].into_iter().flatten();
         texts.chain([&mut self.message]).for_each(|text| *text = masks.text(text).into_owned());
         self.log = masks.log(&self.log);

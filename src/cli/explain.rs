@@ -81,10 +81,13 @@ async fn explain<'a>(
         None => None,
     };
     let well = matches!(answer, Some(Answer::Ready)) || (answer.is_none() && next.is_empty());
-    let log = match container {
+    let mut log = match container {
         Some(container) if !well => session.engine.tail(&container.id, LOG_LINES).await,
         _ => Vec::new(),
     };
+    if !show_secrets {
+        log = session.masks.log(&log);
+    }
     Ok(Explained { session, service, container, inspected, answer, next, log, show_secrets })
 }
 

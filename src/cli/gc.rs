@@ -19,9 +19,10 @@ use crate::ui::table::{Table, stdout_width};
 /// A stack of `taskava dev test` or of the library goes when the process it was made for is gone, or when its time has
 /// passed. Images that test runs begin with go when their folder is gone, when newer ones took their place, or when a run
 /// was killed while it made them; results of builds when a later one took their name; automatic snapshots when there are
-/// three newer ones, or two weeks after their folder has gone. Nothing else is touched: not your own stack, no stack that a
-/// living process uses, no snapshot that has a name of yours, no image that a container uses or that is younger than ten
-/// minutes.
+/// three newer ones, or two weeks after their folder has gone; snapshots of a test run a day after it. What is of a folder
+/// that can't be seen from here, or lost its name, goes after two weeks. Nothing else is touched: not your own stack, no stack
+/// that a living process uses, no snapshot of your own stack that you named, no image that a container uses or that was made
+/// in the last ten minutes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only say what would be removed

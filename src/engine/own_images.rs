@@ -102,7 +102,7 @@ fn own(seen: &ImageSummary, sizes: &HashMap<&str, i64>, used: &HashSet<String>) 
     let label = |label: &str| seen.labels.get(label).map(String::as_str).unwrap_or_default();
     let (project, key) = (label(labels::PROJECT), label(labels::PREPARED));
     // An image that somebody made of one of our containers, or on top of such an image, inherits labels. It has the stack's,
-    // which a prepared image and a build have not, or a name of its own.
+    // which a prepared image and a build have not, or a name of its own; one on top of a build without either can't be told.
     let (made, repository) = if !label(labels::SNAPSHOT).is_empty() {
         let (project, snapshot) = (project.to_owned(), label(labels::SNAPSHOT).to_owned());
         (Made::Snapshot { project, snapshot }, snapshots::REPOSITORY)

@@ -25,7 +25,8 @@ pub fn is_secret_name(name: &str) -> bool {
     if name == "PWD" {
         return false;
     }
-    let name = name.to_ascii_uppercase();
+    // Options are written with dashes.
+    let name = name.to_ascii_uppercase().replace('-', "_");
     let word = |word: &str| {
         matches!(word, "PASS" | "PWD" | "KEY" | "KEYS" | "AUTH" | "REQUIREPASS" | "MASTERAUTH")
             || [
@@ -145,6 +146,8 @@ mod tests {
             "PWD",
             "TOKENIZER",
             "COMPASS",
+            "--tls-key-file",
+            "--token-path",
         ] {
             assert!(!is_secret_name(name), "{name}");
         }

@@ -39,6 +39,8 @@ pub struct Server {
     database: String,
     /// Where its own programs are.
     inside: Inside,
+    /// The connection was lost.
+    gone: bool,
 }
 
 /// The container of a server, and the port that it has in there.
@@ -154,7 +156,7 @@ impl Server {
         match tokio::time::timeout(CONNECT, logging_in).await {
             Ok(Ok(Login::Done(connection))) => {
                 let inside = Inside { engine: engine.clone(), container: container.id.clone(), port };
-                Ok(Self { connection, address, user, password, database, inside })
+                Ok(Self { connection, address, user, password, database, inside, gone: false })
             }
             Ok(Ok(Login::Asked)) => Err(failed(&"it wants a password that services.toml does not have")),
             Ok(Ok(Login::Refused(refusal))) => Err(failed(&refusal.message)),
@@ -352,8 +354,14 @@ impl Server {
         }
     }
 
+    /// Whether the server went away: a new connection may be had.
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     async fn ask(&mut self, sql: &str) -> Result<Result<Rows, Refusal>> {
         let answer = self.connection.query(sql).await;
+        self.gone |= answer.is_err();
         answer.map_err(|error| Error::new(ErrorKind::Other, format_args!("the database server went away: {error}")))
     }
 

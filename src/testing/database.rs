@@ -77,7 +77,7 @@ impl Stack {
         let containers = &self.isolated().containers;
         let container = containers.iter().find(|seen| seen.service == service.name).ok_or_else(none)?.clone();
         let place = Place { engine: self.engine.clone(), service, container };
-        // Of two that are first one is used; the other ends at once.
+        // Of two that are first, one starts it and the other waits for that.
         Ok(self.forks.get_or_init(|| Forks::start(place)))
     }
 }
@@ -172,8 +172,8 @@ impl Worker {
     async fn with_server<T>(&mut self, work: impl AsyncFn(&mut Server) -> diag::Result<T>) -> diag::Result<T> {
         if let Some(server) = &mut self.server {
             match work(server).await {
-                Ok(done) => return Ok(done),
-                Err(_) => self.server = None,
+                Err(_) if server.is_gone() => self.server = None,
+                ended => return ended,
             }
         }
         let Place { engine, service, container } = &self.place;

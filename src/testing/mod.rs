@@ -61,6 +61,7 @@ use crate::event::Events;
 use crate::kinds;
 use crate::load;
 use crate::model::ServiceName;
+use crate::model::secret::Masks;
 use crate::run::isolated::{self, Isolated};
 use crate::run::{Cancel, address, gc, janitor};
 
@@ -153,7 +154,10 @@ impl Builder {
         let (_, started) = futures_util::join!(gc::sweep(&engine), start);
         let isolated = started?;
         if !isolated.is_ready() {
-            let text = isolated.summary.as_ref().map(report::summary).unwrap_or_default();
+            // It ends up in the log of a job, which everybody may read.
+            let (mut summary, masks) = (isolated.summary.clone().unwrap_or_default(), Masks::of(&isolated.stack));
+            summary.failures.iter_mut().for_each(|failure| failure.mask(&masks));
+            let text = report::summary(&summary);
             isolated.remove(&engine).await?;
             return Err(Error(text));
         }

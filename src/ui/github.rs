@@ -13,10 +13,18 @@ pub(super) fn error(title: &str, text: &str) -> String {
     format!("::error title={title}::{}\n", data(text))
 }
 
+/// A line of a value of several lines is only a part: a shorter one, a brace above all, would hide too much else.
+const LEAST_LINE: usize = 6;
+
 /// Commands that keep these values out of the job's log from now on, also in Base64, in URLs and in JSON. The runner looks
 /// at lines, so each line of a value is one.
 pub fn masks<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
-    let lines = values.into_iter().flat_map(str::lines).filter(|line| !line.trim().is_empty());
+    let lines = values.into_iter().flat_map(|value| {
+        let several = value.trim().contains('\n');
+        let tells =
+            move |line: &str| !line.is_empty() && (!several || line.len() >= LEAST_LINE && !line.starts_with("-----"));
+        value.lines().filter(move |line| tells(line.trim()))
+    });
     lines.fold(String::new(), |mut out, line| {
         let _ = writeln!(out, "::add-mask::{}", data(line));
         out
@@ -35,8 +43,16 @@ mod tests {
     #[test]
     fn a_mask_is_a_line_that_the_runner_reads_back_as_it_was() {
         assert_eq!(
-            masks(["50%25 off", "two\nlines\n"]),
-            "::add-mask::50%2525 off\n::add-mask::two\n::add-mask::lines\n"
+            masks(["50%25 off", "pw\n", "the first\nthe second\n"]),
+            "::add-mask::50%2525 off\n::add-mask::pw\n::add-mask::the first\n::add-mask::the second\n"
         );
+    }
+
+    #[test]
+    fn what_every_text_has_is_no_mask() {
+        let json = "{\n  \"password\": \"s3cret\"\n}";
+        assert_eq!(masks([json]), "::add-mask::  \"password\": \"s3cret\"\n");
+        let key = "-----BEGIN KEY-----\nMIIEvQ\n-----END KEY-----";
+        assert_eq!(masks([key]), "::add-mask::MIIEvQ\n");
     }
 }

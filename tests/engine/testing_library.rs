@@ -23,7 +23,8 @@ image = "image:redis"
 ports = ["6379"]
 [services.broken]
 image = "image:busybox"
-command = ["sh", "-c", "echo no key given; exit 3"]
+command = ["sh", "-c", "echo no key given, only $$API_TOKEN; exit 3"]
+env = { API_TOKEN = "tok-of-broken-17" }
 ready = { exec = "true" }
 "#;
 
@@ -147,7 +148,7 @@ fn what_does_not_come_up_says_why_and_leaves_nothing() {
     let stack = Stack::new("lib-broken", TWO);
     let failed = run(Isolated::from_file(file(&stack)).services(["broken"]).start()).expect_err("it can't");
     let (shown, debug) = (failed.to_string(), format!("{failed:?}"));
-    assert!(shown.contains("exited with code 3") && shown.contains("| no key given"), "{shown}");
+    assert!(shown.contains("exited with code 3") && shown.contains("| no key given, only ********"), "{shown}");
     assert_eq!(shown, debug, "tests end with either");
     let unknown = run(Isolated::from_file(file(&stack)).services(["nobody"]).start()).expect_err("no such");
     assert!(unknown.to_string().contains("no service `nobody`"), "{unknown}");

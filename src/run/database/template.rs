@@ -70,7 +70,8 @@ impl Server {
 
     /// Whether nobody is connected to a database, or will be in a moment. Whom the server ends by itself does not count.
     async fn is_left_alone(&mut self, from: &str) -> Result<bool> {
-        let others = format!("datname = {} AND backend_type <> 'autovacuum worker'", literal(from));
+        let others =
+            format!("datname = {} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'", literal(from));
         for pause in PAUSES {
             tokio::time::sleep(Duration::from_millis(pause)).await;
             let rows = self.run(&format!("SELECT FROM pg_stat_activity WHERE {others} LIMIT 1")).await?;
@@ -152,7 +153,7 @@ impl Server {
     async fn in_use(&mut self, from: &str) -> Error {
         let sql = format!(
             "SELECT coalesce(nullif(application_name, ''), 'a client') || ' (' || count(*) || ')' \
-             FROM pg_stat_activity WHERE datname = {} GROUP BY application_name ORDER BY 1",
+             FROM pg_stat_activity WHERE datname = {} AND pid <> pg_backend_pid() GROUP BY application_name ORDER BY 1",
             literal(from)
         );
         let rows = self.run(&sql).await.unwrap_or_default();

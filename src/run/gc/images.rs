@@ -183,7 +183,8 @@ pub async fn remove(engine: &Engine, image: &OwnImage) -> Result<bool> {
     }
 }
 
-/// Removes what may go and is nobody's data: all but the snapshots of people's stacks.
+/// Removes what may go and is nobody's data: all but the snapshots of people's stacks, and builds, whose labels what
+/// somebody else builds on top of one inherits.
 ///
 /// # Errors
 /// When the engine can't be asked, or refuses.
@@ -191,7 +192,10 @@ pub async fn sweep(engine: &Engine) -> Result<()> {
     let of_people = |image: &OwnImage| {
         image.name.is_some() && matches!(&image.made, Made::Snapshot { project, .. } if !isolated::is_name(project))
     };
-    let going = look(engine).await?.into_iter().filter(|judged| judged.why.is_some() && !of_people(&judged.image));
+    let going = look(engine)
+        .await?
+        .into_iter()
+        .filter(|judged| judged.why.is_some() && judged.image.made != Made::Build && !of_people(&judged.image));
     let going: Vec<OwnImage> = going.map(|judged| judged.image).collect();
     let mut ended = Ok(());
     for image in &going {
