@@ -225,15 +225,10 @@ fn public(stack: &Stack) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::resolve::{Surroundings, resolve};
+    use crate::model::{StackName, sample};
 
-    fn found(text: &str) -> Vec<String> {
-        let source = std::sync::Arc::new(crate::diag::Source { name: "services.toml".into(), text: text.into() });
-        let (config, problems) = crate::config::parse(&[source], &crate::config::Variables::default());
-        assert_eq!(problems, []);
-        let mut problems = Vec::new();
-        let stack = resolve(&config, &Surroundings::default(), &mut problems).stack;
-        values(&stack).into_iter().collect()
+    fn found(stack: &Stack) -> Vec<String> {
+        values(stack).into_iter().collect()
     }
 
     #[test]
@@ -264,7 +259,7 @@ b = "not-a-secret"
 [aws.user_pools.p]
 users = { "dev@x.test" = "Pw-of-dev1", "ada@x.test" = { password = "Pw-of-ada1", attributes = { given_name = "Adalbert" } } }
 "#;
-        let found = found(text);
+        let found = found(&sample::stack(text));
         for value in [
             "pw-of-db",
             "pw-of-cache",
@@ -299,11 +294,12 @@ users = { "dev@x.test" = "Pw-of-dev1", "ada@x.test" = { password = "Pw-of-ada1",
     #[test]
     fn what_is_a_word_or_a_name_is_no_secret() {
         let text = r#"
-project = "shop-of-ada"
 [services.postgres]
 image = "registry.test/postgres:15-alpine"
 env = { A_PASSWORD = "postgres", B_PASSWORD = "15-alpine", C_PASSWORD = "Shop-of-Ada", D_PASSWORD = "changeme", E_PASSWORD = "dev" }
 "#;
-        assert_eq!(found(text), [""; 0]);
+        let mut stack = sample::stack(text);
+        stack.name = StackName::parse("shop-of-ada").unwrap();
+        assert_eq!(found(&stack), [""; 0]);
     }
 }
