@@ -39,6 +39,18 @@ need() {
     local command=$1
     shift
     PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null && return
+    install_packages "$command" "$@"
+}
+
+# need_package PACKAGE: installs a package that brings no command.
+need_package() {
+    dpkg -s "$1" >/dev/null 2>&1 || install_packages "$1" "$1"
+}
+
+# install_packages WHAT PACKAGE…: installs the packages, as WHAT is missing.
+install_packages() {
+    local command=$1
+    shift
     command -v apt-get >/dev/null || die "$command is missing; install it (on Debian: apt-get install $*)"
     say "installing $* ($command is missing)"
     local log

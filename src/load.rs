@@ -53,14 +53,14 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
     let mut sources = Vec::new();
-    sources.extend(reading.text(&file, None));
+    sources.extend(reading.toml(&file));
     // What is named by hand comes after what lies about.
     let local = folder.join(OVERRIDE);
     if file.file_name().is_some_and(|name| name == FILE) && !more.contains(&local) {
-        sources.extend(reading.optional(&local));
+        sources.extend(local.exists().then(|| reading.toml(&local)).flatten());
     }
     let before = sources.len();
-    sources.extend(more.iter().filter_map(|file| reading.text(file, None)));
+    sources.extend(more.iter().filter_map(|file| reading.toml(file)));
     let variables = reading.variables(&folder.join(".env"));
     if sources.is_empty() || sources.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
@@ -164,6 +164,15 @@ impl Reading {
     /// A file that need not be there.
     fn optional(&mut self, path: &Path) -> Option<Arc<Source>> {
         if path.exists() { self.text(path, None) } else { None }
+    }
+
+    /// Reads a services.toml. A checkout with Windows line ends means the same, in strings of several lines, too.
+    fn toml(&mut self, path: &Path) -> Option<Arc<Source>> {
+        let source = self.text(path, None)?;
+        if !source.text.contains("\r\n") {
+            return Some(source);
+        }
+        Some(Arc::new(Source { name: source.name.clone(), text: source.text.replace("\r\n", "\n") }))
     }
 
     /// Reads a file; `place` is where it is named.

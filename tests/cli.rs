@@ -283,3 +283,20 @@ fn an_image_that_needs_an_account_is_refused_before_anything_is_pulled() {
         assert_eq!(output.status.code(), Some(code), "{token:?}: {}", text(&output.stderr));
     }
 }
+
+/// A checkout with Windows line ends is the same stack, in scripts of several lines, too.
+#[test]
+fn windows_line_ends_do_not_reach_the_scripts() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = "project = \"x\"\n[services.a]\nimage = \"b\"\ncommand = [\"sh\", \"-c\", \"\"\"\nset -e\necho one\n\"\"\"]\n\
+                env = { TEXT = '''one\ntwo''' }\n";
+    let config = |content: &str| {
+        std::fs::write(folder.path().join("services.toml"), content).expect("a file");
+        let output = taskava(folder.path(), &["dev", "config", "--format", "json"]).output().expect("the binary runs");
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stdout)
+    };
+    let unix = config(file);
+    assert!(unix.contains(r"set -e\necho one\n"), "{unix}");
+    assert_eq!(config(&file.replace('\n', "\r\n")), unix);
+}

@@ -94,13 +94,15 @@ pub enum FormatArg {
     #[value(hide = true)]
     Shell,
     #[value(hide = true)]
+    Docker,
+    #[value(hide = true)]
     Github,
 }
 
 impl FormatArg {
     /// Whether only `env` can be shown like this.
     pub fn is_of_env(self) -> bool {
-        matches!(self, Self::Dotenv | Self::Shell | Self::Github)
+        matches!(self, Self::Dotenv | Self::Shell | Self::Docker | Self::Github)
     }
 }
 
@@ -141,7 +143,9 @@ impl Context {
     pub fn new(global: Global) -> Self {
         let options = Options {
             format: match global.format {
-                FormatArg::Auto | FormatArg::Dotenv | FormatArg::Shell | FormatArg::Github => FormatChoice::Auto,
+                FormatArg::Auto | FormatArg::Dotenv | FormatArg::Shell | FormatArg::Docker | FormatArg::Github => {
+                    FormatChoice::Auto
+                }
                 FormatArg::Tty => FormatChoice::Tty,
                 FormatArg::Plain => FormatChoice::Plain,
                 FormatArg::Json => FormatChoice::Json,

@@ -1,6 +1,7 @@
 //! `env`: the variables an application finds the stack by.
 
-use std::fmt::Write as _;
+mod format;
+
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
@@ -18,7 +19,7 @@ use crate::ui::github;
 
 /// Print connection variables for the application: DATABASE_URL, REDIS_URL, …
 ///
-/// `--format` is one of dotenv (the default), shell, json and github:
+/// `--format` is one of dotenv (the default), shell, json, docker (for `docker run --env-file`) and github:
 ///
 ///   eval "$(taskava dev env --format shell)"
 ///   taskava dev env --format github >>"$GITHUB_ENV"
@@ -49,7 +50,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         if masked {
             found.iter_mut().filter(|variable| variable.secret).for_each(mask);
         }
-        context.screen.out(&written(&found, context.global.format)?)?;
+        context.screen.out(&format::written(&found, context.global.format)?)?;
+        if matches!(context.global.format, FormatArg::Auto | FormatArg::Dotenv)
+            && let Some(note) = format::disputed(&found)
+        {
+            context.screen.note(&note);
+        }
         if context.global.format == FormatArg::Github && !masked {
             // Standard output goes to a file; the runner reads commands from standard error too.
             context.screen.commands(&masks(&found));
@@ -88,44 +94,6 @@ fn mask(variable: &mut Variable) {
     variable.value = if is_secret_name(&variable.name) { MASK.into() } else { mask_urls(&variable.value).into_owned() };
 }
 
-fn written(variables: &[Variable], format: FormatArg) -> Result<String> {
-    if format == FormatArg::Json {
-        let object: serde_json::Map<String, serde_json::Value> =
-            variables.iter().map(|one| (one.name.clone(), one.value.clone().into())).collect();
-        return Ok(serde_json::to_string_pretty(&object).map_err(anyhow::Error::from)? + "\n");
-    }
-    let mut text = String::new();
-    for Variable { name, value, .. } in variables {
-        let _ = match format {
-            FormatArg::Shell => writeln!(text, "export {name}='{}'", value.replace('\'', r"'\''")),
-            // https://docs.github.com/actions: several lines need a delimiter that is in none of them.
-            FormatArg::Github if value.contains('\n') => {
-                let mut end = String::from("END");
-                while value.contains(&end) {
-                    end.push('_');
-                }
-                writeln!(text, "{name}<<{end}\n{value}\n{end}")
-            }
-            FormatArg::Github => writeln!(text, "{name}={value}"),
-            _ => writeln!(text, "{name}={}", dotenv(value)),
-        };
-    }
-    Ok(text)
-}
-
-/// As every reader of `.env` files takes it: bare where nothing in it means anything, else in quotes.
-fn dotenv(value: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@%+,?&=*".contains(c);
-    if value.chars().all(plain) {
-        return value.into();
-    }
-    if !value.contains(['\'', '\n']) {
-        return format!("'{value}'");
-    }
-    let escaped = value.replace('\\', r"\\").replace('"', r#"\""#).replace('$', r"\$").replace('\n', r"\n");
-    format!("\"{escaped}\"")
-}
-
 /// Keeps passwords out of the log of a GitHub job from now on.
 fn masks(variables: &[Variable]) -> String {
     github::masks(variables.iter().filter(|variable| variable.secret).map(|variable| variable.value.as_str()))
@@ -144,20 +112,6 @@ mod tests {
             service: ServiceName::parse("db").unwrap(),
         };
         pairs.iter().map(variable).collect()
-    }
-
-    #[test]
-    fn each_format_keeps_what_its_reader_would_take_for_its_own() {
-        let found = all(&[("A", "redis://h:1/0?x=1"), ("B", "it's $5"), ("C", "two\nEND"), ("D", "a b")]);
-        let of = |format| written(&found, format).unwrap();
-        assert_eq!(of(FormatArg::Auto), "A=redis://h:1/0?x=1\nB=\"it's \\$5\"\nC=\"two\\nEND\"\nD='a b'\n");
-        assert_eq!(
-            of(FormatArg::Shell),
-            "export A='redis://h:1/0?x=1'\nexport B='it'\\''s $5'\nexport C='two\nEND'\nexport D='a b'\n"
-        );
-        assert_eq!(of(FormatArg::Github), "A=redis://h:1/0?x=1\nB=it's $5\nC<<END_\ntwo\nEND\nEND_\nD=a b\n");
-        let json: serde_json::Value = serde_json::from_str(&of(FormatArg::Json)).unwrap();
-        assert_eq!(json["C"], "two\nEND");
     }
 
     #[test]

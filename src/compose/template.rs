@@ -1,23 +1,9 @@
-//! `${…}` between Compose's notation and ours. Both know `${VAR}`, `:-`, `-`, `:?`, `?` and `$$`; Compose also takes
-//! `$VAR` and `${VAR:+word}`, and an unset variable without complaint.
+//! `${…}` between Compose's notation ([`crate::config::template`]) and ours. Ours has no `$VAR`, no `${VAR:+word}`, and wants a
+//! default where a variable may be unset.
 
 use crate::config::Variables;
 use crate::config::interpolate::closing;
-
-/// A part of a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Part<'a> {
-    Text(&'a str),
-    /// `$$`
-    Dollar,
-    Variable {
-        name: &'a str,
-        operator: &'a str,
-        operand: &'a str,
-    },
-    /// A `$` that begins nothing.
-    Stray,
-}
+use crate::config::template::{Evaluated, Part, evaluate as evaluated, parts, put_part};
 
 /// A text of ours and what had to be given up for it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,7 +27,7 @@ fn translate(text: &str, variables: &Variables, out: &mut Translated) {
     for part in parts(text) {
         match part {
             Part::Text(text) => out.text.push_str(text),
-            Part::Dollar | Part::Stray => out.text.push_str("$$"),
+            Part::Dollar | Part::Stray | Part::Invalid => out.text.push_str("$$"),
             Part::Variable { name, operator: "", .. } => {
                 let known = variables.get(name).is_some();
                 out.text += &format!("${{{name}{}}}", if known { "" } else { ":-" });
@@ -51,7 +37,9 @@ fn translate(text: &str, variables: &Variables, out: &mut Translated) {
             }
             Part::Variable { name, operator: ":+" | "+", .. } => {
                 out.resolved.push(name.to_owned());
-                out.text += &value_of(&part, variables).replace('$', "$$");
+                let mut value = Evaluated::default();
+                put_part(part, variables, &mut value);
+                out.text += &value.text.replace('$', "$$");
             }
             Part::Variable { name, operator, operand } => {
                 out.text += &format!("${{{name}{operator}");
@@ -68,24 +56,7 @@ fn translate(text: &str, variables: &Variables, out: &mut Translated) {
 
 /// What Compose makes of a text with these variables. What is unset is empty.
 pub(super) fn evaluate(text: &str, variables: &Variables) -> String {
-    parts(text).iter().map(|part| value_of(part, variables)).collect()
-}
-
-fn value_of(part: &Part<'_>, variables: &Variables) -> String {
-    match part {
-        Part::Text(text) => (*text).to_owned(),
-        Part::Dollar | Part::Stray => "$".to_owned(),
-        Part::Variable { name, operator, operand } => {
-            let value = variables.get(name).map(|variable| variable.value.as_str());
-            let set = value.filter(|value| !operator.starts_with(':') || !value.is_empty());
-            match (set, operator.trim_start_matches(':')) {
-                (Some(_), "+") => evaluate(operand, variables),
-                (None, "-") => evaluate(operand, variables),
-                (None, _) => String::new(),
-                (Some(value), _) => value.to_owned(),
-            }
-        }
-    }
+    evaluated(text, variables).text
 }
 
 /// Our notation → Compose's. There a lone `$` would begin a variable.
@@ -125,57 +96,6 @@ pub(super) fn split(text: &str, at: char) -> Vec<&str> {
     pieces
 }
 
-fn parts(text: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('$') {
-        if at > 0 {
-            parts.push(Part::Text(&rest[..at]));
-        }
-        let tail = &rest[at..];
-        let (part, length) = match tail.as_bytes().get(1) {
-            Some(b'$') => (Part::Dollar, 2),
-            Some(b'{') => match closing(tail, 2, tail.len()).and_then(|end| Some((braced(&tail[2..end])?, end + 1))) {
-                Some(found) => found,
-                None => (Part::Stray, 1),
-            },
-            _ => match name_length(&tail[1..]) {
-                0 => (Part::Stray, 1),
-                length => (Part::Variable { name: &tail[1..=length], operator: "", operand: "" }, length + 1),
-            },
-        };
-        parts.push(part);
-        rest = &tail[length..];
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest));
-    }
-    parts
-}
-
-/// What is between the braces, if it is a variable.
-fn braced(inner: &str) -> Option<Part<'_>> {
-    let length = name_length(inner);
-    let (name, rest) = inner.split_at(length);
-    let operator = [":-", ":?", ":+", "-", "?", "+"].into_iter().find(|operator| rest.starts_with(operator));
-    match operator {
-        _ if name.is_empty() => None,
-        Some(operator) => {
-            let (operator, operand) = rest.split_at(operator.len());
-            Some(Part::Variable { name, operator, operand })
-        }
-        None if rest.is_empty() => Some(Part::Variable { name, operator: "", operand: "" }),
-        None => None,
-    }
-}
-
-fn name_length(text: &str) -> usize {
-    match text.starts_with(|c: char| c.is_ascii_digit()) {
-        true => 0,
-        false => text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,15 +124,6 @@ mod tests {
         let translated = from_compose("$NONE ${SET:+x} ${NONE}", &variables());
         assert_eq!(translated.unset, ["NONE"]);
         assert_eq!(translated.resolved, ["SET"]);
-    }
-
-    #[test]
-    fn as_compose_evaluates_it() {
-        for (text, value) in
-            [("${NONE:-${SET}}-$NONE", "value-"), ("${EMPTY:-d}${EMPTY-e}", "d"), ("$$x", "$x"), ("${SET:+y}", "y")]
-        {
-            assert_eq!(evaluate(text, &variables()), value, "{text}");
-        }
     }
 
     #[test]

@@ -30,6 +30,11 @@ impl Variables {
         self.0.entry(name.into()).or_insert_with(|| Variable { value: value.into(), origin: origin.into() });
     }
 
+    /// Adds a variable, in the place of one of this name.
+    pub fn replace(&mut self, name: impl Into<String>, value: impl Into<String>, origin: impl Into<String>) {
+        self.0.insert(name.into(), Variable { value: value.into(), origin: origin.into() });
+    }
+
     /// The variable of this name.
     pub fn get(&self, name: &str) -> Option<&Variable> {
         self.0.get(name)

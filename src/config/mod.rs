@@ -17,6 +17,7 @@ pub mod node;
 pub mod ports;
 pub mod scalars;
 pub mod schema;
+pub(crate) mod template;
 pub mod words;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use crate::docker;
 use crate::stack::{Stack, image};
 
 /// What there is of docker compose; none where it can't be had, which is said so that nobody misses it.
-fn peer() -> Option<PathBuf> {
+pub(crate) fn peer() -> Option<PathBuf> {
     let output = Command::new("scripts/peer-compose").stderr(Stdio::piped()).output().expect("a shell");
     let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if output.status.success() {
@@ -403,4 +403,37 @@ init = true
     assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
     let running = String::from_utf8_lossy(&running.stdout);
     assert!(running.lines().any(|line| line == "app"), "{running}");
+}
+
+/// The table that our own reader of `.env` is tested with is what docker compose says today.
+#[test]
+fn the_table_of_env_files_is_what_docker_compose_reads() {
+    let Some(peer) = peer() else { return };
+    let table = std::fs::read_to_string("tests/fixtures/dotenv.json").expect("the table is there");
+    let table: Vec<(String, Value)> = serde_json::from_str(&table).expect("JSON");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let environment = ["A", "B", "C"].map(|name| format!("{name}: \"${{{name}-unset}}\"")).join(", ");
+    let file = format!("services: {{ s: {{ image: x, environment: {{ {environment} }} }} }}\n");
+    std::fs::write(folder.path().join("compose.yaml"), file).expect("a file");
+    for (lines, expected) in table {
+        std::fs::write(folder.path().join(".env"), format!("B=base\n{lines}\n")).expect("a file");
+        let mut compose = Command::new(&peer);
+        compose.args(["compose"].iter().filter(|_| peer.ends_with("docker"))).args(["config", "--format", "json"]);
+        let output =
+            compose.current_dir(folder.path()).env_clear().env("HOME", "/nonexistent").output().expect("it runs");
+        assert_eq!(output.status.success(), expected.is_object(), "{lines:?}");
+        if expected.is_object() {
+            let seen: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            let seen = &seen["services"]["s"]["environment"];
+            for name in ["A", "B", "C"] {
+                // In its own output a dollar sign is doubled.
+                let value = seen[name].as_str().expect("a text").replace("$$", "$");
+                assert_eq!(
+                    Some(value.as_str()).filter(|value| *value != "unset"),
+                    expected[name].as_str(),
+                    "{name} of {lines:?}"
+                );
+            }
+        }
+    }
 }

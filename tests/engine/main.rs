@@ -15,6 +15,7 @@ mod doctor;
 mod down;
 mod engine_restart;
 mod env;
+mod env_formats;
 mod events;
 mod exec;
 mod failure;

@@ -132,6 +132,14 @@ impl Resolver<'_> {
             let mut tcp = ports.iter().filter(|port| port.protocol == Protocol::Tcp);
             port.is_empty() || port.parse().is_ok_and(|asked: u16| tcp.any(|port| port.container == asked))
         };
+        for (name, text) in &entry.exports {
+            // What is exported is read by shells.
+            let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+            if !starts || name.contains(|c: char| !(c.is_ascii_alphanumeric() || c == '_')) {
+                let hint = "letters, digits and underscores, not beginning with a digit";
+                self.error_hint(&text.value.place, format!("`{name}` can't name a variable of the application"), hint);
+            }
+        }
         for text in entry.exports.values().map(|text| &text.value) {
             for name in text.value.split("${").skip(1) {
                 let name = name.split('}').next().unwrap_or_default();
