@@ -6,7 +6,7 @@ use super::Context;
 use super::session::ask;
 use crate::diag::{Diagnostic, Result};
 use crate::load::{self, Loaded};
-use crate::plan::{self, Observed, Request};
+use crate::plan::{self, Observed, Plan, Request};
 use crate::ui::Format;
 
 /// Check services.toml and everything it refers to, without an engine
@@ -17,7 +17,7 @@ pub struct Args {}
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
     let mut loaded = load::stack(&ask(context))?;
     // What is known without an engine: `plan` and `up` see the images.
-    let notes = plan::notes(&loaded.stack, &Observed::default(), &Request::default());
+    let notes = plan::notes(&loaded.stack, &Observed::default(), &Request::default(), &Plan::default());
     let warning = |note: plan::Note| Diagnostic::warning(note.place, note.message).hint(note.hint);
     loaded.warnings.extend(notes.into_iter().map(warning));
     if !loaded.warnings.is_empty() {

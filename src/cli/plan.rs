@@ -102,8 +102,8 @@ async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -
 async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<(Plan, bool)> {
     let request = args.change.request(session, &args.services)?;
     super::session::tell_orphans(session, seen, &request, "up");
-    let differs = super::session::tell_notes(session, seen, &request);
     let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
+    let differs = super::session::tell_notes(session, seen, &request, &plan);
     Ok((plan, differs))
 }
 

@@ -236,8 +236,8 @@ pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, c
 
 /// Warns of data that is not where services.toml seems to put it, and of volumes with other settings than there. Whether
 /// something differs from services.toml that `up` leaves so.
-pub fn tell_notes(session: &Session<'_>, seen: &Observed, request: &Request) -> bool {
-    let notes = plan::notes(&session.stack, seen, request);
+pub fn tell_notes(session: &Session<'_>, seen: &Observed, request: &Request, plan: &Plan) -> bool {
+    let notes = plan::notes(&session.stack, seen, request, plan);
     let differs = notes.iter().any(|note| note.differs);
     for note in notes {
         session.events.emit(&Event::Warning { message: note.message, hint: Some(note.hint) });

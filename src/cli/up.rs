@@ -137,8 +137,8 @@ fn bring_up(args: &Args, context: &Context) -> Result<ExitCode> {
         session
             .change("up", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "up");
-                tell_notes(&session, seen, &request);
                 let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
+                tell_notes(&session, seen, &request, &plan);
                 let timeout = args.change.timeout.map(Duration::from_secs);
                 let keep_going = args.change.keep_going;
                 let prune = request.snapshot.is_some();

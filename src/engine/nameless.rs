@@ -88,7 +88,7 @@ impl Engine {
 
     /// The volumes of a container that the engine named, and their places.
     async fn made_up(&self, service: &ServiceName, id: &str) -> Result<Vec<(Place, String)>> {
-        let mounts = self.mounts(id).await?;
+        let mounts = self.unnamed_volumes(id).await?;
         let made_up = mounts.into_iter().filter(|(volume, _)| nameless::is_made_up(volume));
         let place = |target: String| Place { service: service.clone(), target: nameless::clean(&target) };
         Ok(made_up.map(|(volume, target)| (place(target), volume)).collect())
@@ -180,7 +180,8 @@ pub(super) fn not_yet_held(stack: &Stack, containers: &[Container], volumes: &[V
         for (volume, target) in container.volumes.iter().filter(|(volume, _)| nameless::is_made_up(volume)) {
             let place = Place { service: container.service.clone(), target: nameless::clean(target) };
             let name = place.volume(&stack.name);
-            let known = volumes.iter().any(|seen| seen.name == name || seen.name == *volume);
+            let is_declared = stack.volume(volume).is_some();
+            let known = is_declared || volumes.iter().any(|seen| seen.name == name || seen.name == *volume);
             if !known && found.iter().all(|other| other.name != name) {
                 found.push(Volume { stack: Some(stack.name.to_string()), place: Some(place), ..Volume::named(name) });
             }

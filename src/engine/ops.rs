@@ -261,13 +261,18 @@ impl Engine {
         }
     }
 
-    /// The writable volumes of a container, by name on the engine, and where they are mounted; none when it is gone.
+    /// The writable volumes of a container that it was not given by name, and where they are mounted; none when it is gone.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub(super) async fn mounts(&self, id: &str) -> Result<Vec<(String, String)>> {
+    pub(super) async fn unnamed_volumes(&self, id: &str) -> Result<Vec<(String, String)>> {
         match answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await {
-            Ok(seen) => Ok(seen.mounts.unwrap_or_default().into_iter().filter_map(mounted_volume).collect()),
+            Ok(seen) => {
+                let given = seen.host_config.and_then(|config| config.mounts).unwrap_or_default();
+                let is_given = |name: &str| given.iter().any(|mount| mount.source.as_deref() == Some(name));
+                let mounted = seen.mounts.unwrap_or_default().into_iter().filter_map(mounted_volume);
+                Ok(mounted.filter(|(name, _)| !is_given(name)).collect())
+            }
             Err(error) if status(&error) == Some(404) => Ok(Vec::new()),
             Err(error) => Err(failed(format_args!("can't inspect {}", short(id)), &error)),
         }

@@ -30,11 +30,12 @@ impl Note {
     }
 }
 
-/// What there is to know of the services of a request. Without anything observed, what is known of their kinds.
-pub fn notes(stack: &Stack, seen: &Observed, ask: &Request) -> Vec<Note> {
+/// What there is to know of the services of a request, and of its plan. Without anything observed, what is known of their
+/// kinds.
+pub fn notes(stack: &Stack, seen: &Observed, ask: &Request, plan: &Plan) -> Vec<Note> {
     let services = up::selection(stack, ask);
     let mut found: Vec<Note> = services.iter().flat_map(|service| of_service(stack, seen, service)).collect();
-    found.extend(services.iter().filter_map(|service| hidden_by_image(seen, service)));
+    found.extend(services.iter().filter_map(|service| hidden_by_image(seen, service, plan)));
     let used = services.iter().flat_map(|service| &service.mounts).filter_map(|mount| match &mount.source {
         MountSource::Volume(short) => Some(short),
         MountSource::Bind(_) | MountSource::Anonymous => None,
@@ -112,10 +113,11 @@ fn beside(stack: &Stack, seen: &Observed, service: &Service, mount: &Mount, targ
 }
 
 /// A container of another image takes over what was in a folder of the old one; what the new image has there is not seen.
-fn hidden_by_image(seen: &Observed, service: &Service) -> Option<Note> {
-    let container = seen.of(&service.name).next()?;
-    let image = seen.images.get(&service.image)?;
-    if kinds::data_path(service).is_some() || image.id == container.image_id {
+fn hidden_by_image(seen: &Observed, service: &Service, plan: &Plan) -> Option<Note> {
+    let is_other_image = |step: &&super::Step| {
+        step.op.service() == Some(&service.name) && matches!(step.cause, Cause::ImageChanged | Cause::BuildChanged(_))
+    };
+    if kinds::data_path(service).is_some() || plan.steps.iter().all(|step| !is_other_image(&step)) {
         return None;
     }
     let volume = nameless::of(seen, service).next()?;

@@ -91,6 +91,12 @@ fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::Other, format_args!("{name} is not part of this stack"))
 }
 
+/// In the words of Docker 20.10 ("no available IPv4 addresses on this network's address pools") and of later ones.
+fn is_out_of_addresses(error: &Error) -> bool {
+    let text = error.to_string();
+    text.contains("no available") && text.contains("address")
+}
+
 fn is_missing_network(error: &Error) -> bool {
     let text = error.to_string();
     text.contains("network ") && text.contains("not found")
@@ -238,8 +244,30 @@ impl Doing<'_> {
         match started {
             Ok(()) => Ok(()),
             Err(error) if error.kind == ErrorKind::Port => Err(self.port_taken(service, error).await),
+            Err(error) if is_out_of_addresses(&error) => Err(self.full_network(service, &error)),
+            // Another process removed it since it was looked at.
+            Err(error) if is_missing_network(&error) => {
+                Err(error.hint("run the command again: containers of a network that was removed are recreated"))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// In the same words for each service: they become one report.
+    fn full_network(&self, service: &Service, error: &Error) -> Error {
+        let text = error.to_string();
+        let named = |short: &&String| text.contains(&self.run.stack.networks[*short].name);
+        let Some(short) = service.networks.iter().find(named).or(service.networks.first()) else {
+            return unknown(&text);
+        };
+        let network = &self.run.stack.networks[short];
+        let hint = match &network.subnet {
+            Some(subnet) => format!(
+                "write a larger `subnet` than {subnet} in [networks.{short}], or leave it out: the engine chooses one then"
+            ),
+            None => format!("write a larger one: `subnet = \"10.99.0.0/16\"` in [networks.{short}]"),
+        };
+        Error::new(ErrorKind::Other, format_args!("network {} has no free address", network.name)).hint(hint)
     }
 
     async fn port_taken(&self, service: &Service, error: Error) -> Error {
