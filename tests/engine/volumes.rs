@@ -51,7 +51,10 @@ fn marks(stack: &Stack) -> String {
 
 /// The stack's volumes on the engine.
 fn own(stack: &Stack) -> Vec<String> {
-    docker::left(&stack.label()).into_iter().filter_map(|left| left.strip_prefix("volume ").map(Into::into)).collect()
+    let left = docker::left(&stack.label()).into_iter();
+    let mut own: Vec<String> = left.filter_map(|left| left.strip_prefix("volume ").map(Into::into)).collect();
+    own.sort_unstable();
+    own
 }
 
 /// Names of the volumes of a service's container.
@@ -160,7 +163,7 @@ fn a_recreation_that_is_cut_off_keeps_them() {
     let stack = store("cut-off");
     stack.up();
     mark(&stack, "kept");
-    for words in ["app  stopping", "app  stopped", "app  removed"] {
+    for words in ["app  stopped", "app  removed", "app  created"] {
         let mut up = stack.start(&["up", "--recreate"]);
         up.wait_for(words);
         up.signal("KILL");
