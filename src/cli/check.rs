@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use super::Context;
 use super::session::ask;
-use crate::diag::Result;
+use crate::diag::{Diagnostic, Result};
 use crate::load::{self, Loaded};
+use crate::plan::{self, Observed, Plan, Request};
 use crate::ui::Format;
 
 /// Check services.toml and everything it refers to, without an engine
@@ -14,7 +15,11 @@ pub struct Args {}
 
 /// Runs the command.
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
-    let loaded = load::stack(&ask(context))?;
+    let mut loaded = load::stack(&ask(context))?;
+    // What is known without an engine: `plan` and `up` see the images.
+    let notes = plan::notes(&loaded.stack, &Observed::default(), &Request::default(), &Plan::default());
+    let warning = |note: plan::Note| Diagnostic::warning(note.place, note.message).hint(note.hint);
+    loaded.warnings.extend(notes.into_iter().map(warning));
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }

@@ -10,7 +10,8 @@ use super::session::Session;
 use super::{Context, block_on};
 use crate::diag::{Place, Result};
 use crate::engine::Inspected;
-use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, secret};
+use crate::kinds;
+use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, nameless, secret};
 use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Observed, Request};
 use crate::run::address;
@@ -41,6 +42,8 @@ struct Explained<'a> {
     /// What `up` would do with it, and why.
     next: Vec<(String, Cause)>,
     log: Vec<String>,
+    /// Folders inside that get a volume without a name.
+    nameless: Vec<String>,
     show_secrets: bool,
 }
 
@@ -88,7 +91,9 @@ async fn explain<'a>(
     if !show_secrets {
         log = session.masks.log(&log);
     }
-    Ok(Explained { session, service, container, inspected, answer, next, log, show_secrets })
+    let declared = seen.images.get(&service.image).map(|image| image.volumes.clone());
+    let nameless = nameless::targets(service, &declared.or_else(|| kinds::declared(service)).unwrap_or_default());
+    Ok(Explained { session, service, container, inspected, answer, next, log, nameless, show_secrets })
 }
 
 async fn ask(session: &Session<'_>, service: &Service, container: &Container) -> Result<Answer> {
@@ -123,10 +128,16 @@ impl Explained<'_> {
             let source = match &mount.source {
                 MountSource::Volume(short) => format!("volume {}", self.session.stack.volumes[short].name),
                 MountSource::Bind(path) => path.display().to_string(),
-                MountSource::Anonymous => "nameless volume".into(),
+                // Listed below, with what the image declares.
+                MountSource::Anonymous => continue,
             };
             let text = format!("{source} → {}{}", mount.target, if mount.read_only { " (read-only)" } else { "" });
             line("mount", &with_place(&text, mount.place.as_ref()));
+        }
+        for target in &self.nameless {
+            let place = nameless::Place { service: service.name.clone(), target: target.clone() };
+            let volume = place.volume(&self.session.stack.name);
+            line("mount", &format!("volume {volume} → {target}  (without a name; kept until down -v or up -V)"));
         }
         line("would do", &self.would_do());
         for (name, condition) in &service.depends_on {

@@ -80,42 +80,58 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 (plan::down(&session.stack, &seen, &request), args.exit_code)
             }
         };
-        show(context, &session, &plan, &[])?;
+        show(&session, &seen, &plan, &[], false)?;
         Ok(if exit_code && !plan.is_noop() { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
     })
 }
 
 /// Emulators that stay as they are can still lack what is declared: they are asked.
 async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<ExitCode> {
-    let plan = up(session, seen, args).await?;
+    let (plan, differs) = up(session, seen, args).await?;
     let stays = |name: &ServiceName| plan.provision(name).is_some_and(|step| step.cause == Cause::Unchanged);
     let mut resources = match plan.steps.iter().any(|step| matches!(step.op, Op::Provision { .. })) {
         true => provision::differences(&session.engine.about, &session.stack, &seen.containers).await,
         false => Vec::new(),
     };
     resources.retain(|(service, _)| stays(service));
-    show(session.context, session, &plan, &resources)?;
-    let noop = plan.is_noop() && resources.is_empty();
+    show(session, seen, &plan, &resources, differs)?;
+    let noop = plan.is_noop() && resources.is_empty() && !differs;
     Ok(if args.exit_code && !noop { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
 }
 
-async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<Plan> {
+async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<(Plan, bool)> {
     let request = args.change.request(session, &args.services)?;
     super::session::tell_orphans(session, seen, &request, "up");
-    plan::up(&session.stack, seen, &session.with_contents(&request).await?)
+    let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
+    let differs = super::session::tell_notes(session, seen, &request, &plan);
+    Ok((plan, differs))
 }
 
-fn show(context: &Context, session: &Session<'_>, plan: &Plan, resources: &[(ServiceName, Change)]) -> Result<()> {
+/// `differs`: something else than the steps is not as services.toml says.
+fn show(
+    session: &Session<'_>,
+    seen: &plan::Observed,
+    plan: &Plan,
+    resources: &[(ServiceName, Change)],
+    differs: bool,
+) -> Result<()> {
+    let (context, stack) = (session.context, &session.stack);
+    let kept = plan::kept(stack, seen, plan);
     if context.format() == Format::Json {
         let steps: Vec<_> = plan.changes().collect();
         let line = |(service, change): &(ServiceName, Change)| serde_json::json!({ "service": service, "resource": change.id.to_string(), "text": change.to_string() });
         let lines: Vec<_> = resources.iter().map(line).collect();
-        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": session.stack.name, "steps": steps, "resources": lines });
+        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "steps": steps, "resources": lines, "kept": kept });
         return Ok(context.screen.json(&value)?);
     }
     if plan.is_noop() && resources.is_empty() {
-        return Ok(context.screen.out(&format!("nothing to do: {} is as services.toml says\n", session.stack.name))?);
+        let text = match differs {
+            true => "nothing that `up` would do\n".into(),
+            false => format!("nothing to do: {} is as services.toml says\n", stack.name),
+        };
+        return Ok(context.screen.out(&text)?);
     }
     let lines = resources.iter().map(|(service, change)| format!("    {service}: {change}\n"));
+    let lines = lines.chain(kept.iter().map(|line| format!("    {line}\n")));
     Ok(context.screen.out(&lines.fold(plan.to_string(), |text, line| text + &line))?)
 }

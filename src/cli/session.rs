@@ -234,6 +234,17 @@ pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, c
     });
 }
 
+/// Warns of data that is not where services.toml seems to put it, and of volumes with other settings than there. Whether
+/// something differs from services.toml that `up` leaves so.
+pub fn tell_notes(session: &Session<'_>, seen: &Observed, request: &Request, plan: &Plan) -> bool {
+    let notes = plan::notes(&session.stack, seen, request, plan);
+    let differs = notes.iter().any(|note| note.differs);
+    for note in notes {
+        session.events.emit(&Event::Warning { message: note.message, hint: Some(note.hint) });
+    }
+    differs
+}
+
 /// The folder of another checkout that containers of this stack's name were made from. One that was moved or deleted
 /// has no say any more.
 pub fn other_checkout<'a>(stack: &Stack, containers: &'a [Container]) -> Option<&'a str> {

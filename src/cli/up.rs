@@ -3,12 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::session::{Change, ChangeArgs, Session, tell_orphans};
+use super::session::{Change, ChangeArgs, Session, tell_notes, tell_orphans};
 use super::{Context, block_on, logs, watch};
 use crate::diag::Result;
 use crate::load;
 use crate::model::PullPolicy;
 use crate::plan::{self, Request};
+use crate::run::snapshot;
 
 /// Start services in dependency order and wait until they are ready
 ///
@@ -42,6 +43,9 @@ pub struct UpArgs {
     /// Make containers anew even when nothing changed
     #[arg(long, visible_alias = "force-recreate")]
     pub recreate: bool,
+    /// Recreate containers with new volumes in the place of those without a name; what is in them is saved as a snapshot first
+    #[arg(short = 'V', long)]
+    pub renew_anon_volumes: bool,
     /// When to pull images [default: each service's `pull`, which is missing]
     #[arg(long, value_name = "WHEN")]
     pub pull: Option<PullArg>,
@@ -96,6 +100,8 @@ impl UpArgs {
             services: session.services(services)?,
             no_deps: self.no_deps,
             recreate: self.recreate,
+            renew: self.renew_anon_volumes,
+            snapshot: self.renew_anon_volumes.then(snapshot::auto_name),
             pull: self.pull.map(Into::into),
             build: self.build,
             no_start: self.no_start,
@@ -132,9 +138,11 @@ fn bring_up(args: &Args, context: &Context) -> Result<ExitCode> {
             .change("up", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "up");
                 let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
+                tell_notes(&session, seen, &request, &plan);
                 let timeout = args.change.timeout.map(Duration::from_secs);
                 let keep_going = args.change.keep_going;
-                Ok(Change { timeout, keep_going, endpoints: true, ..Change::new(plan) })
+                let prune = request.snapshot.is_some();
+                Ok(Change { timeout, keep_going, endpoints: true, prune, ..Change::new(plan) })
             })
             .await
     })

@@ -7,8 +7,8 @@ use super::node::{Node, Value};
 table! {
     /// A volume or bind mount in its long form.
     MountTable "Mounts" {
-        /// A volume's name, or a path (`./…`, `/…`, `~/…`); left out, a nameless volume that goes with the container.
-        source: Option<String>, default "a nameless volume", example r#"source = "postgres-data""#;
+        /// A volume's name, or a path (`./…`, `/…`, `~/…`); left out, a volume without a name, kept until `down -v` or `up -V`.
+        source: Option<String>, default "a volume without a name", example r#"source = "postgres-data""#;
         /// Where it is mounted, inside.
         target: String, default "", example r#"target = "/var/lib/postgresql/data""#;
         /// The container can't write to it.

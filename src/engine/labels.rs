@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Kind, ServiceName, Stack};
+use crate::model::{Kind, Place, ServiceName, Stack};
 
 /// Name of the stack.
 pub(super) const PROJECT: &str = "dev.taskava.project";
@@ -25,6 +25,11 @@ pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
 /// The volume that an image is a copy of, by its name on the engine.
 pub(super) const VOLUME: &str = "dev.taskava.volume";
 
+/// The folder in the container of [`SERVICE`] that a volume without a name is for.
+pub(super) const TARGET: &str = "dev.taskava.target";
+/// On a volume without content of its own: the engine's volume that holds the data of its place. Earlier versions left the naming
+/// to the engine, and a volume can't be renamed.
+pub(super) const HOLDS: &str = "dev.taskava.holds";
 /// Key of what an image was prepared from.
 pub(super) const PREPARED: &str = "dev.taskava.prepared";
 /// Whose an isolated stack is: JSON of [`crate::model::Owner`].
@@ -55,6 +60,16 @@ pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
 /// Labels of a service's container, besides those of its stack.
 pub(super) fn of_service(name: &ServiceName, kind: Kind, config: &str) -> [(String, String); 3] {
     [(SERVICE.into(), name.to_string()), (KIND.into(), kind.as_str().into()), (CONFIG.into(), config.into())]
+}
+
+/// Labels of a volume without a name, besides those of its stack.
+pub(super) fn of_place(place: &Place) -> [(String, String); 2] {
+    [(SERVICE.into(), place.service.to_string()), (TARGET.into(), place.target.clone())]
+}
+
+/// Whether a label is one of ours.
+pub(super) fn is_ours(label: &str) -> bool {
+    label.starts_with("dev.taskava.")
 }
 
 /// The filter that lists what a stack made.

@@ -10,6 +10,7 @@ pub mod frames;
 mod images;
 mod labels;
 mod lines;
+mod nameless;
 mod networks;
 mod observe;
 mod ops;

@@ -11,10 +11,10 @@ use futures_util::try_join;
 
 use super::connect::answer;
 use super::error::{failed, status};
-use super::{Engine, labels};
+use super::{Engine, labels, nameless};
 use crate::diag::Result;
-use crate::model::{Protocol, ServiceName, Stack};
-use crate::plan::observed::{Container, ContainerState, Image, Network, Observed, PublishedPort, Volume};
+use crate::model::{Place, Protocol, ServiceName, Stack, fingerprint};
+use crate::plan::observed::{Container, ContainerState, Endpoint, Image, Network, Observed, PublishedPort, Volume};
 
 /// A container that publishes a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ impl Engine {
             self.volumes(stack),
             self.images(stack)
         )?;
+        let mut volumes = volumes;
+        volumes.extend(nameless::not_yet_held(stack, &containers, &volumes));
         Ok(Observed { containers, one_offs, networks, volumes, images })
     }
 
@@ -60,7 +62,7 @@ impl Engine {
         let (one_offs, own): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_one_off);
         let [own, one_offs] = [(own, labels::SERVICE), (one_offs, labels::ONEOFF)].map(|(listed, label)| {
             let mut containers: Vec<_> = listed.into_iter().filter_map(|seen| container(seen, label)).collect();
-            containers.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
+            containers.sort_by(|a, b| precedence(project, a).cmp(&precedence(project, b)));
             containers
         });
         Ok((own, one_offs))
@@ -104,19 +106,36 @@ impl Engine {
             }
         }));
         networks.extend(others.await?.into_iter().flatten());
+        for seen in &mut networks {
+            let declared = stack.network(&seen.name).filter(|network| !network.external);
+            if declared.is_some_and(|network| seen.config.as_deref() != Some(&fingerprint::network(network))) {
+                seen.others = self.inside(&seen.id).await?;
+            }
+        }
         Ok(networks)
+    }
+
+    /// Id and name of the running containers in a network; none when it is gone.
+    async fn inside(&self, network: &str) -> Result<Vec<(String, String)>> {
+        let seen = match answer(self.docker.inspect_network(network, None::<InspectNetworkOptions>)).await {
+            Ok(seen) => seen,
+            Err(error) if status(&error) == Some(404) => return Ok(Vec::new()),
+            Err(error) => return Err(failed(format_args!("can't inspect network {network}"), &error)),
+        };
+        let inside = seen.containers.unwrap_or_default().into_iter();
+        Ok(inside.map(|(id, seen)| (id, seen.name.unwrap_or_default())).collect())
     }
 
     async fn volumes(&self, stack: &Stack) -> Result<Vec<Volume>> {
         let options = ListVolumesOptions { filters: Some(labels::filter(stack.name.as_str())) };
         let listed = answer(self.docker.list_volumes(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list volumes", &error))?.volumes.unwrap_or_default();
-        let mut volumes: Vec<Volume> = listed.into_iter().map(|seen| volume(seen.name, &seen.labels)).collect();
+        let mut volumes: Vec<Volume> = listed.into_iter().map(volume).collect();
         let unseen = stack.volumes.values().map(|volume| volume.name.as_str());
         let unseen = unseen.filter(|name| volumes.iter().all(|seen| seen.name != *name)).collect::<BTreeSet<_>>();
         let others = try_join_all(unseen.into_iter().map(|name| async move {
             match answer(self.docker.inspect_volume(name)).await {
-                Ok(seen) => Ok(Some(volume(seen.name, &seen.labels))),
+                Ok(seen) => Ok(Some(volume(seen))),
                 Err(error) if status(&error) == Some(404) => Ok(None),
                 Err(error) => Err(failed(format_args!("can't inspect volume {name}"), &error)),
             }
@@ -155,12 +174,22 @@ fn network(name: Option<String>, id: Option<String>, found: Option<Labels>) -> N
         id: id.unwrap_or_default(),
         stack: found.get(labels::PROJECT).cloned(),
         config: found.get(labels::CONFIG).cloned(),
+        others: Vec::new(),
     }
 }
 
-fn volume(name: String, found: &Labels) -> Volume {
-    let label = |key: &str| found.get(key).cloned();
-    Volume { name, stack: label(labels::PROJECT), config: label(labels::CONFIG) }
+pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
+    let label = |key: &str| seen.labels.get(key).cloned();
+    let service = label(labels::SERVICE).and_then(|name| ServiceName::parse(&name).ok());
+    let own = |(key, _): &(&String, &String)| !labels::is_ours(key) && !key.starts_with("com.docker.");
+    Volume {
+        stack: label(labels::PROJECT),
+        place: service.zip(label(labels::TARGET)).map(|(service, target)| Place { service, target }),
+        labels: seen.labels.iter().filter(own).map(|(key, value)| (key.clone(), value.clone())).collect(),
+        name: seen.name,
+        driver: seen.driver,
+        options: seen.options.into_iter().collect(),
+    }
 }
 
 /// `service`: the label that says which service's it is. None for a container whose labels are not ours after all (someone
@@ -172,7 +201,11 @@ fn container(seen: ContainerSummary, service: &str) -> Option<Container> {
     let mut ports: Vec<PublishedPort> = seen.ports.unwrap_or_default().into_iter().filter_map(published).collect();
     ports.sort_by_key(|port| (port.container, port.protocol, port.address, port.host));
     let networks = seen.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-    let address = |endpoint: bollard::models::EndpointSettings| endpoint.ip_address.and_then(|ip| ip.parse().ok());
+    let endpoint = |seen: bollard::models::EndpointSettings| Endpoint {
+        address: seen.ip_address.and_then(|ip| ip.parse().ok()),
+        network: seen.network_id.unwrap_or_default(),
+    };
+    let mounts = seen.mounts.unwrap_or_default().into_iter();
     Some(Container {
         id: seen.id?,
         name: seen.names?.first()?.trim_start_matches('/').to_owned(),
@@ -188,8 +221,15 @@ fn container(seen: ContainerSummary, service: &str) -> Option<Container> {
         status,
         created: seen.created.unwrap_or_default(),
         ports,
-        networks: networks.into_iter().map(|(name, endpoint)| (name, address(endpoint))).collect(),
+        networks: networks.into_iter().map(|(name, seen)| (name, endpoint(seen))).collect(),
+        volumes: mounts.filter_map(mounted_volume).collect(),
     })
+}
+
+/// Name and folder inside of a mount that is a writable volume.
+pub(super) fn mounted_volume(seen: bollard::models::MountPoint) -> Option<(String, String)> {
+    let name = seen.name.filter(|name| !name.is_empty() && seen.rw != Some(false))?;
+    seen.destination.map(|target| (name, target))
 }
 
 fn state(seen: Option<ContainerSummaryStateEnum>) -> ContainerState {
@@ -204,6 +244,12 @@ fn state(seen: Option<ContainerSummaryStateEnum>) -> ContainerState {
         // Podman's `stopped` and words of engines to come: not running is what matters.
         _ => ContainerState::Exited,
     }
+}
+
+/// Which of two containers of one service comes first: one that has the service's name, one that runs, the newest.
+fn precedence<'a>(project: &str, seen: &'a Container) -> impl Ord + use<'a> {
+    let is_named = seen.name == format!("{project}-{}", seen.service);
+    (!is_named, !seen.is_up(), std::cmp::Reverse(seen.created), &seen.id)
 }
 
 /// The list has no exit code but in its words: `Exited (1) 3 minutes ago`.

@@ -14,9 +14,10 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::connect::answer;
 use super::error::{failed, message, status};
+use super::observe::mounted_volume;
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{Protocol, Service, Stack, Volume, fingerprint};
+use crate::model::{Place, Protocol, Service, Stack, Volume, fingerprint};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
 
 /// What `GET /containers/{id}/json` says, as far as we ask.
@@ -77,13 +78,21 @@ const CREATION_PAUSE: Duration = Duration::from_millis(50);
 
 impl Engine {
     /// Creates a service's container and notes why on it; a container of that name made from the same configuration is taken as it is.
+    /// `declared`: the folders that its image declares as volumes.
     ///
     /// # Errors
     /// When the engine refuses; the message is its own. Returns the id and the engine's warnings.
-    pub async fn create(&self, stack: &Stack, service: &Service, cause: &str) -> Result<(String, Vec<String>)> {
+    pub async fn create(
+        &self,
+        stack: &Stack,
+        service: &Service,
+        declared: &[String],
+        cause: &str,
+    ) -> Result<(String, Vec<String>)> {
         let name = stack.container_name(&service.name);
         let at_once = if self.about.api >= (1, 44) { service.networks.len() } else { 1 };
-        let body = spec::container(stack, service, cause, at_once);
+        let kept = self.kept(stack, service, declared).await?;
+        let body = spec::container(stack, service, cause, at_once, &kept);
         let platform = service.platform.clone().unwrap_or_default();
         let options = CreateContainerOptions { name: Some(name.clone()), platform };
         let created = match self.docker.create_container(Some(options), body).await {
@@ -191,12 +200,21 @@ impl Engine {
         }
     }
 
-    /// Removes a container with its nameless volumes; kills it first if it runs. One that is gone is no error.
+    /// Removes a container and what is in its nameless volumes; kills it first if it runs. For containers whose data is
+    /// meant to go with them: a service's is [`Self::remove_service`]'s. One that is gone is no error.
     ///
     /// # Errors
     /// When the engine refuses.
     pub async fn remove(&self, id: &str, name: impl std::fmt::Display) -> Result<()> {
-        let options = RemoveContainerOptions { force: true, v: true, link: false };
+        self.remove_with(id, name, RemoveContainerOptions { force: true, v: true, link: false }).await
+    }
+
+    pub(super) async fn remove_with(
+        &self,
+        id: &str,
+        name: impl std::fmt::Display,
+        options: RemoveContainerOptions,
+    ) -> Result<()> {
         match self.docker.remove_container(id, Some(options)).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
@@ -243,13 +261,31 @@ impl Engine {
         }
     }
 
-    /// Creates a volume of a stack.
+    /// The writable volumes of a container that it was not given by name, and where they are mounted; none when it is gone.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub(super) async fn unnamed_volumes(&self, id: &str) -> Result<Vec<(String, String)>> {
+        match answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await {
+            Ok(seen) => {
+                let given = seen.host_config.and_then(|config| config.mounts).unwrap_or_default();
+                let is_given = |name: &str| given.iter().any(|mount| mount.source.as_deref() == Some(name));
+                let mounted = seen.mounts.unwrap_or_default().into_iter().filter_map(mounted_volume);
+                Ok(mounted.filter(|(name, _)| !is_given(name)).collect())
+            }
+            Err(error) if status(&error) == Some(404) => Ok(Vec::new()),
+            Err(error) => Err(failed(format_args!("can't inspect {}", short(id)), &error)),
+        }
+    }
+
+    /// Creates a volume of a stack. `place`: where it belongs, when services.toml gives it no name.
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn create_volume(&self, stack: &Stack, volume: &Volume) -> Result<()> {
+    pub async fn create_volume(&self, stack: &Stack, volume: &Volume, place: Option<&Place>) -> Result<()> {
         let mut all_labels = labels::of_stack(stack);
         all_labels.extend(volume.labels.clone());
+        all_labels.extend(place.map(labels::of_place).into_iter().flatten());
         let request = VolumeCreateRequest {
             name: Some(volume.name.clone()),
             driver: volume.driver.clone(),
@@ -277,6 +313,14 @@ impl Engine {
                 format_args!("volume {name} is not this stack's; it is left alone"),
             ));
         }
+        // The data first: without the volume that says whose it is, nothing would lead to it.
+        if let Some(held) = seen.labels.get(labels::HOLDS) {
+            self.remove_unused(stack, held).await?;
+        }
+        self.remove_unused(stack, name).await
+    }
+
+    async fn remove_unused(&self, stack: &Stack, name: &str) -> Result<()> {
         match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),

@@ -23,7 +23,7 @@ use super::connect::answer;
 use super::error::{failed, status};
 use super::{Engine, labels};
 use crate::diag::Result;
-use crate::model::{Stack, fingerprint_of};
+use crate::model::{Place, ServiceName, Stack, fingerprint_of};
 use crate::plan::observed::Saved;
 
 /// Where a volume's content lies in its image. A path that no image and no engine has files of its own in.
@@ -56,12 +56,14 @@ impl Engine {
         service: &str,
         machine: &str,
     ) -> Result<Option<u64>> {
-        let reader = self.reader(stack, volume).await?;
+        let (holder, place) = self.holder(stack, volume).await?;
+        let reader = self.reader(stack, &holder).await?;
         let mut own = labels::of_stack(stack);
         own.insert(labels::MACHINE.into(), machine.into());
         own.insert(labels::SNAPSHOT.into(), snapshot.into());
         own.insert(labels::VOLUME.into(), volume.into());
         own.insert(labels::SERVICE.into(), service.into());
+        own.extend(place.iter().flat_map(labels::of_place));
         let tag = tag(&[stack.name.as_str(), snapshot, volume]);
         let saved = self.import(&tag, &own, &reader).await;
         let removed = self.remove(&reader, volume).await;
@@ -218,11 +220,16 @@ impl Engine {
 }
 
 fn saved(seen: bollard::models::ImageSummary) -> Option<Saved> {
+    let place = || {
+        let service = ServiceName::parse(seen.labels.get(labels::SERVICE)?).ok()?;
+        Some(Place { service, target: seen.labels.get(labels::TARGET)?.clone() })
+    };
     Some(Saved {
         reference: seen.repo_tags.into_iter().find(|tag| tag.starts_with(REPOSITORY))?,
         snapshot: seen.labels.get(labels::SNAPSHOT)?.clone(),
         volume: seen.labels.get(labels::VOLUME)?.clone(),
         services: seen.labels.get(labels::SERVICE).map(|names| names.split_whitespace().map(Into::into).collect())?,
+        place: place(),
         created: seen.created,
         size: seen.size.try_into().unwrap_or_default(),
     })

@@ -10,13 +10,21 @@ use bollard::models::{
 
 use super::attach::{OneOffAsk, box_of};
 use super::labels;
-use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint};
+use super::nameless::Kept;
+use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint, nameless};
 
 /// The request that creates a service's container.
 ///
 /// `networks`: how many of the service's networks go into the request; engines before API 1.44 take one, the others are
-/// connected afterwards.
-pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks: usize) -> ContainerCreateBody {
+/// connected afterwards. `kept`: the volumes without a name that it gets; where there is none for a mount without a name, the engine
+/// makes one that goes with the container.
+pub(super) fn container(
+    stack: &Stack,
+    service: &Service,
+    cause: &str,
+    networks: usize,
+    kept: &[Kept],
+) -> ContainerCreateBody {
     let mut all_labels = labels::of_stack(stack);
     let config = serde_json::json!(fingerprint::fingerprint(stack, service)).to_string();
     all_labels.extend(service.labels.clone());
@@ -36,7 +44,7 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
         exposed_ports: Some(service.ports.iter().map(port_key).collect()),
         stop_signal: service.stop_signal.clone(),
         healthcheck: no_healthcheck(service),
-        host_config: Some(host_config(stack, service)),
+        host_config: Some(host_config(stack, service, kept)),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
         ..Default::default()
     }
@@ -45,7 +53,7 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
 /// The request that creates a one-off container of a service: without the service's name in its networks, and without the
 /// labels that would make it the service's.
 pub(super) fn one_off(stack: &Stack, service: &Service, ask: &OneOffAsk, networks: usize) -> ContainerCreateBody {
-    let mut body = container(stack, service, "", networks);
+    let mut body = container(stack, service, "", networks, &[]);
     if let Some(all_labels) = &mut body.labels {
         for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE] {
             all_labels.remove(label);
@@ -84,7 +92,7 @@ fn no_healthcheck(service: &Service) -> Option<HealthConfig> {
     (!asks_engine).then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() })
 }
 
-fn host_config(stack: &Stack, service: &Service) -> HostConfig {
+fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
     let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
@@ -96,7 +104,7 @@ fn host_config(stack: &Stack, service: &Service) -> HostConfig {
     }
     HostConfig {
         port_bindings: Some(ports),
-        mounts: Some(service.mounts.iter().map(|mount| api_mount(stack, mount)).collect()),
+        mounts: Some(mounts(stack, service, kept)),
         tmpfs: Some(service.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.options.clone())).collect()),
         network_mode: service.networks.first().map(|short| stack.networks[short].name.clone()),
         init: service.init.then_some(true),
@@ -122,6 +130,27 @@ fn host_config(stack: &Stack, service: &Service) -> HostConfig {
 
 fn port_key(port: &crate::model::Port) -> String {
     format!("{}/{}", port.container, port.protocol.as_str())
+}
+
+fn mounts(stack: &Stack, service: &Service, kept: &[Kept]) -> Vec<ApiMount> {
+    let is_kept = |mount: &&Mount| {
+        let target = nameless::clean(&mount.target);
+        mount.source == MountSource::Anonymous && kept.iter().any(|kept| kept.place.target == target)
+    };
+    let declared = service.mounts.iter().filter(|mount| !is_kept(mount)).map(|mount| api_mount(stack, mount));
+    declared.chain(kept.iter().map(|kept| kept_mount(stack, kept))).collect()
+}
+
+fn kept_mount(stack: &Stack, kept: &Kept) -> ApiMount {
+    let mut all_labels = labels::of_stack(stack);
+    all_labels.extend(labels::of_place(&kept.place));
+    ApiMount {
+        target: Some(kept.place.target.clone()),
+        source: Some(kept.volume.clone()),
+        typ: Some(MountType::VOLUME),
+        volume_options: Some(MountVolumeOptions { labels: Some(all_labels), ..Default::default() }),
+        ..Default::default()
+    }
 }
 
 fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {

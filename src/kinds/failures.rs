@@ -249,6 +249,6 @@ fn reset(service: &Service, data_path: Option<&str>) -> String {
     match service.mounts.iter().find(|mount| holds_data(&mount.target)).map(|mount| &mount.source) {
         Some(MountSource::Bind(path)) => format!("empty {}", path.display()),
         Some(MountSource::Volume(_)) => "taskava dev down -v {service}".into(),
-        Some(MountSource::Anonymous) | None => "taskava dev up --recreate {service}".into(),
+        Some(MountSource::Anonymous) | None => "taskava dev up -V {service}".into(),
     }
 }

@@ -155,6 +155,25 @@ pub fn data_path(service: &Service) -> Option<String> {
     moved.map(|env| env.value.clone()).or_else(|| defaults(service.kind).data_path.map(Into::into))
 }
 
+/// The same, when the environment of its image is known (`NAME=value`), or its version is by the image's tag. None where it is
+/// not known for sure.
+pub fn data_path_in(service: &Service, image_env: &[String]) -> Option<String> {
+    match service.kind {
+        Kind::Postgres => postgres::data_path_in(service, image_env),
+        Kind::Redis => redis::data_path_in(service),
+        _ => None,
+    }
+}
+
+/// The folders that the image of a service declares as volumes, when that is known by its kind and tag.
+pub fn declared(service: &Service) -> Option<Vec<String>> {
+    match service.kind {
+        Kind::Postgres => postgres::declared(service),
+        Kind::Redis if service.build.is_none() => Some(redis::DEFAULTS.data_path?.to_owned()).map(|path| vec![path]),
+        _ => None,
+    }
+}
+
 /// Whether a service keeps its data where it is told to, so that this can be another place than its image's.
 pub fn is_movable(service: &Service) -> bool {
     match service.kind {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Defaults;
 use super::arguments::Arguments;
 use super::failures::{FULL_DISK, Known, Sign};
+use crate::model::reference::Reference;
 use crate::model::{EnvValue, Probe, Service};
 
 pub(super) const DEFAULTS: Defaults = Defaults {
@@ -42,6 +43,32 @@ pub(super) fn move_data(service: &mut Service, to: &str) {
 
 /// The first major version whose image keeps its data in `/var/lib/postgresql/MAJOR/docker`.
 const DATA_MOVED: u32 = 18;
+
+/// The major version in the tag of an image.
+fn tagged(service: &Service) -> Option<u32> {
+    let tag = Reference::of(&service.image).tag?;
+    let digits = tag.find(|c: char| !c.is_ascii_digit()).unwrap_or(tag.len());
+    tag[..digits].parse().ok().filter(|_| service.build.is_none())
+}
+
+/// Where it keeps its data; none when nothing says so.
+pub(super) fn data_path_in(service: &Service, image_env: &[String]) -> Option<String> {
+    let given = service.env.get("PGDATA").map(|env| env.value.clone());
+    let of_image = || image_env.iter().find_map(|line| line.strip_prefix("PGDATA=")).map(Into::into);
+    if !is_movable(service) {
+        return None;
+    }
+    given.or_else(of_image).or_else(|| match tagged(service)? {
+        DATA_MOVED.. => None,
+        _ => DEFAULTS.data_path.map(Into::into),
+    })
+}
+
+/// The folder that the official image declares as a volume.
+pub(super) fn declared(service: &Service) -> Option<Vec<String>> {
+    let path = if tagged(service)? < DATA_MOVED { DEFAULTS.data_path? } else { "/var/lib/postgresql" };
+    Some(vec![path.into()])
+}
 
 /// A mount where images of older versions kept their data stays empty with a newer one, and its entrypoint only says so
 /// when there is data in it.

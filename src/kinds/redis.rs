@@ -27,6 +27,19 @@ pub(super) fn is_movable(service: &Service) -> bool {
     service.working_dir.is_none() && !service.command.iter().flatten().any(elsewhere)
 }
 
+/// Where it keeps its data; none when that is not known for sure.
+pub(super) fn data_path_in(service: &Service) -> Option<String> {
+    let arguments = Arguments::new(&service.env, service.command.as_deref());
+    let file = service.command.iter().flatten().any(|word| word.ends_with(".conf"));
+    match arguments.flag(&["--dir"]) {
+        Some(path) if path.starts_with('/') => Some(path.into()),
+        None if !file && service.entrypoint.is_none() => {
+            service.working_dir.clone().or_else(|| DEFAULTS.data_path.map(Into::into))
+        }
+        _ => None,
+    }
+}
+
 pub(super) const KNOWN: &[Known] = &[
     Known {
         sign: Sign::Line(&["can't handle rdb format version"]),

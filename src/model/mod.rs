@@ -1,7 +1,7 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `prepared` one that
+//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `nameless` names volumes that services.toml does not, `prepared` makes one that
 //! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have, `reference`
 //! takes its name apart, `secret` says what is masked when shown.
 
@@ -10,6 +10,7 @@ pub mod built;
 pub mod fingerprint;
 pub mod graph;
 pub mod isolated;
+pub mod nameless;
 pub mod names;
 pub mod pins;
 pub mod prepared;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 pub use isolated::{Isolation, Owner};
+pub use nameless::Place;
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use service::{

@@ -233,7 +233,7 @@ pub enum MountSource {
     Volume(String),
     /// An absolute host path.
     Bind(PathBuf),
-    /// A nameless volume that goes with the container.
+    /// A volume without a name in services.toml ([`super::nameless`]).
     Anonymous,
 }
 

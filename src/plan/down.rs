@@ -53,7 +53,7 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
         for volume in removable_volumes(stack, seen, ask) {
             let mut after = last.clone();
             if let Some(snapshot) = &ask.snapshot {
-                let save = snapshot::save_volume(stack, &volume, snapshot);
+                let save = snapshot::save_volume(stack, seen, &volume, snapshot);
                 after = vec![plan.push(save, Cause::BeforeLoss, after)];
             }
             plan.push(Op::RemoveVolume { volume }, Cause::Requested, after);
@@ -99,7 +99,12 @@ pub fn removable_volumes(stack: &Stack, seen: &Observed, ask: &Request) -> BTree
     }
     let (inside, outside): (Vec<_>, Vec<_>) =
         stack.services.values().partition(|service| ask.services.contains(&service.name));
-    let inside: BTreeSet<String> = inside.into_iter().flat_map(used_by).collect();
+    let mut inside: BTreeSet<String> = inside.into_iter().flat_map(used_by).collect();
     let outside: BTreeSet<String> = outside.into_iter().flat_map(used_by).collect();
+    let nameless = seen
+        .volumes
+        .iter()
+        .filter(|seen| seen.place.as_ref().is_some_and(|place| ask.services.contains(&place.service)));
+    inside.extend(nameless.map(|volume| volume.name.clone()));
     own.filter(|name| inside.contains(name) && !outside.contains(name)).collect()
 }

@@ -3,7 +3,7 @@
 
 use super::{Observed, Request};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{MountSource, PullPolicy, Service, Stack, fingerprint};
+use crate::model::{MountSource, PullPolicy, Service, Stack};
 
 /// Refuses to make a service's container when something it needs is missing or not this stack's.
 pub(super) fn refuse(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) -> Result<()> {
@@ -56,11 +56,6 @@ fn refuse_network(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {
             let message = format!("a network {} exists that this stack did not make", network.name);
             Err(Error::new(ErrorKind::Other, message)
                 .hint(format!("to use it, write `external = true` in [networks.{short}]; or use another name: -p")))
-        }
-        Some(seen) if !network.external && seen.config.as_deref() != Some(&fingerprint::network(network)) => {
-            let message = format!("network {} was made with other settings than [networks.{short}]", network.name);
-            Err(Error::new(ErrorKind::Other, message)
-                .hint("networks can't be changed in place; make it anew with: taskava dev down && taskava dev up"))
         }
         _ => Ok(()),
     }

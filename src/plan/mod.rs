@@ -6,6 +6,9 @@
 mod down;
 mod fetch;
 mod foreign;
+mod nameless;
+mod networks;
+mod notes;
 pub mod observed;
 mod snapshot;
 #[cfg(test)]
@@ -17,10 +20,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::model::{Condition, Pins, ServiceName, built};
+use crate::model::{Condition, Pins, Place, ServiceName, built};
 
 pub use down::{down, removable_volumes};
 pub use fetch::{build, pull};
+pub use notes::{Note, kept, notes};
 pub use observed::Observed;
 pub use snapshot::{restore, save};
 pub use up::{needed, orphans, up, wanted};
@@ -92,8 +96,12 @@ pub enum Op {
     Build { service: ServiceName, image: String },
     /// Create a network, by name on the engine.
     CreateNetwork { network: String },
-    /// Create a volume, by name on the engine.
-    CreateVolume { volume: String },
+    /// Create a volume, by name on the engine. `place`: where it belongs, when services.toml gives it no name.
+    CreateVolume {
+        volume: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        place: Option<Place>,
+    },
     /// Fill a new volume with what a snapshot's image holds.
     FillVolume { volume: String, snapshot: String, image: String },
     /// Save a copy of a volume, by name on the engine, of services that do not run.
@@ -110,7 +118,7 @@ pub enum Op {
     Provision { service: ServiceName, prune: bool },
     /// Stop a container.
     Stop { service: ServiceName, container: String },
-    /// Remove a container and its nameless volumes.
+    /// Remove a container. Of a service's, what is in its volumes stays.
     Remove { service: ServiceName, container: String },
     /// Remove a network, by name on the engine.
     RemoveNetwork { network: String },
@@ -152,7 +160,7 @@ impl fmt::Display for Op {
             Self::Pull { image, .. } => write!(f, "pull {image}"),
             Self::Build { image, .. } => write!(f, "build {image}"),
             Self::CreateNetwork { network } => write!(f, "create network {network}"),
-            Self::CreateVolume { volume } => write!(f, "create volume {volume}"),
+            Self::CreateVolume { volume, .. } => write!(f, "create volume {volume}"),
             Self::FillVolume { volume, snapshot, .. } => write!(f, "fill volume {volume} from snapshot {snapshot}"),
             Self::SaveVolume { volume, snapshot, .. } => write!(f, "save volume {volume} in snapshot {snapshot}"),
             Self::Create { service } => write!(f, "create {service}"),
@@ -191,6 +199,12 @@ pub enum Cause {
     DependencyRecreated { dependency: ServiceName },
     /// Something it uses is made anew.
     Replaced,
+    /// Asked for: `--renew-anon-volumes`.
+    VolumesRenewed,
+    /// A network it uses: what is the matter with it.
+    Network { network: String, trouble: Trouble },
+    /// It has the name of another service's container.
+    Misnamed { name: String },
     /// What the step before prepared.
     Follows,
     /// Waits for this, for at most so many seconds.
@@ -211,6 +225,31 @@ pub enum Cause {
     OneOff { container: String },
 }
 
+/// What is the matter with a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// It was removed.
+    Removed,
+    /// It was removed and created again: the container knows another one.
+    Replaced,
+    /// The container was disconnected from it.
+    Disconnected,
+    /// `[networks.…]` in services.toml was edited.
+    Edited,
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Removed => "was removed",
+            Self::Replaced => "was removed and created again",
+            Self::Disconnected => "was disconnected",
+            Self::Edited => "changed in services.toml",
+        })
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -223,6 +262,9 @@ impl fmt::Display for Cause {
             Self::IfImageChanged => write!(f, "if the image changed"),
             Self::DependencyRecreated { dependency } => write!(f, "{dependency} was made anew"),
             Self::Replaced => write!(f, "replaced"),
+            Self::VolumesRenewed => write!(f, "volumes without a name are renewed"),
+            Self::Network { network, trouble } => write!(f, "network {network} {trouble}"),
+            Self::Misnamed { name } => write!(f, "named {name}"),
             Self::Follows => Ok(()),
             Self::Gate { probe, seconds } => write!(f, "{probe} within {seconds}s"),
             Self::Declared { resources: 1 } => write!(f, "1 resource declared"),
@@ -247,6 +289,8 @@ pub struct Request {
     pub no_deps: bool,
     /// Make containers anew even when nothing changed.
     pub recreate: bool,
+    /// Recreate containers with new volumes in the place of those without a name. What is in them goes into `snapshot`.
+    pub renew: bool,
     /// Restart even when nothing changed.
     pub restart: bool,
     /// Pull images even when they are there (`Some(Always)`), or not even when missing (`Some(Never)`).

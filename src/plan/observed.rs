@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-use crate::model::{Protocol, ServiceName, built};
+use crate::model::{Place, Protocol, ServiceName, built};
 
 /// Everything of one stack on the engine, from a fixed number of list calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -23,7 +23,7 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// The containers of a service, the newest first.
+    /// The containers of a service; the first is the one that counts: of the right name, else one that runs, else the newest.
     pub fn of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Container> {
         self.containers.iter().filter(move |container| &container.service == service)
     }
@@ -60,8 +60,19 @@ pub struct Container {
     pub created: i64,
     /// Ports the host can reach.
     pub ports: Vec<PublishedPort>,
-    /// Its address in each network, by name on the engine.
-    pub networks: BTreeMap<String, Option<IpAddr>>,
+    /// Its place in each network, by the network's name on the engine.
+    pub networks: BTreeMap<String, Endpoint>,
+    /// Its volumes by their name on the engine, and where they are mounted.
+    pub volumes: BTreeMap<String, String>,
+}
+
+/// A container's place in a network.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its address; none while it does not run.
+    pub address: Option<IpAddr>,
+    /// Id of the network that it was started in; empty when it never was.
+    pub network: String,
 }
 
 impl Container {
@@ -114,7 +125,7 @@ pub struct PublishedPort {
 }
 
 /// A network on the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Network {
     /// Name on the engine.
     pub name: String,
@@ -124,17 +135,32 @@ pub struct Network {
     pub stack: Option<String>,
     /// Hash of the configuration it was made from, from its label.
     pub config: Option<String>,
+    /// Id and name of the running containers in it. Only known of a network that was made from another configuration.
+    pub others: Vec<(String, String)>,
 }
 
 /// A volume on the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Volume {
     /// Name on the engine.
     pub name: String,
     /// Stack it belongs to, from its label; none = not ours.
     pub stack: Option<String>,
-    /// Hash of the configuration it was made from, from its label.
-    pub config: Option<String>,
+    /// Where it belongs, from its labels, when services.toml gives it no name.
+    pub place: Option<Place>,
+    /// Its driver: `local`.
+    pub driver: String,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+    /// Its labels, but for ours and the engine's own.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Volume {
+    /// A volume of which no more is known than its name.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
 }
 
 /// An image on the engine.
@@ -169,6 +195,9 @@ pub struct Saved {
     pub volume: String,
     /// The services that had it mounted.
     pub services: Vec<String>,
+    /// Where it belongs, when services.toml gives it no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// Saved at, seconds since 1970 by the engine's clock.
     pub created: i64,
     /// Size in bytes.

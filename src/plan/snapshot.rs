@@ -19,27 +19,28 @@ pub fn save(stack: &Stack, seen: &Observed, services: &[ServiceName], snapshot: 
     let own = seen.volumes.iter().filter(|volume| is_own(stack, volume));
     let volumes: Vec<&str> = own
         .map(|volume| volume.name.as_str())
-        .filter(|volume| services.is_empty() || users(stack, volume).iter().any(|name| chosen(name)))
+        .filter(|volume| services.is_empty() || users(stack, seen, volume).iter().any(|name| chosen(name)))
         .collect();
     if volumes.is_empty() {
         let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
         let of = if names.is_empty() { stack.name.to_string() } else { names.join(", ") };
         return Err(Error::new(ErrorKind::Other, format_args!("nothing to save: no volume of {of} is there"))
-            .hint("a snapshot holds named volumes: `volumes = [\"data:/path\"]`; `taskava dev up` makes them"));
+            .hint("a snapshot holds volumes: `volumes = [\"data:/path\"]`; `taskava dev up` makes them"));
     }
     let mut plan = Plan::default();
-    let writers: BTreeSet<&ServiceName> = volumes.iter().flat_map(|volume| writers(stack, volume)).collect();
+    let writers: BTreeSet<&ServiceName> = volumes.iter().flat_map(|volume| writers(stack, seen, volume)).collect();
     let stopped = stop(&mut plan, stack, seen, &writers, &Cause::Consistent);
     let mut saved: HashMap<&str, StepId> = HashMap::new();
     for volume in volumes {
-        let users = self::writers(stack, volume);
+        let users = self::writers(stack, seen, volume);
         let after = users.iter().filter_map(|name| stopped.get(*name)).copied().collect();
-        saved.insert(volume, plan.push(save_volume(stack, volume, snapshot), Cause::Requested, after));
+        saved.insert(volume, plan.push(save_volume(stack, seen, volume, snapshot), Cause::Requested, after));
     }
     let mut ready: HashMap<&ServiceName, StepId> = HashMap::new();
     for name in graph::order(stack).into_iter().filter(|name| stopped.contains_key(*name)) {
         let service = &stack.services[name];
-        let of_it = |(volume, step): (&&str, &StepId)| self::writers(stack, volume).contains(&name).then_some(*step);
+        let of_it =
+            |(volume, step): (&&str, &StepId)| self::writers(stack, seen, volume).contains(&name).then_some(*step);
         let mut after: Vec<StepId> = saved.iter().filter_map(of_it).collect();
         after.extend(service.depends_on.keys().filter_map(|dependency| ready.get(dependency)));
         let started = plan.push(Op::Start { service: name.clone() }, Cause::Follows, after);
@@ -69,7 +70,9 @@ pub fn restore(stack: &Stack, seen: &Observed, saved: &[Saved], ask: &Request) -
     let mut users: BTreeSet<&ServiceName> = BTreeSet::new();
     for saved in &saved {
         refuse_foreign(stack, seen, &saved.volume)?;
-        users.extend(self::users(stack, &saved.volume));
+        users.extend(self::users(stack, seen, &saved.volume));
+        let of_place = saved.place.as_ref().and_then(|place| stack.services.get_key_value(&place.service));
+        users.extend(of_place.map(|(name, _)| name));
     }
     let dependants: BTreeSet<&ServiceName> =
         users.iter().flat_map(|name| graph::dependents(stack, name)).filter(|name| !users.contains(name)).collect();
@@ -110,11 +113,12 @@ fn replace(
     let mut after = after.to_vec();
     if seen.volumes.iter().any(|seen| seen.name == volume) {
         if let Some(snapshot) = snapshot {
-            after = vec![plan.push(save_volume(stack, &volume, snapshot), Cause::BeforeLoss, after)];
+            after = vec![plan.push(save_volume(stack, seen, &volume, snapshot), Cause::BeforeLoss, after)];
         }
         after = vec![plan.push(Op::RemoveVolume { volume: volume.clone() }, Cause::Requested, after)];
     }
-    let made = plan.push(Op::CreateVolume { volume: volume.clone() }, Cause::Replaced, after);
+    let create = Op::CreateVolume { volume: volume.clone(), place: saved.place.clone() };
+    let made = plan.push(create, Cause::Replaced, after);
     let (snapshot, image) = (saved.snapshot.clone(), saved.reference.clone());
     plan.push(Op::FillVolume { volume, snapshot, image }, Cause::Requested, vec![made])
 }
@@ -161,22 +165,25 @@ fn stop<'a>(
 }
 
 /// The step that saves a volume.
-pub(super) fn save_volume(stack: &Stack, volume: &str, snapshot: &str) -> Op {
-    let services: Vec<&str> = users(stack, volume).into_iter().map(ServiceName::as_str).collect();
+pub(super) fn save_volume(stack: &Stack, seen: &Observed, volume: &str, snapshot: &str) -> Op {
+    let services: Vec<&str> = users(stack, seen, volume).into_iter().map(ServiceName::as_str).collect();
     Op::SaveVolume { volume: volume.into(), snapshot: snapshot.into(), services: services.join(" ") }
 }
 
 /// The services that mount a volume.
-fn users<'a>(stack: &'a Stack, volume: &str) -> Vec<&'a ServiceName> {
-    mounting(stack, volume, true)
+pub(super) fn users<'a>(stack: &'a Stack, seen: &Observed, volume: &str) -> Vec<&'a ServiceName> {
+    mounting(stack, seen, volume, true)
 }
 
 /// Those that may write to it.
-fn writers<'a>(stack: &'a Stack, volume: &str) -> Vec<&'a ServiceName> {
-    mounting(stack, volume, false)
+fn writers<'a>(stack: &'a Stack, seen: &Observed, volume: &str) -> Vec<&'a ServiceName> {
+    mounting(stack, seen, volume, false)
 }
 
-fn mounting<'a>(stack: &'a Stack, volume: &str, read_only: bool) -> Vec<&'a ServiceName> {
+fn mounting<'a>(stack: &'a Stack, seen: &Observed, volume: &str, read_only: bool) -> Vec<&'a ServiceName> {
+    if let Some(place) = seen.volumes.iter().find(|seen| seen.name == volume).and_then(|seen| seen.place.as_ref()) {
+        return stack.services.get_key_value(&place.service).map(|(name, _)| name).into_iter().collect();
+    }
     let is_it = |mount: &crate::model::Mount| match &mount.source {
         MountSource::Volume(short) => stack.volumes[short].name == volume && (read_only || !mount.read_only),
         MountSource::Bind(_) | MountSource::Anonymous => false,

@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
-use super::observed::{Container, ContainerState, Image, Network, Volume};
+use super::observed::{Container, ContainerState, Endpoint, Image, Network, Volume};
 use super::{Cause, Observed, Op, Plan, Request, down, needed, up};
 use crate::model::built::{Content, Item};
 use crate::model::sample::stack;
-use crate::model::{Condition, Kind, MountSource, Pins, ServiceName, Stack, fingerprint, graph};
+use crate::model::{Condition, Kind, MountSource, Pins, Place, ServiceName, Stack, fingerprint, graph, nameless};
 
 fn request() -> Request {
     Request::default()
@@ -18,8 +18,25 @@ fn request() -> Request {
 
 /// What the engine shows after a plan was carried out.
 fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
+    let steps: Vec<usize> = plan.steps.iter().map(|step| step.id).collect();
+    in_order(stack, seen, plan, &steps)
+}
+
+/// The steps in an order that their edges allow, but as different from that of the plan as can be: nothing may rely on more than
+/// the edges.
+fn last_first(plan: &Plan) -> Vec<usize> {
+    let mut order: Vec<usize> = Vec::new();
+    while order.len() < plan.steps.len() {
+        let free = |step: &&super::Step| !order.contains(&step.id) && step.after.iter().all(|id| order.contains(id));
+        let next = plan.steps.iter().rev().find(free).unwrap().id;
+        order.push(next);
+    }
+    order
+}
+
+fn in_order(stack: &Stack, seen: &Observed, plan: &Plan, order: &[usize]) -> Observed {
     let mut seen = seen.clone();
-    for step in &plan.steps {
+    for step in order.iter().map(|id| plan.step(*id)) {
         match &step.op {
             Op::Pull { image, pinned, .. } => {
                 let digests = pinned.clone().into_iter().collect();
@@ -33,14 +50,29 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
             }
             Op::CreateNetwork { network } => {
                 let network = stack.network(network).unwrap();
-                seen.networks.push(own_network(stack, &network.name, fingerprint::network(network)));
+                assert!(seen.networks.iter().all(|seen| seen.name != network.name), "two networks\n{plan}");
+                let id = format!("{} after {}", network.name, step.id);
+                seen.networks.push(Network { id, ..own_network(stack, &network.name, fingerprint::network(network)) });
             }
-            Op::CreateVolume { volume } => seen.volumes.push(own_volume(volume)),
+            Op::CreateVolume { volume, .. } => seen.volumes.push(own_volume(volume)),
             Op::Create { service } => {
                 assert!(seen.of(service).next().is_none(), "two containers of {service}\n{plan}");
-                let image_id = seen.images[&stack.services[service].image].id.clone();
+                let name = stack.container_name(service);
+                assert!(seen.containers.iter().all(|seen| seen.name != name), "{name} is taken\n{plan}");
+                let image = &seen.images[&stack.services[service].image];
+                for target in nameless::targets(&stack.services[service], &image.volumes) {
+                    let place = Place { service: service.clone(), target };
+                    let name = place.volume(&stack.name);
+                    if seen.volumes.iter().all(|seen| seen.name != name) {
+                        seen.volumes.push(Volume { place: Some(place), ..own_volume(&name) });
+                    }
+                }
                 let made = container(stack, service.as_str(), ContainerState::Created);
-                seen.containers.push(Container { image_id, ..made });
+                let networks = made.networks.into_keys().map(|name| {
+                    let network = seen.networks.iter().find(|seen| seen.name == name).map(|seen| seen.id.clone());
+                    (name, Endpoint { address: None, network: network.expect("its network is there") })
+                });
+                seen.containers.push(Container { image_id: image.id.clone(), networks: networks.collect(), ..made });
             }
             Op::Start { service } => {
                 let is_job = stack.services[service].kind == Kind::Job;
@@ -60,7 +92,11 @@ fn after(stack: &Stack, seen: &Observed, plan: &Plan) -> Observed {
                 seen.containers.retain(|seen| seen.id != *container);
                 assert_eq!(before, seen.containers.len() + 1, "{container} is not there\n{plan}");
             }
-            Op::RemoveNetwork { network } => seen.networks.retain(|seen| seen.name != *network),
+            Op::RemoveNetwork { network } => {
+                let inside = |seen: &Container| seen.is_up() && seen.networks.contains_key(network);
+                assert!(!seen.containers.iter().any(inside), "{network} is in use\n{plan}");
+                seen.networks.retain(|seen| seen.name != *network);
+            }
             Op::RemoveVolume { volume } => seen.volumes.retain(|seen| seen.name != *volume),
             Op::CheckData { .. }
             | Op::WaitReady { .. }
@@ -78,7 +114,7 @@ fn an_image(reference: &str) -> Image {
         architecture: "amd64".into(),
         healthcheck: None,
         exposed: Vec::new(),
-        volumes: Vec::new(),
+        volumes: if reference.starts_with("image2") { vec!["/store".into()] } else { Vec::new() },
         env: Vec::new(),
         build: None,
         digests: Vec::new(),
@@ -98,11 +134,12 @@ fn informed(stack: &Stack, ask: Request) -> Request {
 }
 
 fn own_network(stack: &Stack, name: &str, config: String) -> Network {
-    Network { name: name.into(), id: name.into(), stack: Some(stack.name.to_string()), config: Some(config) }
+    let (name, stack) = (name.to_owned(), Some(stack.name.to_string()));
+    Network { id: name.clone(), name, stack, config: Some(config), others: Vec::new() }
 }
 
 fn own_volume(name: &str) -> Volume {
-    Volume { name: name.into(), stack: Some("p".into()), config: None }
+    Volume { stack: Some("p".into()), driver: "local".into(), ..Volume::named(name) }
 }
 
 fn container(stack: &Stack, name: &str, state: ContainerState) -> Container {
@@ -123,9 +160,15 @@ fn container(stack: &Stack, name: &str, state: ContainerState) -> Container {
         status: String::new(),
         created: 0,
         ports: Vec::new(),
-        networks: BTreeMap::new(),
+        networks: service.iter().flat_map(|service| &service.networks).map(|short| joined(stack, short)).collect(),
+        volumes: BTreeMap::new(),
         service: name,
     }
+}
+
+fn joined(stack: &Stack, short: &str) -> (String, Endpoint) {
+    let network = stack.networks[short].name.clone();
+    (network.clone(), Endpoint { address: None, network })
 }
 
 /// A stack that is up, with everything as it should be.
@@ -143,7 +186,22 @@ enum Fate {
     ExitedWith(i64),
     OtherConfig,
     OtherImage,
-    Twice,
+    Twice(Twin),
+    Disconnected,
+    OtherNetwork,
+}
+
+/// A second container of a service.
+#[derive(Debug, Clone)]
+struct Twin {
+    /// It is the one that has the service's name.
+    is_named: bool,
+    /// It comes first in the engine's list.
+    is_first: bool,
+    /// It has the name of this service's container instead.
+    named_after: Option<usize>,
+    state: ContainerState,
+    is_edited: bool,
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
@@ -156,7 +214,17 @@ fn fate() -> impl Strategy<Value = Fate> {
         Just(S::Removing),
         Just(S::Exited),
         Just(S::Dead)
-    ];
+    ]
+    .boxed();
+    let twin = (any::<[bool; 3]>(), prop::option::weighted(0.2, 0..3_usize), state.clone()).prop_map(
+        |([is_named, is_first, is_edited], named_after, state)| Twin {
+            is_named,
+            is_first,
+            named_after,
+            state,
+            is_edited,
+        },
+    );
     prop_oneof![
         Just(Fate::Fine),
         Just(Fate::Gone),
@@ -164,14 +232,20 @@ fn fate() -> impl Strategy<Value = Fate> {
         Just(Fate::ExitedWith(1)),
         Just(Fate::OtherConfig),
         Just(Fate::OtherImage),
-        Just(Fate::Twice),
+        Just(Fate::Disconnected),
+        Just(Fate::OtherNetwork),
+        twin.prop_map(Fate::Twice),
     ]
 }
 
 fn befall(seen: &mut Observed, position: usize, fate: &Fate) {
     let container = &mut seen.containers[position];
     match fate {
-        Fate::Fine | Fate::Gone | Fate::Twice => {}
+        Fate::Fine | Fate::Gone | Fate::Twice(_) => {}
+        Fate::Disconnected => container.networks.clear(),
+        Fate::OtherNetwork => {
+            container.networks.values_mut().for_each(|endpoint| endpoint.network = "gone".into());
+        }
         Fate::State(state) => {
             container.state = *state;
             container.exit_code = (*state == ContainerState::Exited).then_some(0);
@@ -183,10 +257,19 @@ fn befall(seen: &mut Observed, position: usize, fate: &Fate) {
         Fate::OtherConfig => drop(container.config.insert("env.X".into(), "0".into())),
         Fate::OtherImage => container.image_id = "another".into(),
     }
-    if matches!(fate, Fate::Twice) {
-        let twin = Container { id: format!("{}-twin", container.id), ..container.clone() };
-        seen.containers.push(twin);
+    let Fate::Twice(Twin { is_named, is_first, named_after, state, is_edited }) = fate else { return };
+    let other = named_after.map_or_else(|| format!("{}-twin", container.name), |number| format!("p-s{number}"));
+    let mut twin = Container { id: format!("{}-twin", container.id), state: *state, ..container.clone() };
+    if *is_edited {
+        twin.config.clear();
     }
+    let misnamed = if *is_named { container } else { &mut twin };
+    // The engine has each name once.
+    misnamed.name = other;
+    if seen.containers.iter().any(|seen| seen.name == twin.name) {
+        twin.name = format!("{}-free", twin.id);
+    }
+    seen.containers.insert(if *is_first { 0 } else { seen.containers.len() }, twin);
 }
 
 const KINDS: [&str; 5] = ["postgres", "redis", "generic", "job", "mailhog"];
@@ -220,28 +303,52 @@ fn any_stack() -> impl Strategy<Value = Stack> {
     )
 }
 
+/// What may have happened to the networks.
+#[derive(Debug, Clone)]
+enum Happened {
+    Nothing,
+    Removed,
+    Replaced,
+    Edited,
+}
+
+fn happened() -> impl Strategy<Value = Happened> {
+    use Happened as H;
+    prop_oneof![3 => Just(H::Nothing), 1 => Just(H::Removed), 1 => Just(H::Replaced), 1 => Just(H::Edited)]
+}
+
 /// A stack, and what is seen of it at some moment of its life.
 fn any_situation() -> impl Strategy<Value = (Stack, Observed)> {
     any_stack().prop_flat_map(|stack| {
         let fates = prop::collection::vec(fate(), stack.services.len());
         let volumes: Vec<_> = stack.volumes.values().map(|volume| volume.name.clone()).collect();
         let kept = subsequence(volumes.clone(), 0..=volumes.len());
-        (Just(stack), fates, kept, any::<bool>(), any::<bool>()).prop_map(|(stack, fates, kept, network, orphan)| {
+        (Just(stack), fates, kept, happened(), any::<bool>()).prop_map(|(stack, fates, kept, network, orphan)| {
             let mut seen = all_up(&stack);
-            for (position, fate) in fates.iter().enumerate() {
+            let ids: Vec<String> = seen.containers.iter().map(|container| container.id.clone()).collect();
+            for (id, fate) in ids.iter().zip(&fates) {
+                let position = seen.containers.iter().position(|seen| seen.id == *id).unwrap();
                 befall(&mut seen, position, fate);
             }
-            let gone: Vec<_> = fates.iter().enumerate().filter(|(_, fate)| matches!(fate, Fate::Gone)).collect();
-            let gone: BTreeSet<String> = gone.iter().map(|(at, _)| seen.containers[*at].id.clone()).collect();
-            seen.containers.retain(|container| !gone.contains(&container.id));
+            let gone = |id: &String| ids.iter().zip(&fates).any(|(of, fate)| of == id && matches!(fate, Fate::Gone));
+            seen.containers.retain(|container| !gone(&container.id));
+            match network {
+                Happened::Nothing => {}
+                Happened::Removed => seen.networks.clear(),
+                Happened::Replaced => seen.networks.iter_mut().for_each(|network| network.id = "another".into()),
+                Happened::Edited => {
+                    seen.networks.iter_mut().for_each(|network| network.config = Some("another".into()))
+                }
+            }
+            // As the engine's list comes from `engine::observe`.
+            seen.containers.sort_by_key(|seen| (seen.name != format!("p-{}", seen.service), !seen.is_up()));
             if seen.containers.is_empty() {
                 seen.volumes.retain(|volume| kept.contains(&volume.name));
-                seen.networks.retain(|_| network);
             }
             if orphan {
                 seen.containers.push(container(&stack, "orphan", ContainerState::Running));
             }
-            seen.volumes.push(Volume { name: "p-foreign".into(), stack: None, config: None });
+            seen.volumes.push(Volume::named("p-foreign"));
             (stack, seen)
         })
     })
@@ -276,9 +383,34 @@ proptest! {
     fn after_up_there_is_nothing_left_to_do((stack, seen) in any_situation()) {
         let ask = informed(&stack, request());
         let plan = up(&stack, &seen, &ask).unwrap();
-        let then = after(&stack, &seen, &plan);
-        let again = up(&stack, &then, &ask).unwrap();
-        prop_assert!(again.is_noop(), "first:\n{plan}\nthen:\n{again}");
+        for order in [plan.steps.iter().map(|step| step.id).collect(), last_first(&plan)] {
+            let then = in_order(&stack, &seen, &plan, &order);
+            let again = up(&stack, &then, &ask).unwrap();
+            prop_assert!(again.is_noop(), "first:\n{plan}\nthen:\n{again}");
+            for service in stack.services.values().filter(|service| service.active) {
+                let count = then.of(&service.name).count();
+                prop_assert!(count == 1, "{count} containers of {}\n{plan}", service.name);
+            }
+        }
+    }
+
+    #[test]
+    fn renewed_volumes_are_saved_first((stack, seen) in any_situation(), snapshot in any::<bool>()) {
+        let snapshot = snapshot.then(|| "auto-1".to_owned());
+        let ask = informed(&stack, Request { renew: true, snapshot: snapshot.clone(), ..request() });
+        let plan = up(&stack, &seen, &ask).unwrap();
+        for step in &plan.steps {
+            let Op::RemoveVolume { volume } = &step.op else { continue };
+            let place = seen.volumes.iter().find(|seen| seen.name == *volume).and_then(|seen| seen.place.clone());
+            let place = place.expect("one without a name");
+            let saved = find(&plan, |op| matches!(op, Op::SaveVolume { volume: of, .. } if of == volume));
+            prop_assert_eq!(saved.is_some(), snapshot.is_some());
+            prop_assert!(saved.is_none_or(|saved| before(&plan, step.id).contains(&saved)));
+            let made = find(&plan, |op| matches!(op, Op::Create { service } if *service == place.service)).unwrap();
+            prop_assert!(before(&plan, made).contains(&step.id), "{plan}");
+        }
+        let then = in_order(&stack, &seen, &plan, &last_first(&plan));
+        prop_assert!(up(&stack, &then, &informed(&stack, request())).unwrap().is_noop());
     }
 
     #[test]
@@ -360,7 +492,7 @@ proptest! {
     #[test]
     fn no_volume_is_removed_unasked((stack, seen) in any_situation(), ask in any_request()) {
         let removes = |plan: &Plan| find(plan, |op| matches!(op, Op::RemoveVolume { .. })).is_some();
-        prop_assert!(!removes(&up(&stack, &seen, &ask).unwrap()));
+        prop_assert!(up(&stack, &seen, &ask).is_err() || !removes(&up(&stack, &seen, &ask).unwrap()));
         prop_assert!(!removes(&down(&stack, &seen, &ask)));
         let plan = down(&stack, &seen, &Request { volumes: true, ..ask });
         let foreign = find(&plan, |op| matches!(op, Op::RemoveVolume { volume } if volume == "p-foreign"));
@@ -379,9 +511,11 @@ proptest! {
         if !ask.no_deps {
             allowed.extend(graph::closure(&stack, [&name]));
         }
-        let plan = up(&stack, &seen, &ask).unwrap();
-        for step in &plan.steps {
-            prop_assert!(step.op.service().is_none_or(|service| allowed.contains(service)), "{plan}");
+        // An edited network is not taken from those that are in it.
+        if let Ok(plan) = up(&stack, &seen, &ask) {
+            for step in &plan.steps {
+                prop_assert!(step.op.service().is_none_or(|service| allowed.contains(service)), "{plan}");
+            }
         }
         for step in &down(&stack, &seen, &ask).steps {
             prop_assert!(step.op.service().is_none_or(|service| *service == name));
@@ -495,7 +629,7 @@ fn what_this_stack_did_not_make_is_refused() {
         MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
         _ => None,
     });
-    let foreign = Volume { name: data.unwrap(), stack: Some("another".into()), config: None };
+    let foreign = Volume { stack: Some("another".into()), ..Volume::named(data.unwrap()) };
     let seen = Observed { volumes: vec![foreign], ..Observed::default() };
     let refused = up(&stack, &seen, &request()).unwrap_err();
     assert!(refused.to_string().contains("that this stack did not make"), "{refused}");

@@ -1,15 +1,17 @@
 //! What `up`, `restart` and `start` would do. Three passes over the services: decide what each needs, take down what
 //! has to go (dependants first), bring up what is missing (dependencies first).
 
+mod fate;
+
 use std::collections::HashMap;
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::observed::{Container, ContainerState};
-use super::{Cause, Observed, Op, Plan, Request, StepId, fetch, foreign, gate};
+use self::fate::Fate;
+use super::observed::Container;
+use super::{Cause, Observed, Op, Plan, Request, StepId, Trouble, fetch, foreign, gate, nameless, networks};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::kinds;
-use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, built, fingerprint, graph};
+use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
 
 /// Plans to bring services up.
 ///
@@ -19,11 +21,16 @@ use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, b
 pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     let services = selection(stack, ask);
     fetch::refuse_unpinned(stack, seen, ask, &services)?;
-    let mut builder =
-        Builder { stack, seen, ask, plan: Plan::default(), fates: IndexMap::new(), names: Names::default() };
+    let mut builder = Builder::new(stack, seen, ask, Plan::default(), Names::default());
     for service in &services {
         let fate = builder.decide(service)?;
         builder.fates.insert(service.name.clone(), fate);
+    }
+    if !ask.start_only {
+        builder.edited = networks::edited(stack, seen, &services).into_iter().cloned().collect();
+    }
+    for short in &builder.edited {
+        networks::refuse_shared(stack, seen, ask, short, |name| builder.goes(name))?;
     }
     let made =
         services.iter().filter(|service| matches!(builder.fates[&service.name], Fate::Create(_) | Fate::Replace(_)));
@@ -46,6 +53,14 @@ pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) 
     // A request for no services would be one for all.
     let plan = if ask.services.is_empty() { Plan::default() } else { up(stack, seen, ask)? };
     foreign::refuse(stack, seen, ask, service)?;
+    let recreated =
+        |name: &str| plan.steps.iter().any(|step| matches!(&step.op, Op::RemoveNetwork { network } if network == name));
+    for short in networks::edited(stack, seen, &[service]) {
+        if !recreated(&stack.networks[short].name) {
+            let message = format!("network {} was edited in [networks.{short}]", stack.networks[short].name);
+            return Err(Error::new(ErrorKind::Other, message).hint("create it again with: taskava dev up"));
+        }
+    }
     let mut names = Names::default();
     for step in &plan.steps {
         match &step.op {
@@ -53,11 +68,13 @@ pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) 
             Op::CreateNetwork { network } => {
                 names.networks.insert(short(&stack.networks, network, |n| &n.name), step.id)
             }
-            Op::CreateVolume { volume } => names.volumes.insert(short(&stack.volumes, volume, |v| &v.name), step.id),
+            Op::CreateVolume { volume, .. } => {
+                names.volumes.insert(short(&stack.volumes, volume, |v| &v.name), step.id)
+            }
             _ => None,
         };
     }
-    let mut builder = Builder { stack, seen, ask, plan, fates: IndexMap::new(), names };
+    let mut builder = Builder::new(stack, seen, ask, plan, names);
     builder.surroundings(service);
     Ok(builder.plan)
 }
@@ -78,7 +95,7 @@ pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
 }
 
 /// The services a request is about, dependencies first.
-fn selection<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
+pub(super) fn selection<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
     let active = stack.services.values().filter(|service| service.active).map(|service| &service.name);
     let names: IndexSet<&ServiceName> = if ask.services.is_empty() {
         graph::closure(stack, active).into_iter().collect()
@@ -90,31 +107,16 @@ fn selection<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
     graph::order(stack).into_iter().filter(|name| names.contains(name)).map(|name| &stack.services[name]).collect()
 }
 
-/// What happens to the container of a service.
-#[derive(Debug, Clone, PartialEq)]
-enum Fate {
-    /// There is none: make it.
-    Create(Cause),
-    /// It goes, and another one comes.
-    Replace(Cause),
-    /// It stays and is stopped and started.
-    Restart(Cause),
-    /// It stays and is started.
-    Start(Cause),
-    /// It runs; only its readiness is looked at.
-    Keep,
-    /// A job that has done its work.
-    Done,
-}
-
 /// Numbers of the steps later ones wait for.
 #[derive(Default)]
 struct Names {
     images: HashMap<String, StepId>,
     networks: HashMap<String, StepId>,
     volumes: HashMap<String, StepId>,
-    /// What has to be gone before a service's container can be made or started.
-    gone: HashMap<ServiceName, StepId>,
+    /// What has to be gone before a service's container can be made or started: others of the service, or of its name.
+    gone: HashMap<ServiceName, Vec<StepId>>,
+    /// The steps that remove edited networks, by short name.
+    removed: HashMap<String, StepId>,
     started: HashMap<ServiceName, StepId>,
     ready: HashMap<ServiceName, StepId>,
 }
@@ -125,105 +127,24 @@ struct Builder<'a> {
     ask: &'a Request,
     plan: Plan,
     fates: IndexMap<ServiceName, Fate>,
+    /// Short names of networks that are created again.
+    edited: Vec<String>,
     names: Names,
 }
 
 impl<'a> Builder<'a> {
+    fn new(stack: &'a Stack, seen: &'a Observed, ask: &'a Request, plan: Plan, names: Names) -> Self {
+        Self { stack, seen, ask, plan, fates: IndexMap::new(), edited: Vec::new(), names }
+    }
+
+    /// Whether the containers of a service are removed.
+    fn goes(&self, name: &ServiceName) -> bool {
+        matches!(self.fates.get(name), Some(Fate::Create(_) | Fate::Replace(_)))
+    }
+
     /// Whether the user means this service itself, not only as a dependency of another.
     fn named(&self, service: &Service) -> bool {
         self.ask.services.is_empty() || self.ask.services.contains(&service.name)
-    }
-
-    fn decide(&self, service: &Service) -> Result<Fate> {
-        let Some(container) = self.seen.of(&service.name).next() else {
-            if self.ask.start_only {
-                return Err(Error::new(ErrorKind::Other, format_args!("{} has no container to start", service.name))
-                    .hint(format!("make it with: taskava dev up {}", service.name)));
-            }
-            return Ok(Fate::Create(Cause::Missing));
-        };
-        if self.ask.start_only {
-            return Ok(match container.state {
-                ContainerState::Running | ContainerState::Restarting => Fate::Keep,
-                _ if service.kind == Kind::Job && container.exit_code == Some(0) => Fate::Done,
-                state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
-            });
-        }
-        if let Some(cause) = self.replaced(service, container) {
-            return Ok(Fate::Replace(cause));
-        }
-        let requested = self.ask.restart && self.named(service);
-        Ok(match container.state {
-            ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
-            ContainerState::Running | ContainerState::Restarting => Fate::Keep,
-            // One that was only created has nothing behind it yet.
-            state if service.kind == Kind::Job && state != ContainerState::Created => {
-                self.decide_ended_job(service, container, requested)
-            }
-            state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
-        })
-    }
-
-    /// Why a container can't stay as it is.
-    fn replaced(&self, service: &Service, container: &Container) -> Option<Cause> {
-        if self.ask.recreate && self.named(service) {
-            return Some(Cause::Requested);
-        }
-        if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
-            return Some(Cause::NotRunning { state: container.state.as_str().into() });
-        }
-        let fields = fingerprint::changed(&container.config, &fingerprint::fingerprint(self.stack, service));
-        if !fields.is_empty() {
-            return Some(Cause::ConfigChanged { fields });
-        }
-        let fetched = self.fetches(service).map(|(_, cause)| cause);
-        // An image that is built from something else says so, and is another one for that alone.
-        if let Some(cause @ Cause::BuildChanged(_)) = fetched {
-            return Some(cause);
-        }
-        if self.seen.images.get(&service.image).is_some_and(|image| image.id != container.image_id) {
-            return Some(Cause::ImageChanged);
-        }
-        fetched.map(|_| Cause::IfImageChanged)
-    }
-
-    /// A job that ended well is done, unless what it worked on was made anew since.
-    fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Fate {
-        let anew = service
-            .depends_on
-            .keys()
-            .find(|dependency| matches!(self.fates.get(*dependency), Some(Fate::Create(_) | Fate::Replace(_))));
-        match anew {
-            _ if requested => Fate::Replace(Cause::Requested),
-            Some(dependency) => Fate::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),
-            None if container.exit_code == Some(0) && container.state == ContainerState::Exited => Fate::Done,
-            None => Fate::Replace(Cause::NotRunning { state: ended(container) }),
-        }
-    }
-
-    /// How the image of a service is fetched in this run, if it is.
-    fn fetches(&self, service: &Service) -> Option<(Op, Cause)> {
-        let (image, seen) = (service.image.clone(), self.seen.images.get(&service.image));
-        let name = service.name.clone();
-        if let Some(builder) = self.stack.builder(&image) {
-            let content = self.ask.contents.get(&builder.name);
-            let cause = match seen {
-                None => Cause::Missing,
-                Some(seen) => match built::change(builder, content, seen.build.as_ref()) {
-                    Some(change) if !self.ask.start_only => Cause::BuildChanged(change),
-                    _ if self.ask.build => Cause::Requested,
-                    _ => return None,
-                },
-            };
-            return Some((Op::Build { service: name, image }, cause));
-        }
-        let cause = if seen.is_none() { Cause::Missing } else { Cause::Requested };
-        let is_due = match self.ask.pull.unwrap_or(service.pull) {
-            PullPolicy::Always => !self.ask.start_only,
-            PullPolicy::Missing => seen.is_none(),
-            PullPolicy::Never => false,
-        };
-        is_due.then(|| (fetch::pull_of(service, self.ask), cause))
     }
 
     /// Stops what has to go, dependants before what they depend on.
@@ -231,9 +152,19 @@ impl<'a> Builder<'a> {
         let fates: Vec<(ServiceName, Fate)> =
             self.fates.iter().rev().map(|(name, fate)| (name.clone(), fate.clone())).collect();
         let mut stopped: HashMap<ServiceName, Vec<StepId>> = HashMap::new();
-        if self.ask.remove_orphans {
-            for container in orphans(self.stack, self.seen) {
-                self.remove(container, Cause::Orphan, &[]);
+        for container in orphans(self.stack, self.seen) {
+            let has_name = |name: &&ServiceName| container.name == self.stack.container_name(name);
+            let in_the_way = fates.iter().map(|(name, _)| name).find(has_name).filter(|name| self.goes(name));
+            if self.ask.remove_orphans || in_the_way.is_some() {
+                let cause = if self.ask.remove_orphans {
+                    Cause::Orphan
+                } else {
+                    Cause::Misnamed { name: container.name.clone() }
+                };
+                let step = self.remove(container, cause, &[]);
+                if let Some(name) = in_the_way {
+                    self.names.gone.entry(name.clone()).or_default().push(step);
+                }
             }
         }
         for (name, fate) in fates {
@@ -258,12 +189,33 @@ impl<'a> Builder<'a> {
                 }
                 Fate::Create(_) | Fate::Start(_) | Fate::Keep | Fate::Done => None,
             };
-            self.names.gone.extend(last.map(|last| (name.clone(), last)));
             let duplicates: Vec<_> = containers.collect();
-            let duplicates = duplicates.into_iter().map(|container| self.remove(container, Cause::Duplicate, &after));
-            let steps = last.into_iter().chain(duplicates).collect();
-            stopped.insert(name, steps);
+            let duplicates =
+                duplicates.into_iter().map(|seen| (&seen.name, self.remove(seen, Cause::Duplicate, &after)));
+            let steps: Vec<_> = last.into_iter().map(|last| (&container.name, last)).chain(duplicates).collect();
+            for (of, step) in &steps {
+                // Whose name it has waits as well.
+                let has_name = |name: &&ServiceName| **of == self.stack.container_name(name);
+                let other = self.stack.services.keys().filter(has_name).find(|other| **other != name);
+                for name in other.into_iter().chain([&name]) {
+                    self.names.gone.entry(name.clone()).or_default().push(*step);
+                }
+            }
+            stopped.insert(name, steps.into_iter().map(|(_, step)| step).collect());
         }
+        let gone: Vec<StepId> =
+            self.plan.steps.iter().filter(|step| matches!(step.op, Op::Remove { .. })).map(|step| step.id).collect();
+        for short in self.edited.clone() {
+            let network = self.stack.networks[&short].name.clone();
+            let cause = Cause::Network { network: network.clone(), trouble: Trouble::Edited };
+            let step = self.plan.push(Op::RemoveNetwork { network }, cause, gone.clone());
+            self.names.removed.insert(short, step);
+        }
+    }
+
+    /// The steps after which nothing is in the way of a service's container.
+    fn gone(&self, name: &ServiceName) -> Vec<StepId> {
+        self.names.gone.get(name).cloned().unwrap_or_default()
     }
 
     /// Stops (where it runs) and removes a container; returns the last step.
@@ -295,12 +247,11 @@ impl<'a> Builder<'a> {
     fn bring_up(&mut self, service: &Service) -> Result<()> {
         let name = service.name.clone();
         let fate = self.fates[&name].clone();
-        let mut before_start: Vec<StepId> = self.names.gone.get(&name).copied().into_iter().collect();
+        let mut before_start = self.gone(&name);
         let start_cause = match fate {
             Fate::Done => return Ok(()),
             Fate::Keep => {
-                let after = Vec::new();
-                let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, after);
+                let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, before_start);
                 let ready = self.provision(&name, Cause::Unchanged, ready);
                 self.names.ready.insert(name, ready);
                 return Ok(());
@@ -352,7 +303,11 @@ impl<'a> Builder<'a> {
     }
 
     fn create(&mut self, service: &Service, cause: Cause) -> Result<StepId> {
-        let mut after: Vec<StepId> = self.names.gone.get(&service.name).copied().into_iter().collect();
+        let mut after = self.gone(&service.name);
+        if self.ask.renew && self.named(service) {
+            let renewed = nameless::renew(&mut self.plan, self.stack, self.seen, self.ask, service, &after);
+            after.extend(renewed);
+        }
         after.extend(self.surroundings(service));
         Ok(self.plan.push(Op::Create { service: service.name.clone() }, cause, after))
     }
@@ -373,13 +328,17 @@ impl<'a> Builder<'a> {
 
     fn network(&mut self, short: &str) -> Option<StepId> {
         let network = &self.stack.networks[short];
-        if network.external || self.seen.networks.iter().any(|seen| seen.name == network.name) {
-            return None;
-        }
+        let removed = self.names.removed.get(short).copied();
+        let is_there = removed.is_none() && self.seen.networks.iter().any(|seen| seen.name == network.name);
         if let Some(step) = self.names.networks.get(short) {
             return Some(*step);
         }
-        let step = self.plan.push(Op::CreateNetwork { network: network.name.clone() }, Cause::Missing, Vec::new());
+        if network.external || is_there {
+            return None;
+        }
+        let cause = if removed.is_some() { Cause::Replaced } else { Cause::Missing };
+        let after = removed.into_iter().collect();
+        let step = self.plan.push(Op::CreateNetwork { network: network.name.clone() }, cause, after);
         self.names.networks.insert(short.into(), step);
         Some(step)
     }
@@ -392,7 +351,8 @@ impl<'a> Builder<'a> {
         if let Some(step) = self.names.volumes.get(short) {
             return Some(*step);
         }
-        let step = self.plan.push(Op::CreateVolume { volume: volume.name.clone() }, Cause::Missing, Vec::new());
+        let step =
+            self.plan.push(Op::CreateVolume { volume: volume.name.clone(), place: None }, Cause::Missing, Vec::new());
         self.names.volumes.insert(short.into(), step);
         Some(step)
     }
@@ -403,22 +363,12 @@ impl<'a> Builder<'a> {
         if service.kind != Kind::Postgres {
             return None;
         }
-        let path = kinds::data_path(service)?;
-        let mount = service.mounts.iter().find(|mount| path.starts_with(&mount.target))?;
-        let MountSource::Volume(short) = &mount.source else { return None };
-        let volume = &self.stack.volumes[short];
-        let there = self.seen.volumes.iter().any(|seen| seen.name == volume.name);
-        (there && !volume.external).then(|| {
-            let op = Op::CheckData { service: service.name.clone(), volume: volume.name.clone() };
+        let volume = nameless::data_volume(self.stack, self.seen, service)?;
+        let is_renewed = self.ask.renew && self.named(service) && self.stack.volume(&volume).is_none();
+        (!is_renewed).then(|| {
+            let op = Op::CheckData { service: service.name.clone(), volume };
             self.plan.push(op, Cause::Follows, after.to_vec())
         })
-    }
-}
-
-fn ended(container: &Container) -> String {
-    match container.exit_code {
-        Some(code) if container.state == ContainerState::Exited => format!("exited with code {code}"),
-        _ => container.state.as_str().into(),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn addresses(
 
 /// The same of a container as it was seen.
 pub fn of(about: &About, service: &Service, container: &Container) -> BTreeMap<u16, SocketAddr> {
-    let own = container.networks.values().flatten().next().copied();
+    let own = container.networks.values().find_map(|endpoint| endpoint.address);
     addresses(about, service, &container.ports, own)
 }
 

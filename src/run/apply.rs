@@ -13,7 +13,7 @@ use super::Run;
 use super::cancel::Hurry;
 use super::step::{Ended, Known, carry_out};
 use crate::diag::ErrorKind;
-use crate::event::{Event, Summary, millis};
+use crate::event::{Event, Failure, Summary, millis};
 use crate::kinds;
 use crate::plan::{Cause, Op, Plan, Step, StepId};
 
@@ -28,6 +28,9 @@ const BETWEEN_STARTS: Duration = Duration::from_millis(40);
 
 /// How often a run that takes long says what it waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// How many services are named that failed in the same words as another.
+const NAMED: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Status {
@@ -277,8 +280,34 @@ impl Walk<'_> {
         self.summary.ms = millis(self.began.elapsed());
         // What happened first is what the exit code tells; an engine that went away explains all the others.
         self.summary.failures.sort_by_key(|failure| failure.kind != ErrorKind::Engine);
+        self.summary.failures = folded(std::mem::take(&mut self.summary.failures));
         self.summary
     }
+}
+
+/// One report of what failed in the same words for several services, and left no log.
+fn folded(failures: Vec<Failure>) -> Vec<Failure> {
+    let mut found: Vec<(Failure, Vec<String>)> = Vec::new();
+    for failure in failures {
+        let same = |other: &Failure| {
+            let words = |one: &Failure| (one.message.clone(), one.reason.clone(), one.next.clone());
+            other.kind == failure.kind && other.log.is_empty() && words(other) == words(&failure)
+        };
+        match found.iter_mut().find(|(other, _)| failure.log.is_empty() && same(other)) {
+            Some((_, others)) => others.extend(failure.service.map(|name| name.to_string())),
+            None => found.push((failure, Vec::new())),
+        }
+    }
+    let fold = |(mut failure, others): (Failure, Vec<String>)| {
+        if !others.is_empty() {
+            let named = others.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            let more = others.len().checked_sub(NAMED).filter(|more| *more > 0);
+            let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+            failure.message.push_str(&format!("; the same for {named}{more}"));
+        }
+        failure
+    };
+    found.into_iter().map(fold).collect()
 }
 
 fn is_start(step: &Step) -> bool {

@@ -64,18 +64,19 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
             Some(network) => run.engine.create_network(run.stack, network).await,
             None => Err(unknown(network)),
         },
-        Op::CreateVolume { volume } => match run.stack.volume(volume) {
-            Some(volume) => run.engine.create_volume(run.stack, volume).await,
-            // One that comes back from a snapshot and is in services.toml no more.
-            None => run.engine.create_volume(run.stack, &Volume { name: volume.clone(), ..Volume::default() }).await,
-        },
+        Op::CreateVolume { volume, place } => {
+            // One that is not in services.toml comes back from a snapshot.
+            let bare = Volume { name: volume.clone(), ..Volume::default() };
+            let volume = run.stack.volume(volume).unwrap_or(&bare);
+            run.engine.create_volume(run.stack, volume, place.as_ref()).await
+        }
         Op::FillVolume { volume, image, .. } => run.engine.fill_volume(run.stack, volume, image).await,
         Op::SaveVolume { volume, snapshot, services } => doing.save_volume(volume, snapshot, services).await,
         Op::Create { service } => doing.create(&run.stack.services[service]).await,
         Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
         Op::Start { service } => doing.start(&run.stack.services[service]).await,
         Op::Stop { service, container } => doing.stop(service, container).await,
-        Op::Remove { service, container } => run.engine.remove(container, service).await,
+        Op::Remove { service, container } => doing.remove(service, container).await,
         Op::RemoveNetwork { network } => run.engine.remove_network(run.stack, network).await,
         Op::RemoveVolume { volume } => run.engine.remove_volume(run.stack, volume).await,
     };
@@ -88,6 +89,17 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
 /// A plan that was made from another stack.
 fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::Other, format_args!("{name} is not part of this stack"))
+}
+
+/// In the words of Docker 20.10 ("no available IPv4 addresses on this network's address pools") and of later ones.
+fn is_out_of_addresses(error: &Error) -> bool {
+    let text = error.to_string();
+    text.contains("no available") && text.contains("address")
+}
+
+fn is_missing_network(error: &Error) -> bool {
+    let text = error.to_string();
+    text.contains("network ") && text.contains("not found")
 }
 
 fn is_start(op: &Op) -> bool {
@@ -143,16 +155,40 @@ impl Doing<'_> {
     }
 
     async fn create(&self, service: &Service) -> Result<()> {
-        if let Some(image) = self.run.engine.image(&service.image).await?
-            && let Some(why) = kinds::refuse(service, &image.env)
-        {
+        let image = self.run.engine.image(&service.image).await?;
+        if let Some(why) = image.as_ref().and_then(|image| kinds::refuse(service, &image.env)) {
             return Err(Error::new(ErrorKind::Usage, why));
         }
-        let (id, warnings) = self.run.engine.create(self.run.stack, service, &self.step.cause.to_string()).await?;
+        let declared = image.map(|image| image.volumes).unwrap_or_default();
+        let (engine, stack, cause) = (self.run.engine, self.run.stack, self.step.cause.to_string());
+        let mut created = engine.create(stack, service, &declared, &cause).await;
+        if created.as_ref().is_err_and(is_missing_network) {
+            // Removed since it was looked at.
+            for network in service.networks.iter().map(|short| &stack.networks[short]).filter(|seen| !seen.external) {
+                engine.create_network(stack, network).await?;
+            }
+            created = engine.create(stack, service, &declared, &cause).await;
+        }
+        let (id, warnings) = created?;
         for message in warnings {
             self.run.events.emit(&Event::Warning { message: format!("{}: {message}", service.name), hint: None });
         }
         self.known.borrow_mut().containers.insert(service.name.clone(), id);
+        Ok(())
+    }
+
+    async fn remove(&self, service: &ServiceName, container: &str) -> Result<()> {
+        let engine = self.run.engine;
+        if matches!(self.step.cause, Cause::OneOff { .. }) {
+            return engine.remove(container, service).await;
+        }
+        let claims = self.step.cause != Cause::Duplicate;
+        for volume in engine.remove_service(self.run.stack, service, container, claims).await? {
+            self.run.events.emit(&Event::Warning {
+                message: format!("{service}: what a removed container had in volume {volume} is still there"),
+                hint: Some(format!("remove it with: docker volume rm {volume}")),
+            });
+        }
         Ok(())
     }
 
@@ -178,14 +214,16 @@ impl Doing<'_> {
             return Ok(());
         }
         let (engine, stack) = (self.run.engine, self.run.stack);
-        let volume = stack.volume(volume).ok_or_else(|| unknown(volume))?;
-        engine.remove(&id, &service.name).await?;
-        engine.remove_volume(stack, &volume.name).await?;
-        engine.create_volume(stack, volume).await?;
+        engine.remove_service(stack, &service.name, &id, true).await?;
+        engine.remove_volume(stack, volume).await?;
+        // One without a name comes with the container.
+        if let Some(volume) = stack.volume(volume) {
+            engine.create_volume(stack, volume, None).await?;
+        }
         self.run.events.emit(&Event::Warning {
             message: format!(
-                "the first start of {} was cut off half-way; volume {} held no finished database and was made anew",
-                service.name, volume.name
+                "the first start of {} was cut off half-way; volume {volume} held no finished database and was made anew",
+                service.name
             ),
             hint: None,
         });
@@ -206,8 +244,30 @@ impl Doing<'_> {
         match started {
             Ok(()) => Ok(()),
             Err(error) if error.kind == ErrorKind::Port => Err(self.port_taken(service, error).await),
+            Err(error) if is_out_of_addresses(&error) => Err(self.full_network(service, &error)),
+            // Another process removed it since it was looked at.
+            Err(error) if is_missing_network(&error) => {
+                Err(error.hint("run the command again: containers of a network that was removed are recreated"))
+            }
             Err(error) => Err(error),
         }
+    }
+
+    /// In the same words for each service: they become one report.
+    fn full_network(&self, service: &Service, error: &Error) -> Error {
+        let text = error.to_string();
+        let named = |short: &&String| text.contains(&self.run.stack.networks[*short].name);
+        let Some(short) = service.networks.iter().find(named).or(service.networks.first()) else {
+            return unknown(&text);
+        };
+        let network = &self.run.stack.networks[short];
+        let hint = match &network.subnet {
+            Some(subnet) => format!(
+                "write a larger `subnet` than {subnet} in [networks.{short}], or leave it out: the engine chooses one then"
+            ),
+            None => format!("write a larger one: `subnet = \"10.99.0.0/16\"` in [networks.{short}]"),
+        };
+        Error::new(ErrorKind::Other, format_args!("network {} has no free address", network.name)).hint(hint)
     }
 
     async fn port_taken(&self, service: &Service, error: Error) -> Error {

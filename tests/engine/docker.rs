@@ -9,8 +9,8 @@ use bollard::models::{ContainerCreateBody, HostConfig, NetworkCreateRequest, Por
 use bollard::query_parameters::{
     CreateContainerOptions, ImportImageOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions,
     ListImagesOptions, ListNetworksOptions, ListVolumesOptions, LogsOptions, RemoveContainerOptions,
-    RemoveImageOptions, RemoveVolumeOptions, RestartContainerOptions, StartContainerOptions, StopContainerOptions,
-    TagImageOptions,
+    RemoveImageOptions, RemoveVolumeOptions, RenameContainerOptions, RestartContainerOptions, StartContainerOptions,
+    StopContainerOptions, TagImageOptions,
 };
 use futures_util::TryStreamExt;
 use sha2::Digest as _;
@@ -228,6 +228,22 @@ pub(crate) fn remove_images(label: &str) {
 /// Removes an image, if it is there.
 pub(crate) fn remove_image(image: &str) {
     let _ = try_engine(async |docker| docker.remove_image(image, None::<RemoveImageOptions>, None).await);
+}
+
+/// Removes a container, and leaves its volumes.
+pub(crate) fn remove(id: &str) {
+    let options = RemoveContainerOptions { force: true, v: false, link: false };
+    engine(async |docker| docker.remove_container(id, Some(options)).await);
+}
+
+/// Removes a volume, if it is there.
+pub(crate) fn remove_volume(name: &str) {
+    let _ = try_engine(async |docker| docker.remove_volume(name, None::<RemoveVolumeOptions>).await);
+}
+
+/// Gives a container another name.
+pub(crate) fn rename(id: &str, name: &str) {
+    engine(async |docker| docker.rename_container(id, RenameContainerOptions { name: name.into() }).await);
 }
 
 /// Kills a container: SIGKILL.

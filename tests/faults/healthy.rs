@@ -208,6 +208,7 @@ impl Container {
             },
             "Created": 1,
             "Ports": [],
+            "NetworkSettings": { "Networks": self.body["NetworkingConfig"]["EndpointsConfig"] },
         })
     }
 

@@ -191,7 +191,7 @@ fn fresh_data_depends_on_where_the_data_is() {
     };
     assert!(next(Some(MountSource::Volume("data".into()))).ends_with(": taskava dev down -v db"));
     assert!(next(Some(MountSource::Bind("/srv/data".into()))).ends_with(": empty /srv/data"));
-    assert!(next(None).ends_with(": taskava dev up --recreate db"));
+    assert!(next(None).ends_with(": taskava dev up -V db"));
 }
 
 #[test]

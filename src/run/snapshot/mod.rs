@@ -116,7 +116,7 @@ mod tests {
 
     fn saved(snapshot: &str, volume: &str, created: i64) -> Saved {
         let (reference, services) = (format!("taskava-snapshot:{volume}"), vec![format!("of-{volume}"), "both".into()]);
-        Saved { reference, snapshot: snapshot.into(), volume: volume.into(), services, created, size: 10 }
+        Saved { reference, snapshot: snapshot.into(), volume: volume.into(), services, place: None, created, size: 10 }
     }
 
     #[test]

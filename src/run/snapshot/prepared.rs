@@ -128,6 +128,8 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
     }
     let removed = made.iter().map(|container| engine.remove(&container.id, &container.service));
     try_join_all(removed).await?;
+    // Who starts from the images starts as if these containers had never been.
+    engine.remove_nameless(&stack).await?;
     Ok(summary)
 }
 

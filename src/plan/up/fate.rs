@@ -1,0 +1,146 @@
+//! What happens to the container of a service, and why.
+
+use super::Builder;
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::{Kind, PullPolicy, Service, built, fingerprint};
+use crate::plan::observed::{Container, ContainerState};
+use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks};
+
+/// What happens to the container of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Fate {
+    /// There is none: make it.
+    Create(Cause),
+    /// It goes, and another one comes.
+    Replace(Cause),
+    /// It stays and is stopped and started.
+    Restart(Cause),
+    /// It stays and is started.
+    Start(Cause),
+    /// It runs; only its readiness is looked at.
+    Keep,
+    /// A job that has done its work.
+    Done,
+}
+
+impl Builder<'_> {
+    pub(super) fn decide(&self, service: &Service) -> Result<Fate> {
+        let Some(container) = self.seen.of(&service.name).next() else {
+            if self.ask.start_only {
+                return Err(Error::new(ErrorKind::Other, format_args!("{} has no container to start", service.name))
+                    .hint(format!("make it with: taskava dev up {}", service.name)));
+            }
+            return Ok(Fate::Create(Cause::Missing));
+        };
+        if self.ask.start_only {
+            if let Some(cause @ Cause::Network { trouble: Trouble::Removed | Trouble::Replaced, .. }) =
+                networks::trouble(self.stack, self.seen, service, container).filter(|_| !container.is_up())
+            {
+                let message = format!("{} can't be started as it is: {cause}", service.name);
+                return Err(Error::new(ErrorKind::Other, message)
+                    .hint(format!("create it again with: taskava dev up {}", service.name)));
+            }
+            return Ok(match container.state {
+                ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+                _ if service.kind == Kind::Job && container.exit_code == Some(0) => Fate::Done,
+                state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
+            });
+        }
+        if let Some(cause) = self.replaced(service, container) {
+            return Ok(Fate::Replace(cause));
+        }
+        let requested = self.ask.restart && self.named(service);
+        Ok(match container.state {
+            ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
+            ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+            // One that was only created has nothing behind it yet.
+            state if service.kind == Kind::Job && state != ContainerState::Created => {
+                self.decide_ended_job(service, container, requested)
+            }
+            state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
+        })
+    }
+
+    /// Why a container can't stay as it is.
+    pub(super) fn replaced(&self, service: &Service, container: &Container) -> Option<Cause> {
+        if self.ask.recreate && self.named(service) {
+            return Some(Cause::Requested);
+        }
+        if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
+            return Some(Cause::NotRunning { state: container.state.as_str().into() });
+        }
+        if self.ask.renew && self.named(service) && nameless::of(self.seen, service).next().is_some() {
+            return Some(Cause::VolumesRenewed);
+        }
+        let own = self.stack.container_name(&service.name);
+        if container.name != own
+            && self.stack.services.keys().any(|name| container.name == self.stack.container_name(name))
+        {
+            return Some(Cause::Misnamed { name: container.name.clone() });
+        }
+        let fields = fingerprint::changed(&container.config, &fingerprint::fingerprint(self.stack, service));
+        if !fields.is_empty() {
+            return Some(Cause::ConfigChanged { fields });
+        }
+        // A job that has done its work needs no network any more.
+        let is_done = service.kind == Kind::Job && container.exit_code == Some(0) && !container.is_up();
+        if let Some(cause) = networks::trouble(self.stack, self.seen, service, container).filter(|_| !is_done) {
+            return Some(cause);
+        }
+        let fetched = self.fetches(service).map(|(_, cause)| cause);
+        // An image that is built from something else says so, and is another one for that alone.
+        if let Some(cause @ Cause::BuildChanged(_)) = fetched {
+            return Some(cause);
+        }
+        if self.seen.images.get(&service.image).is_some_and(|image| image.id != container.image_id) {
+            return Some(Cause::ImageChanged);
+        }
+        fetched.map(|_| Cause::IfImageChanged)
+    }
+
+    /// A job that ended well is done, unless what it worked on was made anew since.
+    fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Fate {
+        let anew = service
+            .depends_on
+            .keys()
+            .find(|dependency| matches!(self.fates.get(*dependency), Some(Fate::Create(_) | Fate::Replace(_))));
+        match anew {
+            _ if requested => Fate::Replace(Cause::Requested),
+            Some(dependency) => Fate::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),
+            None if container.exit_code == Some(0) && container.state == ContainerState::Exited => Fate::Done,
+            None => Fate::Replace(Cause::NotRunning { state: ended(container) }),
+        }
+    }
+
+    /// How the image of a service is fetched in this run, if it is.
+    pub(super) fn fetches(&self, service: &Service) -> Option<(Op, Cause)> {
+        let (image, seen) = (service.image.clone(), self.seen.images.get(&service.image));
+        let name = service.name.clone();
+        if let Some(builder) = self.stack.builder(&image) {
+            let content = self.ask.contents.get(&builder.name);
+            let cause = match seen {
+                None => Cause::Missing,
+                Some(seen) => match built::change(builder, content, seen.build.as_ref()) {
+                    Some(change) if !self.ask.start_only => Cause::BuildChanged(change),
+                    _ if self.ask.build => Cause::Requested,
+                    _ => return None,
+                },
+            };
+            return Some((Op::Build { service: name, image }, cause));
+        }
+        let cause = if seen.is_none() { Cause::Missing } else { Cause::Requested };
+        let is_due = match self.ask.pull.unwrap_or(service.pull) {
+            PullPolicy::Always => !self.ask.start_only,
+            PullPolicy::Missing => seen.is_none(),
+            PullPolicy::Never => false,
+        };
+        is_due.then(|| (fetch::pull_of(service, self.ask), cause))
+    }
+}
+
+fn ended(container: &Container) -> String {
+    match container.exit_code {
+        Some(code) if container.state == ContainerState::Exited => format!("exited with code {code}"),
+        _ => container.state.as_str().into(),
+    }
+}
