@@ -36,6 +36,7 @@ mod run;
 mod snapshot;
 mod stack;
 mod stats;
+mod stopping;
 mod terraform;
 mod test_command;
 mod testing_library;
