@@ -230,10 +230,15 @@ fn a_redis_that_saves_when_its_stop_is_killed_is_waited_for() {
     }
 }
 
+/// Waits for words, whatever their colours.
+fn wait_for(terminal: &Terminal, words: &str) {
+    wait_until(words, || console::strip_ansi_codes(&terminal.shown()).contains(words).then_some(()));
+}
+
 /// A window that is closed while a command runs in it.
 fn closed(command: &Command, words: &str) -> i32 {
     let mut terminal = Terminal::start(command, 24, 80);
-    terminal.wait_for(words);
+    wait_for(&terminal, words);
     terminal.close();
     terminal.ends()
 }
@@ -322,7 +327,7 @@ fn ctrl_c_leaves_a_picture_of_what_is_there_and_says_what_goes_on() {
                  ready = { exec = \"false\" }\ndepends_on = [\"listens\"]\n";
     let stack = Stack::new("picture", &format!("{SLOW}{never}"));
     let mut terminal = Terminal::start(&stack.command(&["up"]), 24, 80);
-    terminal.wait_for("never    waiting");
+    wait_for(&terminal, "never    waiting");
     terminal.types("\u{3}");
     assert_eq!(terminal.ends(), 130);
     let shown = console::strip_ansi_codes(&terminal.shown()).into_owned();
