@@ -27,7 +27,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts it in a window of so many rows and columns.
     pub(crate) fn start(command: &Command, rows: u16, columns: u16) -> Self {
-        let near: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let near: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&near).and_then(|()| unlockpt(&near)).expect("a terminal that can be used");
         let name = ptsname(&near, Vec::new()).expect("a name").into_string().expect("of ASCII");
         let line = OpenOptions::new().read(true).write(true).open(name).expect("the other end");
