@@ -90,7 +90,7 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
 }
 
 /// The next signal that means so much hurry. A terminal that is closed sends SIGHUP more than once (the shell, then the
-/// system), and nobody is in a hurry then: what was begun may end cleanly.
+/// system), which is no hurry: what was begun may end cleanly.
 async fn next(signals: &mut Signals, hurry: Hurry) -> ErrorKind {
     loop {
         let signal = signals.next().await;

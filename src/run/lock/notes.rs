@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Nobody writes a longer one; of another file only so much is read.
+/// No file of ours is longer; of another one only so much is read.
 const LONGEST: u64 = 1024 * 1024;
 
 /// A container that is being stopped.
