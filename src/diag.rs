@@ -128,6 +128,8 @@ pub enum ErrorKind {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// SIGHUP: the terminal was closed, or an ssh was lost.
+    HungUp,
 }
 
 impl ErrorKind {
@@ -145,6 +147,7 @@ impl ErrorKind {
             // As shells have it.
             Self::CommandRefused => 126,
             Self::CommandMissing => 127,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
             Self::Terminated => 143,
         }

@@ -40,6 +40,11 @@ pub enum Event {
     StepSkipped { step: StepId, text: String, service: Option<ServiceName>, because: StepId },
     /// A service is ready.
     ServiceReady { service: ServiceName, ms: u64 },
+    /// A service was asked to stop so long ago; `saves`: it has data that it saves first. Told when it begins outside of a
+    /// step, after two seconds and every ten.
+    ServiceStopping { service: ServiceName, saves: bool, ms: u64 },
+    /// A service that this run had started was stopped again, after Ctrl-C.
+    ServiceStopped { service: ServiceName, ms: u64 },
     /// Still at it: what the run waits for. Every ten seconds.
     Heartbeat { waiting: Vec<String>, ms: u64 },
     /// Files are watched for these services; told again when services.toml was edited.
@@ -56,7 +61,7 @@ pub enum Event {
     Notice { message: String },
     /// Something the user should look at.
     Warning { message: String, hint: Option<String> },
-    /// Ctrl-C or SIGTERM was seen; says what happens now.
+    /// Ctrl-C, SIGTERM or SIGHUP was seen; says what happens now.
     Interrupted { message: String },
     /// The end of a run; always the last event.
     Summary(Summary),

@@ -161,6 +161,7 @@ build = "."
 ports = ["PORT:PORT"]
 env = { DATABASE_URL = "postgres://app:${POSTGRES_PASSWORD:-app}@postgres:5432/app", REDIS_URL = "redis://redis:6379" }
 depends_on = ["postgres", "redis"]                        # = ready, not only started
+init = true                                               # ends when it is asked to, not only when it is killed
 ready = { http = "http://:PORT/health" }
 profiles = ["app"]                                        # only with --profile app
 watch = [

@@ -80,7 +80,7 @@ async fn save(args: &Args, session: &Session<'_>) -> Result<()> {
     let (stack, engine) = (&session.stack, &session.engine);
     let _lock = session.lock("backup", &args.waiting, &session.events).await?;
     let containers = session.observe().await?.containers;
-    let up = |name: &str| containers.iter().any(|seen| seen.service.as_str() == name && seen.is_up());
+    let up = |name: &str| containers.iter().any(|seen| seen.service.as_str() == name && seen.is_usable());
     let active = stack.services.values().filter(|service| service.active && servers::kind(stack, service).is_some());
     if let Some(down) = active.map(|service| service.name.as_str()).find(|name| !up(name)) {
         return Err(Error::new(ErrorKind::Other, format_args!("{down} does not run: its data can't be saved"))

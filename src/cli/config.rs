@@ -176,7 +176,10 @@ impl Show<'_> {
         for (key, value) in optional {
             value.iter().for_each(|value| put(table, key, text(value)));
         }
-        put(table, "stop_timeout", show_duration(service.stop_timeout));
+        // Written down it would hold exactly; without it, a server at work has until the limit.
+        if service.stop_limit == service.stop_timeout {
+            put(table, "stop_timeout", show_duration(service.stop_timeout));
+        }
         put(
             table,
             "restart",

@@ -25,7 +25,7 @@ Examples:
 
 Exit codes:
   0 ok   1 other failure   2 usage or configuration   3 no engine   4 image   5 port taken
-  6 not ready in time   7 crashed   8 another run holds the lock   130, 143 interrupted
+  6 not ready in time   7 crashed   8 another run holds the lock   129, 130, 143 interrupted
 
 Environment:
   TASKAVA_FILE (a:b), TASKAVA_PROJECT, TASKAVA_PROFILES (a,b)   as --file, --project, --profile

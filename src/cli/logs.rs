@@ -99,9 +99,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             () = cancel.reached(Hurry::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
         };
         tokio::select! {
-            written = sink.finish() => written?,
+            written = sink.finish() => if cancel.hurry() == Hurry::None { written? },
             // Whoever reads does not read on.
             () = cancel.reached(Hurry::Kill) => {}
+        }
+        if cancel.hurry() != Hurry::None {
+            context.screen.left("the stack keeps running");
         }
         shown
     })

@@ -11,8 +11,8 @@ use crate::diag::Result;
 use crate::engine::Engine;
 use crate::model::{Kind, Service, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
-use crate::run::address;
 use crate::run::probe::{Answer, Limits, Prober, is_network};
+use crate::run::{self, address};
 use crate::ui::Format;
 use crate::ui::table::Table;
 
@@ -65,7 +65,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let chosen = args.services.iter().map(|name| stack.named(name));
         let chosen = chosen.collect::<Result<Vec<_>>>()?;
         let engine = Engine::connect(&context.engine_ask()).await?;
-        let containers = engine.containers(stack.name.as_str()).await?;
+        let mut containers = engine.containers(stack.name.as_str()).await?;
+        run::stop::mark(&engine, stack.name.as_str(), &mut containers).await?;
         if let Some(other) = other_checkout(&stack, &containers) {
             context.screen.note(&format!("{} runs from another checkout: {other}", stack.name));
         }

@@ -17,7 +17,7 @@ use crate::event::{Summary, size};
 use crate::model::{Service, ServiceName, Stack};
 use crate::plan::{self, Request};
 use crate::run::cancel::Hurry;
-use crate::run::snapshot;
+use crate::run::{Lock, snapshot};
 use crate::ui::{Format, Screen};
 
 /// Put the data of a backup back, into this stack or another one
@@ -146,9 +146,9 @@ fn configuration(args: &Args) -> Result<String> {
 async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest) -> Result<ExitCode> {
     let stack = &session.stack;
     let targets = targets(args, stack, manifest)?;
-    let _lock = session.lock("restore", &args.waiting, &session.events).await?;
+    let lock = session.lock("restore", &args.waiting, &session.events).await?;
     let wanted: Vec<ServiceName> = targets.iter().map(|(_, service)| service.name.clone()).collect();
-    if let Some(failed) = bring_up(session, &wanted).await? {
+    if let Some(failed) = bring_up(session, &wanted, &lock).await? {
         return Ok(session.end(failed));
     }
     let mut used = Vec::new();
@@ -157,7 +157,7 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest) -> Res
     }
     if !used.is_empty() {
         confirm(&session.context.screen, args, &used)?;
-        if let Some(failed) = save_first(args, session, &wanted).await? {
+        if let Some(failed) = save_first(args, session, &wanted, &lock).await? {
             return Ok(session.end(failed));
         }
     }
@@ -228,15 +228,15 @@ async fn reach<'a>(
 }
 
 /// Starts what does not run. Returns the end of a run that failed.
-async fn bring_up(session: &Session<'_>, wanted: &[ServiceName]) -> Result<Option<Summary>> {
+async fn bring_up(session: &Session<'_>, wanted: &[ServiceName], lock: &Lock) -> Result<Option<Summary>> {
     let seen = session.observe().await?;
-    let up = |name: &ServiceName| seen.containers.iter().any(|seen| seen.service == *name && seen.is_up());
+    let up = |name: &ServiceName| seen.containers.iter().any(|seen| seen.service == *name && seen.is_usable());
     if wanted.iter().all(up) {
         return Ok(None);
     }
     let request = Request { services: wanted.to_vec(), ..Request::default() };
     let plan = plan::up(&session.stack, &seen, &session.with_contents(&request).await?)?;
-    let summary = session.carry_out(&seen, Change::new(plan)).await?;
+    let summary = session.carry_out(&seen, Change::new(plan), lock).await?;
     Ok((!summary.ok).then_some(summary))
 }
 
@@ -255,13 +255,18 @@ fn confirm(screen: &Screen, args: &Args, used: &[String]) -> Result<()> {
 }
 
 /// Takes a snapshot of what will be replaced. Returns the end of a run that failed.
-async fn save_first(args: &Args, session: &Session<'_>, wanted: &[ServiceName]) -> Result<Option<Summary>> {
+async fn save_first(
+    args: &Args,
+    session: &Session<'_>,
+    wanted: &[ServiceName],
+    lock: &Lock,
+) -> Result<Option<Summary>> {
     if args.no_snapshot {
         return Ok(None);
     }
     let seen = session.observe().await?;
     let plan = plan::save(&session.stack, &seen, wanted, &snapshot::auto_name())?;
-    let summary = session.carry_out(&seen, Change::new(plan)).await?;
+    let summary = session.carry_out(&seen, Change::new(plan), lock).await?;
     if !summary.ok {
         return Ok(Some(summary));
     }

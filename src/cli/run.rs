@@ -17,6 +17,7 @@ use crate::event::{Event, Events};
 use crate::model::{Service, Stack};
 use crate::plan::{self, Request};
 use crate::run::probe::{Limits, Prober};
+use crate::run::signals::Signal;
 use crate::run::{self, Run};
 use crate::ui::Format;
 use crate::ui::terminal::Raw;
@@ -99,7 +100,7 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
     let service = one_off::service(&args.like, stack, &name, &args.command)?;
     // stdout is the command's alone.
     let events = if context.format() == Format::Json { Events::default() } else { session.events.clone() };
-    let _lock = session.lock("run", &args.waiting, &events).await?;
+    let lock = session.lock("run", &args.waiting, &events).await?;
     let seen = session.observe().await?;
     let services = if args.no_deps { Vec::new() } else { service.depends_on.keys().cloned().collect() };
     let request = Request { services, ..Request::default() };
@@ -110,6 +111,7 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
         let told = if plan.is_noop() { Events::default() } else { events.clone() };
         let run = Run {
             build: crate::engine::How::default(),
+            notes: lock.notes(),
             engine,
             stack,
             seen: &seen,
@@ -185,15 +187,20 @@ impl Made {
             match what {
                 What::Resized(size) => engine.resize(id, size).await,
                 What::Signal(signal) => {
-                    ends += usize::from(signal.is_end());
-                    let name = if ends >= PATIENCE { "SIGKILL" } else { signal.name };
+                    ends += usize::from(Signal::ENDS.contains(&signal));
+                    let name = if ends >= PATIENCE { "SIGKILL" } else { signal.name() };
                     engine.signal(id, name).await?;
+                    if signal == Signal::HangUp {
+                        return Ok(Flow::Leave(signal.exit_code()));
+                    }
                 }
             }
             Ok(Flow::GoOn)
         };
         let mut ending = std::pin::pin!(ending.code());
-        pump(attached, ask.stdin, outside, &mut on).await?;
+        if let Some(code) = pump(attached, ask.stdin, outside, &mut on).await?.left {
+            return self.abandoned(code).await;
+        }
         // It may have closed its output and go on; signals are for it even then.
         let detached = async {
             match ask.tty {
@@ -205,12 +212,20 @@ impl Made {
         let code = loop {
             tokio::select! {
                 code = &mut ending => break code?,
-                what = outside.next() => drop(on(what).await?),
+                what = outside.next() => if let Flow::Leave(code) = on(what).await? {
+                    return self.abandoned(code).await;
+                },
                 () = &mut detached => return Ok(Left::Detached),
             }
         };
         drop(raw);
         Ok(Left::Code(inside::exit_code(code)))
+    }
+
+    /// The terminal is gone, and with it all who could end a command that takes no notice of that.
+    async fn abandoned(&self, code: u8) -> Result<Left> {
+        self.engine.stop(&self.id, &self.ask.name, self.service.stop_timeout).await?;
+        Ok(Left::Code(ExitCode::from(code)))
     }
 
     /// The container could not be started: a command that can't be run ends as in a shell.

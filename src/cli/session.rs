@@ -74,7 +74,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When it was made from another checkout whose services.toml is still there.
     pub async fn observe(&self) -> Result<Observed> {
-        let seen = self.engine.observe(&self.stack).await?;
+        let seen = run::observe(&self.engine, &self.stack).await?;
         refuse_other_checkout(&self.stack, &seen.containers)?;
         Ok(seen)
     }
@@ -108,11 +108,11 @@ impl<'a> Session<'a> {
         args: &ChangeArgs,
         make: impl AsyncFnOnce(&Observed) -> Result<Change>,
     ) -> Result<ExitCode> {
-        let _lock = self.lock(command, &args.waiting, &self.events).await?;
+        let lock = self.lock(command, &args.waiting, &self.events).await?;
         let seen = self.observe().await?;
         let change = make(&seen).await?;
         let (endpoints, prune) = (change.endpoints, change.prune);
-        let mut summary = self.carry_out(&seen, change).await?;
+        let mut summary = self.carry_out(&seen, change, &lock).await?;
         if endpoints {
             let failed = |name: &ServiceName| {
                 summary.skipped.contains(name)
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// When services can't be asked from here.
-    pub async fn carry_out(&self, seen: &Observed, change: Change) -> Result<Summary> {
+    pub async fn carry_out(&self, seen: &Observed, change: Change, lock: &Lock) -> Result<Summary> {
         let run = Run {
             engine: &self.engine,
             stack: &self.stack,
@@ -151,6 +151,7 @@ impl<'a> Session<'a> {
             timeout: change.timeout,
             keep_going: change.keep_going,
             build: change.build,
+            notes: lock.notes(),
         };
         Ok(run::apply(&run, Arc::new(change.plan)).await)
     }
@@ -175,7 +176,7 @@ impl<'a> Session<'a> {
 
     fn endpoints_of(&self, containers: &[Container]) -> Vec<Endpoint> {
         let of = |service: &crate::model::Service| {
-            let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
+            let container = containers.iter().find(|seen| seen.service == service.name && seen.is_usable());
             let ports = container.map(|seen| seen.ports.clone()).unwrap_or_default();
             kinds::endpoints(service, &self.engine.about.host, &ports)
         };

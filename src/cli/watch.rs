@@ -86,9 +86,12 @@ async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Con
         () = cancel.reached(Hurry::Kill) => Ok(()),
     };
     tokio::select! {
-        written = sink.finish() => written?,
+        written = sink.finish() => if cancel.hurry() == Hurry::None { written? },
         // Whoever reads does not read on.
         () = cancel.reached(Hurry::Kill) => {}
+    }
+    if cancel.hurry() != Hurry::None {
+        context.screen.left("not watching any more; the stack keeps running");
     }
     stayed.map(|()| ExitCode::from(cancel.error().kind.exit_code()))
 }

@@ -92,8 +92,8 @@ table! {
         dns: OneOrMany<At<String>>, default "the engine's own", example r#"dns = ["1.1.1.1"]"#;
         /// Signal that asks it to stop.
         stop_signal: Option<At<String>>, default "the image's own", example r#"stop_signal = "SIGINT""#;
-        /// Time to stop by itself before it is killed.
-        stop_timeout: Option<Duration>, default "the kind's own (10s)", example r#"stop_timeout = "30s""#;
+        /// Time to stop by itself before it is killed. A server with data (PostgreSQL, Redis, LocalStack, MiniStack) has 60 seconds, and up to 5 minutes while it is visibly at work; what is written here holds exactly.
+        stop_timeout: Option<Duration>, default "the kind's own (10s or 60s)", example r#"stop_timeout = "30s""#;
         /// What the engine does when it exits.
         restart: Option<At<RestartPolicy>>, default "no", example r#"restart = "unless-stopped""#;
         /// Limits on memory and CPU.

@@ -25,6 +25,10 @@ use crate::plan::observed::{Container, ContainerState, PublishedPort};
 pub struct Inspected {
     /// Whether its process runs.
     pub running: bool,
+    /// The engine is about to start it again.
+    pub restarting: bool,
+    /// Signal that asks it to stop, its image's included; none: SIGTERM.
+    pub stop_signal: Option<String>,
     /// Exit code of the last process, when it does not run.
     pub exit_code: Option<i64>,
     /// The engine ran out of memory for it.
@@ -179,7 +183,8 @@ impl Engine {
         }
     }
 
-    /// Stops a container: its stop signal, then SIGKILL after `grace`. A container that is gone counts as stopped.
+    /// Has the engine stop a container: its stop signal, then SIGKILL after `grace`, also when this process has died by
+    /// then. For an engine that starts it again otherwise; `run::stop` is for the rest. One that is gone counts as stopped.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -187,12 +192,7 @@ impl Engine {
         let t = i32::try_from(grace.as_secs_f64().ceil() as i64).unwrap_or(i32::MAX);
         let stop = self.docker.stop_container(id, Some(StopContainerOptions { signal: None, t: Some(t) }));
         match tokio::time::timeout(grace + Duration::from_secs(30), stop).await {
-            Ok(Ok(())) => {
-                // The engine answers a moment before its list of containers says so (seen with 26.1). Looking at one
-                // waits until all of its end is written down, the list included; whether it is still there is all one.
-                let _ = self.inspect(id).await;
-                Ok(())
-            }
+            Ok(Ok(())) => Ok(()),
             Ok(Err(error)) if matches!(status(&error), Some(304 | 404)) => Ok(()),
             Ok(Err(error)) => Err(failed(format_args!("can't stop {name}"), &error)),
             Err(_) => Err(Error::new(ErrorKind::Engine, format_args!("the engine did not stop {name} in time"))
@@ -408,6 +408,8 @@ fn inspected(seen: bollard::models::ContainerInspectResponse) -> Inspected {
     let ports = settings.ports.unwrap_or_default();
     Inspected {
         running,
+        restarting: state.status == Some(ContainerStateStatusEnum::RESTARTING),
+        stop_signal: seen.config.and_then(|config| config.stop_signal).filter(|signal| !signal.is_empty()),
         // One that was never started has code 0, as if it had ended well; one that could not be started, 127 or so.
         exit_code: state.exit_code.filter(|code| !running && (*code != 0 || !never_ran)),
         oom_killed: state.oom_killed.unwrap_or_default(),

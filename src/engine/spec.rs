@@ -43,6 +43,8 @@ pub(super) fn container(
         labels: Some(all_labels),
         exposed_ports: Some(service.ports.iter().map(port_key).collect()),
         stop_signal: service.stop_signal.clone(),
+        // For others: `docker stop`, and an engine that ends itself.
+        stop_timeout: Some(i64::try_from(service.stop_timeout.as_millis().div_ceil(1000)).unwrap_or(i64::MAX)),
         healthcheck: no_healthcheck(service),
         host_config: Some(host_config(stack, service, kept)),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),

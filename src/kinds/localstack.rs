@@ -11,9 +11,9 @@ pub(super) const DEFAULTS: Defaults = Defaults {
     // The last version that runs without an account.
     image: Some("localstack/localstack:4.14.0"),
     ready_timeout: Duration::from_secs(120),
-    stop_timeout: Duration::from_secs(3),
     data_path: Some("/var/lib/localstack"),
     slow_start: true,
+    ..Defaults::KEEPS_DATA
 };
 
 pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {

@@ -1,16 +1,10 @@
 //! MiniStack: what LocalStack's community edition lacks, Cognito and SES among it.
 
-use std::time::Duration;
-
 use super::Defaults;
 use super::arguments::Arguments;
 use crate::model::Probe;
 
-pub(super) const DEFAULTS: Defaults = Defaults {
-    image: Some("ministackorg/ministack:1.5.33"),
-    stop_timeout: Duration::from_secs(3),
-    ..Defaults::UNKNOWN
-};
+pub(super) const DEFAULTS: Defaults = Defaults { image: Some("ministackorg/ministack:1.5.33"), ..Defaults::KEEPS_DATA };
 
 pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
     Probe::Ministack { port: Arguments::port(arguments.env("GATEWAY_PORT")).unwrap_or(4566) }

@@ -39,6 +39,10 @@ pub struct Defaults {
     pub ready_timeout: Duration,
     /// Time to stop by itself before it is killed.
     pub stop_timeout: Duration,
+    /// The same while it is visibly still at work.
+    pub stop_limit: Duration,
+    /// It is a server that others leave data with, and saves it when it is asked to stop.
+    pub keeps_data: bool,
     /// Where it keeps its data, inside.
     pub data_path: Option<&'static str>,
     /// Takes about a second or more from its start to being ready, so that others are better started after it.
@@ -50,9 +54,20 @@ impl Defaults {
     const UNKNOWN: Self = Self {
         image: None,
         ready_timeout: Duration::from_secs(60),
+        // Docker's own.
         stop_timeout: Duration::from_secs(10),
+        stop_limit: Duration::from_secs(10),
+        keeps_data: false,
         data_path: None,
         slow_start: false,
+    };
+
+    /// Of a server with data: how long it saves depends on how much there is. One that is done sooner stops sooner.
+    const KEEPS_DATA: Self = Self {
+        stop_timeout: Duration::from_secs(60),
+        stop_limit: Duration::from_secs(300),
+        keeps_data: true,
+        ..Self::UNKNOWN
     };
 }
 

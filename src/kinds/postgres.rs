@@ -1,7 +1,5 @@
 //! PostgreSQL, as the official image configures it.
 
-use std::time::Duration;
-
 use super::Defaults;
 use super::arguments::Arguments;
 use super::failures::{FULL_DISK, Known, Sign};
@@ -10,11 +8,9 @@ use crate::model::{EnvValue, Probe, Service};
 
 pub(super) const DEFAULTS: Defaults = Defaults {
     image: Some("postgres:15-alpine"),
-    // A fast shutdown writes a checkpoint; killing it before that costs a recovery at the next start.
-    stop_timeout: Duration::from_secs(5),
     data_path: Some("/var/lib/postgresql/data"),
     slow_start: true,
-    ..Defaults::UNKNOWN
+    ..Defaults::KEEPS_DATA
 };
 
 pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {

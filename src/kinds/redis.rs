@@ -1,18 +1,12 @@
 //! Redis. The official image reads no variables: what is configured is in the command.
 
-use std::time::Duration;
-
 use super::Defaults;
 use super::arguments::Arguments;
 use super::failures::{Known, Sign};
 use crate::model::{Probe, Service};
 
-pub(super) const DEFAULTS: Defaults = Defaults {
-    image: Some("redis:7-alpine"),
-    stop_timeout: Duration::from_secs(2),
-    data_path: Some("/data"),
-    ..Defaults::UNKNOWN
-};
+pub(super) const DEFAULTS: Defaults =
+    Defaults { image: Some("redis:7-alpine"), data_path: Some("/data"), ..Defaults::KEEPS_DATA };
 
 pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
     Probe::Redis {

@@ -78,6 +78,8 @@ pub struct Service {
     pub stop_signal: Option<String>,
     /// Time to stop by itself before it is killed; the kind's own otherwise.
     pub stop_timeout: Duration,
+    /// The same while it is visibly still at work; no longer where services.toml says how long.
+    pub stop_limit: Duration,
     /// What the engine does when it exits.
     pub restart: RestartPolicy,
     /// Memory limit in bytes.

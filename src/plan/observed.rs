@@ -78,19 +78,29 @@ pub struct Endpoint {
 impl Container {
     /// Whether there is a process to stop.
     pub fn is_up(&self) -> bool {
-        matches!(self.state, ContainerState::Running | ContainerState::Paused | ContainerState::Restarting)
+        matches!(
+            self.state,
+            ContainerState::Running | ContainerState::Paused | ContainerState::Restarting | ContainerState::Stopping
+        )
+    }
+
+    /// Whether there is one that is not about to end.
+    pub fn is_usable(&self) -> bool {
+        self.is_up() && self.state != ContainerState::Stopping
     }
 }
 
 /// What a container is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the engine's words")]
+#[expect(missing_docs, reason = "the engine's words, but for `Stopping`")]
 pub enum ContainerState {
     Created,
     Running,
     Paused,
     Restarting,
+    /// It runs for the engine, but was asked to stop by a run that was cut off, or that is still at it.
+    Stopping,
     Removing,
     Exited,
     Dead,
@@ -104,6 +114,7 @@ impl ContainerState {
             Self::Running => "running",
             Self::Paused => "paused",
             Self::Restarting => "restarting",
+            Self::Stopping => "stopping",
             Self::Removing => "removing",
             Self::Exited => "exited",
             Self::Dead => "dead",

@@ -211,6 +211,7 @@ fn fate() -> impl Strategy<Value = Fate> {
         Just(S::Running),
         Just(S::Paused),
         Just(S::Restarting),
+        Just(S::Stopping),
         Just(S::Removing),
         Just(S::Exited),
         Just(S::Dead)

@@ -12,9 +12,11 @@ use futures_util::stream::FuturesUnordered;
 use super::Run;
 use super::cancel::Hurry;
 use super::step::{Ended, Known, carry_out};
+use super::stop::Stop;
 use crate::diag::ErrorKind;
 use crate::event::{Event, Failure, Summary, millis};
 use crate::kinds;
+use crate::plan::observed::ContainerState;
 use crate::plan::{Cause, Op, Plan, Step, StepId};
 
 /// How many engine calls run at once. More gains nothing: the engine serialises most of a start (measured with 4, 8
@@ -52,6 +54,11 @@ pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
             known.images.insert(container.service.clone(), container.image_id.clone());
             known
         });
+    let still = |id: &str| {
+        let mut all = run.seen.containers.iter().chain(&run.seen.one_offs);
+        all.any(|seen| seen.id == id && seen.state == ContainerState::Stopping)
+    };
+    run.notes.forget_but(still);
     run.events.emit(&Event::PlanStarted { stack: run.stack.name.to_string(), plan: plan.clone() });
     let mut walk = Walk {
         run,
@@ -251,20 +258,15 @@ impl Walk<'_> {
         for name in started.iter().rev() {
             let Some(id) = self.known.get_mut().containers.get(name).cloned() else { continue };
             let service = &self.run.stack.services[name];
-            let stop = async {
-                if self.run.cancel.hurry() >= Hurry::Kill {
-                    return self.run.engine.stop(&id, name, Duration::ZERO).await;
+            let began = Instant::now();
+            self.run.events.emit(&Event::ServiceStopping { service: name.clone(), saves: false, ms: 0 });
+            match Stop::of(self.run).stop(&id, name, Some(service)).await {
+                Ok(()) => {
+                    let ms = millis(began.elapsed());
+                    self.run.events.emit(&Event::ServiceStopped { service: name.clone(), ms });
                 }
-                tokio::select! {
-                    stopped = self.run.engine.stop(&id, name, service.stop_timeout) => stopped,
-                    () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(&id, name, Duration::ZERO).await,
-                }
-            };
-            let message = match stop.await {
-                Ok(()) => format!("stopped {name}"),
-                Err(error) => error.to_string(),
-            };
-            self.run.events.emit(&Event::Notice { message });
+                Err(error) => self.run.events.emit(&Event::Notice { message: error.to_string() }),
+            }
         }
     }
 

@@ -1,7 +1,8 @@
-//! Ctrl-C and SIGTERM: once = stop cleanly, twice = kill, three times = leave at once.
+//! Ctrl-C, SIGTERM and SIGHUP: once = stop cleanly, twice = kill, three times = leave at once.
 
 use tokio::sync::watch;
 
+use super::signals::{Signal, Signals};
 use crate::diag::{Error, ErrorKind};
 use crate::event::{Event, Events};
 
@@ -50,7 +51,12 @@ impl Cancel {
     /// The error an interrupted command ends with.
     pub fn error(&self) -> Error {
         let cause = self.0.borrow().cause;
-        Error::new(cause, if cause == ErrorKind::Terminated { "terminated" } else { "interrupted" })
+        let what = match cause {
+            ErrorKind::HungUp => "the terminal was closed",
+            ErrorKind::Terminated => "terminated",
+            _ => "interrupted",
+        };
+        Error::new(cause, what)
     }
 }
 
@@ -62,13 +68,13 @@ impl Default for Cancel {
 }
 
 async fn listen(sender: watch::Sender<State>, events: Events) {
-    let mut signals = Signals::new();
+    let mut signals = Signals::listen(&Signal::ENDS);
     for (hurry, message) in [
         (Hurry::Stop, "stopping what this run started; once more to kill it"),
         (Hurry::Kill, "killing what this run started; once more to leave everything as it is"),
     ] {
         let cause = tokio::select! {
-            cause = signals.next() => cause,
+            cause = next(&mut signals, hurry) => cause,
             // Nobody wants to know any more: signals are for those who come after.
             () = sender.closed() => return,
         };
@@ -76,56 +82,20 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
         sender.send_modify(|state| *state = State { hurry, cause });
     }
     let cause = tokio::select! {
-        cause = signals.next() => cause,
+        cause = next(&mut signals, Hurry::Kill) => cause,
         () = sender.closed() => return,
     };
     events.emit(&Event::Interrupted { message: "left as it is; see what runs with: taskava dev ps".into() });
     std::process::exit(i32::from(cause.exit_code()));
 }
 
-#[cfg(unix)]
-struct Signals {
-    interrupt: Option<tokio::signal::unix::Signal>,
-    terminate: Option<tokio::signal::unix::Signal>,
-}
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        Self { interrupt: signal(SignalKind::interrupt()).ok(), terminate: signal(SignalKind::terminate()).ok() }
-    }
-
-    async fn next(&mut self) -> ErrorKind {
-        async fn recv(signal: &mut Option<tokio::signal::unix::Signal>) {
-            let seen = match signal {
-                Some(signal) => signal.recv().await,
-                None => None,
-            };
-            if seen.is_none() {
-                std::future::pending::<()>().await;
-            }
+/// The next signal that means so much hurry. A terminal that is closed sends SIGHUP more than once (the shell, then the
+/// system), which is no hurry: what was begun may end cleanly.
+async fn next(signals: &mut Signals, hurry: Hurry) -> ErrorKind {
+    loop {
+        let signal = signals.next().await;
+        if signal != Signal::HangUp || hurry == Hurry::Stop {
+            return signal.kind();
         }
-        tokio::select! {
-            () = recv(&mut self.interrupt) => ErrorKind::Interrupted,
-            () = recv(&mut self.terminate) => ErrorKind::Terminated,
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> Self {
-        Self
-    }
-
-    async fn next(&mut self) -> ErrorKind {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        ErrorKind::Interrupted
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::cancel::{Cancel, Hurry};
 use super::janitor::{self, Janitor};
+use super::lock::Notes;
 use super::owner;
 use super::probe::{Limits, Prober};
 use super::snapshot::prepared::{self, Prepared};
@@ -136,6 +137,8 @@ async fn bring_up_once(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &E
     let plan = plan::up(stack, &seen, &super::with_contents(stack, &request).await?)?;
     let run = Run {
         build: crate::engine::How::default(),
+        // Its name is its own: no run comes after this one.
+        notes: Notes::default(),
         engine,
         stack,
         seen: &seen,

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::io::AsyncBufReadExt as _;
 
 use super::owner::{self, Process};
+use super::signals;
 use crate::diag::Result;
 use crate::engine::Engine;
 
@@ -139,7 +140,8 @@ pub async fn watch(
     say_ready: impl FnOnce() -> std::io::Result<()>,
     end: impl AsyncFn(Process),
 ) -> Result<()> {
-    ignore_signals();
+    // A terminal that is closed, or Ctrl-C, is exactly what it is there for.
+    signals::ignore();
     say_ready()?;
     let mut lines = tokio::io::BufReader::new(tokio::io::stdin()).lines();
     let mut runs = None;
@@ -180,16 +182,4 @@ pub async fn clear(engine: &Engine, project: &str) -> Result<()> {
         }
     }
     last
-}
-
-/// A terminal that is closed, or Ctrl-C, is exactly what it is there for.
-fn ignore_signals() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        for kind in [SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate(), SignalKind::pipe()] {
-            let Ok(mut signals) = signal(kind) else { continue };
-            tokio::spawn(async move { while signals.recv().await.is_some() {} });
-        }
-    }
 }

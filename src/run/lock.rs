@@ -1,8 +1,11 @@
 //! One run at a time may change a stack. A file lock, which the system releases when its holder dies, however it dies.
+//! What is in the file is `notes`'.
+
+mod notes;
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -12,9 +15,15 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Events};
 use crate::model::fingerprint_of;
 
+pub use notes::{Notes, Stopping};
+
 /// Held as long as it lives.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "dropping the file releases the lock")] File);
+pub struct Lock {
+    /// Dropping it releases the lock: nothing else may keep it open.
+    _file: Arc<Mutex<File>>,
+    notes: Notes,
+}
 
 impl Lock {
     /// Takes the lock of a stack on an engine; waits while another run holds it, and says for whom.
@@ -29,7 +38,7 @@ impl Lock {
         events: &Events,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let path = folder()?.join(format!("{project}-{}.lock", fingerprint_of(engine.as_bytes())));
+        let path = path(engine, project)?;
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.as_mut().map_err(|error| anyhow::anyhow!("can't open lock {}: {error}", path.display()))?;
         let mut file = file.try_clone().context("can't use the lock file")?;
@@ -43,7 +52,7 @@ impl Lock {
                 }
                 Err(TryLockError::WouldBlock) => {}
             }
-            let holder = holder(&mut file);
+            let holder = notes::holder(&mut file).unwrap_or_else(|| "another run".into());
             if began.elapsed() >= patience {
                 return Err(Error::new(ErrorKind::Locked, format_args!("{project} is being changed by {holder}"))
                     .hint("wait for it, or end it; the lock goes with the process that holds it"));
@@ -57,26 +66,31 @@ impl Lock {
                 () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
             }
         }
-        // Only for the one who waits to read: failing to write it takes nothing from the lock.
-        let _ = describe(&mut file, command);
-        Ok(Self(file))
+        let open = notes::take_over(&mut file, &description(command));
+        let file = Arc::new(Mutex::new(file));
+        Ok(Self { notes: Notes::new(Arc::downgrade(&file), &open), _file: file })
+    }
+
+    /// What this run notes for the case that it does not get to its end.
+    pub fn notes(&self) -> Notes {
+        self.notes.clone()
     }
 }
 
-fn describe(file: &mut File, command: &str) -> std::io::Result<()> {
+/// The containers of a stack that are being stopped, by the run that holds its lock or by one that was cut off. For who
+/// only looks: nothing is waited for, and what can't be read is not there.
+pub fn stopping(engine: &str, project: &str) -> Vec<Stopping> {
+    let text = path(engine, project).ok().and_then(|path| notes::text(&mut File::open(path).ok()?).ok());
+    text.map(|text| notes::stopping(&text)).unwrap_or_default()
+}
+
+fn path(engine: &str, project: &str) -> Result<PathBuf> {
+    Ok(folder()?.join(format!("{project}-{}.lock", fingerprint_of(engine.as_bytes()))))
+}
+
+fn description(command: &str) -> String {
     let time = jiff::Zoned::now().strftime("%H:%M:%S %Z").to_string();
-    file.set_len(0)?;
-    file.seek(SeekFrom::Start(0))?;
-    writeln!(file, "`taskava dev {command}` (pid {}, since {time})", std::process::id())
-}
-
-fn holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_string(&mut text));
-    match read {
-        Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
-        _ => "another run".into(),
-    }
+    format!("`taskava dev {command}` (pid {}, since {time})", std::process::id())
 }
 
 /// The runtime directory of this user; made private, and refused when somebody else could write into it.

@@ -20,8 +20,10 @@ pub(crate) mod postgres;
 pub mod probe;
 pub mod provision;
 pub mod ready;
+pub mod signals;
 pub mod snapshot;
 mod step;
+pub mod stop;
 mod wait;
 pub mod watch;
 
@@ -30,6 +32,7 @@ use std::time::Duration;
 pub use apply::apply;
 pub use cancel::Cancel;
 pub use lock::Lock;
+pub use stop::observe;
 
 use crate::context;
 use crate::diag::Result;
@@ -59,6 +62,8 @@ pub struct Run<'a> {
     pub keep_going: bool,
     /// How images are built.
     pub build: How,
+    /// What is noted for the run after this one, should this one be cut off.
+    pub notes: lock::Notes,
 }
 
 /// A request with what the builds of its services would be made from. Costs nothing where nothing is built.

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::cancel::Hurry;
+use super::stop::Stop;
 use super::{Run, data, failure, objects, owner, ports, provision, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
@@ -13,9 +14,6 @@ use crate::event::{self, Event, Failure};
 use crate::kinds;
 use crate::model::{Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step};
-
-/// Time to stop for a container whose service is in services.toml no more.
-const ORPHAN_GRACE: Duration = Duration::from_secs(10);
 
 /// What is known of the stack's containers while a plan is carried out.
 #[derive(Debug, Default)]
@@ -302,22 +300,18 @@ impl Doing<'_> {
 
     async fn stop(&self, name: &ServiceName, container: &str) -> Result<()> {
         self.check_ports().await?;
-        let grace = self.service.map_or(ORPHAN_GRACE, |service| service.stop_timeout);
-        if self.run.cancel.hurry() >= Hurry::Kill {
-            return self.run.engine.stop(container, name, Duration::ZERO).await;
-        }
+        let stop = Stop::of(self.run);
         let discarded =
             |service: &Service| objects::is_discarded(self.run.stack, service, &self.known.borrow().discarded);
-        if let Some(service) = self.service.filter(|service| !discarded(service)) {
+        // Where an earlier run has sent the signal, it has saved them before.
+        let saves = self.run.cancel.hurry() < Hurry::Kill && !stop.is_under_way(self.run.seen, container);
+        if let Some(service) = self.service.filter(|service| saves && !discarded(service)) {
             tokio::select! {
                 saved = objects::save(self.run, self.step, service, container) => saved?,
                 () = self.run.cancel.reached(Hurry::Kill) => {}
             }
         }
-        tokio::select! {
-            stopped = self.run.engine.stop(container, name, grace) => stopped,
-            () = self.run.cancel.reached(Hurry::Kill) => self.run.engine.stop(container, name, Duration::ZERO).await,
-        }
+        stop.stop(container, name, self.service).await
     }
 
     async fn wait_ready(&self, service: &Service, began: Instant) -> Result<(), Ended> {

@@ -241,6 +241,14 @@ impl Screen {
         }
     }
 
+    /// What is left behind by a command that Ctrl-C ends. The terminal shows `^C` where the cursor is: that line is ended.
+    pub fn left(&self, text: &str) {
+        if self.0.format == Format::Tty {
+            let text = if self.0.quiet { "\n".to_owned() } else { format!("\n{text}\n") };
+            self.aside(|| write_err(&text));
+        }
+    }
+
     /// A remark that matters even with `-q`: a line on stderr. In JSON: a `notice` event.
     pub fn remark(&self, text: &str) {
         if self.0.format == Format::Json {

@@ -94,6 +94,15 @@ impl Plain {
                 }
             }
             Event::LockWaiting { holder } => self.important(&mut out, at, None, &format!("waiting for {holder}")),
+            Event::ServiceStopping { service, ms: 0, .. } => {
+                if self.options.verbose {
+                    self.line(&mut out, at, Some(service), "stopping …");
+                }
+            }
+            Event::ServiceStopping { service, saves, ms } => {
+                self.line(&mut out, at, Some(service), &format!("{} ({} s)", still(*saves), ms / 1000));
+            }
+            Event::ServiceStopped { service, .. } => self.line(&mut out, at, None, &format!("stopped {service}")),
             Event::Heartbeat { waiting, .. } => {
                 self.line(&mut out, at, None, &format!("still waiting for: {}", waiting.join(", ")));
             }
@@ -225,6 +234,11 @@ pub(super) fn doing(op: Option<&Op>, text: &str) -> String {
         Some(Op::RemoveVolume { volume }) => format!("removing volume {volume}"),
         None => text.to_owned(),
     }
+}
+
+/// What a service does that takes its time to stop.
+pub(super) fn still(saves: bool) -> &'static str {
+    if saves { "is still saving its data" } else { "is still stopping" }
 }
 
 /// What a step has done.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use indicatif::DecimalBytes;
 
-use super::plain::{doing, done, failed, left_out};
+use super::plain::{doing, done, failed, left_out, still};
 use super::style::Paint;
 use super::{sanitise, seconds};
-use crate::event::Event;
+use crate::event::{Event, Summary};
 use crate::model::ServiceName;
 use crate::plan::{Op, Plan, StepId};
 
@@ -99,6 +99,15 @@ impl Tree {
             }
             Event::ResourceChanged { service, text, .. } => self.row(service).progress(None, text, None, None),
             Event::ServiceReady { service, .. } => self.row(service).ready(),
+            Event::ServiceStopping { service, ms: 0, .. } => {
+                let row = self.row(service);
+                *row = Row { state: State::Doing, text: "stopping".into(), began: Some(at), ..Row::default() };
+            }
+            Event::ServiceStopping { service, saves, .. } => {
+                self.row(service).progress(None, still(*saves), None, None)
+            }
+            Event::ServiceStopped { service, .. } => self.row(service).end(State::Skipped, "stopped".into(), at),
+            Event::Summary(Summary { ok: false, .. }) => self.services.values_mut().for_each(Row::cut_off),
             _ => {}
         }
     }
@@ -183,6 +192,17 @@ impl Row {
         if self.state == State::Waiting {
             self.state = State::Done;
         }
+    }
+
+    /// The run is over, and this is not.
+    fn cut_off(&mut self) {
+        let text = match self.state {
+            State::Waiting => "left as it is",
+            State::Doing => "interrupted",
+            State::Done | State::Failed | State::Skipped => return,
+        };
+        (self.state, self.text) = (State::Skipped, text.into());
+        self.detail.clear();
     }
 
     fn progress(&mut self, layer: Option<&str>, text: &str, current: Option<u64>, total: Option<u64>) {

@@ -63,6 +63,8 @@ impl Tty {
             | Event::ResourceChanged { .. } => {
                 self.above(&words);
             }
+            // Where there is a tree, it says so.
+            Event::ServiceStopping { .. } | Event::ServiceStopped { .. } if !self.live => self.above(&words),
             // The tree is of a run that is over.
             Event::WatchStarted { .. }
             | Event::WatchAction { .. }

@@ -38,6 +38,7 @@ mod run;
 mod snapshot;
 mod stack;
 mod stats;
+mod stopping;
 mod terraform;
 mod test_command;
 mod testing_library;

@@ -77,7 +77,9 @@ async fn up(engine: &Engine, stack: &Model) -> Summary {
     let (events, cancel, prober) = (Events::default(), Cancel::default(), Prober::new(Limits::default()).expect("one"));
     let (timeout, keep_going) = (None, false);
     let build = taskava::engine::How::default();
-    let run = Run { build, engine, stack, seen: &seen, prober, events: &events, cancel: &cancel, timeout, keep_going };
+    let notes = taskava::run::lock::Notes::default();
+    let run =
+        Run { build, engine, stack, seen: &seen, prober, events: &events, cancel: &cancel, timeout, keep_going, notes };
     apply(&run, Arc::new(plan)).await
 }
 

@@ -4,7 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -13,40 +15,49 @@ use crate::stack::wait_until;
 
 /// A command in a terminal.
 pub(crate) struct Terminal {
-    keyboard: File,
+    /// None when the window was closed.
+    keyboard: Option<File>,
     screen: Arc<Mutex<Vec<u8>>>,
+    reader: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
     /// Kept open, so that the mode can be read when the command has ended.
-    _line: File,
+    line: File,
     child: Child,
 }
 
 impl Terminal {
     /// Starts it in a window of so many rows and columns.
     pub(crate) fn start(command: &Command, rows: u16, columns: u16) -> Self {
-        let near: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let near: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).expect("a terminal");
         grantpt(&near).and_then(|()| unlockpt(&near)).expect("a terminal that can be used");
         let name = ptsname(&near, Vec::new()).expect("a name").into_string().expect("of ASCII");
         let line = OpenOptions::new().read(true).write(true).open(name).expect("the other end");
         let keyboard = File::from(near);
-        let mut terminal = Self {
-            screen: collect(keyboard.try_clone().expect("a descriptor")),
-            child: spawn(command, &line),
-            keyboard,
-            _line: line,
-        };
+        let screen = Arc::default();
+        let reader = Some(collect(keyboard.try_clone().expect("a descriptor"), Arc::clone(&screen)));
+        let mut terminal = Self { screen, reader, child: spawn(command, &line), keyboard: Some(keyboard), line };
         terminal.resize(rows, columns);
         terminal
     }
 
     /// Types.
     pub(crate) fn types(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).expect("the line is open");
+        self.keyboard.as_mut().expect("a window").write_all(text.as_bytes()).expect("the line is open");
+    }
+
+    /// Closes the window: the command gets SIGHUP, and what it writes from now on fails.
+    pub(crate) fn close(&mut self) {
+        let (over, reader) = self.reader.take().expect("closed once");
+        over.store(true, Ordering::Relaxed);
+        // The reader may be waiting for something to be shown.
+        self.line.write_all(b"\n").expect("the line is open");
+        reader.join().expect("the reader does not panic");
+        drop(self.keyboard.take());
     }
 
     /// Gives the window another size: the command gets SIGWINCH.
     pub(crate) fn resize(&mut self, rows: u16, columns: u16) {
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&self.keyboard, size).expect("a terminal");
+        tcsetwinsize(self.keyboard.as_ref().expect("a window"), size).expect("a terminal");
     }
 
     /// Everything that was shown so far.
@@ -62,7 +73,7 @@ impl Terminal {
 
     /// Whether keys go to the command one by one, as they are.
     pub(crate) fn is_raw(&self) -> bool {
-        let modes = tcgetattr(&self.keyboard).expect("a terminal").local_modes;
+        let modes = tcgetattr(self.keyboard.as_ref().expect("a window")).expect("a terminal").local_modes;
         !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
@@ -102,14 +113,17 @@ fn spawn(command: &Command, line: &File) -> Child {
     session.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().expect("setsid of util-linux")
 }
 
-fn collect(mut from: File) -> Arc<Mutex<Vec<u8>>> {
-    let screen = Arc::new(Mutex::new(Vec::new()));
-    let to = screen.clone();
-    std::thread::spawn(move || {
+fn collect(mut from: File, to: Arc<Mutex<Vec<u8>>>) -> (Arc<AtomicBool>, JoinHandle<()>) {
+    let over = Arc::new(AtomicBool::new(false));
+    let ends = over.clone();
+    let reader = std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
             to.lock().expect("nobody panics with it").extend_from_slice(&buffer[..length]);
+            if ends.load(Ordering::Relaxed) {
+                return;
+            }
         }
     });
-    screen
+    (over, reader)
 }

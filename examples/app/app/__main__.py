@@ -1,5 +1,6 @@
 """`python -m app` serves on port 8080; `python -m app migrate` brings the database up to date and ends."""
 
+import signal
 import sys
 
 from waitress import serve
@@ -7,7 +8,13 @@ from waitress import serve
 from . import create_app, notes, operations
 
 
+def end(*_: object) -> None:
+    """A container's first process ignores SIGTERM, unless it says otherwise; `serve` then answers what it has begun to."""
+    sys.exit(0)
+
+
 def main() -> None:
+    signal.signal(signal.SIGTERM, end)
     if sys.argv[1:] == ["migrate"]:
         notes.migrate()
         return

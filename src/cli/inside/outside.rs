@@ -1,6 +1,7 @@
 //! What happens to this process while a command inside runs: signals, and a window that changes its size.
 
 use crate::engine::attach::Size;
+use crate::run::signals::{Signal, Signals};
 
 /// Something happened here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,110 +12,48 @@ pub enum What {
     Signal(Signal),
 }
 
-/// A signal that would end a process that does nothing about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signal {
-    /// `SIGINT`.
-    pub name: &'static str,
-    number: u8,
-}
-
-impl Signal {
-    /// The exit code of a process that it ended, as a shell has it.
-    pub fn exit_code(self) -> u8 {
-        128 + self.number
-    }
-
-    /// Whether somebody wants the end of it: Ctrl-C, or a polite kill.
-    pub fn is_end(self) -> bool {
-        matches!(self.name, "SIGINT" | "SIGTERM")
-    }
-}
-
-/// Those that are passed on. The numbers of the two that differ between systems do not matter: nobody is told that they
-/// ended something.
-#[cfg(unix)]
-const SIGNALS: [(&str, u8); 6] =
-    [("SIGHUP", 1), ("SIGINT", 2), ("SIGQUIT", 3), ("SIGTERM", 15), ("SIGUSR1", 10), ("SIGUSR2", 12)];
-
-#[cfg(unix)]
-pub use unix::Outside;
-
-#[cfg(unix)]
-mod unix {
-    use std::future::poll_fn;
-    use std::task::Poll;
-
-    use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
-
-    use super::{SIGNALS, Signal, What};
-    use crate::ui::terminal;
-
-    /// Listens from when it is made on.
-    #[derive(Debug)]
-    pub struct Outside {
-        signals: Vec<(Signal, Stream)>,
-        window: Option<Stream>,
-    }
-
-    impl Outside {
-        /// Listens to signals. From now on none of them ends this process by itself.
-        pub fn listen() -> Self {
-            let kind = |name| match name {
-                "SIGHUP" => SignalKind::hangup(),
-                "SIGINT" => SignalKind::interrupt(),
-                "SIGQUIT" => SignalKind::quit(),
-                "SIGTERM" => SignalKind::terminate(),
-                "SIGUSR1" => SignalKind::user_defined1(),
-                _ => SignalKind::user_defined2(),
-            };
-            let listen = |(name, number)| Some((Signal { name, number }, signal(kind(name)).ok()?));
-            let signals = SIGNALS.into_iter().filter_map(listen).collect();
-            Self { signals, window: signal(SignalKind::window_change()).ok() }
-        }
-
-        /// The next thing that happens.
-        pub async fn next(&mut self) -> What {
-            poll_fn(|cx| {
-                for (which, stream) in &mut self.signals {
-                    if let Poll::Ready(Some(())) = stream.poll_recv(cx) {
-                        return Poll::Ready(What::Signal(*which));
-                    }
-                }
-                while let Some(Poll::Ready(Some(()))) = self.window.as_mut().map(|window| window.poll_recv(cx)) {
-                    if let Some(size) = terminal::size() {
-                        return Poll::Ready(What::Resized(size));
-                    }
-                }
-                Poll::Pending
-            })
-            .await
-        }
-    }
-}
-
 /// Listens from when it is made on.
-#[cfg(not(unix))]
 #[derive(Debug)]
-pub struct Outside;
+pub struct Outside {
+    signals: Signals,
+    #[cfg(unix)]
+    window: Option<tokio::signal::unix::Signal>,
+}
 
-#[cfg(not(unix))]
 impl Outside {
-    /// Listens to Ctrl-C.
+    /// Listens to signals. From now on none of them ends this process by itself.
     pub fn listen() -> Self {
-        Self
+        Self {
+            signals: Signals::listen(&Signal::ALL),
+            #[cfg(unix)]
+            window: tokio::signal::unix::signal(tokio::signal::unix::SignalKind::window_change()).ok(),
+        }
     }
 
     /// The next thing that happens.
+    #[cfg(unix)]
     pub async fn next(&mut self) -> What {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        What::Signal(Signal { name: "SIGINT", number: 2 })
+        use std::task::Poll;
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(signal) = self.signals.poll_next(cx) {
+                return Poll::Ready(What::Signal(signal));
+            }
+            while let Some(Poll::Ready(Some(()))) = self.window.as_mut().map(|window| window.poll_recv(cx)) {
+                if let Some(size) = crate::ui::terminal::size() {
+                    return Poll::Ready(What::Resized(size));
+                }
+            }
+            Poll::Pending
+        })
+        .await
     }
-}
 
-impl Outside {
+    /// The next thing that happens.
+    #[cfg(not(unix))]
+    pub async fn next(&mut self) -> What {
+        What::Signal(self.signals.next().await)
+    }
+
     /// Waits for a signal that ends; returns the exit code.
     pub async fn left(&mut self) -> u8 {
         loop {

@@ -48,15 +48,16 @@ pub(in crate::cli) async fn run(
         status = child.wait() => return Ok(code(status?)),
         () = cancel.reached(Hurry::Stop) => {}
     }
-    // A terminal sends Ctrl-C to the whole process group; any other signal was ours alone.
+    // A terminal sends Ctrl-C to the whole process group; any other signal may have been ours alone.
     let cause = cancel.error().kind;
-    if cause == ErrorKind::Terminated || !io::stdin().is_terminal() {
+    let by_keyboard = cause == ErrorKind::Interrupted && io::stdin().is_terminal();
+    if !by_keyboard {
         pass_on(&child, cause);
     }
     tokio::select! {
         status = child.wait() => return Ok(code(status?)),
         () = cancel.reached(Hurry::Kill) => {}
-        () = tokio::time::sleep(GRACE), if cause == ErrorKind::Terminated => {}
+        () = tokio::time::sleep(GRACE), if cause != ErrorKind::Interrupted => {}
     }
     child.kill().await?;
     Ok(code(child.wait().await?))
@@ -86,6 +87,7 @@ fn pass_on(child: &Child, cause: ErrorKind) {
     {
         let signal = match cause {
             ErrorKind::Interrupted => rustix::process::Signal::INT,
+            ErrorKind::HungUp => rustix::process::Signal::HUP,
             _ => rustix::process::Signal::TERM,
         };
         let pid = child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));

@@ -52,6 +52,7 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         dns: Vec::new(),
         stop_signal: None,
         stop_timeout: Duration::from_secs(10),
+        stop_limit: Duration::from_secs(10),
         restart: RestartPolicy::No,
         memory: None,
         nano_cpus: None,

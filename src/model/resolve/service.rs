@@ -59,6 +59,7 @@ impl Resolver<'_> {
             dns: values(&entry.dns.0),
             stop_signal: value(entry.stop_signal.as_ref()),
             stop_timeout: entry.stop_timeout.unwrap_or(defaults.stop_timeout),
+            stop_limit: entry.stop_timeout.unwrap_or(defaults.stop_limit),
             memory: resources.and_then(|r| r.memory).map(|size| size.0),
             nano_cpus: resources.and_then(|r| r.cpus).map(|cpus| cpus.0),
             exports: self.exports(entry, &ports),

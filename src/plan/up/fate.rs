@@ -42,6 +42,7 @@ impl Builder<'_> {
             }
             return Ok(match container.state {
                 ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+                state @ ContainerState::Stopping => Fate::Restart(Cause::NotRunning { state: state.as_str().into() }),
                 _ if service.kind == Kind::Job && container.exit_code == Some(0) => Fate::Done,
                 state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
             });
@@ -53,6 +54,10 @@ impl Builder<'_> {
         Ok(match container.state {
             ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
             ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+            // What an earlier run began is finished first; a job that was stopped in the middle begins again.
+            state @ ContainerState::Stopping if service.kind != Kind::Job => {
+                Fate::Restart(Cause::NotRunning { state: state.as_str().into() })
+            }
             // One that was only created has nothing behind it yet.
             state if service.kind == Kind::Job && state != ContainerState::Created => {
                 self.decide_ended_job(service, container, requested)

@@ -18,7 +18,9 @@ use crate::model::prepared::{self, Selection};
 use crate::model::{ServiceName, Stack, fingerprint_of};
 use crate::plan::observed::Container;
 use crate::plan::{self, Request};
+use crate::run::lock::Notes;
 use crate::run::probe::{Limits, Prober};
+use crate::run::stop::Stop;
 use crate::run::{Cancel, Lock, Run, apply, gc, owner};
 
 /// How many different ones of a checkout are kept: that of the branch one works on, and of two others.
@@ -114,6 +116,7 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
         cancel: ask.cancel,
         timeout: ask.timeout,
         keep_going: false,
+        notes: Notes::default(),
     };
     let summary = apply(&run, Arc::new(plan)).await;
     if !summary.ok {
@@ -123,7 +126,7 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
     // Files that change while they were compared would give an image that is not what its key says.
     match key(engine, ask.stack, chosen).await? {
         // Who makes an image also removes those that are of no use any more. One that can't be goes another time.
-        Some(key) if save(engine, &stack, chosen, &made, &key).await? => drop(gc::images::sweep(engine).await),
+        Some(key) if save(ask, &stack, chosen, &made, &key).await? => drop(gc::images::sweep(engine).await),
         _ => ask.events.emit(&Event::Notice { message: "the data could not be prepared for the next run".into() }),
     }
     let removed = made.iter().map(|container| engine.remove(&container.id, &container.service));
@@ -134,11 +137,13 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
 }
 
 /// Stops the servers and makes images of them. False when one of them did not stop cleanly.
-async fn save(engine: &Engine, stack: &Stack, chosen: &Selection, made: &[Container], key: &str) -> Result<bool> {
+async fn save(ask: &Ask<'_>, stack: &Stack, chosen: &Selection, made: &[Container], key: &str) -> Result<bool> {
+    let (engine, notes) = (ask.engine, Notes::default());
+    let stop = Stop { engine, events: ask.events, cancel: ask.cancel, notes: &notes };
     let servers: Vec<_> = made.iter().filter(|container| chosen.servers.contains(&container.service)).collect();
     let clean = servers.iter().map(async |container| {
         let service = &stack.services[&container.service];
-        engine.stop(&container.id, &service.name, service.stop_timeout).await?;
+        stop.stop(&container.id, &service.name, Some(service)).await?;
         let ended = engine.inspect(&container.id).await?;
         Ok::<_, crate::diag::Error>(ended.is_some_and(|ended| ended.exit_code == Some(0)))
     });

@@ -95,11 +95,12 @@ impl World {
     ) -> Result<(Arc<Plan>, Summary)> {
         let stack = self.stack();
         let lock = self.lock().await?;
-        let seen = self.engine.observe(&stack).await?;
+        let seen = run::observe(&self.engine, &stack).await?;
         let plan = Arc::new(plan::up(&stack, &seen, &run::with_contents(&stack, &ask(&stack, &seen)?).await?)?);
         let over = Arc::new(Notify::new());
         let run = Run {
             build: crate::engine::How::default(),
+            notes: lock.notes(),
             engine: &self.engine,
             stack: &stack,
             seen: &seen,
@@ -130,7 +131,10 @@ impl World {
         }
         let (events, plan) = (self.events.clone(), plan.clone());
         Events::to(move |event| match event {
-            Event::Warning { .. } | Event::LockWaiting { .. } | Event::Notice { .. } => events.emit(event),
+            Event::Warning { .. }
+            | Event::LockWaiting { .. }
+            | Event::Notice { .. }
+            | Event::ServiceStopping { .. } => events.emit(event),
             Event::StepDone { step, .. } | Event::StepFailed { step, .. } | Event::StepSkipped { step, .. }
                 if is_work(&plan.step(*step).op) && left.fetch_sub(1, Ordering::Relaxed) == 1 =>
             {

@@ -1,0 +1,269 @@
+//! The one way in which a container is stopped: its stop signal, time to end by itself, SIGKILL. All of it by us, not by
+//! the engine's own `stop`, which would go on to its SIGKILL when this process is gone. That it began is noted in the lock
+//! file first, so that the next run finishes it instead of taking the container for one that runs.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Run;
+use super::cancel::{Cancel, Hurry};
+use super::lock::{self, Notes, Stopping};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::{Engine, Inspected};
+use crate::event::{Event, Events, millis};
+use crate::kinds;
+use crate::model::{MountSource, Service, ServiceName, Stack};
+use crate::plan::Observed;
+use crate::plan::observed::{Container, ContainerState};
+
+/// Time to stop for a container whose service is in services.toml no more.
+const ORPHAN_GRACE: Duration = Duration::from_secs(10);
+
+/// How long an engine may take to kill a container.
+const KILL: Duration = Duration::from_secs(30);
+
+/// After how long it is said for the first time that a container is still stopping; then every [`AGAIN`].
+const FIRST: Duration = Duration::from_secs(2);
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at whether a server is still at work when its time is over.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// From what share of a core on a server is at work, in percent. An idle one has timers, too: Redis has 0.3.
+const AT_WORK: f64 = 5.0;
+
+/// How many looks in a row have to find a server idle: one may fall on the moment in which it waits for its disk.
+const IDLE_LOOKS: usize = 2;
+
+/// The exit code of a process that SIGKILL ended.
+const KILLED: i64 = 137;
+
+/// Everything of a stack on the engine. A container that a run was stopping when it was cut off, and one that another run
+/// is just stopping, is [`ContainerState::Stopping`].
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn observe(engine: &Engine, stack: &Stack) -> Result<Observed> {
+    let mut seen = engine.observe(stack).await?;
+    mark(engine, stack.name.as_str(), seen.containers.iter_mut().chain(&mut seen.one_offs)).await?;
+    Ok(seen)
+}
+
+/// Marks those of a stack's containers that are being stopped. Costs nothing where no such thing is noted.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn mark(engine: &Engine, project: &str, seen: impl IntoIterator<Item = &mut Container>) -> Result<()> {
+    let notes = lock::stopping(&engine.about.address, project);
+    if notes.is_empty() {
+        return Ok(());
+    }
+    for container in seen.into_iter().filter(|container| container.is_up()) {
+        let Some(note) = notes.iter().find(|note| note.container == container.id) else { continue };
+        let inspected = engine.inspect(&container.id).await?;
+        if inspected.is_some_and(|seen| is_same_process(&seen, note)) {
+            container.state = ContainerState::Stopping;
+        }
+    }
+    Ok(())
+}
+
+fn is_same_process(seen: &Inspected, note: &Stopping) -> bool {
+    is_up(seen) && seen.started_at.as_deref() == Some(note.started_at.as_str())
+}
+
+fn is_up(seen: &Inspected) -> bool {
+    seen.running || seen.restarting
+}
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// How containers are stopped in a run.
+#[derive(Debug, Clone)]
+pub(super) struct Stop<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) events: &'a Events,
+    /// Twice Ctrl-C kills at once.
+    pub(super) cancel: &'a Cancel,
+    pub(super) notes: &'a Notes,
+}
+
+/// How waiting for the end of a container ended.
+enum Waited {
+    /// It ended.
+    Ended,
+    /// Its time is over.
+    TimeIsOver,
+    /// The user does not want to wait.
+    Hurried,
+}
+
+impl<'a> Stop<'a> {
+    pub(super) fn of(run: &'a Run<'_>) -> Self {
+        Self { engine: run.engine, events: run.events, cancel: run.cancel, notes: &run.notes }
+    }
+
+    /// Whether a run that was cut off has asked this container to stop, and its time is not over.
+    pub(super) fn is_under_way(&self, seen: &Observed, container: &str) -> bool {
+        let mut all = seen.containers.iter().chain(&seen.one_offs);
+        let stopping = all.any(|seen| seen.id == container && seen.state == ContainerState::Stopping);
+        stopping && self.note(container).is_some_and(|note| note.under_way(now()).is_some())
+    }
+
+    fn note(&self, container: &str) -> Option<Stopping> {
+        self.notes.stopping().into_iter().find(|note| note.container == container)
+    }
+
+    /// Stops a container of a service, or finishes that; none: the service is in services.toml no more. One that does not
+    /// run or is gone counts as stopped. What had to be killed is told.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub(super) async fn stop(&self, container: &str, name: &ServiceName, service: Option<&Service>) -> Result<()> {
+        let Some(seen) = self.engine.inspect(container).await?.filter(is_up) else {
+            self.notes.end(container);
+            return Ok(());
+        };
+        let (least, most) =
+            service.map_or((ORPHAN_GRACE, ORPHAN_GRACE), |service| (service.stop_timeout, service.stop_limit));
+        let signal = seen.stop_signal.clone().unwrap_or_else(|| "SIGTERM".into());
+        let waited = if self.cancel.hurry() >= Hurry::Kill || least.is_zero() {
+            Waited::Hurried
+        } else {
+            // One that was asked by a run that is gone has the rest of its time. When that is over without an end, it is
+            // asked once more: it may have been long ago, and much may have happened in it since.
+            let ago = self.note(container).filter(|note| is_same_process(&seen, note));
+            let ago = match ago.and_then(|note| note.under_way(now())) {
+                Some(ago) => ago,
+                None => self.ask(container, &seen, &signal, most).await.map(|()| Duration::ZERO)?,
+            };
+            let telling = self.tell(name, service.is_some_and(saves), ago);
+            tokio::select! {
+                waited = self.wait(container, least.saturating_sub(ago), most.saturating_sub(ago)) => waited?,
+                never = telling => match never {},
+                () = self.cancel.reached(Hurry::Kill) => Waited::Hurried,
+            }
+        };
+        if !matches!(waited, Waited::Ended) {
+            let code = self.kill(container, name).await?;
+            if matches!(waited, Waited::TimeIsOver) && code == Some(KILLED) {
+                self.events.emit(&killed(name, service, &signal, least));
+            }
+        }
+        self.settle(container, name, &seen, least).await?;
+        self.notes.end(container);
+        Ok(())
+    }
+
+    /// Sends the stop signal; noted before, and after.
+    async fn ask(&self, container: &str, seen: &Inspected, signal: &str, most: Duration) -> Result<()> {
+        self.notes.begin(Stopping {
+            container: container.into(),
+            started_at: seen.started_at.clone().unwrap_or_default(),
+            since: now(),
+            grace: millis(most),
+            signalled: false,
+        });
+        self.engine.signal(container, signal).await?;
+        self.notes.signalled(container);
+        Ok(())
+    }
+
+    /// Waits for the end: at least so long, at most so long while it is still at work.
+    async fn wait(&self, container: &str, least: Duration, most: Duration) -> Result<Waited> {
+        let limit = Instant::now() + most;
+        let mut ended = std::pin::pin!(self.engine.exited(container));
+        tokio::select! {
+            ended = &mut ended => return ended.map(|_| Waited::Ended),
+            () = tokio::time::sleep(least) => {}
+        }
+        let idle = async {
+            let (mut idle, mut written) = (0, None);
+            while idle < IDLE_LOOKS {
+                // The engine takes a second for the answer.
+                let Some(usage) = self.engine.usage_once(container).await.ok().flatten() else { return };
+                let writes = written.replace(usage.written).is_some_and(|before| usage.written > before);
+                let works = usage.cpu_percent.is_some_and(|percent| percent >= AT_WORK);
+                idle = if writes || works { 0 } else { idle + 1 };
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        tokio::select! {
+            ended = &mut ended => ended.map(|_| Waited::Ended),
+            () = idle, if most > least => Ok(Waited::TimeIsOver),
+            () = tokio::time::sleep_until(limit) => Ok(Waited::TimeIsOver),
+        }
+    }
+
+    /// Says from time to time that it takes its time. Never ends.
+    async fn tell(&self, service: &ServiceName, saves: bool, ago: Duration) -> Infallible {
+        let began = Instant::now();
+        let mut next = FIRST;
+        loop {
+            tokio::time::sleep_until(began + next.saturating_sub(ago)).await;
+            let ms = millis(ago + began.elapsed());
+            self.events.emit(&Event::ServiceStopping { service: service.clone(), saves, ms });
+            while next <= ago + began.elapsed() {
+                next = if next < AGAIN { AGAIN } else { next + AGAIN };
+            }
+        }
+    }
+
+    /// Kills it; its exit code.
+    async fn kill(&self, container: &str, name: &ServiceName) -> Result<Option<i64>> {
+        self.engine.signal(container, "SIGKILL").await?;
+        match tokio::time::timeout(KILL, self.engine.exited(container)).await {
+            Ok(ended) => ended,
+            Err(_) => Err(Error::new(ErrorKind::Engine, format_args!("the engine did not stop {name} in time"))
+                .hint("restart the engine, then run the command again")),
+        }
+    }
+
+    /// Looking at a container waits until all of its end is written down, the list of containers included (engine 26.1
+    /// answers a moment before). One that is up again was started by its restart policy: only Docker takes the stop
+    /// signal for a wish that it stays down. There the engine's own stop says so.
+    async fn settle(&self, container: &str, name: &ServiceName, before: &Inspected, grace: Duration) -> Result<()> {
+        let seen = self.engine.inspect(container).await.ok().flatten();
+        match seen.filter(|seen| is_up(seen) && seen.started_at != before.started_at) {
+            Some(_) => self.engine.stop(container, name, grace).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether it saves what it has when it is asked to stop.
+fn saves(service: &Service) -> bool {
+    kinds::defaults(service.kind).keeps_data
+}
+
+/// What is said of a container that did not end by itself.
+fn killed(name: &ServiceName, service: Option<&Service>, signal: &str, grace: Duration) -> Event {
+    let time = format!("{} s", grace.as_secs_f64());
+    let table = format!("[services.{name}] in services.toml");
+    let Some(service) = service else {
+        let message = format!("{name} ignored {signal} for {time} and was killed");
+        return Event::Warning { message, hint: None };
+    };
+    if saves(service) {
+        return Event::Warning {
+            message: format!("{name} did not stop within {time} and was killed: what it had not saved yet is lost"),
+            hint: Some(format!("give it more time: `stop_timeout` of {table}")),
+        };
+    }
+    let is_written = |mount: &crate::model::Mount| !mount.read_only && !matches!(mount.source, MountSource::Bind(_));
+    let lost = if service.mounts.iter().any(is_written) { ": what it had not written yet is lost" } else { "" };
+    let remedy = match service.init {
+        false => {
+            "`init = true`, if its program does not listen to it; or `stop_signal`, one that it ends at; or `stop_timeout`, more time"
+        }
+        true => "`stop_signal`, one that its program ends at, or `stop_timeout`, more time",
+    };
+    Event::Warning {
+        message: format!("{name} ignored {signal} for {time} and was killed{lost}"),
+        hint: Some(format!("{remedy}: of {table}")),
+    }
+}
