@@ -123,6 +123,7 @@ impl Explained<'_> {
             let source = match &mount.source {
                 MountSource::Volume(short) => format!("volume {}", self.session.stack.volumes[short].name),
                 MountSource::Bind(path) => path.display().to_string(),
+                MountSource::View { of, .. } => format!("view of {}", of.display()),
                 MountSource::Anonymous => "nameless volume".into(),
             };
             let text = format!("{source} → {}{}", mount.target, if mount.read_only { " (read-only)" } else { "" });

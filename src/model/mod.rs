@@ -31,7 +31,7 @@ pub use isolated::{Isolation, Owner};
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use service::{
-    Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
+    Build, Condition, EnvValue, Held, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 

@@ -179,7 +179,7 @@ fn writers<'a>(stack: &'a Stack, volume: &str) -> Vec<&'a ServiceName> {
 fn mounting<'a>(stack: &'a Stack, volume: &str, read_only: bool) -> Vec<&'a ServiceName> {
     let is_it = |mount: &crate::model::Mount| match &mount.source {
         MountSource::Volume(short) => stack.volumes[short].name == volume && (read_only || !mount.read_only),
-        MountSource::Bind(_) | MountSource::Anonymous => false,
+        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => false,
     };
     stack.services.values().filter(|service| service.mounts.iter().any(is_it)).map(|service| &service.name).collect()
 }

@@ -22,6 +22,7 @@ pub mod provision;
 pub mod ready;
 pub mod snapshot;
 mod step;
+pub mod views;
 mod wait;
 pub mod watch;
 

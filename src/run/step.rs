@@ -2,10 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Mutex;
+
 use super::cancel::Hurry;
-use super::{Run, data, failure, objects, owner, ports, provision, wait};
+use super::{Run, data, failure, objects, owner, ports, provision, views, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
@@ -32,6 +35,8 @@ pub(super) struct Known {
     pub(super) provisioned: usize,
     /// Started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
+    /// Held while views are made: services may have the same.
+    pub(super) views: Rc<Mutex<()>>,
 }
 
 /// How a step ended that did not succeed.
@@ -148,6 +153,9 @@ impl Doing<'_> {
         {
             return Err(Error::new(ErrorKind::Usage, why));
         }
+        let turn = self.known.borrow().views.clone();
+        let viewing = views::settle(self.run.engine, self.run.stack, service, self.run.events, &turn).await?;
+        let service = viewing.as_ref().unwrap_or(service);
         let (id, warnings) = self.run.engine.create(self.run.stack, service, &self.step.cause.to_string()).await?;
         for message in warnings {
             self.run.events.emit(&Event::Warning { message: format!("{}: {message}", service.name), hint: None });

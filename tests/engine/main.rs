@@ -42,4 +42,5 @@ mod testing_library;
 mod tiny;
 mod traps;
 mod up;
+mod views;
 mod watch;
