@@ -29,7 +29,7 @@ pub struct Upload {
     pub from: PathBuf,
     /// The folder that it lies in. What turns out to lie elsewhere when it is opened is left out.
     pub within: PathBuf,
-    /// Where it goes, inside, below the folder that is unpacked into.
+    /// Where it goes, absolute, inside.
     pub to: String,
 }
 
@@ -52,16 +52,16 @@ pub enum Removal {
 }
 
 impl Engine {
-    /// Copies files into a folder of a container, running or not; folders that are missing are made. The archive is sent
+    /// Copies files into a container, running or not; folders that are missing are made. The archive is sent
     /// while it is written. A file that went away meanwhile is left out. Returns the files that were left out because they
     /// lie elsewhere than they seem to: a link took the place of a folder above.
     ///
     /// # Errors
     /// When a file can't be read, or the engine refuses.
-    pub async fn upload(&self, id: &str, folder: &str, files: Vec<Upload>, owner: Owner) -> Result<Vec<PathBuf>> {
+    pub async fn upload(&self, id: &str, files: Vec<Upload>, owner: Owner) -> Result<Vec<PathBuf>> {
         let (sender, archive) = pieces::channel(PIECES);
         let writing = tokio::task::spawn_blocking(move || write(&files, owner, sender));
-        let options = UploadToContainerOptions { path: folder.into(), ..Default::default() };
+        let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
         let docker = self.docker.clone().with_timeout(COPY);
         let sent = docker.upload_to_container(id, Some(options), bollard::body_try_stream(archive)).await;
         let left_out = match writing.await.map_err(io::Error::from)? {
@@ -187,7 +187,6 @@ fn append(archive: &mut tar::Builder<pieces::Writer>, file: &Upload, owner: Owne
         header.set_gid(group);
     }
     let to = file.to.trim_start_matches('/');
-    let to = if to.is_empty() { "./" } else { to };
     match content {
         Some(mut content) => {
             // It may grow or shrink meanwhile; the archive must not.

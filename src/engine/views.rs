@@ -16,6 +16,8 @@ use bollard::query_parameters::{
     ContainerArchiveInfoOptions, CreateContainerOptions, RemoveVolumeOptions, UploadToContainerOptions,
 };
 
+use futures_util::try_join;
+
 use super::connect::answer;
 use super::error::{failed, status};
 use super::upload::{Owner, Upload};
@@ -104,29 +106,28 @@ impl Engine {
         let volume = name(stack, of);
         let own = format!("{volume}-writes");
         let can = failed_at(&volume);
-        let through =
-            self.through(stack, like, &volume, plain(&own, INSIDE, self.of_view(stack, of))).await.map_err(&can)?;
+        let writes =
+            self.through(stack, like, &own, plain(&own, INSIDE, self.of_view(stack, of))).await.map_err(&can)?;
         let archive = bollard::body_full(folders(root)?.into());
         let options = UploadToContainerOptions { path: INSIDE.into(), ..Default::default() };
-        let made = self.docker.upload_to_container(&through, Some(options), archive).await.map_err(&can);
-        let seen = answer(self.docker.inspect_volume(&own)).await.map_err(&can);
-        self.remove(&through, &volume).await?;
-        made?;
-        if let Some(options) = options_of(of, &seen?.mountpoint) {
+        self.docker.upload_to_container(&writes, Some(options), archive).await.map_err(&can)?;
+        let seen = answer(self.docker.inspect_volume(&own)).await.map_err(&can)?;
+        if let Some(options) = options_of(of, &seen.mountpoint) {
             for more in OPTIONS {
                 let mut mount = plain(&volume, INSIDE, self.of_view(stack, of));
                 if let Some(volume) = &mut mount.volume_options {
                     volume.driver_config = Some(overlay(format!("{options}{more}")));
                 }
                 let through = self.through(stack, like, &volume, mount).await.map_err(&can)?;
-                let shows = self.shows(&through, witness).await;
-                self.remove(&through, &volume).await?;
-                if shows {
+                if self.shows(&through, witness).await {
+                    try_join!(self.remove(&writes, &own), self.remove(&through, &volume))?;
                     return Ok(Some(Held::Volume(volume)));
                 }
+                self.remove(&through, &volume).await?;
                 self.remove_view(&volume).await?;
             }
         }
+        self.remove(&writes, &own).await?;
         self.remove_view(&own).await?;
         Ok(None)
     }
@@ -146,12 +147,14 @@ impl Engine {
     ) -> Result<Held> {
         let volume = name(stack, of);
         let can = failed_at(&volume);
-        if is_file {
-            files.iter_mut().for_each(|only| only.to = FILE.into());
+        for file in &mut files {
+            let to = if is_file { FILE } else { &file.to };
+            // The engine gives no owner to the top of what it unpacks, but to everything in it.
+            file.to = format!("{INSIDE}/{to}").trim_end_matches('/').into();
         }
         let through =
             self.through(stack, like, &volume, plain(&volume, INSIDE, self.of_view(stack, of))).await.map_err(&can)?;
-        let copied = self.upload(&through, INSIDE, files, Owner::Kept).await;
+        let copied = self.upload(&through, files, Owner::Kept).await;
         let seen = answer(self.docker.inspect_volume(&volume)).await.map_err(&can);
         // As long as the container is there, so is the knowledge that this is half a copy.
         copied?;

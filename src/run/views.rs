@@ -106,12 +106,11 @@ impl Viewing<'_> {
             format!("{source} can't be kept apart for this run: the engine mounts no overlay of it, and {why}");
         let volumes = self.engine.image(&self.service.image).await?.map(|image| image.volumes).unwrap_or_default();
         if kinds::may_hold_database(self.service, &volumes, target) {
-            let message = format!("{name}: {cannot}; two servers that work on the same files would destroy them");
-            return Err(Error::new(ErrorKind::Usage, message)
-                .hint(format!("keep the data in a named volume: volumes = [\"{name}-data:{target}\"]"))
-                .hint(format!(
-                    "or, if no other server uses the files, say that they are meant to be shared: {table}"
-                )));
+            let message = format!("{cannot}; two servers that work on the same files would destroy them");
+            return Err(Error::new(ErrorKind::Usage, message).hint(format!(
+                "keep the data in a named volume: volumes = [\"{name}-data:{target}\"]; or, if no other server uses these \
+                 files, say that they are meant to be shared: {table}"
+            )));
         }
         self.events.emit(&Event::Warning {
             message: format!("{name}: {cannot}; what it writes to {target} is written there"),

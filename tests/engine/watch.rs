@@ -337,7 +337,7 @@ fn links_are_copied_as_links_and_what_takes_a_files_place_is_seen() {
 
 #[test]
 fn thousands_of_names_reach_a_command_that_takes_them_or_not() {
-    let command = r#"["sh", "-c", "echo $TASKAVA_CHANGED_COUNT:$(wc -l):${#TASKAVA_CHANGED}"]"#;
+    let command = r#"["sh", "-c", "echo $TASKAVA_CHANGED_COUNT:$(wc -l):$${#TASKAVA_CHANGED}"]"#;
     let other = r#"["sh", "-c", "echo $TASKAVA_CHANGED_COUNT"]"#;
     let rule = |command: &str, path: &str| format!("{{ path = \"{path}\", action = \"exec\", command = {command} }}");
     let stack = Stack::new("watch-exec-many", &app(&format!("{}, {}", rule(command, "src"), rule(other, "."))));

@@ -59,7 +59,7 @@ async fn send(world: &World, id: &str, uploads: Vec<Upload>) -> Result<()> {
         return Ok(());
     }
     let (user, group) = world.owner(id).await?;
-    let left_out = world.engine.upload(id, "/", uploads, Owner::Is(user, group)).await?;
+    let left_out = world.engine.upload(id, uploads, Owner::Is(user, group)).await?;
     if let Some(first) = left_out.first() {
         let more = if left_out.len() > 1 { format!(" and {} more", left_out.len() - 1) } else { String::new() };
         let path = super::act::shown(&world.stack().root, first);
