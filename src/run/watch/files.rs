@@ -76,11 +76,11 @@ fn serve(
     let began = Instant::now();
     let source = Source::new(poll, filter.roots(), tell);
     let mut tree = Tree::new(filter, source);
-    let answer = |tree: &mut Tree, since, changes, began: Instant| {
+    let is_unheard = |tree: &mut Tree, since, changes, began: Instant| {
         let (size, trouble, leading_out) = (tree.size(), tree.trouble().cloned(), tree.take_leading_out());
-        answers.send(Answer { since, changes, leading_out, size, trouble, took: began.elapsed() })
+        answers.send(Answer { since, changes, leading_out, size, trouble, took: began.elapsed() }).is_err()
     };
-    if answer(&mut tree, Duration::ZERO, Vec::new(), began).is_err() {
+    if is_unheard(&mut tree, Duration::ZERO, Vec::new(), began) {
         return;
     }
     while let Ok((since, job)) = jobs.recv() {
@@ -90,7 +90,7 @@ fn serve(
             Job::Rescan(trust) => tree.rescan(trust),
             Job::Follow(filter) => tree.follow(filter),
         };
-        if answer(&mut tree, since, changes, began).is_err() {
+        if is_unheard(&mut tree, since, changes, began) {
             return;
         }
     }
