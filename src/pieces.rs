@@ -1,7 +1,9 @@
 //! Bytes on their way from who makes them to who sends them: a channel with room for a few pieces, whose other end is a
-//! stream. Memory does not grow with what passes.
+//! stream. Memory does not grow with what passes. And a file opened as one that surely lies where it seems to.
 
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
+use std::path::Path;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
@@ -47,5 +49,62 @@ impl Write for Writer {
         }
         let piece = std::mem::replace(&mut self.buffer, Vec::with_capacity(PIECE));
         self.sender.blocking_send(Ok(piece.into())).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+/// Opens a file for reading that lies in a folder. None when what was opened lies elsewhere, or is no file: a link took
+/// its place, or that of a folder above it, after it was looked at. What is opened is what is checked. `folder` is a path
+/// without links in it.
+///
+/// # Errors
+/// When it can't be opened.
+pub(crate) fn open_within(folder: &Path, path: &Path) -> io::Result<Option<File>> {
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let file = File::open(path)?;
+    let opened = file.metadata()?;
+    let real = path.canonicalize()?;
+    let lies_there = real.starts_with(folder) && is_same(&opened, &fs::metadata(&real)?);
+    Ok((opened.is_file() && lies_there).then_some(file))
+}
+
+#[cfg(unix)]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    one.len() == other.len() && one.modified().ok() == other.modified().ok()
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_behind_a_link_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        let at = |path: &str| top.join(path);
+        fs::create_dir_all(at("in/sub")).unwrap();
+        fs::create_dir_all(at("out")).unwrap();
+        fs::write(at("in/sub/a"), "inside").unwrap();
+        fs::write(at("out/a"), "outside").unwrap();
+        symlink(at("out/a"), at("in/link")).unwrap();
+        symlink("link", at("in/chain")).unwrap();
+        symlink(at("out"), at("in/folder")).unwrap();
+        let opens = |path: &str| open_within(&at("in"), &at(path)).unwrap().is_some();
+        assert!(opens("in/sub/a"));
+        for path in ["in/link", "in/chain", "in/folder/a", "in/../out/a", "out/a"] {
+            assert!(!opens(path), "{path}");
+        }
+        // The file may be reached over a link to the folder.
+        symlink(at("in"), at("alias")).unwrap();
+        assert!(opens("alias/sub/a"));
     }
 }

@@ -1,6 +1,7 @@
 //! Buckets.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::Path;
 
 use futures_util::future::try_join_all;
@@ -12,6 +13,7 @@ use super::diff::Seen;
 use super::xml::{self, all, escape, text, texts};
 use super::{Emulator, STACK_TAG, seed};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::pieces;
 
 /// Tag with what was put into a bucket from its seed folder.
 const SEED_TAG: &str = "taskava:seed";
@@ -265,12 +267,16 @@ async fn fill(emulator: &Emulator, resource: &Resource, digest: &str) -> Answer<
         message: format!("{} can't be read: {error}", folder.display()),
     };
     let (tags, there) = tokio::try_join!(tags(emulator, bucket), keys(emulator, bucket))?;
+    let within = folder.canonicalize().map_err(broken)?;
     let changed = !tags.iter().any(|(name, value)| name == SEED_TAG && value == digest);
     for file in seed::files(folder).map_err(broken)? {
         if !changed && there.contains(&file.key) {
             continue;
         }
-        let body = std::fs::read(&file.path).map_err(broken)?;
+        // One that became a link is left out like every other.
+        let Some(mut opened) = pieces::open_within(&within, &file.path).map_err(broken)? else { continue };
+        let mut body = Vec::new();
+        opened.read_to_end(&mut body).map_err(broken)?;
         let headers = [("content-type", content_type(&file.path))];
         let path = format!("/{bucket}/{}", file.key);
         emulator.client.s3_with(Method::PUT, &path, &[], &headers, body).await?;

@@ -221,10 +221,12 @@ impl Show<'_> {
         let mounts = service.mounts.iter().map(|mount| {
             let source = match &mount.source {
                 MountSource::Volume(name) => Some(name.clone()),
-                MountSource::Bind(path) => Some(self.path(path)),
+                MountSource::Bind(path) | MountSource::View { of: path, .. } => Some(self.path(path)),
                 MountSource::Anonymous => None,
             };
-            let short = !mount.target.contains(':') && !source.as_ref().is_some_and(|source| source.contains(':'));
+            let short = !mount.shared
+                && !mount.target.contains(':')
+                && !source.as_ref().is_some_and(|source| source.contains(':'));
             if short && (source.is_some() || !mount.read_only) {
                 let source = source.map(|source| source + ":").unwrap_or_default();
                 return Value::from(text(&format!(
@@ -237,6 +239,9 @@ impl Show<'_> {
             source.iter().for_each(|source| put(&mut table, "source", text(source)));
             put(&mut table, "target", text(&mount.target));
             put(&mut table, "read_only", mount.read_only);
+            if mount.shared {
+                put(&mut table, "shared", true);
+            }
             table.into()
         });
         mounts.collect()

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
+
 use super::inside::{self, Flow, Outside, Streams, What, pump};
 use super::session::{Session, Waiting};
 use super::{Context, block_on};
@@ -134,7 +136,8 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
     let tty = args.streams.tty();
     let name = args.name.clone().unwrap_or_else(|| one_off::name(stack, &service));
     let ask = OneOffAsk { name, stdin: !args.streams.no_stdin, tty, remove: !args.no_rm };
-    let id = create(engine, stack, &service, &ask, &events).await?;
+    let viewing = run::views::settle(engine, stack, &service, &events, &Mutex::default()).await?;
+    let id = create(engine, stack, viewing.as_ref().unwrap_or(&service), &ask, &events).await?;
     if session.cancel.hurry() != run::cancel::Hurry::None {
         engine.remove(&id, &ask.name).await?;
         return Err(session.cancel.error());

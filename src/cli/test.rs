@@ -23,7 +23,10 @@ const SHOWN_LINES: usize = 100;
 
 /// Run a command against a ready copy of the stack that is its own, and remove that afterwards
 ///
-/// The copy shares nothing with the stack that is up: it has a name, a network, volumes and ports of its own. CMD finds it
+/// The copy shares nothing with the stack that is up: it has a name, a network, volumes and ports of its own. Host paths that
+/// its services could write to they see through a copy-on-write view: what is written goes with the copy, unless the mount
+/// says `shared = true`. A view is an overlay where the engine can mount one, else a copy of up to 256 MiB; a path of which
+/// there can be neither is shared with a warning, and refused where a database may keep its files. CMD finds the copy
 /// by the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on it. The exit code is CMD's: 128 + n
 /// for signal n, 127 where there is no such command, 126 where it can't be run.
 /// When CMD fails, the services' logs are shown and kept in a folder with what else is needed to find out why. The stack's

@@ -13,6 +13,8 @@ table! {
         target: String, default "", example r#"target = "/var/lib/postgresql/data""#;
         /// The container can't write to it.
         read_only: Option<bool>, default "false", example "read_only = true";
+        /// The stack of a test run writes to this path, too. Otherwise it gets a copy-on-write view of a path that can be written to: an overlay where the engine can mount one, else a copy of up to 256 MiB (each file counted with at least 4 KiB). Where neither is possible the path is shared with a warning, and refused where a database may keep its data.
+        shared: Option<bool>, default "false", example r#"shared = true"#;
     }
 }
 
@@ -25,6 +27,8 @@ pub struct MountSpec {
     pub target: String,
     /// Read-only.
     pub read_only: bool,
+    /// The stack of a test run writes to it, too.
+    pub shared: bool,
 }
 
 impl MountSpec {
@@ -52,7 +56,7 @@ impl MountSpec {
                 _ => return Err(format!("`{option}` is not an option of a mount: ro or rw")),
             }
         }
-        Ok(Self { source: source.map(Into::into), target: target.into(), read_only })
+        Ok(Self { source: source.map(Into::into), target: target.into(), read_only, shared: false })
     }
 }
 
@@ -67,6 +71,7 @@ impl Decode for MountSpec {
                 source: table.source,
                 target: table.target,
                 read_only: table.read_only.unwrap_or(false),
+                shared: table.shared.unwrap_or(false),
             }),
             _ => {
                 reader.wrong::<Self>(node);

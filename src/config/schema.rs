@@ -176,13 +176,13 @@ table! {
     WatchSpec "Watch" {
         /// File or folder.
         path: String, default "", example r#"path = "src""#;
-        /// What is done: `restart`; `rebuild` the image and make the container anew; `sync`: copy what changed into the container, remove what is gone; `sync+restart`; `exec`: run `command` inside.
+        /// What is done: `restart`; `rebuild` the image and make the container anew; `sync`: copy what changed into the container, links as links, and remove what is gone; `sync+restart`; `exec`: run `command` inside.
         action: Option<WatchAction>, default "restart", example r#"action = "sync""#;
         /// Where files go, inside; for `sync` and `sync+restart`. For a single file: its new name, or with a `/` at the end the folder it goes into.
         target: Option<At<String>>, default "", example r#"target = "/app/web""#;
         /// Patterns as in .gitignore, from `path` on, that are left out besides what git and .dockerignore ignore, and what editors and compilers leave (`.git`, `node_modules`, `target`, `__pycache__`, `*.swp`, …). `!` brings something back.
         ignore: OneOrMany<At<String>>, default "none", example r#"ignore = ["*.md", "!target/"]"#;
-        /// Command that is run inside, for `exec`. `TASKAVA_CHANGED` in its environment has the files that changed, from `path` on, one a line.
+        /// Command that is run inside, for `exec`. The files that changed are on its standard input, from `path` on, one a line; in its environment, `TASKAVA_CHANGED_COUNT` says how many, and `TASKAVA_CHANGED` has the same lines, or nothing when they are longer than 100 KiB.
         command: Option<Words>, default "", example r#"command = "npm run build""#;
     }
 }

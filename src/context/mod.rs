@@ -26,6 +26,10 @@ pub struct Context {
     pub dockerfile: String,
     /// Where it is on disk.
     pub dockerfile_source: PathBuf,
+    /// The Dockerfile is for the builder alone: it is left out by the patterns, or lies outside.
+    pub hides_dockerfile: bool,
+    /// The folder, without links in its path.
+    root: PathBuf,
 }
 
 /// One of them.
@@ -63,13 +67,44 @@ impl Context {
         let dockerfile_source = build.context.join(&build.dockerfile);
         let dockerfile = inside(&build.context, &dockerfile_source);
         let ignore = ignore(build)?;
+        let hides_dockerfile = dockerfile.as_ref().is_none_or(|path| ignore.leaves_out(path));
         let mut listing = Listing { ignore, dockerfile: dockerfile.as_deref(), entries: Vec::new() };
         listing.folder(&build.context, "")?;
         let mut entries = listing.entries;
         if dockerfile.is_none() {
             entries.extend(entry(OUTSIDE.into(), dockerfile_source.clone())?);
         }
-        Ok(Self { entries, dockerfile: dockerfile.unwrap_or_else(|| OUTSIDE.into()), dockerfile_source })
+        let root = build.context.canonicalize().map_err(|error| unreadable(&build.context, &error))?;
+        let dockerfile = dockerfile.unwrap_or_else(|| OUTSIDE.into());
+        Ok(Self { entries, dockerfile, dockerfile_source, hides_dockerfile, root })
+    }
+
+    /// What the steps of a build see, and the Dockerfile apart, where they are not to see that. None where it is one of the
+    /// files.
+    ///
+    /// # Errors
+    /// As [`Context::list`].
+    pub(crate) fn without_dockerfile(build: &Build) -> Result<Option<(Self, Entry)>> {
+        let context = Self::list(build)?;
+        let found = context.entries.iter().find(|entry| entry.path == context.dockerfile);
+        let Some(dockerfile) = found.filter(|_| context.hides_dockerfile) else { return Ok(None) };
+        let name = context.dockerfile.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut dockerfile = Entry { path: name, ..dockerfile.clone() };
+        // It may be a link, which would lead nowhere by itself.
+        if let What::Link(_) = dockerfile.what {
+            let source = dockerfile.source.canonicalize().map_err(|error| unreadable(&dockerfile.source, &error))?;
+            let name = dockerfile.path;
+            let Some(real) = entry(name, source)? else { return Ok(None) };
+            dockerfile = real;
+        }
+        let mut listing = Listing { ignore: ignore(build)?, dockerfile: None, entries: Vec::new() };
+        listing.folder(&build.context, "")?;
+        Ok(Some((Self { entries: listing.entries, ..context }, dockerfile)))
+    }
+
+    /// The folder that one of its files must lie in when it is read; for a Dockerfile from outside, any.
+    pub(crate) fn folder_of(&self, entry: &Entry) -> &Path {
+        if entry.path == OUTSIDE { Path::new("/") } else { &self.root }
     }
 }
 

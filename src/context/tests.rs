@@ -40,6 +40,27 @@ fn what_is_left_out_and_brought_back() {
 }
 
 #[test]
+fn a_dockerfile_that_is_left_out_is_for_the_builder_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("app");
+    for path in ["app/Dockerfile", "app/docker/api.Dockerfile", "app/a", "elsewhere/Dockerfile"] {
+        write(folder.path(), path, "x");
+    }
+    let apart = |dockerfile: &str| {
+        let found = Context::without_dockerfile(&build(&root, dockerfile)).unwrap();
+        found.map(|(context, dockerfile)| {
+            (context.entries.into_iter().map(|entry| entry.path).collect::<Vec<_>>(), dockerfile.path)
+        })
+    };
+    assert_eq!(apart("Dockerfile"), None);
+    let all = ["Dockerfile", "a", "docker", "docker/api.Dockerfile"].map(String::from).to_vec();
+    assert_eq!(apart("../elsewhere/Dockerfile"), Some((all, OUTSIDE.into())));
+    write(&root, ".dockerignore", "Dockerfile\n.dockerignore\ndocker\n");
+    assert_eq!(apart("Dockerfile"), Some((vec!["a".into()], "Dockerfile".into())));
+    assert_eq!(apart("docker/api.Dockerfile"), Some((vec!["a".into()], "api.Dockerfile".into())));
+}
+
+#[test]
 fn a_dockerfile_may_have_patterns_of_its_own_and_lie_outside() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("app");

@@ -40,6 +40,8 @@ pub(super) const MACHINE: &str = "dev.taskava.machine";
 pub(super) const EXPIRES: &str = "dev.taskava.expires";
 /// On the volume that says of an isolated stack: its owner left it on purpose.
 pub(super) const KEPT: &str = "dev.taskava.kept";
+/// On the volumes behind a view: the host path that it is of.
+pub(super) const VIEW: &str = "dev.taskava.view";
 /// What an image was built from: JSON object, see [`crate::model::built`].
 pub(super) const BUILD: &str = "dev.taskava.build";
 

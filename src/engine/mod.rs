@@ -23,6 +23,7 @@ pub mod stats;
 pub mod streams;
 mod survey;
 mod upload;
+mod views;
 mod wire;
 
 use std::path::PathBuf;
@@ -37,7 +38,8 @@ pub use own_images::{Made, OwnImage};
 pub use owned::Owned;
 pub use prepared::prepared_reference;
 pub use survey::{Bystander, Info};
-pub use upload::{Removal, Upload};
+pub use upload::{Owner, Removal, Upload};
+pub use views::Witness;
 
 use crate::diag::Result;
 

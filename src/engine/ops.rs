@@ -10,7 +10,9 @@ use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, ListContainersOptions,
     RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
+use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
+use tokio::io::AsyncWriteExt as _;
 
 use super::connect::answer;
 use super::error::{failed, message, status};
@@ -339,29 +341,44 @@ impl Engine {
     /// # Errors
     /// When the engine refuses, for instance because the container does not run.
     pub async fn exec(&self, id: &str, command: &[String]) -> Result<Executed> {
-        self.exec_with(id, command, Vec::new()).await
+        self.exec_with(id, command, Vec::new(), Bytes::new()).await
     }
 
-    /// The same with variables (`NAME=value`) in its environment.
+    /// The same with variables (`NAME=value`) in its environment, and something on its standard input.
     ///
     /// # Errors
     /// As above.
-    pub async fn exec_with(&self, id: &str, command: &[String], env: Vec<String>) -> Result<Executed> {
+    pub async fn exec_with(&self, id: &str, command: &[String], env: Vec<String>, input: Bytes) -> Result<Executed> {
         let failed =
             |error: Bollard| failed(format_args!("can't run `{}` in {}", command.join(" "), short(id)), &error);
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
             env: Some(env),
+            attach_stdin: Some(!input.is_empty()),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             ..Default::default()
         };
         let exec = answer(self.docker.create_exec(id, options)).await.map_err(failed)?;
         let mut output = Vec::new();
-        if let StartExecResults::Attached { output: mut stream, .. } =
+        if let StartExecResults::Attached { output: mut stream, input: mut stdin } =
             self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.map_err(failed)?
         {
-            while let Some(frame) = stream.next().await {
+            // Whether it reads what it is given is its own affair: what counts is its output and its end.
+            let mut feeding = std::pin::pin!(async {
+                let _ = stdin.write_all(&input).await;
+                let _ = stdin.shutdown().await;
+            });
+            let mut fed = input.is_empty();
+            loop {
+                let frame = tokio::select! {
+                    frame = stream.next() => frame,
+                    () = &mut feeding, if !fed => {
+                        fed = true;
+                        continue;
+                    }
+                };
+                let Some(frame) = frame else { break };
                 output.extend_from_slice(&frame.map_err(failed)?.into_bytes());
                 if output.len() > 2 * OUTPUT_LIMIT {
                     output.drain(..output.len() - OUTPUT_LIMIT);
@@ -379,7 +396,7 @@ impl Engine {
     /// When the engine can't be asked.
     pub async fn read_file(&self, id: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let options = DownloadFromContainerOptions { path: path.into() };
-        let archive: std::result::Result<Vec<bytes::Bytes>, Bollard> =
+        let archive: std::result::Result<Vec<Bytes>, Bollard> =
             self.docker.download_from_container(id, Some(options)).try_collect().await;
         let archive = match archive {
             Ok(chunks) => chunks.concat(),

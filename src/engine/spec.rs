@@ -11,7 +11,7 @@ use bollard::models::{
 use super::attach::{OneOffAsk, box_of};
 use super::labels;
 use super::nameless::Kept;
-use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint, nameless};
+use crate::model::{Held, Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint, nameless};
 
 /// The request that creates a service's container.
 ///
@@ -158,7 +158,7 @@ fn kept_mount(stack: &Stack, kept: &Kept) -> ApiMount {
 fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
     let volume = match &mount.source {
         MountSource::Volume(short) => Some(&stack.volumes[short]),
-        MountSource::Bind(_) | MountSource::Anonymous => None,
+        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
     };
     // A volume that was removed a moment ago is made anew by the engine, without a word: then it must be known whose it is.
     let labels = volume.filter(|volume| !volume.external).map(|volume| {
@@ -166,16 +166,27 @@ fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
         labels.extend(volume.labels.clone());
         MountVolumeOptions { labels: Some(labels), ..Default::default() }
     });
+    let mut read_only = mount.read_only;
     let (typ, source) = match &mount.source {
         MountSource::Volume(short) => (MountType::VOLUME, Some(stack.volumes[short].name.clone())),
         MountSource::Bind(path) => (MountType::BIND, Some(path.display().to_string())),
+        MountSource::View { of, held } => match held {
+            Held::Volume(name) => return super::views::mount(stack, name, &mount.target),
+            Held::File(path) => (MountType::BIND, Some(path.clone())),
+            Held::Itself => (MountType::BIND, Some(of.display().to_string())),
+            // Whatever comes, nothing is written where the developer's stack writes.
+            Held::Unknown => {
+                read_only = true;
+                (MountType::BIND, Some(of.display().to_string()))
+            }
+        },
         MountSource::Anonymous => (MountType::VOLUME, None),
     };
     ApiMount {
         target: Some(mount.target.clone()),
         source,
         typ: Some(typ),
-        read_only: mount.read_only.then_some(true),
+        read_only: read_only.then_some(true),
         volume_options: labels,
         ..Default::default()
     }

@@ -22,13 +22,24 @@ const COMMAND_LIMIT: usize = 64 * 1024;
 /// How long an archive may take.
 const COPY: Duration = Duration::from_secs(3600);
 
-/// A file on its way into a container.
+/// A file, folder or link on its way into a container. A link is sent as a link, wherever it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upload {
     /// Where it is.
     pub from: PathBuf,
+    /// The folder that it lies in. What turns out to lie elsewhere when it is opened is left out.
+    pub within: PathBuf,
     /// Where it goes, absolute, inside.
     pub to: String,
+}
+
+/// Who files belong to inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A user and a group, by number.
+    Is(u64, u64),
+    /// Those they belong to outside.
+    Kept,
 }
 
 /// Whether files could be removed in a container.
@@ -41,23 +52,26 @@ pub enum Removal {
 }
 
 impl Engine {
-    /// Copies files into a container, running or not; folders that are missing are made. The archive is sent while it
-    /// is written. A file that went away meanwhile is left out. `owner` is who they belong to inside.
+    /// Copies files into a container, running or not; folders that are missing are made. The archive is sent
+    /// while it is written. A file that went away meanwhile is left out. Returns the files that were left out because they
+    /// lie elsewhere than they seem to: a link took the place of a folder above.
     ///
     /// # Errors
     /// When a file can't be read, or the engine refuses.
-    pub async fn upload(&self, id: &str, files: Vec<Upload>, owner: (u64, u64)) -> Result<()> {
+    pub async fn upload(&self, id: &str, files: Vec<Upload>, owner: Owner) -> Result<Vec<PathBuf>> {
         let (sender, archive) = pieces::channel(PIECES);
         let writing = tokio::task::spawn_blocking(move || write(&files, owner, sender));
         let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
-        let sent = self.docker.upload_to_container(id, Some(options), bollard::body_try_stream(archive)).await;
-        match writing.await.map_err(io::Error::from)? {
+        let docker = self.docker.clone().with_timeout(COPY);
+        let sent = docker.upload_to_container(id, Some(options), bollard::body_try_stream(archive)).await;
+        let left_out = match writing.await.map_err(io::Error::from)? {
             // The engine does not listen any more: its answer says why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Vec::new(),
             // Why the archive broke off says more than that it did.
             written => written?,
-        }
-        sent.map_err(|error| failed(format_args!("can't copy into {}", super::ops::short(id)), &error))
+        };
+        sent.map_err(|error| failed(format_args!("can't copy into {}", super::ops::short(id)), &error))?;
+        Ok(left_out)
     }
 
     /// Unpacks an archive in a folder of a container, as it streams by.
@@ -136,29 +150,70 @@ fn has_no_tool(error: &Error) -> bool {
     text.contains("executable file not found") || text.contains("no such file or directory")
 }
 
-fn write(files: &[Upload], (user, group): (u64, u64), sender: Sender<io::Result<Bytes>>) -> io::Result<()> {
+fn write(files: &[Upload], owner: Owner, sender: Sender<io::Result<Bytes>>) -> io::Result<Vec<PathBuf>> {
     let mut archive = tar::Builder::new(pieces::Writer::new(sender.clone()));
+    let mut left_out = Vec::new();
     for file in files {
-        let mut content = match std::fs::File::open(&file.from) {
-            Ok(content) => content,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+        match append(&mut archive, file, owner) {
+            Ok(true) => {}
+            Ok(false) => left_out.push(file.from.clone()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(error),
             Err(error) => {
                 let error = io::Error::new(error.kind(), format!("can't read {}: {error}", file.from.display()));
                 // Lets the request break off instead of ending it as if that were all.
                 let _ = sender.blocking_send(Err(io::Error::new(error.kind(), error.to_string())));
                 return Err(error);
             }
-        };
-        let found = content.metadata()?;
-        let mut header = tar::Header::new_gnu();
-        header.set_metadata(&found);
+        }
+    }
+    archive.into_inner()?.flush()?;
+    Ok(left_out)
+}
+
+/// Adds a file to an archive; false when it lies elsewhere than it seems to. Sockets and devices can't be sent.
+fn append(archive: &mut tar::Builder<pieces::Writer>, file: &Upload, owner: Owner) -> io::Result<bool> {
+    let mut found = std::fs::symlink_metadata(&file.from)?;
+    let mut content = None;
+    if found.is_file() {
+        let Some(opened) = pieces::open_within(&file.within, &file.from)? else { return Ok(false) };
+        found = opened.metadata()?;
+        content = Some(opened);
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_metadata(&found);
+    if let Owner::Is(user, group) = owner {
         header.set_uid(user);
         header.set_gid(group);
-        // It may grow or shrink meanwhile; the archive must not.
-        let mut exactly = Exactly { from: &mut content, left: found.len() };
-        archive.append_data(&mut header, file.to.trim_start_matches('/'), &mut exactly)?;
     }
-    archive.into_inner()?.flush()
+    let to = file.to.trim_start_matches('/');
+    match content {
+        Some(mut content) => {
+            // It may grow or shrink meanwhile; the archive must not.
+            let mut exactly = Exactly { from: &mut content, left: found.len() };
+            archive.append_data(&mut header, to, &mut exactly)?;
+        }
+        None if found.is_symlink() => {
+            header.set_size(0);
+            archive.append_link(&mut header, to, std::fs::read_link(&file.from)?)?;
+        }
+        None if found.is_dir() || is_pipe(&found) => {
+            header.set_size(0);
+            archive.append_data(&mut header, to, io::empty())?;
+        }
+        None => {}
+    }
+    Ok(true)
+}
+
+#[cfg(unix)]
+fn is_pipe(found: &std::fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_fifo(&found.file_type())
+}
+
+#[cfg(not(unix))]
+fn is_pipe(_: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// So many bytes of a file, filled up with zeros when it ends before.

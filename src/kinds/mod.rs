@@ -3,6 +3,7 @@
 
 mod arguments;
 mod clients;
+mod databases;
 mod endpoints;
 mod exports;
 mod failures;
@@ -27,6 +28,7 @@ use crate::model::{EnvValue, Kind, Probe, Service, Stack};
 use crate::plan::observed::PublishedPort;
 
 pub use clients::{Client, client};
+pub use databases::may_hold_database;
 pub use endpoints::{Url, postgres_url};
 pub use exports::{Variable, variables, variables_with};
 

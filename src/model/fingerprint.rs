@@ -108,7 +108,8 @@ fn mounts(stack: &Stack, service: &Service) -> String {
             MountSource::Volume(name) => {
                 stack.volumes.get(name).map_or_else(|| name.clone(), |volume| volume.name.clone())
             }
-            MountSource::Bind(source) => path(stack, source),
+            // How the engine holds a view is not known before it is made.
+            MountSource::Bind(source) | MountSource::View { of: source, .. } => path(stack, source),
             MountSource::Anonymous => String::new(),
         };
         format!("{source}:{}:{}", mount.target, if mount.read_only { "ro" } else { "rw" })

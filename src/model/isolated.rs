@@ -2,10 +2,12 @@
 //!
 //! Only a change of data: who makes such stacks and removes them is `run::isolated`.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::subnet::Subnet;
-use super::{Mount, MountSource, Port, Probe, Protocol, Service, Stack, StackName};
+use super::{Held, MountSource, Port, Probe, Protocol, Service, Stack, StackName};
 use crate::kinds;
 
 /// What names of isolated stacks begin with. Only stacks named so are ever removed without being asked for by name.
@@ -44,7 +46,8 @@ pub fn is_name(name: &str) -> bool {
 
 /// The isolated stack of this name that is made from a stack. `isolation`: who makes it; none when it is only looked at.
 ///
-/// Host ports are the engine's choice, volumes and networks its own, even those that the stack shares with others.
+/// Host ports are the engine's choice, volumes and networks its own, even those that the stack shares with others. Of host
+/// paths that can be written to it gets views.
 /// Images stay: what was built once is not built again for each run.
 #[must_use]
 pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) -> Stack {
@@ -84,13 +87,15 @@ fn isolate_service(service: &mut Service) {
         }
     }
     service.ports = ports;
-    // Two servers on one folder would destroy each other's data.
-    if let Some(data) = kinds::data_path(service) {
-        let holds_data = |mount: &&mut Mount| {
-            matches!(mount.source, MountSource::Bind(_)) && !mount.read_only && data.starts_with(&mount.target)
-        };
-        for mount in service.mounts.iter_mut().filter(holds_data) {
-            mount.source = MountSource::Anonymous;
+    // Two servers on one folder would destroy each other's data, and a test may not leave traces in anything.
+    let data = kinds::data_path(service);
+    for mount in service.mounts.iter_mut().filter(|mount| !mount.read_only && !mount.shared) {
+        if let MountSource::Bind(path) = &mount.source {
+            let holds_data = data.as_ref().is_some_and(|data| Path::new(data).starts_with(&mount.target));
+            mount.source = match holds_data {
+                true => MountSource::Anonymous,
+                false => MountSource::View { of: path.clone(), held: Held::Unknown },
+            };
         }
     }
 }
@@ -155,6 +160,29 @@ mod tests {
         let ports = &stack.services["cache"].ports;
         assert_eq!(ports.len(), 1);
         assert_eq!((ports[0].host, ports[0].container, ports[0].address.is_loopback()), (None, 6379, true));
+    }
+
+    #[test]
+    fn a_path_that_can_be_written_to_is_seen_through_a_view_unless_it_is_meant_to_be_shared() {
+        let text = r#"
+            [services.db]
+            kind = "postgres"
+            volumes = ["./pg:/var/lib/postgresql/data", "./init:/docker-entrypoint-initdb.d", "./a:/a:ro"]
+            [services.app]
+            image = "app:1"
+            volumes = [".:/app", "/app/node_modules", { source = "./out", target = "/out", shared = true }]
+        "#;
+        let stack = isolated(text);
+        let sources =
+            |name: &str| stack.services[name].mounts.iter().map(|mount| mount.source.clone()).collect::<Vec<_>>();
+        let db = sources("db");
+        assert_eq!(db[0], MountSource::Anonymous, "another server works in the folder");
+        assert!(matches!(&db[1], MountSource::View { of, held: Held::Unknown } if of.ends_with("init")), "{db:?}");
+        assert!(matches!(&db[2], MountSource::Bind(_)), "{db:?}");
+        let app = sources("app");
+        assert!(matches!(&app[0], MountSource::View { .. }), "{app:?}");
+        assert_eq!(app[1], MountSource::Anonymous);
+        assert!(matches!(&app[2], MountSource::Bind(_)), "{app:?}");
     }
 
     #[test]

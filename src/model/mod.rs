@@ -33,7 +33,7 @@ pub use nameless::Place;
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use service::{
-    Build, Condition, EnvValue, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
+    Build, Condition, EnvValue, Held, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 

@@ -61,7 +61,7 @@ fn keeps_to_itself(job: &Service) -> bool {
 fn is_movable(stack: &Stack, service: &Service) -> bool {
     let own = service.entrypoint.is_none() && service.user.is_none() && service.depends_on.is_empty();
     let shared = |mount: &&Mount| match &mount.source {
-        MountSource::Bind(_) => !mount.read_only,
+        MountSource::Bind(_) | MountSource::View { .. } => !mount.read_only,
         MountSource::Volume(short) => {
             let of_it = |other: &Mount| other.source == MountSource::Volume(short.clone());
             stack.services.values().any(|other| other.name != service.name && other.mounts.iter().any(of_it))

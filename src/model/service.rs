@@ -224,6 +224,8 @@ pub struct Mount {
     pub target: String,
     /// Read-only.
     pub read_only: bool,
+    /// The stack of a test run mounts the path itself, and not a view of it.
+    pub shared: bool,
     /// Where it is declared.
     pub place: Option<Place>,
 }
@@ -235,8 +237,28 @@ pub enum MountSource {
     Volume(String),
     /// An absolute host path.
     Bind(PathBuf),
+    /// A view of a host path: the stack of a test run sees it, and keeps what it writes to itself.
+    View {
+        /// The absolute host path.
+        of: PathBuf,
+        /// What the engine mounts for it.
+        held: Held,
+    },
     /// A volume without a name in services.toml ([`super::nameless`]).
     Anonymous,
+}
+
+/// What the engine mounts for a view. Found or made by `run::views` before a container is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Not known yet.
+    Unknown,
+    /// A volume, by its name on the engine.
+    Volume(String),
+    /// A file, by its path on the engine's machine.
+    File(String),
+    /// The host path itself.
+    Itself,
 }
 
 /// A memory file system.

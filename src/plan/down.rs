@@ -86,7 +86,7 @@ pub fn removable_volumes(stack: &Stack, seen: &Observed, ask: &Request) -> BTree
     let used_by = |service: &crate::model::Service| -> Vec<String> {
         let volume = |mount: &crate::model::Mount| match &mount.source {
             MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
-            MountSource::Bind(_) | MountSource::Anonymous => None,
+            MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
         };
         service.mounts.iter().filter_map(volume).collect()
     };

@@ -24,6 +24,7 @@ pub mod signals;
 pub mod snapshot;
 mod step;
 pub mod stop;
+pub mod views;
 mod wait;
 pub mod watch;
 

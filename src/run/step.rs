@@ -2,11 +2,14 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::time::Instant;
+
+use tokio::sync::Mutex;
 
 use super::cancel::Hurry;
 use super::stop::Stop;
-use super::{Run, data, failure, objects, owner, ports, provision, wait};
+use super::{Run, data, failure, objects, owner, ports, provision, views, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
@@ -30,6 +33,8 @@ pub(super) struct Known {
     pub(super) provisioned: usize,
     /// Started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
+    /// Held while views are made: services may have the same.
+    pub(super) views: Rc<Mutex<()>>,
 }
 
 /// How a step ended that did not succeed.
@@ -159,6 +164,9 @@ impl Doing<'_> {
         }
         let declared = image.map(|image| image.volumes).unwrap_or_default();
         let (engine, stack, cause) = (self.run.engine, self.run.stack, self.step.cause.to_string());
+        let turn = self.known.borrow().views.clone();
+        let viewing = views::settle(engine, stack, service, self.run.events, &turn).await?;
+        let service = viewing.as_ref().unwrap_or(service);
         let mut created = engine.create(stack, service, &declared, &cause).await;
         if created.as_ref().is_err_and(is_missing_network) {
             // Removed since it was looked at.

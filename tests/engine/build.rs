@@ -108,6 +108,46 @@ fn both_builders_get_what_dockerignore_leaves() {
 }
 
 #[test]
+fn a_dockerfile_that_is_left_out_is_seen_by_no_step_of_either_builder() {
+    let built = Built::new("hidden", LIST, "build = \"app\"");
+    let stack = &built.stack;
+    for file in ["a", "src/b.log", "src/main.rs"] {
+        stack.file(&format!("app/{file}"), file);
+    }
+    // More than goes into one piece, or into what the builder takes at a time.
+    stack.file("app/big", &"0123456789abcdef".repeat(20_000));
+    std::os::unix::fs::symlink("src/main.rs", stack.path().join("app/link")).expect("a link");
+    let lists = format!("{LIST}\nRUN wc -c < /context/big >> /made && cat /context/link >> /made");
+    built.dockerfile(&lists);
+    let expected = "./a ./big ./link ./src/main.rs 320000\nsrc/main.rs";
+    for patterns in ["**/*.log\nDockerfile\n.dockerignore\n", "**/*.log\n.*\n**/Dockerfile*\n"] {
+        stack.file("app/.dockerignore", patterns);
+        stack.dev(&["build", "--no-cache"]).ends(0);
+        stack.up();
+        assert_eq!(built.printed(), expected, "{patterns}");
+    }
+    built.classic(&["build", "--no-cache"]).ends(0);
+    stack.up();
+    assert_eq!(built.printed(), expected, "the classic builder");
+
+    // A comment makes nothing after `COPY .` run again.
+    let once = "COPY . /context\nRUN cat /proc/sys/kernel/random/uuid > /made";
+    built.dockerfile(once);
+    stack.up();
+    let first = built.printed();
+    built.dockerfile(&format!("# said again\n{once}"));
+    stack.up();
+    assert_eq!(built.printed(), first);
+
+    // From outside, it is in no folder of the image either.
+    let from = format!("FROM {}\nLABEL test={}\n", image("image:busybox"), stack.project);
+    stack.file("elsewhere/Dockerfile", &format!("{from}{LIST}\n"));
+    stack.edit("build = \"app\"", "build = { context = \"app\", dockerfile = \"../elsewhere/Dockerfile\" }");
+    stack.up();
+    assert_eq!(built.printed(), "./a ./big ./link ./src/main.rs ");
+}
+
+#[test]
 fn only_a_change_of_what_it_is_built_from_builds_again_and_is_named() {
     let built = Built::new("again", LIST, "build = { context = \"app\", args = { A = 1 } }");
     let stack = &built.stack;

@@ -46,4 +46,5 @@ mod tiny;
 mod traps;
 mod up;
 mod volumes;
+mod views;
 mod watch;

@@ -283,6 +283,130 @@ fn files_are_copied_into_the_container_and_taken_out_again() {
 }
 
 #[test]
+fn links_are_copied_as_links_and_what_takes_a_files_place_is_seen() {
+    let stack = Stack::new("watch-links", &app(r#"{ path = "web", action = "sync", target = "/srv" }"#));
+    stack.file("web/a", "0");
+    let outside = tempfile::tempdir().expect("a folder");
+    fs::write(outside.path().join("secret"), "nobody's business inside").expect("a file");
+    let at = |path: &str| stack.path().join("web").join(path);
+    std::os::unix::fs::symlink(outside.path(), at("before")).expect("a link");
+    stack.up();
+    let id = stack.container("app");
+    let watching = Watching::start(&stack, &[]);
+    let warnings = watching.all("warning");
+    assert!(warnings.iter().any(|told| told["message"].as_str().expect("words").starts_with("web/before is a link")));
+    let inside = |command: &str| docker::output(&id, &["sh", "-c", command]);
+
+    std::os::unix::fs::symlink(outside.path().join("secret"), at("one")).expect("a link");
+    watching.done(1);
+    std::os::unix::fs::symlink("one", at("chain")).expect("a link");
+    watching.done(2);
+    std::os::unix::fs::symlink(outside.path(), at("folder")).expect("a link");
+    watching.done(3);
+    let expected = format!("{0}/secret\none\n{0}\n", outside.path().display());
+    assert_eq!(inside("cd /srv; readlink one; readlink chain; readlink folder"), expected);
+    assert_eq!(inside("cat /srv/one /srv/chain /srv/folder/secret 2>/dev/null || true"), "");
+
+    // A link that becomes a folder, one that becomes a file, a file that becomes a folder and back.
+    let replace = |done: usize, path: &str, inner: Option<&str>| {
+        let path = at(path);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
+        match inner {
+            Some(inner) => {
+                fs::create_dir(&path).expect("a folder");
+                fs::write(path.join(inner), "inner").expect("a file");
+            }
+            None => fs::write(&path, "a file").expect("a file"),
+        }
+        watching.done(done);
+    };
+    replace(4, "folder", Some("x"));
+    assert_eq!(inside("cat /srv/folder/x; test ! -L /srv/folder && echo real"), "innerreal\n");
+    assert!(!outside.path().join("x").exists());
+    replace(5, "one", None);
+    assert_eq!(inside("cat /srv/one; test ! -L /srv/one && echo real"), "a filereal\n");
+    replace(6, "a", Some("b"));
+    assert_eq!(inside("cat /srv/a/b"), "inner");
+    replace(7, "a", None);
+    assert_eq!(inside("cat /srv/a"), "a file");
+    fs::remove_file(at("a")).expect("removed");
+    std::os::unix::fs::symlink("one", at("a")).expect("a link");
+    watching.done(8);
+    assert_eq!(inside("readlink /srv/a"), "one\n");
+}
+
+#[test]
+fn thousands_of_names_reach_a_command_that_takes_them_or_not() {
+    let command = r#"["sh", "-c", "echo $TASKAVA_CHANGED_COUNT:$(wc -l):$${#TASKAVA_CHANGED}"]"#;
+    let other = r#"["sh", "-c", "echo $TASKAVA_CHANGED_COUNT"]"#;
+    let rule = |command: &str, path: &str| format!("{{ path = \"{path}\", action = \"exec\", command = {command} }}");
+    let stack = Stack::new("watch-exec-many", &app(&format!("{}, {}", rule(command, "src"), rule(other, "."))));
+    stack.file("src/one", "");
+    stack.up();
+    // An editor's settings, or a checkout: git holds its lock until all of it is there.
+    let lock = stack.file(".git/index.lock", "");
+    let watching = Watching::start(&stack, &[]);
+    let name = "a-generated-module-with-a-rather-long-name-in-a-deeply-nested-folder-of-the-front-end";
+    for number in 0..3000 {
+        stack.file(&format!("src/{name}-{number:05}.rs"), "x");
+    }
+    fs::remove_file(&lock).expect("removed");
+    let done = watching.done(1);
+    assert_eq!(done["output"], "3000:3000:0\n3000\n", "{done}");
+    stack.file("src/one", "1");
+    assert_eq!(watching.done(2)["output"], "1:1:3\n1\n");
+}
+
+#[test]
+fn what_git_ignores_anywhere_is_left_alone_in_linked_work_trees_too() {
+    let stack = Stack::new("watch-excludes", "");
+    let git = |folder: &Path, arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.current_dir(folder).args(["-c", "user.name=t", "-c", "user.email=t@localhost"]).args(arguments);
+        let done = git.env("GIT_CONFIG_NOSYSTEM", "1").output().expect("git");
+        assert!(done.status.success(), "{done:?}");
+    };
+    let home = stack.path().join("home");
+    let tree = stack.path().join("tree");
+    stack.file("home/.config/git/ignore", "*.usual\n");
+    stack.file("repository/.keep", "");
+    let repository = stack.path().join("repository");
+    git(&repository, &["init", "-q"]);
+    git(&repository, &["add", "."]);
+    git(&repository, &["commit", "-qm", "first"]);
+    git(&repository, &["worktree", "add", "-q", tree.to_str().expect("UTF-8")]);
+    stack.file("repository/.git/info/exclude", "*.scratch\n");
+    let rule = r#"{ path = "src", action = "exec", command = ["sh", "-c", "echo $TASKAVA_CHANGED"] }"#;
+    stack.services(&app(rule));
+    fs::copy(stack.path().join("services.toml"), tree.join("services.toml")).expect("a copy");
+    fs::create_dir(tree.join("src")).expect("a folder");
+    let dev = |arguments: &[&str]| {
+        let mut command = stack.command(arguments);
+        command.current_dir(&tree).env("HOME", &home).env_remove("XDG_CONFIG_HOME");
+        Running::start(&mut command)
+    };
+    dev(&["up"]).finish().ends(0);
+    let watching = Watching(dev(&["watch", "--format", "json"]));
+    watching.wait("watch-started", 1);
+    let touch = |name: &str| fs::write(tree.join("src").join(name), name).expect("a file");
+    for name in ["a.scratch", "b.usual", "seen"] {
+        touch(name);
+    }
+    assert_eq!(watching.done(1)["output"], "seen\n");
+    // Configured while it watches, by another name.
+    stack.file("home/mine", "*.mine\n");
+    git(&repository, &["config", "core.excludesFile", home.join("mine").to_str().expect("UTF-8")]);
+    drop(watching);
+    let watching = Watching(dev(&["watch", "--format", "json"]));
+    watching.wait("watch-started", 1);
+    for name in ["c.mine", "d.scratch", "e.usual"] {
+        touch(name);
+    }
+    assert_eq!(watching.done(1)["output"], "e.usual\n", "the usual place is not asked then");
+    dev(&["down"]).finish().ends(0);
+}
+
+#[test]
 fn a_file_is_taken_out_of_an_image_without_rm() {
     let stack = Stack::new("watch-no-rm", "");
     stack.file("image/Dockerfile", &format!("FROM {}\nRUN rm /bin/rm\n", image("image:busybox")));

@@ -105,7 +105,7 @@ fn mount(stack: &Stack, spec: &MountSpec) -> Result<Mount> {
             return Err(error.hint(format!("if it is a path, write ./{other}")));
         }
     };
-    Ok(Mount { source, target: spec.target.clone(), read_only: spec.read_only, place: None })
+    Ok(Mount { source, target: spec.target.clone(), read_only: spec.read_only, shared: spec.shared, place: None })
 }
 
 fn absolute(source: &str) -> Result<PathBuf> {

@@ -236,7 +236,9 @@ impl Exporter<'_> {
                 written.filter(|source| source.starts_with('~') || self.raw.has_variables(source)).map(to_compose);
             let source = kept.or_else(|| match &mount.source {
                 MountSource::Volume(name) => Some(name.clone()),
-                MountSource::Bind(path) => Some(self.path(path).replace('$', "$$")),
+                MountSource::Bind(path) | MountSource::View { of: path, .. } => {
+                    Some(self.path(path).replace('$', "$$"))
+                }
                 MountSource::Anonymous => None,
             });
             let target = mount.target.replace('$', "$$");

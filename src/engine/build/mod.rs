@@ -1,6 +1,7 @@
 //! Builds images: with BuildKit where the engine has it, else with its classic builder. The files of a context are
 //! `context`'s, what an image says of its build is `model::built`'s.
 
+mod files;
 mod proto;
 mod send;
 mod session;
@@ -20,6 +21,7 @@ use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request};
 use serde::Deserialize;
 
+use self::files::Files;
 use self::session::{Offer, Session};
 use self::steps::{Culprit, Steps};
 use super::error::{failed, message, status};
@@ -123,7 +125,12 @@ struct Work<'a> {
 impl Work<'_> {
     async fn buildkit(&self, tell: &mut dyn FnMut(Progress)) -> Result<(), Declined> {
         let trouble = Trouble::default();
+        let build = self.build.clone();
+        let apart = tokio::task::spawn_blocking(move || Context::without_dockerfile(&build)).await;
+        let apart = apart.map_err(|error| Error::from(anyhow::Error::from(error))).flatten()?;
+        let dockerfile = apart.as_ref().map(|(_, dockerfile)| dockerfile.path.clone());
         let offer = Offer {
+            files: apart.map(|(context, dockerfile)| Files { context, dockerfile }),
             secrets: self.build.secrets.iter().map(|(id, path)| (id.clone(), path.clone())).collect(),
             config_dir: self.engine.config_dir.clone(),
             trouble: trouble.clone(),
@@ -134,7 +141,7 @@ impl Work<'_> {
         })?;
         let mut query = vec![("version", "2".to_owned()), ("session", session.id.clone())];
         query.extend(self.query());
-        match self.run(query, None, &trouble, false, tell).await {
+        match self.run(query, None, dockerfile, &trouble, tell).await {
             Err(Ended::Refused(status, text)) if text.to_lowercase().contains("buildkit") => {
                 Err(Declined::NotThere(format!("the engine refuses BuildKit with status {status}: {text}")))
             }
@@ -151,7 +158,7 @@ impl Work<'_> {
         let logins = URL_SAFE.encode(serde_json::to_vec(&found).map_err(anyhow::Error::from)?);
         let mut query = vec![("rm", "1".to_owned()), ("forcerm", "1".to_owned())];
         query.extend(self.query());
-        let ended = self.run(query, Some(&logins), &trouble, true, tell).await;
+        let ended = self.run(query, Some(&logins), None, &trouble, tell).await;
         self.ended(ended, &trouble).await
     }
 
@@ -169,22 +176,34 @@ impl Work<'_> {
         query
     }
 
-    /// Sends the context, and listens until the builder has nothing more to say.
+    /// Sends the context, and listens until the builder has nothing more to say. `logins`: for the classic builder, and only
+    /// there; `asked`: the files are asked for in the session, and the Dockerfile is called so there.
     async fn run(
         &self,
         mut query: Vec<(&str, String)>,
         logins: Option<&str>,
+        asked: Option<String>,
         trouble: &Trouble,
-        classic: bool,
         tell: &mut dyn FnMut(Progress),
     ) -> Result<(), Ended> {
-        let build = self.build.clone();
-        let context = tokio::task::spawn_blocking(move || Context::list(&build)).await.map_err(anyhow::Error::from);
-        let context = context.map_err(Error::from).flatten().map_err(Ended::Ours)?;
-        query.push(("dockerfile", context.dockerfile.clone()));
+        let classic = logins.is_some();
+        let body = match asked {
+            Some(dockerfile) => {
+                query.extend([("remote", "client-session".to_owned()), ("dockerfile", dockerfile)]);
+                bollard::body_full(Bytes::new())
+            }
+            None => {
+                let build = self.build.clone();
+                let context = tokio::task::spawn_blocking(move || Context::list(&build)).await;
+                let context = context.map_err(|error| Error::from(anyhow::Error::from(error))).flatten();
+                let context = context.map_err(Ended::Ours)?;
+                query.push(("dockerfile", context.dockerfile.clone()));
+                body_try_stream(send::archive(context, trouble.clone()))
+            }
+        };
         let mut request = Request::post(format!("/build?{}", encode(&query)))
             .header("content-type", "application/x-tar")
-            .body(body_try_stream(send::archive(context, trouble.clone())))
+            .body(body)
             .expect("an encoded query");
         if let Some(logins) = logins {
             let mut value = HeaderValue::from_str(logins).expect("base64 is valid in a header");

@@ -34,13 +34,28 @@ pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = 
 fn pack(context: &Context, pieces: pieces::Writer) -> Result<(), (Option<&Entry>, io::Error)> {
     let mut archive = tar::Builder::new(pieces);
     for entry in &context.entries {
-        append(&mut archive, entry).map_err(|error| (Some(entry), error))?;
+        append(&mut archive, entry, context).map_err(|error| (Some(entry), error))?;
     }
+    hide_dockerfile(&mut archive, context).map_err(|error| (None, error))?;
     archive.into_inner().and_then(|mut pieces| pieces.flush()).map_err(|error| (None, error))
 }
 
+/// The classic builder takes out what the archive's own .dockerignore names, that included. Where it is not among the files,
+/// or does not know of a Dockerfile from outside, there is nobody whom another one would surprise.
+fn hide_dockerfile(archive: &mut tar::Builder<pieces::Writer>, context: &Context) -> io::Result<()> {
+    const PATTERNS: &str = ".dockerignore";
+    if !context.hides_dockerfile || context.entries.iter().any(|entry| entry.path == PATTERNS) {
+        return Ok(());
+    }
+    let text = format!("/{}\n{PATTERNS}\n", context.dockerfile);
+    let mut header = tar::Header::new_gnu();
+    header.set_mode(0o644);
+    header.set_size(text.len() as u64);
+    archive.append_data(&mut header, PATTERNS, text.as_bytes())
+}
+
 /// Nothing in a header depends on who sends: no names, no owners.
-fn append(archive: &mut tar::Builder<pieces::Writer>, entry: &Entry) -> io::Result<()> {
+fn append(archive: &mut tar::Builder<pieces::Writer>, entry: &Entry, context: &Context) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_mode(entry.mode);
     header.set_mtime(entry.modified);
@@ -57,7 +72,9 @@ fn append(archive: &mut tar::Builder<pieces::Writer>, entry: &Entry) -> io::Resu
             archive.append_link(&mut header, &entry.path, target)
         }
         What::File(_) => {
-            let file = File::open(&entry.source)?;
+            // It may be a link by now, to something that is nobody's business inside.
+            let file = pieces::open_within(context.folder_of(entry), &entry.source)?;
+            let file = file.ok_or_else(|| io::Error::other("it lies elsewhere by now: a link took its place"))?;
             // It may have grown since it was listed.
             let size = file.metadata()?.len();
             header.set_size(size);

@@ -17,9 +17,12 @@ use tokio::task::JoinHandle;
 use super::super::connect::Address;
 use super::super::credentials::{self, Credentials};
 use super::super::wire::{self, Then};
+use super::files::Files;
 use super::{Trouble, proto};
 use crate::diag::{Error, ErrorKind, Result};
 
+/// The files of a build.
+const FILES: &str = "/moby.filesync.v1.FileSync/DiffCopy";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const LOGIN: &str = "/moby.filesync.v1.Auth/Credentials";
 const SECRET: &str = "/moby.buildkit.secrets.v1.Secrets/GetSecret";
@@ -39,6 +42,8 @@ pub(super) struct Offer {
     pub(super) secrets: BTreeMap<String, PathBuf>,
     /// Where `docker login` leaves credentials.
     pub(super) config_dir: PathBuf,
+    /// The files of the build, where they are not sent as an archive.
+    pub(super) files: Option<Files>,
     /// Where to say why something could not be handed out.
     pub(super) trouble: Trouble,
 }
@@ -66,8 +71,9 @@ impl Session {
         let half = || RandomState::new().hash_one("session");
         let id = format!("{:016x}{:016x}", half(), half());
         let about = [("Uuid", id.as_str()), ("Name", "taskava"), ("Sharedkey", "")];
-        let methods = [HEALTH, LOGIN, SECRET].map(|method| ("Grpc-Method", method));
-        let headers = about.iter().chain(&methods);
+        let methods = [HEALTH, LOGIN, SECRET, FILES].map(|method| ("Grpc-Method", method));
+        let offered = methods.iter().filter(|(_, method)| *method != FILES || offer.files.is_some());
+        let headers = about.iter().chain(offered);
         let headers: String =
             headers.map(|(name, value)| format!("X-Docker-Expose-Session-{name}: {value}\r\n")).collect();
         let (reader, writer) = wire::post(address, "/session", "", Then::Http2(&headers)).await?;
@@ -87,6 +93,18 @@ impl Session {
 /// Answers one call.
 async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Bytes>, offer: Arc<Offer>) {
     let path = request.uri().path().to_owned();
+    if path == FILES
+        && let Some(files) = &offer.files
+    {
+        if let Err(error) = files.serve(request, &mut respond).await {
+            let message = format!("can't send the files to the builder: {error}");
+            offer
+                .trouble
+                .note(Error::new(ErrorKind::Image, message).hint("run the command again when they stay as they are"));
+            respond.send_reset(h2::Reason::INTERNAL_ERROR);
+        }
+        return;
+    }
     let answer = match question(request.into_body()).await {
         Some(question) => offer.answer(&path, &question).await,
         None => Err((INTERNAL, "the question can't be read".into())),
@@ -184,7 +202,7 @@ mod tests {
 
     fn offer(folder: &std::path::Path) -> Offer {
         let secrets = BTreeMap::from([("npmrc".into(), folder.join("secret")), ("gone".into(), folder.join("gone"))]);
-        Offer { secrets, config_dir: folder.into(), trouble: Trouble::default() }
+        Offer { secrets, config_dir: folder.into(), files: None, trouble: Trouble::default() }
     }
 
     #[tokio::test]

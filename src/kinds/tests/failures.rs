@@ -183,7 +183,13 @@ fn fresh_data_depends_on_where_the_data_is() {
     let next = |source: Option<MountSource>| {
         let mut postgres = service(Kind::Postgres, env(&[]));
         let target = "/var/lib/postgresql/data/".into();
-        postgres.mounts.extend(source.map(|source| Mount { source, target, read_only: false, place: None }));
+        postgres.mounts.extend(source.map(|source| Mount {
+            source,
+            target,
+            read_only: false,
+            shared: false,
+            place: None,
+        }));
         let answer = Some("password authentication failed for user \"a\"".into());
         let mut failure = Failure { last_probe: answer, ..failure(ErrorKind::NotReady, "") };
         explain_alone(&postgres, &mut failure);
@@ -319,6 +325,7 @@ fn a_mount_where_postgres_18_keeps_nothing_is_refused() {
         source: MountSource::Volume("data".into()),
         target: target.into(),
         read_only: false,
+        shared: false,
         place: None,
     };
     postgres.mounts = vec![mount("/var/lib/postgresql/data/")];

@@ -15,7 +15,12 @@ impl Resolver<'_> {
             self.check_target(&spec.target, &spec.place, &mut targets);
             let source = self.mount_source(spec);
             let place = Some(spec.place.clone());
-            mounts.push(Mount { source, target: spec.target.clone(), read_only: spec.read_only, place });
+            if spec.shared && !matches!(source, MountSource::Bind(_)) {
+                let message = "`shared` is for paths; the stack of a test run has volumes of its own";
+                self.error_hint(&spec.place, message, "leave it out");
+            }
+            let MountSpec { target, read_only, shared, .. } = &spec.value;
+            mounts.push(Mount { source, target: target.clone(), read_only: *read_only, shared: *shared, place });
         }
         for tmpfs in &entry.tmpfs.0 {
             let target = tmpfs.split_once(':').map_or(tmpfs.value.as_str(), |(target, _)| target);

@@ -142,7 +142,7 @@ impl Server {
         ];
         env.extend(self.password.as_ref().map(|password| format!("PGPASSWORD={password}")));
         let command = ["sh", "-c", DUMP].map(String::from);
-        let ended = self.inside.engine.exec_with(&self.inside.container, &command, env).await?;
+        let ended = self.inside.engine.exec_with(&self.inside.container, &command, env, bytes::Bytes::new()).await?;
         if ended.code == 0 {
             return Ok(());
         }

@@ -46,7 +46,7 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
     }
     for mount in &service.mounts {
         add(hash, "mount", &format!("{} {}", mount.target, mount.read_only));
-        if let MountSource::Bind(path) = &mount.source {
+        if let MountSource::Bind(path) | MountSource::View { of: path, .. } = &mount.source {
             add_files(hash, path, left)?;
         }
     }

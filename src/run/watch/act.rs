@@ -13,8 +13,15 @@ use crate::model::{Service, ServiceName, WatchAction, WatchRule};
 use crate::plan::{Observed, Request};
 use crate::run::failure;
 
-/// The variable in which a command finds the files that changed, relative to its rule's path, one a line.
+/// The variable in which a command finds the files that changed, relative to its rule's path, one a line; empty when they
+/// are too many for a variable. They are on its standard input in any case.
 const CHANGED: &str = "TASKAVA_CHANGED";
+
+/// The variable that says how many.
+const CHANGED_COUNT: &str = "TASKAVA_CHANGED_COUNT";
+
+/// The longest value, in bytes: the system takes no longer variable than 128 KiB.
+const LONGEST: usize = 100 * 1024;
 
 /// What an action has to do, of all that its rules say.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -148,8 +155,11 @@ impl Doing<'_> {
                 });
             let root = self.filter.root(&self.service.name, *number).unwrap_or(&rule.path);
             let names: Vec<String> = concerned.map(|change| within(root, &change.path)).collect();
-            let env = vec![format!("{CHANGED}={}", names.join("\n"))];
-            let done = self.world.engine.exec_with(&container.id, command, env).await?;
+            let (count, list) = (names.len(), names.join("\n"));
+            let fits = if list.len() > LONGEST { "" } else { &list };
+            let env = vec![format!("{CHANGED}={fits}"), format!("{CHANGED_COUNT}={count}")];
+            let input = if list.is_empty() { list } else { list + "\n" };
+            let done = self.world.engine.exec_with(&container.id, command, env, input.into()).await?;
             if !done.output.is_empty() {
                 let output = outcome.output.get_or_insert_default();
                 output.push_str(&done.output);

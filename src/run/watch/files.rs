@@ -30,6 +30,8 @@ pub(super) struct Answer {
     pub(super) since: Duration,
     /// The changes.
     pub(super) changes: Vec<Changed>,
+    /// Links that lead to where nothing is watched, as far as they are new.
+    pub(super) leading_out: Vec<PathBuf>,
     /// Number of folders and of files that are watched.
     pub(super) size: (usize, usize),
     /// Why files have to be looked for again and again, if they have to.
@@ -74,11 +76,11 @@ fn serve(
     let began = Instant::now();
     let source = Source::new(poll, filter.roots(), tell);
     let mut tree = Tree::new(filter, source);
-    let answer = |tree: &Tree, since, changes, began: Instant| {
-        let (size, trouble) = (tree.size(), tree.trouble().cloned());
-        answers.send(Answer { since, changes, size, trouble, took: began.elapsed() })
+    let is_unheard = |tree: &mut Tree, since, changes, began: Instant| {
+        let (size, trouble, leading_out) = (tree.size(), tree.trouble().cloned(), tree.take_leading_out());
+        answers.send(Answer { since, changes, leading_out, size, trouble, took: began.elapsed() }).is_err()
     };
-    if answer(&tree, Duration::ZERO, Vec::new(), began).is_err() {
+    if is_unheard(&mut tree, Duration::ZERO, Vec::new(), began) {
         return;
     }
     while let Ok((since, job)) = jobs.recv() {
@@ -88,7 +90,7 @@ fn serve(
             Job::Rescan(trust) => tree.rescan(trust),
             Job::Follow(filter) => tree.follow(filter),
         };
-        if answer(&tree, since, changes, began).is_err() {
+        if is_unheard(&mut tree, since, changes, began) {
             return;
         }
     }

@@ -61,7 +61,7 @@ impl Filter {
         let mounts = stack.services.values().flat_map(|service| &service.mounts).filter(|mount| !mount.read_only);
         let writable = mounts.filter_map(|mount| match &mount.source {
             MountSource::Bind(source) => Some(real(source)),
-            MountSource::Volume(_) | MountSource::Anonymous => None,
+            MountSource::Volume(_) | MountSource::View { .. } | MountSource::Anonymous => None,
         });
         let writable = writable.collect();
         Self { rules, writable, git: GitIgnores::of(&stack.root), stack_files, docker_files }
@@ -74,7 +74,9 @@ impl Filter {
 
     /// Whether it says what is ignored.
     pub(super) fn is_of_ignores(&self, path: &Path) -> bool {
-        path.file_name().is_some_and(|name| name == ".gitignore") || self.docker_files.contains(path)
+        path.file_name().is_some_and(|name| name == ".gitignore")
+            || self.docker_files.contains(path)
+            || self.git.exclude().iter().any(|file| file == path)
     }
 
     /// The rules a path concerns.
@@ -118,7 +120,9 @@ impl Filter {
     /// Folders whose own entries matter, besides what is in the rules' folders.
     pub(super) fn single_folders(&self) -> BTreeSet<PathBuf> {
         let parents = self.roots().chain(self.single_files()).chain(self.docker_files.iter().map(PathBuf::as_path));
-        let mut folders: BTreeSet<PathBuf> = parents.filter_map(Path::parent).map(Path::to_path_buf).collect();
+        let parents = parents.chain(self.git.exclude().iter().map(PathBuf::as_path));
+        let parents = parents.filter_map(Path::parent).filter(|folder| folder.is_dir());
+        let mut folders: BTreeSet<PathBuf> = parents.map(Path::to_path_buf).collect();
         folders.extend(self.roots().flat_map(|root| self.git.folders(root)).filter(|path| path.is_dir()));
         folders
     }

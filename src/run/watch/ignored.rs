@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::Match;
@@ -67,6 +68,8 @@ pub(super) struct GitIgnores {
     top: PathBuf,
     /// The folder git keeps its own files in.
     git: Option<PathBuf>,
+    /// What ignores besides `.gitignore` files in the whole work tree; what comes later counts more.
+    exclude: Vec<PathBuf>,
     /// By the folder they are in; read when they are needed first.
     read: Mutex<HashMap<PathBuf, Option<Arc<Gitignore>>>>,
 }
@@ -77,7 +80,15 @@ impl GitIgnores {
         let found = project.ancestors().find(|folder| folder.join(".git").exists());
         let top = found.unwrap_or(project).to_path_buf();
         let git = found.and_then(|top| git_folder(&top.join(".git")));
-        Self { top, git, read: Mutex::default() }
+        let exclude =
+            git.iter().flat_map(|git| excludes_file(&top).into_iter().chain([common(git).join("info/exclude")]));
+        let exclude = exclude.collect();
+        Self { top, git, exclude, read: Mutex::default() }
+    }
+
+    /// Files that say what is ignored, there or not, besides those called `.gitignore`.
+    pub(super) fn exclude(&self) -> &[PathBuf] {
+        &self.exclude
     }
 
     /// Reads everything again when it is needed next.
@@ -129,8 +140,8 @@ impl GitIgnores {
         let mut builder = GitignoreBuilder::new(folder);
         let mut any = false;
         // What comes later counts more.
-        if let Some(git) = self.git.as_ref().filter(|_| folder == self.top) {
-            any |= builder.add(git.join("info/exclude")).is_none();
+        for exclude in self.exclude.iter().filter(|exclude| folder == self.top && exclude.is_file()) {
+            any |= builder.add(exclude).is_none();
         }
         let own = folder.join(".gitignore");
         any |= own.is_file() && builder.add(own).is_none();
@@ -155,6 +166,26 @@ fn git_folder(git: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(git).ok()?;
     let named = Path::new(text.trim().strip_prefix("gitdir:")?.trim());
     Some(git.parent()?.join(named))
+}
+
+/// The folder that all work trees of a repository have in common.
+fn common(git: &Path) -> PathBuf {
+    let named = fs::read_to_string(git.join("commondir")).ok();
+    named.map_or_else(|| git.to_path_buf(), |named| git.join(named.trim()))
+}
+
+/// The user's own file of what git ignores: `core.excludesFile`, wherever that is configured, else git's usual place. git
+/// itself is asked: its configuration has includes and conditions.
+fn excludes_file(top: &Path) -> Option<PathBuf> {
+    let mut git = Command::new("git");
+    git.current_dir(top).args(["config", "--type=path", "--get", "core.excludesFile"]).stdin(Stdio::null());
+    let said = git.output().ok().filter(|said| said.status.success());
+    let named = said.and_then(|said| String::from_utf8(said.stdout).ok()).map(|text| PathBuf::from(text.trim_end()));
+    let folder = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let usual =
+        || Some(folder("XDG_CONFIG_HOME").or_else(|| Some(std::env::home_dir()?.join(".config")))?.join("git/ignore"));
+    // A relative path is one of the work tree.
+    named.filter(|named| !named.as_os_str().is_empty()).map(|named| top.join(named)).or_else(usual)
 }
 
 /// What the image build of a service leaves out.

@@ -149,6 +149,7 @@ impl Watch {
         };
         if let Some(first) = watch.answers.recv().await {
             watch.poll_if_needed(&first);
+            tell::links(&watch.world.events, &watch.world.stack(), &first.leading_out);
             watch.tell_started(first.size);
         }
         Ok(watch)
@@ -292,6 +293,7 @@ impl Watch {
 
     fn take_answer(&mut self, answer: Answer) -> Vec<Input> {
         self.poll_if_needed(&answer);
+        tell::links(&self.world.events, &self.world.stack(), &answer.leading_out);
         let changes = self.assign(answer.changes);
         vec![Input::Found { since: answer.since, changes }]
     }

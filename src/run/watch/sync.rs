@@ -11,7 +11,7 @@ use super::filter::{Filter, mounted};
 use super::state::Act;
 use super::world::World;
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::{Removal, Upload};
+use crate::engine::{Owner, Removal, Upload};
 use crate::event::Event;
 use crate::model::{Service, ServiceName, WatchAction, WatchRule};
 use crate::plan::Request;
@@ -39,7 +39,10 @@ pub(super) async fn changes(world: &World, filter: &Filter, service: &Service, a
     for change in &act.changes {
         for hit in change.hits.iter().filter(|hit| hit.service == service.name) {
             let Some(to) = destination(filter, service, hit.rule, &change.path) else { continue };
-            if change.gone { gone.push(to) } else { uploads.push(Upload { from: change.path.clone(), to }) }
+            match change.gone {
+                true => gone.push(to),
+                false => uploads.extend(upload(filter, service, hit.rule, change.path.clone(), to)),
+            }
         }
     }
     // First what is gone: a folder may have become a file.
@@ -55,8 +58,24 @@ async fn send(world: &World, id: &str, uploads: Vec<Upload>) -> Result<()> {
     if uploads.is_empty() {
         return Ok(());
     }
-    let owner = world.owner(id).await?;
-    world.engine.upload(id, uploads, owner).await
+    let (user, group) = world.owner(id).await?;
+    let left_out = world.engine.upload(id, uploads, Owner::Is(user, group)).await?;
+    if let Some(first) = left_out.first() {
+        let more = if left_out.len() > 1 { format!(" and {} more", left_out.len() - 1) } else { String::new() };
+        let path = super::act::shown(&world.stack().root, first);
+        world.events.emit(&Event::Warning {
+            message: format!("{path}{more} was not copied: a link above leads to another folder"),
+            hint: None,
+        });
+    }
+    Ok(())
+}
+
+/// A file on its way, which must not turn out to lie elsewhere than in the folder of its rule.
+fn upload(filter: &Filter, service: &Service, rule: usize, from: PathBuf, to: String) -> Option<Upload> {
+    let root = filter.root(&service.name, rule)?;
+    let within = if root.is_dir() { root } else { root.parent()? }.to_path_buf();
+    Some(Upload { from, within, to })
 }
 
 async fn make_anew(world: &World, filter: &Filter, service: &Service) -> Result<()> {
@@ -89,7 +108,7 @@ pub(super) async fn if_made_anew(world: &World, filter: &Filter, service: &Servi
         collect(filter, root, &concerns, &mut files);
         uploads.extend(files.into_iter().filter_map(|from| {
             let to = destination(filter, service, number, &from)?;
-            Some(Upload { from, to })
+            upload(filter, service, number, from, to)
         }));
     }
     send(world, &now.id, uploads).await?;
@@ -109,7 +128,7 @@ fn collect(filter: &Filter, path: &Path, concerns: &impl Fn(&Path) -> bool, file
         for entry in fs::read_dir(path).into_iter().flatten().flatten() {
             collect(filter, &entry.path(), concerns, files);
         }
-    } else if !found.is_dir() && path.is_file() && concerns(path) {
+    } else if (found.is_file() || found.is_symlink()) && concerns(path) {
         files.push(path.to_path_buf());
     }
 }

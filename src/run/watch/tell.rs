@@ -1,5 +1,7 @@
 //! What is said about a watch as such: why it does not work as one may think.
 
+use std::path::PathBuf;
+
 use super::act::shown;
 use super::filter::mounted;
 use super::source::Trouble;
@@ -22,6 +24,26 @@ pub(super) fn mounts(events: &Events, stack: &Stack, services: &[ServiceName]) {
             });
         }
     }
+}
+
+/// How many links are named at a time.
+const NAMED: usize = 3;
+
+/// Links to files and folders outside of what is watched.
+pub(super) fn links(events: &Events, stack: &Stack, links: &[PathBuf]) {
+    if links.is_empty() {
+        return;
+    }
+    let names: Vec<String> = links.iter().take(NAMED).map(|link| shown(&stack.root, link)).collect();
+    let more = if links.len() > NAMED { format!(" and {} more", links.len() - NAMED) } else { String::new() };
+    let (lead, are) = if links.len() == 1 { ("leads", "is a link") } else { ("lead", "are links") };
+    events.emit(&Event::Warning {
+        message: format!(
+            "{}{more} {are} that {lead} out of what is watched: changes there are not seen, and `sync` copies links as links",
+            names.join(", ")
+        ),
+        hint: Some("watch what is linked with a rule of its own: `path` is where it really lies".into()),
+    });
 }
 
 /// Why changes have to be looked for.

@@ -22,6 +22,8 @@ struct Seen {
     len: u64,
     modified: Option<SystemTime>,
     executable: bool,
+    /// A link, which is what it says; what it leads to is a file of its own.
+    link: bool,
     /// Of its content.
     hash: u64,
 }
@@ -29,7 +31,7 @@ struct Seen {
 impl Seen {
     /// Whether the file is another one for whoever reads it; when it was written does not matter.
     fn differs(&self, other: &Self) -> bool {
-        (self.len, self.executable, self.hash) != (other.len, other.executable, other.hash)
+        (self.len, self.executable, self.link, self.hash) != (other.len, other.executable, other.link, other.hash)
     }
 }
 
@@ -57,6 +59,8 @@ pub(super) struct Tree {
     known: BTreeMap<PathBuf, Seen>,
     folders: BTreeSet<PathBuf>,
     changed: Vec<Changed>,
+    /// Links that lead to where nothing is watched.
+    leading_out: Vec<PathBuf>,
     /// What was not known so far is no change.
     adopting: bool,
 }
@@ -65,7 +69,8 @@ impl Tree {
     /// Looks at everything for the first time.
     pub(super) fn new(filter: Arc<Filter>, source: Source) -> Self {
         let (known, folders) = (BTreeMap::new(), BTreeSet::new());
-        let mut tree = Self { filter, source, known, folders, changed: Vec::new(), adopting: true };
+        let (changed, leading_out) = (Vec::new(), Vec::new());
+        let mut tree = Self { filter, source, known, folders, changed, leading_out, adopting: true };
         tree.all(Trust::Nothing);
         tree.adopting = false;
         tree
@@ -74,6 +79,11 @@ impl Tree {
     /// How many folders and files are watched.
     pub(super) fn size(&self) -> (usize, usize) {
         (self.folders.len(), self.known.len())
+    }
+
+    /// Links that were found to lead to where nothing is watched, since this was asked last.
+    pub(super) fn take_leading_out(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.leading_out)
     }
 
     /// Why files have to be looked for, if the system does not tell.
@@ -133,7 +143,7 @@ impl Tree {
         }
         // What is known and was not come across is gone, or is seen to be there.
         for path in known {
-            if !path.exists() {
+            if fs::symlink_metadata(&path).is_err() {
                 self.path(&path, trust);
             }
         }
@@ -143,13 +153,14 @@ impl Tree {
     fn path(&mut self, path: &Path, trust: Trust) {
         match fs::symlink_metadata(path) {
             Ok(found) if found.is_dir() => self.folder(path, trust),
-            // A link to a folder is not followed: it may lead in circles.
-            Ok(found) if found.is_symlink() => match fs::metadata(path) {
+            // A file that the stack was made from may be a link; what counts is what it leads to.
+            Ok(found) if found.is_symlink() && self.filter.is_of_stack(path) => match fs::metadata(path) {
                 Ok(found) if found.is_file() => self.file(path, &found, trust),
                 _ => self.gone(path),
             },
-            Ok(found) if found.is_file() => self.file(path, &found, trust),
-            Ok(_) => {}
+            Ok(found) if found.is_file() || found.is_symlink() => self.file(path, &found, trust),
+            // A socket or a pipe in the place of a file.
+            Ok(_) => self.gone(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound || is_no_folder(&error) => self.gone(path),
             // What can't be read can't have been changed for us.
             Err(_) => {}
@@ -157,6 +168,10 @@ impl Tree {
     }
 
     fn folder(&mut self, path: &Path, trust: Trust) {
+        // A file, or a link, that became a folder.
+        if self.known.remove(path).is_some() {
+            self.changed.push(Changed { path: path.to_path_buf(), gone: true });
+        }
         if !self.filter.walks(path) {
             return;
         }
@@ -179,13 +194,28 @@ impl Tree {
         if !self.filter.is_of_stack(path) && self.filter.hits(path, false).is_empty() {
             return;
         }
+        // A folder that became a file, or a link.
+        if self.folders.contains(path) || self.below(path).next().is_some() {
+            self.gone(path);
+        }
+        let link = found.is_symlink();
+        if link && !self.known.contains_key(path) && self.leads_out(path) {
+            self.leading_out.push(path.to_path_buf());
+        }
         let known = self.known.get(path);
-        let as_before = |known: &Seen| known.len == found.len() && known.modified == found.modified().ok();
+        let as_before =
+            |known: &Seen| known.len == found.len() && known.modified == found.modified().ok() && known.link == link;
         if trust == Trust::Times && known.is_some_and(as_before) {
             return;
         }
-        let Ok(hash) = hash(path, found) else { return };
-        let seen = Seen { len: found.len(), modified: found.modified().ok(), executable: is_executable(found), hash };
+        let read = if link {
+            fs::read_link(path).map(|to| hash_of(to.as_os_str().as_encoded_bytes()))
+        } else {
+            hash(path, found)
+        };
+        let Ok(hash) = read else { return };
+        let executable = !link && is_executable(found);
+        let seen = Seen { len: found.len(), modified: found.modified().ok(), executable, link, hash };
         if known.map_or(!self.adopting, |known| known.differs(&seen)) {
             self.changed.push(Changed { path: path.to_path_buf(), gone: false });
         }
@@ -205,6 +235,11 @@ impl Tree {
             self.source.unwatch(&folder);
             self.folders.remove(&folder);
         }
+    }
+
+    /// Whether a link leads to where nothing is watched.
+    fn leads_out(&self, link: &Path) -> bool {
+        link.canonicalize().is_ok_and(|to| !self.filter.roots().any(|root| to.starts_with(root)))
     }
 
     fn below<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = &'a PathBuf> {
@@ -227,6 +262,12 @@ impl Tree {
 /// Something above it is a file now.
 fn is_no_folder(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotADirectory
+}
+
+fn hash_of(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
 }
 
 fn hash(path: &Path, found: &Metadata) -> io::Result<u64> {
