@@ -30,6 +30,7 @@ use std::time::Duration;
 pub use apply::apply;
 pub use cancel::Cancel;
 pub use lock::Lock;
+pub use wait::once;
 
 use crate::context;
 use crate::diag::Result;
