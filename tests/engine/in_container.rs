@@ -31,10 +31,10 @@ ready = { timeout = "2s" }
 
 /// Runs a script in a container of its own that has the socket, the stack's folder and the binary.
 #[track_caller]
-fn inside(stack: &Stack, script: &str) -> Output {
+fn inside(stack: &Stack, socket: &str, script: &str) -> Output {
     let binary = Path::new(env!("CARGO_BIN_EXE_taskava"));
     let folder = binary.parent().expect("a folder").display();
-    let mounts = [format!("{SOCKET}:{SOCKET}"), format!("{0}:{0}", stack.root), format!("{folder}:/taskava:ro")];
+    let mounts = [format!("{socket}:{SOCKET}"), format!("{0}:{0}", stack.root), format!("{folder}:/taskava:ro")];
     let mut command = Command::new("docker");
     command.args(["run", "--rm", "--init", "-w", &stack.root, "-e", "PATH=/taskava:/usr/local/bin:/usr/bin:/bin"]);
     for mount in &mounts {
@@ -43,15 +43,11 @@ fn inside(stack: &Stack, script: &str) -> Output {
     Running::start(command.args([image("image:python"), "sh", "-ec", script])).finish()
 }
 
-/// Whether this engine's socket and folders can be given to a container.
-fn is_here() -> bool {
-    let elsewhere =
-        std::env::var("DOCKER_HOST").is_ok_and(|host| !host.is_empty() && host != format!("unix://{SOCKET}"));
-    let client = Command::new("docker").arg("--version").output().is_ok();
-    if elsewhere || !client || !Path::new(SOCKET).exists() {
-        println!("NOT RUN: needs the engine at {SOCKET}, and `docker`");
-    }
-    !elsewhere && client && Path::new(SOCKET).exists()
+/// The socket of this engine, where it can be given to a container. An engine over TCP is none of this kind.
+fn socket() -> Option<String> {
+    let host = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let path = host.as_deref().map_or(Some(SOCKET), |host| host.strip_prefix("unix://"))?;
+    Path::new(path).exists().then(|| path.to_owned())
 }
 
 /// Connects to what a URL of `env` says.
@@ -71,12 +67,11 @@ print("connected")
 
 #[test]
 fn services_are_reached_by_their_own_addresses() {
-    if !is_here() {
-        return;
-    }
+    let Some(socket) = socket() else { return };
     let stack = Stack::new("in-container", SERVICES);
     stack.file("client.py", CLIENT);
-    let up = inside(&stack, "taskava dev up && eval \"$(taskava dev env --format shell)\" && python3 client.py");
+    let up =
+        inside(&stack, &socket, "taskava dev up && eval \"$(taskava dev env --format shell)\" && python3 client.py");
     let up = up.ends(0).says(&["done: "]);
     assert!(up.stdout.contains("connected"), "{}", up.stdout);
     assert!(!up.stdout.contains("127.0.0.1"), "{}", up.stdout);
@@ -84,6 +79,7 @@ fn services_are_reached_by_their_own_addresses() {
     // Another container, which has not joined anything yet.
     let again = inside(
         &stack,
+        &socket,
         "taskava dev up >/dev/null; taskava dev ps --json; taskava dev url redis; taskava dev doctor || :",
     )
     .ends(0);
@@ -101,18 +97,16 @@ fn services_are_reached_by_their_own_addresses() {
     stack.dev(&["up"]).ends(0).says(&["nothing to do"]);
     assert_eq!(stack.ps("redis")["ports"][0]["address"], "127.0.0.1");
 
-    let silent = inside(&stack, "taskava dev --profile silent up silent");
+    let silent = inside(&stack, &socket, "taskava dev --profile silent up silent");
     silent.ends(6).says(&["silent: not ready after 2 s", "connection refused"]);
 
-    inside(&stack, "taskava dev ps >/dev/null; taskava dev --profile silent down -v --no-snapshot").ends(0);
+    inside(&stack, &socket, "taskava dev ps >/dev/null; taskava dev --profile silent down -v --no-snapshot").ends(0);
     assert_eq!(docker::left(&stack.label()), [""; 0]);
 }
 
 #[test]
 fn a_network_that_a_container_joined_can_be_removed_from_outside() {
-    if !is_here() {
-        return;
-    }
+    let Some(socket) = socket() else { return };
     let stack =
         Stack::new("joined", "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\nports = [\"6379\"]\n");
     stack.up();
@@ -120,6 +114,7 @@ fn a_network_that_a_container_joined_can_be_removed_from_outside() {
         let joined = scope.spawn(|| {
             inside(
                 &stack,
+                &socket,
                 "taskava dev ps; touch joined; while [ ! -e left ]; do sleep 0.05; done; cat /proc/net/route",
             )
         });
