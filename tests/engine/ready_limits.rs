@@ -12,17 +12,17 @@ fn a_question_that_hangs_once_is_asked_again_and_leaves_nothing_behind() {
     let stack = Stack::new(
         "hang-once",
         r#"
-        [services.exec]
-        image = "image:busybox"
-        init = true
-        command = ["sleep", "1000"]
-        ready = { exec = ["sh", "-c", "[ -e /ok ] && exit 0; touch /ok; sleep 311; :"], timeout = "25s" }
+[services.exec]
+image = "image:busybox"
+init = true
+command = ["sleep", "1000"]
+ready = { exec = ["sh", "-c", "[ -e /ok ] && exit 0; touch /ok; sleep 311; :"], timeout = "25s" }
 
-        [services.check]
-        build = "check"
-        init = true
-        ready = { timeout = "25s" }
-        "#,
+[services.check]
+build = "check"
+init = true
+ready = { timeout = "25s" }
+"#,
     );
     let check = "HEALTHCHECK --timeout=2s CMD if [ -e /ok ]; then exit 0; else touch /ok; sleep 312; fi";
     let from = image("image:busybox");
@@ -41,12 +41,12 @@ fn a_question_that_always_hangs_says_so_and_hangs_once_at_most() {
     let stack = Stack::new(
         "hang-ever",
         r#"
-        [services.app]
-        image = "image:busybox"
-        init = true
-        command = ["sleep", "1000"]
-        ready = { exec = "sleep 313", timeout = "6s" }
-        "#,
+[services.app]
+image = "image:busybox"
+init = true
+command = ["sleep", "1000"]
+ready = { exec = "sleep 313", timeout = "6s" }
+"#,
     );
     let up = stack.dev(&["up"]).ends(6).says(&["`sleep 313` did not answer within"]);
     assert!(up.took < Duration::from_secs(15), "{:?}", up.took);
@@ -82,13 +82,13 @@ fn a_port_forwarder_that_is_stopped_makes_nothing_ready() {
     let stack = Stack::new(
         "slow-proxy",
         r#"
-        [services.nothing]
-        image = "image:busybox"
-        init = true
-        command = ["sleep", "1000"]
-        ports = ["8080"]
-        ready = { timeout = "4s" }
-        "#,
+[services.nothing]
+image = "image:busybox"
+init = true
+command = ["sleep", "1000"]
+ports = ["8080"]
+ready = { timeout = "4s" }
+"#,
     );
     let up = stack.start(&["up"]);
     let port = wait_until("the container runs", || {
@@ -108,13 +108,13 @@ fn what_waits_says_what_was_answered_last() {
     let stack = Stack::new(
         "waits-for",
         r#"
-        [services.web]
-        image = "image:busybox"
-        init = true
-        command = ["sleep", "1000"]
-        ports = ["80"]
-        ready = { timeout = "11s" }
-        "#,
+[services.web]
+image = "image:busybox"
+init = true
+command = ["sleep", "1000"]
+ports = ["80"]
+ready = { timeout = "11s" }
+"#,
     );
     let words = "still waiting for: web (accepted, then closed: nothing listens on port 80 inside)";
     stack.dev(&["up"]).ends(6).says(&[words, "likely reason: nothing listens behind the published port"]);
