@@ -4,6 +4,7 @@
 //! [`VERSION`]).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,8 +46,8 @@ pub enum Event {
     ServiceStopping { service: ServiceName, saves: bool, ms: u64 },
     /// A service that this run had started was stopped again, after Ctrl-C.
     ServiceStopped { service: ServiceName, ms: u64 },
-    /// Still at it: what the run waits for. Every ten seconds.
-    Heartbeat { waiting: Vec<String>, ms: u64 },
+    /// Still at it: what the run waits for, and what the services among that answered last. Every ten seconds.
+    Heartbeat { waiting: Vec<String>, answers: BTreeMap<String, String>, ms: u64 },
     /// Files are watched for these services; told again when services.toml was edited.
     WatchStarted { services: Vec<ServiceName>, folders: usize, files: usize, polling: bool },
     /// A changed file (`path`, the first of so many `files`) makes a service do something: `restart`, `sync`, …
@@ -78,6 +79,7 @@ impl Event {
             | Self::StepFailed { message: text, .. }
             | Self::Notice { message: text }
             | Self::Warning { message: text, .. } => mask(text),
+            Self::Heartbeat { answers, .. } => answers.values_mut().for_each(mask),
             Self::WatchDone(WatchDone { output, failures, .. }) => {
                 output.iter_mut().for_each(mask);
                 failures.iter_mut().for_each(|failure| failure.mask(masks));

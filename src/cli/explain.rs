@@ -12,10 +12,10 @@ use crate::diag::{Place, Result};
 use crate::engine::Inspected;
 use crate::kinds;
 use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, nameless, secret};
-use crate::plan::observed::Container;
+use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{self, Cause, Observed, Request};
-use crate::run::address;
-use crate::run::probe::{Answer, Limits, Prober, is_network};
+use crate::run::once::{self, Heard};
+use crate::run::probe::{Answer, Limits, Prober};
 use crate::ui::Format;
 
 /// How many log lines are shown of a service that is not well.
@@ -38,7 +38,7 @@ struct Explained<'a> {
     service: &'a Service,
     container: Option<&'a Container>,
     inspected: Option<Inspected>,
-    answer: Option<Answer>,
+    heard: Option<Heard>,
     /// What `up` would do with it, and why.
     next: Vec<(String, Cause)>,
     log: Vec<String>,
@@ -79,11 +79,18 @@ async fn explain<'a>(
     let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
     let of_service = plan.changes().filter(|step| step.op.service() == Some(name));
     let next: Vec<_> = of_service.map(|step| (step.op.to_string(), step.cause.clone())).collect();
-    let answer = match container.filter(|container| container.is_up() && is_network(&service.ready.probe)) {
-        Some(container) => Some(ask(session, service, container).await?),
+    let running = container.filter(|seen| seen.state == ContainerState::Running && service.kind != Kind::Job);
+    let heard = match running {
+        Some(container) => {
+            let prober = Prober::new(Limits::default())?;
+            Some(once::ask(&session.engine, &prober, service, container, None).await?)
+        }
         None => None,
     };
-    let well = matches!(answer, Some(Answer::Ready)) || (answer.is_none() && next.is_empty());
+    let well = match &heard {
+        Some(heard) => heard.answer == Answer::Ready,
+        None => next.is_empty(),
+    };
     let mut log = match container {
         Some(container) if !well => session.engine.tail(&container.id, LOG_LINES).await,
         _ => Vec::new(),
@@ -93,12 +100,7 @@ async fn explain<'a>(
     }
     let declared = seen.images.get(&service.image).map(|image| image.volumes.clone());
     let nameless = nameless::targets(service, &declared.or_else(|| kinds::declared(service)).unwrap_or_default());
-    Ok(Explained { session, service, container, inspected, answer, next, log, nameless, show_secrets })
-}
-
-async fn ask(session: &Session<'_>, service: &Service, container: &Container) -> Result<Answer> {
-    let addresses = address::of(&session.engine.about, service, container);
-    Ok(Prober::new(Limits::default())?.ask(&service.ready.probe, &addresses).await)
+    Ok(Explained { session, service, container, inspected, heard, next, log, nameless, show_secrets })
 }
 
 impl Explained<'_> {
@@ -207,10 +209,16 @@ impl Explained<'_> {
 
     fn ready(&self) -> String {
         let probe = self.service.ready.describe();
-        match (&self.answer, self.container) {
-            (Some(Answer::Ready), _) => format!("yes ({probe})"),
-            (Some(Answer::NotYet(why)), _) => format!("not yet: {why} ({probe})"),
-            (Some(Answer::Never(why)), _) => format!("no, and waiting will not help: {why} ({probe})"),
+        let shown = |why: &str| {
+            let why = if self.show_secrets { why.into() } else { self.session.masks.text(why) };
+            crate::ui::sanitise::text(&why)
+        };
+        let heard = self.heard.as_ref().map(|heard| (&heard.answer, heard.remark));
+        match (heard, self.container) {
+            (Some((Answer::Ready, None)), _) => format!("yes ({probe})"),
+            (Some((Answer::Ready, Some(remark))), _) => format!("yes: {remark} ({probe})"),
+            (Some((Answer::NotYet(why), _)), _) => format!("not yet: {} ({probe})", shown(why)),
+            (Some((Answer::Never(why), _)), _) => format!("no, and waiting will not help: {} ({probe})", shown(why)),
             (None, Some(container)) if self.service.kind == Kind::Job && container.exit_code == Some(0) => {
                 "done".into()
             }

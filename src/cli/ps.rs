@@ -9,10 +9,12 @@ use super::session::{load_stack, other_checkout};
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::Engine;
+use crate::model::secret::Masks;
 use crate::model::{Kind, Service, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
-use crate::run::probe::{Answer, Limits, Prober, is_network};
-use crate::run::{self, address};
+use crate::run;
+use crate::run::once::{self, Heard};
+use crate::run::probe::{Answer, Limits, Prober};
 use crate::ui::Format;
 use crate::ui::table::Table;
 
@@ -44,7 +46,7 @@ struct Row {
     state: &'static str,
     /// None: nothing can be asked of it.
     ready: Option<bool>,
-    /// Why it is not ready.
+    /// Why it is not ready; how it is known to be where it did not say so just now.
     reason: Option<String>,
     /// How long it has been in that state: `3m`.
     since: Option<String>,
@@ -85,13 +87,14 @@ async fn rows(
     wanted: impl Fn(&ServiceName) -> bool,
 ) -> Result<Vec<Row>> {
     let prober = Prober::new(Limits::default())?.without_login();
+    let masks = Masks::of(stack);
     let of = |service: &ServiceName| containers.iter().find(|container| container.service == *service);
     let known = stack.services.values().filter(|service| wanted(&service.name)).filter_map(|service| {
         let container = of(&service.name);
         (container.is_some() || args.all).then_some((service, container))
     });
     let known = join_all(known.map(async |(service, container)| match container {
-        Some(container) => running(&prober, engine, service, container).await,
+        Some(container) => running((&prober, engine, &masks), service, container).await,
         None => Row {
             state: "missing",
             service: service.name.clone(),
@@ -131,7 +134,7 @@ fn row(container: &Container, kind: Kind, orphan: bool) -> Row {
     }
 }
 
-async fn running(prober: &Prober, engine: &Engine, service: &Service, container: &Container) -> Row {
+async fn running((prober, engine, masks): (&Prober, &Engine, &Masks), service: &Service, container: &Container) -> Row {
     let mut row = row(container, service.kind, false);
     if service.kind == Kind::Job {
         row.ready = (container.state == ContainerState::Exited).then_some(container.exit_code == Some(0));
@@ -141,25 +144,17 @@ async fn running(prober: &Prober, engine: &Engine, service: &Service, container:
         row.ready = Some(false);
         return row;
     }
-    let addresses = address::of(&engine.about, service, container);
-    let probe = &service.ready.probe;
-    let answer = if container.status.contains("(healthy)") {
-        Answer::Ready
-    } else if container.status.contains("(health: starting)") || container.status.contains("(unhealthy)") {
-        Answer::NotYet(container.status.clone())
-    } else if is_network(probe) {
-        prober.ask(probe, &addresses).await
-    } else if !addresses.is_empty() {
-        prober.ask(&crate::model::Probe::Tcp { ports: Vec::new() }, &addresses).await
-    } else {
-        Answer::Ready
-    };
-    match answer {
-        Answer::Ready => row.ready = Some(true),
-        Answer::NotYet(why) | Answer::Never(why) => {
-            row.ready = Some(false);
-            row.reason = Some(why);
+    match once::ask(engine, prober, service, container, None).await {
+        Ok(Heard { answer: Answer::Ready, remark }) => {
+            row.ready = Some(true);
+            row.reason = remark.map(Into::into);
         }
+        Ok(Heard { answer: Answer::NotYet(why) | Answer::Never(why), .. }) => {
+            row.ready = Some(false);
+            row.reason = Some(masks.text(&why).into_owned());
+        }
+        // The engine was there a moment ago.
+        Err(error) => row.reason = Some(error.to_string()),
     }
     row
 }
@@ -200,10 +195,12 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result
         };
         let ready = match (row.ready, &row.reason) {
             _ if row.orphan => "not in services.toml".into(),
-            (None, _) => "-".into(),
+            (None, Some(why)) => format!("unknown: {}", crate::ui::sanitise::text(why)),
+            (None, None) => "-".into(),
             (Some(true), _) if row.kind == Kind::Job => "done".into(),
-            (Some(true), _) => "yes".into(),
-            (Some(false), Some(why)) => format!("no: {why}"),
+            (Some(true), Some(remark)) => format!("yes: {}", crate::ui::sanitise::text(remark)),
+            (Some(true), None) => "yes".into(),
+            (Some(false), Some(why)) => format!("no: {}", crate::ui::sanitise::text(why)),
             (Some(false), None) => "no".into(),
         };
         let ports: Vec<String> = row.ports.iter().map(port).collect();

@@ -146,15 +146,15 @@ impl Decode for Build {
 }
 
 table! {
-    /// When a service counts as ready. At most one test; without one the kind's own is used.
+    /// When a service counts as ready. At most one test; without one the kind's own is used. Each question has a limit: 1 s over the network, 5 s for a command inside or a HEALTHCHECK (its own timeout, if that is longer). What gives no answer in that time is ended and asked again, with twice the time.
     ReadySpec "Ready" {
         /// `GET` answers with a status below 400. The port is the one inside the container.
         http: Option<At<String>>, default "", example r#"http = "http://:8080/health""#;
         /// The ports inside accept connections and keep them open; `true` = all published ones.
         tcp: Option<At<TcpTest>>, default "", example "tcp = 6379";
-        /// A line of its log matches a regular expression.
+        /// A line that it has written since its last start matches a regular expression, as it was written or without its colours. `^` and `$` are the line's ends. Lines above 64 KiB are looked at in pieces of that length. What still runs when its line was dropped from the log (`logging`) stays ready.
         log: Option<At<String>>, default "", example r#"log = "listening on .*:8080""#;
-        /// A command inside exits with 0.
+        /// A command inside exits with 0. One that does not answer in time is killed, with what it started, where the image has a shell.
         exec: Option<At<Words>>, default "", example r#"exec = "pg_isready -q""#;
         /// A PostgreSQL handshake and login succeed.
         postgres: Option<At<PortTest>>, default "", example "postgres = 5432";
@@ -166,7 +166,7 @@ table! {
         engine: Option<At<bool>>, default "", example "engine = true";
         /// How long until it is given up.
         timeout: Option<Duration>, default "the kind's own (60s)", example r#"timeout = "2m""#;
-        /// Longest pause between two tests.
+        /// Longest pause between two tests: from the answer to the next question.
         interval: Option<Duration>, default "100ms", example r#"interval = "1s""#;
     }
 }

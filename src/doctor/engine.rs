@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use super::Check;
 use crate::diag::Result;
-use crate::engine::{Bystander, Engine, Info};
+use crate::engine::{About, Bystander, Engine, Info};
 use crate::load;
 use crate::model::Stack;
 
@@ -36,11 +36,12 @@ pub(super) async fn machine(engine: &Engine, stack: Option<&Stack>) -> Result<Ve
         let ports = stack.services.values().filter(|service| service.active).flat_map(|service| &service.ports);
         ports.filter_map(|port| port.host).any(|port| port < 1024)
     });
-    let mut checks = vec![
+    let mut checks: Vec<Check> = place(&engine.about).into_iter().collect();
+    checks.extend([
         loopback(&engine.about.version, &info.system),
         memory(info.memory, wanted.iter().sum()),
         clock(&info.time, asked, heard),
-    ];
+    ]);
     checks.extend(rootless(&info, low_ports));
     if !info.forwards {
         checks.push(Check::fail(
@@ -54,6 +55,27 @@ pub(super) async fn machine(engine: &Engine, stack: Option<&Stack>) -> Result<Ve
         checks.extend(free(&info.root).await.map(|bytes| disk(&info.root, bytes)));
     }
     Ok(checks)
+}
+
+/// Where this process is, when that is not the engine's machine.
+pub(super) fn place(about: &About) -> Option<Check> {
+    let name = "container";
+    match &about.inside {
+        Some(id) => {
+            let id = id.get(..12).unwrap_or(id);
+            let found = format!(
+                "this is container {id} of the engine: it joins a stack's network and reaches services at their own \
+                 addresses"
+            );
+            Some(Check::ok(name, found))
+        }
+        None if about.contained && !about.container_network && about.address.starts_with("unix:") => Some(Check::warn(
+            name,
+            "this is a container that the engine does not know: what it publishes on 127.0.0.1 may be out of reach",
+            "run this container on the engine whose socket it has, or with --network host",
+        )),
+        None => None,
+    }
 }
 
 pub(super) fn loopback(version: &str, system: &str) -> Check {
@@ -157,7 +179,11 @@ pub(super) fn pools(bridges: usize) -> Check {
 
 pub(super) async fn others(engine: &Engine, stack: Option<&Stack>) -> Result<Vec<Check>> {
     let everybody = engine.everybody().await?;
-    let mut checks = vec![leftovers(&everybody, |root| Path::new(root).join(load::FILE).exists())];
+    let mut checks = vec![match engine.about.contained {
+        // A folder of the host, or of another container, is not gone because it can't be seen.
+        true => Check::ok("leftovers", "not looked for: the folders of other stacks can't be seen from this container"),
+        false => leftovers(&everybody, |root| Path::new(root).join(load::FILE).exists()),
+    }];
     checks.extend(stack.and_then(|stack| namesakes(&everybody, stack)));
     Ok(checks)
 }

@@ -265,6 +265,16 @@ impl Engine {
         Ok((created.id, created.warnings))
     }
 
+    /// Listens to a container without a terminal that is not started yet: nothing of its output is missed.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn overhear(&self, container: &str, name: &str) -> Result<Attached> {
+        let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1");
+        let wire = wire::post(&self.address, &path, "", Then::Upgrade).await;
+        Ok(Output::attached(wire.map_err(|error| failed(format_args!("can't listen to {name}"), &error))?, false))
+    }
+
     /// Connects to a container that is not started yet: nothing of its output is missed.
     ///
     /// # Errors

@@ -1,16 +1,13 @@
-//! A few lines of a container's log: the last ones for a report, or until one matches. Whole logs are `streams`'.
+//! The last lines of a container's log, for a report. Whole logs are `streams`'.
 
 use std::time::Duration;
 
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
-use regex::bytes::Regex;
 use tokio::time::{Instant, timeout_at};
 
 use super::Engine;
-use super::error::failed;
-use crate::diag::Result;
 
 /// What is kept of one line.
 const LINE_LIMIT: usize = 2000;
@@ -42,26 +39,6 @@ impl Engine {
         found.sort_by(|a, b| stamp(a).0.cmp(stamp(b).0));
         let found = found.split_off(found.len().saturating_sub(lines));
         found.iter().map(|line| stamp(line).1.to_owned()).collect()
-    }
-
-    /// Waits until a line that a container writes from its last start on matches. Never returns without one: its end is
-    /// for others to see.
-    ///
-    /// # Errors
-    /// When the engine can't be asked.
-    pub async fn wait_for_line(&self, id: &str, pattern: &Regex) -> Result<()> {
-        let started = self.inspect(id).await?.and_then(|seen| seen.started_at);
-        let started = started.and_then(|text| text.parse::<jiff::Timestamp>().ok());
-        let since = started.map_or(0, |at| i32::try_from(at.as_second()).unwrap_or_default());
-        let options = LogsOptions { stdout: true, stderr: true, follow: true, since, ..Default::default() };
-        let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
-        while let Some(frame) = stream.next().await {
-            let frame = frame.map_err(|error| failed("can't read the log", &error))?;
-            if pattern.is_match(frame.as_ref()) {
-                return Ok(());
-            }
-        }
-        std::future::pending().await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The only place that knows Docker. Nothing of bollard leaves this module.
 
+mod asked;
 pub mod attach;
 mod build;
 pub mod connect;
@@ -8,6 +9,7 @@ mod error;
 pub mod events;
 pub mod frames;
 mod images;
+mod inside;
 mod labels;
 mod lines;
 mod nameless;
@@ -27,9 +29,11 @@ mod views;
 mod wire;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bollard::Docker;
 
+pub use asked::{Asked, Hanging};
 pub use build::{BuildFailed, How};
 pub use images::Progress;
 pub use observe::Publisher;
@@ -51,6 +55,8 @@ pub struct Engine {
     config_dir: PathBuf,
     /// How it is reached, for connections of our own.
     address: connect::Address,
+    /// Networks that our own container is in, where this is one.
+    joined: Arc<inside::Joined>,
     /// What it said of itself.
     pub about: About,
 }
@@ -62,8 +68,13 @@ pub struct About {
     pub address: String,
     /// Where published ports are reached: `127.0.0.1`, or the host of a `tcp://` address.
     pub host: String,
-    /// Whether containers' own addresses can be reached from here (a rootful engine on this Linux).
+    /// Whether containers' own addresses can be reached from here (a rootful engine on this Linux, or `inside`).
     pub container_network: bool,
+    /// This process runs in a container: the host's folders, processes and 127.0.0.1 are not its own.
+    pub contained: bool,
+    /// In one of this very engine: its id, or that of the one whose network it shares. Services are reached at their own
+    /// addresses then, and never at published ports.
+    pub inside: Option<String>,
     /// Engine version: `20.10.24`.
     pub version: String,
     /// Newest API version it speaks, `(1, 41)`.
@@ -84,7 +95,8 @@ pub enum Builder {
 impl Engine {
     /// Finds an engine and checks that it is new enough.
     pub async fn connect(ask: &connect::Ask) -> Result<Self> {
-        let (docker, address, about) = connect::connect(ask).await?;
-        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, about })
+        let (docker, address, mut about) = connect::connect(ask).await?;
+        inside::find(&docker, &mut about).await;
+        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, joined: Arc::default(), about })
     }
 }

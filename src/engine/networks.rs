@@ -134,6 +134,9 @@ impl Engine {
                 Ok(()) => return Ok(()),
                 Err(error) if status(&error) == Some(404) => return Ok(()),
                 Err(error) if message(&error).contains("active endpoints") && pause < Duration::from_secs(1) => {
+                    if self.dismiss(id).await? {
+                        continue;
+                    }
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }

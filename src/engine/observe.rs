@@ -1,6 +1,7 @@
 //! What is there: a few list calls, all at once, as plain data for the planner and `ps`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum, ImageInspect, PortSummaryTypeEnum};
 use bollard::query_parameters::{
@@ -14,7 +15,9 @@ use super::error::{failed, status};
 use super::{Engine, labels, nameless};
 use crate::diag::Result;
 use crate::model::{Place, Protocol, ServiceName, Stack, fingerprint};
-use crate::plan::observed::{Container, ContainerState, Endpoint, Image, Network, Observed, PublishedPort, Volume};
+use crate::plan::observed::{
+    Container, ContainerState, Endpoint, HealthCheck, Image, Network, Observed, PublishedPort, Volume,
+};
 
 /// A container that publishes a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +63,12 @@ impl Engine {
         let listed = listed.map_err(|error| failed("can't list containers", &error))?;
         let is_one_off = |seen: &ContainerSummary| seen.labels.iter().any(|found| found.contains_key(labels::ONEOFF));
         let (one_offs, own): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_one_off);
-        let [own, one_offs] = [(own, labels::SERVICE), (one_offs, labels::ONEOFF)].map(|(listed, label)| {
+        let [mut own, one_offs] = [(own, labels::SERVICE), (one_offs, labels::ONEOFF)].map(|(listed, label)| {
             let mut containers: Vec<_> = listed.into_iter().filter_map(|seen| container(seen, label)).collect();
             containers.sort_by(|a, b| precedence(project, a).cmp(&precedence(project, b)));
             containers
         });
+        self.seen_from_inside(&mut own).await?;
         Ok((own, one_offs))
     }
 
@@ -276,7 +280,11 @@ fn image(seen: ImageInspect) -> Image {
         digests: seen.repo_digests.unwrap_or_default(),
         id: seen.id.unwrap_or_default(),
         architecture: seen.architecture.unwrap_or_default(),
-        healthcheck: config.healthcheck.and_then(|check| healthcheck(check.test.unwrap_or_default(), shell)),
+        healthcheck: config.healthcheck.and_then(|check| {
+            let limit = check.timeout.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
+            let command = healthcheck(check.test.unwrap_or_default(), shell)?;
+            Some(HealthCheck { command, limit: limit.map(Duration::from_nanos) })
+        }),
         exposed: config.exposed_ports.unwrap_or_default().iter().filter_map(port).collect(),
         volumes: config.volumes.unwrap_or_default(),
         env: config.env.unwrap_or_default(),

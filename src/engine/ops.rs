@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bollard::errors::Error as Bollard;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
-use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum, NetworkConnectRequest, VolumeCreateRequest};
+use bollard::models::{
+    ContainerStateStatusEnum, EndpointSettings, HealthStatusEnum, NetworkConnectRequest, VolumeCreateRequest,
+};
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, ListContainersOptions,
     RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
@@ -16,6 +18,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::connect::answer;
 use super::error::{failed, message, status};
+use super::inside::own_ports;
 use super::observe::mounted_volume;
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
@@ -257,7 +260,18 @@ impl Engine {
     /// When the engine can't be asked.
     pub async fn inspect(&self, id: &str) -> Result<Option<Inspected>> {
         match answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await {
-            Ok(seen) => Ok(Some(inspected(seen))),
+            Ok(seen) => {
+                let networks = seen.network_settings.as_ref().and_then(|settings| settings.networks.clone());
+                let mut seen = inspected(seen);
+                if self.about.inside.is_some() {
+                    let address = |endpoint: EndpointSettings| endpoint.ip_address.and_then(|ip| ip.parse().ok());
+                    let networks = networks.unwrap_or_default().into_iter();
+                    let near = self.near(&networks.map(|(name, endpoint)| (name, address(endpoint))).collect()).await?;
+                    own_ports(&mut seen.ports, near);
+                    seen.addresses = near.into_iter().collect();
+                }
+                Ok(Some(seen))
+            }
             Err(error) if status(&error) == Some(404) => Ok(None),
             Err(error) => Err(failed(format_args!("can't inspect {}", short(id)), &error)),
         }
@@ -360,9 +374,14 @@ impl Engine {
             ..Default::default()
         };
         let exec = answer(self.docker.create_exec(id, options)).await.map_err(failed)?;
+        self.finish_exec(&exec.id, input).await.map_err(failed)
+    }
+
+    /// Starts a prepared command, gives it its standard input, and waits for its end.
+    pub(super) async fn finish_exec(&self, exec: &str, input: Bytes) -> std::result::Result<Executed, Bollard> {
         let mut output = Vec::new();
         if let StartExecResults::Attached { output: mut stream, input: mut stdin } =
-            self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.map_err(failed)?
+            self.docker.start_exec(exec, None::<StartExecOptions>).await?
         {
             // Whether it reads what it is given is its own affair: what counts is its output and its end.
             let mut feeding = std::pin::pin!(async {
@@ -379,13 +398,13 @@ impl Engine {
                     }
                 };
                 let Some(frame) = frame else { break };
-                output.extend_from_slice(&frame.map_err(failed)?.into_bytes());
+                output.extend_from_slice(&frame?.into_bytes());
                 if output.len() > 2 * OUTPUT_LIMIT {
                     output.drain(..output.len() - OUTPUT_LIMIT);
                 }
             }
         }
-        let seen = answer(self.docker.inspect_exec(&exec.id)).await.map_err(failed)?;
+        let seen = answer(self.docker.inspect_exec(exec)).await?;
         let output = String::from_utf8_lossy(&output).trim().to_owned();
         Ok(Executed { code: seen.exit_code.unwrap_or(-1), output })
     }

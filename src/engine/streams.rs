@@ -12,7 +12,7 @@ use http::Version;
 
 use super::error::{failed, message, status};
 use super::{Engine, labels};
-use crate::diag::{Error, Result};
+use crate::diag::{Error, ErrorKind, Result};
 use crate::model::ServiceName;
 
 /// Which part of a log. Times are nanoseconds since 1970 by the engine's clock.
@@ -86,6 +86,27 @@ impl Engine {
             }
             Err(error) => Some(Err(failed("can't follow the engine's events", &error))),
         }))
+    }
+
+    /// Waits until a container has been started again: until it has another start than `started`, in the engine's words.
+    /// `since`: a time before that, in seconds since 1970, so that one that happens just now is not missed.
+    ///
+    /// # Errors
+    /// When the engine can't be asked any more.
+    pub async fn started_again(&self, id: &str, since: i64, started: Option<&str>) -> Result<()> {
+        let filters = [("container", id), ("event", "start"), ("type", "container")];
+        let filters = filters.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
+        let options =
+            EventsOptions { since: Some(since.to_string()), filters: Some(filters.into()), ..Default::default() };
+        let mut events = std::pin::pin!(self.docker.events(Some(options)));
+        while let Some(event) = events.next().await {
+            event.map_err(|error| failed("can't follow the engine's events", &error))?;
+            if self.inspect(id).await?.is_none_or(|seen| seen.started_at.as_deref() != started) {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Engine, "the engine stopped telling its events")
+            .hint("is the engine still running? try: taskava dev ps"))
     }
 
     /// The engine's clock: on a virtual machine it can be far from ours. Ours, if it can't be asked.

@@ -170,6 +170,11 @@ pub(super) const COMMON: &[Known] = &[
         next: "edit `ready.http` of services.{service}",
     },
     Known {
+        sign: Sign::Answer("accepts inside, but not where the engine publishes it"),
+        reason: "the engine's forwarder of that port has ended or hangs",
+        next: "taskava dev restart {service}",
+    },
+    Known {
         sign: Sign::Answer("accepted, then closed"),
         reason: "nothing listens behind the published port: it listens on another one, or on 127.0.0.1 inside",
         next: "make it listen on 0.0.0.0, or edit `ports` of services.{service}",

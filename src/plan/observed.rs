@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -181,8 +182,8 @@ pub struct Image {
     pub id: String,
     /// `amd64`, `arm64`, …
     pub architecture: String,
-    /// The command of its HEALTHCHECK, if it declares one.
-    pub healthcheck: Option<Vec<String>>,
+    /// Its HEALTHCHECK, if it declares one.
+    pub healthcheck: Option<HealthCheck>,
     /// Ports it exposes.
     pub exposed: Vec<u16>,
     /// Folders it declares as volumes.
@@ -193,6 +194,15 @@ pub struct Image {
     pub build: Option<built::Label>,
     /// Digests under which registries know it: `redis@sha256:…`.
     pub digests: Vec<String>,
+}
+
+/// An image's own HEALTHCHECK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// The command, as `exec` takes it.
+    pub command: Vec<String>,
+    /// How long one check may take, if the image says so.
+    pub limit: Option<Duration>,
 }
 
 /// A saved copy of a volume: one of a snapshot's images.

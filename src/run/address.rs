@@ -34,6 +34,12 @@ pub fn of(about: &About, service: &Service, container: &Container) -> BTreeMap<u
     addresses(about, service, &container.ports, own)
 }
 
+/// A container's own addresses, where they can be reached from here.
+pub fn own(about: &About, container: &Container) -> Vec<IpAddr> {
+    let all = container.networks.values().filter_map(|endpoint| endpoint.address);
+    if about.container_network { all.collect() } else { Vec::new() }
+}
+
 /// The address of one port of a container as it was seen.
 ///
 /// # Errors
@@ -62,7 +68,10 @@ pub fn published<'a>(
 }
 
 /// What will be published, as far as services.toml says it: saves asking the engine when all host ports are fixed.
-pub(super) fn declared(service: &Service) -> Option<Vec<PublishedPort>> {
+pub(super) fn declared(about: &About, service: &Service) -> Option<Vec<PublishedPort>> {
+    if about.inside.is_some() {
+        return None;
+    }
     let fixed = |port: &crate::model::Port| {
         Some(PublishedPort {
             address: port.address,
@@ -93,8 +102,12 @@ pub(super) fn needed(service: &Service) -> Vec<u16> {
     }
 }
 
-/// A port bound to all addresses is asked on loopback; one of another machine's engine, on that machine.
+/// A port bound to all addresses is asked on loopback; one of another machine's engine, on that machine; one that was seen
+/// from inside, where it was seen.
 fn host(about: &About, bound: IpAddr) -> Option<IpAddr> {
+    if about.inside.is_some() {
+        return Some(bound);
+    }
     match about.host.as_str() {
         "127.0.0.1" | "localhost" => Some(match bound {
             IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),

@@ -1,7 +1,7 @@
 //! The walker: starts each step as soon as those it waits for are done, and leaves out what can't succeed any more.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,7 +137,7 @@ impl Walk<'_> {
             tokio::select! {
                 Some((id, took, result)) = running.next() => self.finished(id, took, result),
                 () = tokio::time::sleep_until(next_start), if held && now < next_start => {}
-                _ = heartbeat.tick() => self.beat(),
+                _ = heartbeat.tick() => self.beat(&known.borrow().answers),
             }
         }
         drop(running);
@@ -242,14 +242,18 @@ impl Walk<'_> {
         }
     }
 
-    fn beat(&self) {
+    /// `answers`: what was answered last, by step.
+    fn beat(&self, answers: &BTreeMap<StepId, String>) {
         let running = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Running);
         let words = |step: &Step| match &step.op {
             Op::WaitReady { service } => service.to_string(),
             op => op.to_string(),
         };
-        let waiting = running.map(words).collect();
-        self.run.events.emit(&Event::Heartbeat { waiting, ms: millis(self.began.elapsed()) });
+        let running: Vec<(String, Option<&String>)> =
+            running.map(|step| (words(step), answers.get(&step.id))).collect();
+        let answers = running.iter().filter_map(|(name, answer)| Some((name.clone(), answer.cloned()?))).collect();
+        let waiting = running.into_iter().map(|(name, _)| name).collect();
+        self.run.events.emit(&Event::Heartbeat { waiting, answers, ms: millis(self.began.elapsed()) });
     }
 
     /// After Ctrl-C: what this run started does not stay behind half-way.

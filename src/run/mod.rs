@@ -34,6 +34,7 @@ pub use apply::apply;
 pub use cancel::Cancel;
 pub use lock::Lock;
 pub use stop::observe;
+pub use wait::once;
 
 use crate::context;
 use crate::diag::Result;

@@ -1,7 +1,7 @@
 //! One step of a plan, as engine calls.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -16,7 +16,7 @@ use crate::engine::Progress;
 use crate::event::{self, Event, Failure};
 use crate::kinds;
 use crate::model::{Service, ServiceName, Volume};
-use crate::plan::{Cause, Op, Step};
+use crate::plan::{Cause, Op, Step, StepId};
 
 /// What is known of the stack's containers while a plan is carried out.
 #[derive(Debug, Default)]
@@ -35,6 +35,10 @@ pub(super) struct Known {
     pub(super) started: Vec<ServiceName>,
     /// Held while views are made: services may have the same.
     pub(super) views: Rc<Mutex<()>>,
+    /// Those of them that are ready by a line that they write.
+    pub(super) listening: HashMap<ServiceName, wait::Listening>,
+    /// What was answered last where a step waits for a service.
+    pub(super) answers: BTreeMap<StepId, String>,
 }
 
 /// How a step ended that did not succeed.
@@ -240,6 +244,10 @@ impl Doing<'_> {
         let id = self.container(&service.name)?;
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
+        // Where that is not possible there is still the log.
+        if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, &id).await {
+            self.known.borrow_mut().listening.insert(service.name.clone(), listening);
+        }
         let mut started = self.run.engine.start(&id, &service.name).await;
         if started.as_ref().is_err_and(|error| error.to_string().contains("is ambiguous")) {
             for short in &service.networks {
@@ -328,12 +336,14 @@ impl Doing<'_> {
             Err(error) => return Err(Ended::Failed(Box::new(failure::of_error(Some(service), &error)))),
         };
         let tell = |text: String| {
+            self.known.borrow_mut().answers.insert(self.step.id, text.clone());
             let (layer, current, total) = (None, None, None);
             self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current, total });
         };
         let fresh = self.known.borrow().started.contains(&service.name);
+        let listening = self.known.borrow_mut().listening.remove(&service.name);
         tokio::select! {
-            ready = wait::ready(self.run, service, &id, fresh, began, &tell) => match ready {
+            ready = wait::ready(self.run, service, &id, (fresh, listening), began, &tell) => match ready {
                 Ok(()) => match self.put_back(service, &id, fresh).await {
                     Ok(()) => self.ready_hooks(service, &id).await,
                     Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),

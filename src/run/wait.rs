@@ -1,20 +1,26 @@
 //! Waits for one service: asks it, watches its container, and reports at once when that ends. What an answer means and
 //! when to ask again is [`Gate`]'s.
 
+mod line;
+mod listen;
+mod log;
+pub mod once;
+
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+pub(super) use listen::Listening;
 use regex::bytes::Regex;
 
-use super::probe::{Answer, is_network};
+use super::probe::{Answer, Limits, Prober, is_network};
 use super::ready::{Effect, Gate, Input};
 use super::{Run, address, failure};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Health;
+use crate::engine::{Asked, Engine, Hanging, Health};
 use crate::event::Failure;
 use crate::model::{Probe, Protocol, Readiness, Service};
-use crate::plan::observed::{Container, ContainerState};
+use crate::plan::observed::{Container, ContainerState, Image};
 
 /// How often the engine is asked what its health check says.
 const HEALTH_EVERY: Duration = Duration::from_millis(100);
@@ -22,17 +28,29 @@ const HEALTH_EVERY: Duration = Duration::from_millis(100);
 /// A service that nothing can be asked of is taken as up when it ran for so long: what can't start at all, ends sooner.
 const STAYS_UP: Duration = Duration::from_millis(100);
 
-/// Waits until a service is ready; for a job: until it has ended with exit 0. `fresh`: it was started by this run.
+/// How long one question by a command inside may take, and one look into a log. A health check that the image gives more
+/// time has that.
+const INSIDE: Duration = Duration::from_secs(5);
+
+/// How much longer than the time that is left a command inside is waited for: until it has been ended.
+const ENDING: Duration = Duration::from_secs(4);
+
+/// How long a connection has to stay open once one was closed late: then the port forwarder is slow.
+const STAYS_OPEN: Duration = Duration::from_secs(1);
+
+/// Waits until a service is ready; for a job: until it has ended with exit 0. `fresh`: it was started by this run;
+/// `listening`: and has been listened to since before.
 pub(super) async fn ready(
     run: &Run<'_>,
     service: &Service,
     id: &str,
-    fresh: bool,
+    (fresh, listening): (bool, Option<Listening>),
     began: Instant,
     tell: &dyn Fn(String),
 ) -> Result<(), Box<Failure>> {
     let failed = |error: Error| Box::new(failure::of_error(Some(service), &error));
     let mut waiting = Waiting::new(run, service, id, fresh).await.map_err(failed)?;
+    waiting.listening = listening;
     let mut gate = Gate::new(&waiting.readiness(began), service.restart, began.elapsed());
     let mut effect = gate.on(Input::Tick, began.elapsed());
     let mut told = None;
@@ -62,8 +80,8 @@ pub(super) async fn ready(
 enum Question {
     /// From here, in its own protocol.
     Network(Probe),
-    /// By a command inside.
-    Inside(Vec<String>),
+    /// By a command inside, which has so long to answer at first.
+    Inside(Vec<String>, Duration),
     /// The engine's health check.
     Engine,
     /// A line of its log.
@@ -84,20 +102,39 @@ struct Waiting<'a> {
     /// The container as it was before, when this run left it as it was.
     seen: Option<&'a Container>,
     question: Question,
+    /// How long the next answer may take. What is asked in vain for that long has twice the time when it is asked again:
+    /// a question that hangs once costs little, and what is always slow gets its time.
+    patience: Duration,
+    listening: Option<Listening>,
+    /// What was answered last, of that which is no answer at all.
+    said: Option<String>,
+    /// A command inside that did not end and could not be ended. There is never more than one.
+    hanging: Option<Hanging>,
     addresses: std::collections::BTreeMap<u16, std::net::SocketAddr>,
+    /// The container's own addresses, where they can be reached from here; none = not looked for.
+    own: Option<Vec<IpAddr>>,
     exit: Option<Exit<'a>>,
 }
 
 impl<'a> Waiting<'a> {
     async fn new(run: &'a Run<'a>, service: &'a Service, id: &'a str, fresh: bool) -> Result<Self> {
         let seen = run.seen.of(&service.name).next().filter(|_| !fresh);
-        let question = question(run, service, seen.is_some()).await?;
-        let addresses = match (seen, address::declared(service)) {
-            (Some(seen), _) => address::of(&run.engine.about, service, seen),
-            (None, Some(declared)) => address::addresses(&run.engine.about, service, &declared, None),
+        let image = run.seen.images.get(&service.image).filter(|_| seen.is_some());
+        let question = question(run.engine, service, image).await?;
+        let about = &run.engine.about;
+        let addresses = match (seen, address::declared(about, service)) {
+            (Some(seen), _) => address::of(about, service, seen),
+            (None, Some(declared)) => address::addresses(about, service, &declared, None),
             (None, None) => Default::default(),
         };
-        Ok(Self { run, service, id, fresh, seen, question, addresses, exit: None })
+        let own = seen.map(|seen| address::own(about, seen));
+        let patience = match &question {
+            Question::Inside(_, limit) => *limit,
+            Question::Log(_) => INSIDE,
+            _ => Limits::default().answer,
+        };
+        let (listening, said, hanging, exit) = (None, None, None, None);
+        Ok(Self { run, service, id, fresh, seen, question, patience, listening, said, hanging, addresses, own, exit })
     }
 
     /// The service's readiness with the question that is really asked, and no more time than the run has.
@@ -105,7 +142,7 @@ impl<'a> Waiting<'a> {
         let declared = &self.service.ready;
         let probe = match &self.question {
             Question::Network(probe) => probe.clone(),
-            Question::Inside(command) => Probe::Exec { command: command.clone() },
+            Question::Inside(command, _) => Probe::Exec { command: command.clone() },
             Question::Engine => Probe::Engine,
             Question::Log(pattern) => Probe::Log { pattern: pattern.to_string() },
             Question::Exit => Probe::Exit,
@@ -119,17 +156,28 @@ impl<'a> Waiting<'a> {
     /// Asks after a pause, unless the container ends first. Watching for that begins with the second question: what is
     /// ready at the first costs no more than that.
     async fn ask(&mut self, pause: Duration, left: Duration) -> Result<Input> {
-        let Self { run, service, id, fresh, seen, question, addresses, exit } = self;
+        let Self { run, service, id, fresh, seen, question, patience, said, hanging, addresses, own, exit, .. } = self;
+        let (limit, began) = (*patience, Instant::now());
+        let (due, grace) =
+            (began + left, if matches!(question, Question::Inside(..)) { ENDING } else { Duration::ZERO });
         let asked = async {
             tokio::time::sleep(pause).await;
-            if address::needed(service).iter().any(|port| !addresses.contains_key(port)) {
+            let of_tcp = matches!(question, Question::Network(Probe::Tcp { .. }));
+            if address::needed(service).iter().any(|port| !addresses.contains_key(port)) || (of_tcp && own.is_none()) {
                 let Some(seen) = run.engine.inspect(id).await? else { return Ok(gone()) };
-                let own = seen.addresses.first().copied();
-                *addresses = address::addresses(&run.engine.about, service, &seen.ports, own);
+                let first = seen.addresses.first().copied();
+                *addresses = address::addresses(&run.engine.about, service, &seen.ports, first);
+                *own = Some(if run.engine.about.container_network { seen.addresses } else { Vec::new() });
             }
             match question {
-                Question::Network(probe) => Ok(run.prober.ask(probe, addresses).await),
-                Question::Inside(command) => inside(run, id, command).await,
+                Question::Network(probe) => {
+                    let own = own.as_deref().unwrap_or_default();
+                    Ok(network(&run.prober, probe, addresses, own, limit, said.as_deref()).await)
+                }
+                Question::Inside(command, _) => {
+                    let limit = limit.min(due.saturating_duration_since(Instant::now()));
+                    inside(run.engine, id, command, limit, hanging).await
+                }
                 Question::Runs if seen.take().is_some_and(|seen| seen.state == ContainerState::Running) => {
                     Ok(Answer::Ready)
                 }
@@ -137,30 +185,55 @@ impl<'a> Waiting<'a> {
                     if std::mem::take(fresh) {
                         tokio::time::sleep(STAYS_UP).await;
                     }
-                    runs(run, id).await
+                    runs(run.engine, id).await
                 }
                 Question::Engine | Question::Log(_) | Question::Exit => Ok(Answer::NotYet(String::new())),
             }
         };
-        let input = tokio::select! {
-            answer = asked => Input::Answer(answer?),
+        let answer = tokio::select! {
+            answer = asked => answer?,
             ended = watched(exit) => return self.ended(ended?).await,
-            () = tokio::time::sleep(left) => Input::Tick,
+            () = tokio::time::sleep(left + grace) => {
+                let nothing = Answer::NotYet(format!("no answer within {} s", seconds(left)));
+                return Ok(if said.is_none() { Input::Answer(nothing) } else { Input::Tick });
+            }
         };
+        if let Answer::NotYet(why) | Answer::Never(why) = &answer {
+            if began.elapsed() >= pause + limit {
+                *patience *= 2;
+            }
+            *said = Some(why.clone());
+        }
         self.watch();
-        Ok(input)
+        Ok(Input::Answer(answer))
     }
 
     /// Waits for what comes by itself.
     async fn wait(&mut self, left: Duration) -> Result<Input> {
         self.watch();
-        let Self { run, id, question, exit, .. } = self;
+        let unchanged = self.seen.take().filter(|seen| seen.state == ContainerState::Running);
+        let Self { run, id, service, question, said, listening, exit, .. } = self;
         let event = async {
             match question {
-                Question::Engine => healthy(run, id).await,
+                Question::Engine => healthy(run.engine, id, said).await,
                 Question::Log(pattern) => {
-                    run.engine.wait_for_line(id, pattern).await?;
-                    Ok(Input::LogMatched)
+                    if unchanged.is_some()
+                        && once::line(run.engine, service, id, pattern, INSIDE).await?.answer == Answer::Ready
+                    {
+                        return Ok(Input::LogMatched);
+                    }
+                    if said.is_none() {
+                        return Ok(answered(said, log::not_there(pattern)));
+                    }
+                    let found = tokio::select! {
+                        found = log::wait(run.engine, id, pattern) => found?,
+                        found = heard(run.engine, id, listening) => found?,
+                    };
+                    Ok(match found {
+                        log::Found::Line => Input::LogMatched,
+                        log::Found::Unreadable => Input::Answer(Answer::Never(log::unreadable())),
+                        log::Found::Gone | log::Found::Nothing { .. } => Input::Answer(gone()),
+                    })
                 }
                 _ => std::future::pending().await,
             }
@@ -178,7 +251,9 @@ impl<'a> Waiting<'a> {
     }
 
     async fn ended(&mut self, code: Option<i64>) -> Result<Input> {
-        self.exit = None;
+        // Another run may have another address, and nothing of this one is left inside.
+        (self.exit, self.own, self.hanging) = (None, None, None);
+        self.addresses.clear();
         let Some(code) = code else {
             let message = format!("the container of {} was removed while it was waited for", self.service.name);
             return Err(Error::new(ErrorKind::Crashed, message));
@@ -195,27 +270,41 @@ async fn watched(exit: &mut Option<Exit<'_>>) -> Result<Option<i64>> {
     }
 }
 
-/// Finds out how a service can be asked, given where it runs. `unchanged`: its container was left as it was.
-async fn question(run: &Run<'_>, service: &Service, unchanged: bool) -> Result<Question> {
+/// Waits until the line was heard, of a container that still runs and was not restarted since.
+async fn heard(engine: &Engine, id: &str, listening: &mut Option<Listening>) -> Result<log::Found> {
+    let Some(listening) = listening else { return std::future::pending().await };
+    listening.heard().await;
+    match engine.inspect(id).await? {
+        Some(seen) if seen.running && seen.restarts == 0 => Ok(log::Found::Line),
+        // Its end is reported by who watches it; the next run is in the log.
+        _ => std::future::pending().await,
+    }
+}
+
+/// Words that are an answer, to be told.
+fn answered(said: &mut Option<String>, words: String) -> Input {
+    Input::Answer(Answer::NotYet(said.insert(words).clone()))
+}
+
+/// Finds out how a service can be asked, given where it runs. `image`: its image, where that is known for sure.
+async fn question(engine: &Engine, service: &Service, image: Option<&Image>) -> Result<Question> {
     let published = |port: &u16| service.ports.iter().any(|published| published.container == *port);
     Ok(match &service.ready.probe {
         Probe::Exit => Question::Exit,
         Probe::Engine => Question::Engine,
-        Probe::Exec { command } => Question::Inside(command.clone()),
-        Probe::Log { pattern } => {
-            Question::Log(Regex::new(pattern).with_context(|| format!("ready.log of {}", service.name))?)
-        }
-        Probe::Auto => match healthcheck(run, service, unchanged).await? {
-            Some(command) => Question::Inside(command),
+        Probe::Exec { command } => Question::Inside(command.clone(), INSIDE),
+        Probe::Log { pattern } => Question::Log(log::pattern(pattern)?),
+        Probe::Auto => match healthcheck(engine, service, image).await? {
+            Some(question) => question,
             None if service.ports.iter().any(|port| port.protocol == Protocol::Tcp) => {
                 Question::Network(Probe::Tcp { ports: Vec::new() })
             }
             None => Question::Runs,
         },
         probe if is_network(probe) => {
-            let reachable = run.engine.about.container_network || address::needed(service).iter().all(published);
+            let reachable = engine.about.container_network || address::needed(service).iter().all(published);
             match client_inside(probe).filter(|_| !reachable) {
-                Some(command) => Question::Inside(command),
+                Some(command) => Question::Inside(command, INSIDE),
                 None if reachable => Question::Network(probe.clone()),
                 None => Question::Runs,
             }
@@ -225,11 +314,12 @@ async fn question(run: &Run<'_>, service: &Service, unchanged: bool) -> Result<Q
 }
 
 /// The health check of a service's image. A container that was made now may be of an image that was fetched now.
-async fn healthcheck(run: &Run<'_>, service: &Service, unchanged: bool) -> Result<Option<Vec<String>>> {
-    match run.seen.images.get(&service.image).filter(|_| unchanged) {
-        Some(image) => Ok(image.healthcheck.clone()),
-        None => Ok(run.engine.image(&service.image).await?.and_then(|image| image.healthcheck)),
-    }
+async fn healthcheck(engine: &Engine, service: &Service, image: Option<&Image>) -> Result<Option<Question>> {
+    let check = match image {
+        Some(image) => image.healthcheck.clone(),
+        None => engine.image(&service.image).await?.and_then(|image| image.healthcheck),
+    };
+    Ok(check.map(|check| Question::Inside(check.command, check.limit.unwrap_or(INSIDE).max(INSIDE))))
 }
 
 /// Where a port can't be reached from here, the service's own client asks over TCP inside.
@@ -244,10 +334,43 @@ fn client_inside(probe: &Probe) -> Option<Vec<String>> {
     Some(command.split(' ').map(String::from).collect())
 }
 
-async fn inside(run: &Run<'_>, id: &str, command: &[String]) -> Result<Answer> {
+/// Asks over the network. Where only the port forwarder can be asked and was seen to close late, it gets more time for it.
+async fn network(
+    prober: &Prober,
+    probe: &Probe,
+    addresses: &std::collections::BTreeMap<u16, std::net::SocketAddr>,
+    own: &[IpAddr],
+    limit: Duration,
+    said: Option<&str>,
+) -> Answer {
+    let closed = said.is_some_and(|said| said.contains("then closed"));
+    let prober = prober.clone().with_answer_within(limit);
+    let prober = if closed { prober.with_open_for(STAYS_OPEN) } else { prober };
+    prober.ask_of(probe, addresses, own).await
+}
+
+/// Asks by a command inside, which is ended when it does not answer in time.
+async fn inside(
+    engine: &Engine,
+    id: &str,
+    command: &[String],
+    limit: Duration,
+    hanging: &mut Option<Hanging>,
+) -> Result<Answer> {
+    let words = command.join(" ");
+    if let Some(earlier) = hanging.take() {
+        *hanging = engine.end(id, earlier).await;
+        if hanging.is_some() {
+            return Ok(Answer::NotYet(format!("`{words}` does not answer, and can't be ended")));
+        }
+    }
     // A container that just ends refuses commands; its end is reported by who watches it.
-    let executed = match run.engine.exec(id, command).await {
-        Ok(executed) => executed,
+    let executed = match engine.exec_within(id, command, limit).await {
+        Ok(Asked::Ended(executed)) => executed,
+        Ok(Asked::Silent(left)) => {
+            *hanging = left;
+            return Ok(Answer::NotYet(format!("`{words}` did not answer within {} s", seconds(limit))));
+        }
         Err(error) if error.kind == ErrorKind::Engine => return Err(error),
         Err(error) => return Ok(Answer::NotYet(error.to_string())),
     };
@@ -255,11 +378,16 @@ async fn inside(run: &Run<'_>, id: &str, command: &[String]) -> Result<Answer> {
         return Ok(Answer::Ready);
     }
     let last = executed.output.lines().next_back().unwrap_or_default();
-    Ok(Answer::NotYet(format!("`{}` exits with {}: {last}", command.join(" "), executed.code)))
+    Ok(Answer::NotYet(format!("`{words}` exits with {}: {last}", executed.code)))
 }
 
-async fn runs(run: &Run<'_>, id: &str) -> Result<Answer> {
-    let Some(seen) = run.engine.inspect(id).await? else { return Ok(gone()) };
+/// `5`, `0.3`.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10.0).round() / 10.0
+}
+
+async fn runs(engine: &Engine, id: &str) -> Result<Answer> {
+    let Some(seen) = engine.inspect(id).await? else { return Ok(gone()) };
     if !seen.running {
         return Ok(Answer::NotYet("not running".into()));
     }
@@ -268,7 +396,7 @@ async fn runs(run: &Run<'_>, id: &str) -> Result<Answer> {
     }
     // One that the engine restarts runs for a moment each time.
     tokio::time::sleep(STAYS_UP).await;
-    match run.engine.inspect(id).await? {
+    match engine.inspect(id).await? {
         Some(now) if now.running && now.started_at == seen.started_at => Ok(Answer::Ready),
         Some(_) => Ok(Answer::NotYet("it ended and was restarted".into())),
         None => Ok(gone()),
@@ -279,14 +407,28 @@ fn gone() -> Answer {
     Answer::Never("the container is gone".into())
 }
 
-async fn healthy(run: &Run<'_>, id: &str) -> Result<Input> {
+/// Waits for what the engine's health check comes to; also returns when it says something new on the way.
+async fn healthy(engine: &Engine, id: &str, said: &mut Option<String>) -> Result<Input> {
     loop {
-        match run.engine.inspect(id).await?.and_then(|seen| seen.health) {
+        match engine.inspect(id).await?.and_then(|seen| seen.health) {
             Some(Health::Healthy) => return Ok(Input::Healthy),
             Some(Health::Unhealthy(output)) => return Ok(Input::Unhealthy(output)),
-            Some(Health::Starting(_)) => {}
+            Some(Health::Starting(output)) => {
+                let words = starting(&output);
+                if said.as_ref() != Some(&words) {
+                    return Ok(answered(said, words));
+                }
+            }
             None => return Ok(Input::Answer(Answer::Never("its image has no health check".into()))),
         }
         tokio::time::sleep(HEALTH_EVERY).await;
+    }
+}
+
+/// What a health check says that has not come to an end.
+fn starting(output: &str) -> String {
+    match output.lines().next_back() {
+        Some(last) => format!("its health check has not succeeded yet: {last}"),
+        None => "its health check has not succeeded yet".into(),
     }
 }

@@ -103,8 +103,13 @@ impl Plain {
                 self.line(&mut out, at, Some(service), &format!("{} ({} s)", still(*saves), ms / 1000));
             }
             Event::ServiceStopped { service, .. } => self.line(&mut out, at, None, &format!("stopped {service}")),
-            Event::Heartbeat { waiting, .. } => {
-                self.line(&mut out, at, None, &format!("still waiting for: {}", waiting.join(", ")));
+            Event::Heartbeat { waiting, answers, .. } => {
+                let words = waiting.iter().map(|name| match answers.get(name) {
+                    Some(answer) => format!("{name} ({})", sanitise::text(answer)),
+                    None => name.clone(),
+                });
+                let text = format!("still waiting for: {}", words.collect::<Vec<_>>().join(", "));
+                self.line(&mut out, at, None, &text);
             }
             Event::WatchStarted { .. }
             | Event::WatchAction { .. }
@@ -308,7 +313,7 @@ mod tests {
   0.1s  created network default
   1.0s  postgres  pulled postgres:15-alpine (1.0s)
   1.2s  postgres  started
-  2.0s  still waiting for: postgres
+  2.0s  still waiting for: postgres (the database system is starting up)
   2.1s  postgres  ready (0.9s)
   2.5s  api       start api failed: exited with code 139
   2.5s  web       left out: api failed

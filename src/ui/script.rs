@@ -88,7 +88,14 @@ pub(super) fn run() -> Vec<(Duration, Event)> {
         (1_200, done(&plan, 3, 190)),
         (1_200, started(&plan, 4)),
         (1_300, Event::StepProgress { step: 4, layer: None, text: "starting up".into(), current: None, total: None }),
-        (2_000, Event::Heartbeat { waiting: vec!["postgres".into()], ms: 2_000 }),
+        (
+            2_000,
+            Event::Heartbeat {
+                waiting: vec!["postgres".into()],
+                answers: [("postgres".into(), "the database system is starting up".into())].into(),
+                ms: 2_000,
+            },
+        ),
         (2_100, Event::ServiceReady { service: postgres, ms: 900 }),
         (2_100, done(&plan, 4, 900)),
         (2_110, started(&plan, 6)),

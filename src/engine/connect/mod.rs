@@ -182,6 +182,8 @@ fn about(address: &Address, said: Said) -> Result<About> {
     Ok(About {
         host: published_on(address),
         container_network: said.on_this_kernel && reaches_containers(address),
+        contained: false,
+        inside: None,
         address: address.to_string(),
         version: engine.into(),
         api,

@@ -136,6 +136,12 @@ fn known_answers_are_explained() {
         (Kind::Redis, "WRONGPASS invalid username-password pair or user is disabled.", "another password"),
         (Kind::Localstack, "init script b.sh failed (READY)", "/etc/localstack/init"),
         (Kind::Generic, "port 80: accepted, then closed", "127.0.0.1 inside"),
+        (Kind::Generic, "accepted, then closed: nothing listens on port 80 inside", "127.0.0.1 inside"),
+        (
+            Kind::Generic,
+            "port 80 accepts inside, but not where the engine publishes it (127.0.0.1:8080)",
+            "forwarder of that port",
+        ),
     ] {
         let reason = reason_of_answer(kind, answer);
         assert!(reason.contains(expected), "{answer}\n-> {reason:?}");

@@ -9,7 +9,7 @@ use crate::config::decode::{At, Entry};
 use crate::config::forms::Scalar;
 use crate::config::schema;
 use crate::config::words::similar;
-use crate::diag::Place;
+use crate::diag::{Diagnostic, Place};
 use crate::kinds;
 use crate::model::{
     Condition, EnvValue, Kind, Logging, Port, Protocol, RestartPolicy, Service, ServiceName, Ulimit, WatchAction,
@@ -256,6 +256,12 @@ impl Resolver<'_> {
         }
         if let Some(files) = written.max_files.as_ref().filter(|files| files.value == 0) {
             self.error(&files.place, "at least one log file is needed");
+        }
+        let by_line = entry.ready.as_ref().is_some_and(|ready| ready.log.is_some());
+        if let Some(files) = written.max_files.as_ref().filter(|files| files.value == 1 && by_line) {
+            let message = "a single log file is emptied when it is full, and the line of `ready.log` is lost then";
+            let hint = "keep two: `max_files = 2`";
+            self.problems.push(Diagnostic::warning(files.place.clone(), message).hint(hint));
         }
         Logging {
             max_size: value(written.max_size.as_ref()).unwrap_or_else(|| "10m".into()),

@@ -121,7 +121,9 @@ fn judge_snapshot(image: &OwnImage, auto: bool, around: &Around, age: i64) -> Op
 pub async fn look(engine: &Engine) -> Result<Vec<Judged>> {
     let (images, stacks, now) = futures_util::join!(engine.own_images(), engine.owned(), engine.now());
     let (images, stacks, now) = (images?, stacks?, now.as_second());
-    let (here, local) = (owner::machine(), engine.about.address.starts_with("unix://"));
+    // Containers may have the same name, and see other folders.
+    let local = engine.about.address.starts_with("unix://") && !engine.about.contained;
+    let here = owner::machine();
     let newer = newer(&images);
     let judged = |(image, newer): (OwnImage, usize)| {
         let folder = folder(&image, &here, local);

@@ -20,9 +20,16 @@ pub(in crate::run) fn client(limits: Limits) -> Result<reqwest::Client> {
         .map_err(|error| crate::diag::Error::from_source(ErrorKind::Other, error.into()))
 }
 
+/// A client, and how long one answer may take in all.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) client: &'a reqwest::Client,
+    pub(super) limit: std::time::Duration,
+}
+
 /// `GET` answers with a status that will do.
 pub(super) async fn status(
-    http: &reqwest::Client,
+    http: Asking<'_>,
     address: SocketAddr,
     path: &str,
     good: impl FnOnce(u16) -> bool,
@@ -35,7 +42,7 @@ pub(super) async fn status(
 }
 
 /// LocalStack is ready when its READY stage is through and none of the scripts in it failed.
-pub(super) async fn localstack(http: &reqwest::Client, address: SocketAddr) -> Answer {
+pub(super) async fn localstack(http: Asking<'_>, address: SocketAddr) -> Answer {
     let body = match get(http, address, "/_localstack/init").await {
         Ok(response) if response.status() == 200 => body(response).await,
         Ok(response) => Err(format!("HTTP {}", response.status().as_u16())),
@@ -84,9 +91,14 @@ impl Init {
     }
 }
 
-async fn get(http: &reqwest::Client, address: SocketAddr, path: &str) -> Result<reqwest::Response, String> {
+async fn get(http: Asking<'_>, address: SocketAddr, path: &str) -> Result<reqwest::Response, String> {
     let slash = if path.starts_with('/') { "" } else { "/" };
-    http.get(format!("http://{address}{slash}{path}")).send().await.map_err(|error| why(&error))
+    http.client
+        .get(format!("http://{address}{slash}{path}"))
+        .timeout(http.limit)
+        .send()
+        .await
+        .map_err(|error| why(&error))
 }
 
 async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {

@@ -10,7 +10,7 @@ mod tcp;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -93,13 +93,43 @@ impl Prober {
         Self { logs_in: false, ..self }
     }
 
+    /// The same, which waits so long for an answer.
+    #[must_use]
+    pub fn with_answer_within(mut self, limit: Duration) -> Self {
+        self.limits.answer = limit;
+        self
+    }
+
+    /// The same, for which a connection has to stay open for so long.
+    #[must_use]
+    pub fn with_open_for(mut self, time: Duration) -> Self {
+        self.limits.stays_open = time;
+        self.limits.answer = self.limits.answer.max(2 * time);
+        self
+    }
+
     /// Asks once. `addresses`: where each container port can be reached from here.
     pub async fn ask(&self, probe: &Probe, addresses: &BTreeMap<u16, SocketAddr>) -> Answer {
-        self.try_ask(probe, addresses).await.unwrap_or_else(|refusal| refusal)
+        self.ask_of(probe, addresses, &[]).await
+    }
+
+    /// The same of a container whose `own` addresses can be reached from here, too: what refuses there is not ready,
+    /// whatever a port forwarder in front of it makes of that.
+    pub async fn ask_of(&self, probe: &Probe, addresses: &BTreeMap<u16, SocketAddr>, own: &[IpAddr]) -> Answer {
+        self.try_ask(probe, addresses, own).await.unwrap_or_else(|refusal| refusal)
+    }
+
+    fn http(&self) -> http::Asking<'_> {
+        http::Asking { client: &self.http, limit: self.limits.connect + self.limits.answer }
     }
 
     /// As [`Self::ask`]; `Err` ends it early with what could not be done.
-    async fn try_ask(&self, probe: &Probe, addresses: &BTreeMap<u16, SocketAddr>) -> Result<Answer, Answer> {
+    async fn try_ask(
+        &self,
+        probe: &Probe,
+        addresses: &BTreeMap<u16, SocketAddr>,
+        own: &[IpAddr],
+    ) -> Result<Answer, Answer> {
         let at = |port: &u16| addresses.get(port).copied().ok_or_else(|| unreachable_port(*port));
         Ok(match probe {
             Probe::Postgres { port, user, password, database } => {
@@ -111,25 +141,22 @@ impl Prober {
             Probe::Redis { port, password } => {
                 self.talk(at(port)?, |stream| redis::ask(stream, password.as_deref())).await
             }
-            Probe::Localstack { port } => http::localstack(&self.http, at(port)?).await,
+            Probe::Localstack { port } => http::localstack(self.http(), at(port)?).await,
             Probe::Ministack { port } => {
-                http::status(&self.http, at(port)?, "/_ministack/ready", |status| status == 200).await
+                http::status(self.http(), at(port)?, "/_ministack/ready", |status| status == 200).await
             }
             Probe::Mail { http, smtp, path } => {
                 // A page that asks for a login is an API that answers.
-                let api = http::status(&self.http, at(http)?, path, |status| status == 200 || status == 401);
+                let api = http::status(self.http(), at(http)?, path, |status| status == 200 || status == 401);
                 let (api, greeting) = tokio::join!(api, self.talk(at(smtp)?, tcp::smtp));
                 worst([api.of("HTTP"), greeting.of("SMTP")])
             }
             Probe::Smtp { port } => self.talk(at(port)?, tcp::smtp).await,
-            Probe::Http { port, path } => http::status(&self.http, at(port)?, path, |status| status < 400).await,
+            Probe::Http { port, path } => http::status(self.http(), at(port)?, path, |status| status < 400).await,
             Probe::Tcp { ports } => {
                 let ports = if ports.is_empty() { addresses.keys().copied().collect() } else { ports.clone() };
                 let asked = ports.iter().map(async |port| match at(port) {
-                    Ok(address) => {
-                        let answer = self.talk(address, |stream| tcp::stays_open(stream, self.limits.stays_open)).await;
-                        answer.of(&format!("port {port}"))
-                    }
+                    Ok(address) => self.accepts(*port, address, own).await,
                     Err(refusal) => refusal,
                 });
                 match futures_util::future::join_all(asked).await {
@@ -141,6 +168,26 @@ impl Prober {
                 Answer::Never("this probe is not asked over the network".into())
             }
         })
+    }
+
+    /// Whether a port accepts and keeps open what it accepted.
+    async fn accepts(&self, port: u16, address: SocketAddr, own: &[IpAddr]) -> Answer {
+        let inside = tcp::listens(own, port, self.limits.connect).await;
+        if inside == Some(false) && !own.contains(&address.ip()) {
+            return Answer::NotYet(format!("accepted, then closed: nothing listens on port {port} inside"));
+        }
+        let once = async || self.talk(address, |stream| tcp::stays_open(stream, self.limits.stays_open)).await;
+        let answer = match once().await {
+            // Only a port forwarder says so, and one may be late to close what it accepted.
+            Answer::Ready if inside.is_none() => once().await,
+            // The forwarder died, or the engine never had one for it.
+            Answer::NotYet(_) if inside == Some(true) && !own.contains(&address.ip()) => {
+                let why = format!("port {port} accepts inside, but not where the engine publishes it ({address})");
+                return Answer::NotYet(why);
+            }
+            answer => answer,
+        };
+        answer.of(&format!("port {port}"))
     }
 
     /// Connects and holds a conversation, each within its limit.
@@ -157,7 +204,7 @@ impl Prober {
         match timeout(answer, conversation(stream)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => Answer::NotYet(words(&error)),
-            Err(_) => Answer::NotYet(format!("accepted, but no answer within {} ms", answer.as_millis())),
+            Err(_) => Answer::NotYet(format!("accepted, but no answer within {} s", answer.as_secs_f64())),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Services of which no more is known than that they accept, or greet as a mail server does.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -16,6 +17,20 @@ pub(super) async fn stays_open(mut stream: TcpStream, wait: Duration) -> io::Res
         Ok(Err(error)) => Err(error),
         Ok(Ok(_)) | Err(_) => Ok(Answer::Ready),
     }
+}
+
+/// Whether something listens on a port of a container that has these addresses; none = that can't be said from here.
+pub(super) async fn listens(own: &[IpAddr], port: u16, limit: Duration) -> Option<bool> {
+    let mut refused = None;
+    for address in own {
+        match timeout(limit, TcpStream::connect(SocketAddr::new(*address, port))).await {
+            Ok(Ok(_)) => return Some(true),
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => refused = Some(false),
+            // No way there, after all.
+            Ok(Err(_)) | Err(_) => return None,
+        }
+    }
+    refused
 }
 
 /// Greets with `220`.

@@ -287,6 +287,63 @@ async fn tcp_stays_open_on_every_port() {
     assert_eq!(ask_at(&TCP, &[]).await, not_yet("no port can be reached from the host"));
 }
 
+/// Accepts, and closes after a time.
+async fn slow_forwarder(after: Duration) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                tokio::time::sleep(after).await;
+                drop(stream);
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn what_the_container_itself_refuses_is_not_ready_whatever_the_forwarder_says() {
+    let published = serve(&[Hangs]).await;
+    let prober = Prober::new(Limits::default()).unwrap();
+    let ask = async |own: &[&str], port: u16| {
+        let own: Vec<IpAddr> = own.iter().map(|address| address.parse().unwrap()).collect();
+        prober.ask_of(&TCP, &[(port, published)].into(), &own).await
+    };
+    // Nothing listens there; on 127.0.0.1 it does.
+    let refused = ask(&["127.0.0.77"], published.port()).await;
+    let why = format!("accepted, then closed: nothing listens on port {} inside", published.port());
+    assert_eq!(refused, not_yet(&why));
+    assert_eq!(ask(&["127.0.0.77", "127.0.0.1"], published.port()).await, Answer::Ready, "on one of its networks");
+    assert_eq!(ask(&[], published.port()).await, Answer::Ready, "only the forwarder can be asked");
+
+    let (_held, dead) = nobody();
+    let asked = prober.ask_of(&TCP, &[(published.port(), dead)].into(), &["127.0.0.1".parse().unwrap()]).await;
+    assert_eq!(asked, not_yet(&format!("port {}: connection refused", published.port())), "it is its own address");
+}
+
+#[tokio::test]
+async fn a_forwarder_that_closes_late_gets_more_time_once_it_was_seen() {
+    let late = slow_forwarder(Duration::from_millis(300)).await;
+    let prober = Prober::new(Limits::default()).unwrap().with_open_for(Duration::from_secs(1));
+    assert_eq!(prober.ask(&TCP, &[(1, late)].into()).await, not_yet("port 1: accepted, then closed"));
+    let not_so_late = slow_forwarder(Duration::from_millis(100)).await;
+    let prober = Prober::new(Limits { stays_open: Duration::from_millis(150), ..Limits::default() }).unwrap();
+    assert_eq!(prober.ask(&TCP, &[(1, not_so_late)].into()).await, not_yet("port 1: accepted, then closed"));
+}
+
+#[tokio::test]
+async fn an_answer_is_waited_for_as_long_as_it_is_said() {
+    for probe in [postgres(None), redis(None), http("/"), LOCALSTACK, SMTP] {
+        let silent = serve(&[Hangs]).await;
+        let prober = Prober::new(Limits::default()).unwrap().with_answer_within(Duration::from_millis(50));
+        let began = std::time::Instant::now();
+        assert!(matches!(prober.ask(&probe, &[(1, silent)].into()).await, Answer::NotYet(_)), "{probe:?}");
+        assert!(began.elapsed() < Duration::from_millis(900), "{probe:?}: {:?}", began.elapsed());
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_asked_over_the_network_is_refused() {
     for probe in [Probe::Engine, Probe::Exit, Probe::Auto] {
