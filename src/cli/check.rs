@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::Context;
 use super::session::ask;
-use crate::diag::Result;
+use crate::diag::{Diagnostic, Result, Severity};
 use crate::load::{self, Loaded};
 use crate::ui::Format;
 
@@ -14,7 +14,10 @@ pub struct Args {}
 
 /// Runs the command.
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
-    let loaded = load::stack(&ask(context))?;
+    let mut loaded = load::stack(&ask(context))?;
+    let unusable = loaded.stack.unusable.values().flatten().cloned();
+    let unusable: Vec<_> = unusable.map(|problem| Diagnostic { severity: Severity::Warning, ..problem }).collect();
+    loaded.warnings.extend(unusable);
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }

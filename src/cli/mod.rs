@@ -5,6 +5,7 @@
 pub mod aws;
 pub mod backup;
 pub mod build;
+pub mod by_labels;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -210,6 +211,7 @@ pub fn command() -> clap::Command {
 /// The program.
 pub fn main() -> ExitCode {
     clap_complete::CompleteEnv::with_factory(command).complete();
+    process::allow_open_files();
     let Tool::Dev(dev) = match command().try_get_matches().and_then(|found| Taskava::from_arg_matches(&found)) {
         Ok(parsed) => parsed.tool,
         Err(error) => return not_run(&error),

@@ -120,7 +120,9 @@ pub(super) fn completions(shell: &str, home: &Path) -> Option<Check> {
     Some(match installed {
         true => Check::ok("completions", format!("installed for {shell}")),
         false => {
-            let fix = format!("taskava dev completions {shell} > ~/{}", places[0]);
+            // The folder is not there on a new machine. The dynamic script knows the names of services.
+            let folder = Path::new(places[0]).parent().unwrap_or(Path::new("")).display();
+            let fix = format!("mkdir -p ~/{folder} && taskava dev completions {shell} --dynamic > ~/{}", places[0]);
             Check::warn("completions", format!("not installed for {shell}"), fix)
         }
     })

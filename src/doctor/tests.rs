@@ -93,6 +93,7 @@ fn others_with_the_stacks_names_are_in_the_way() {
         networks: Default::default(),
         aws: Default::default(),
         secrets: Default::default(),
+        unusable: Default::default(),
         isolation: None,
     };
     let compose = [of(None, "", "app-db-1", Some("app")), of(None, "", "x-db-1", Some("x"))];

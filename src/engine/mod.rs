@@ -16,6 +16,7 @@ mod ops;
 mod own_images;
 mod owned;
 mod prepared;
+mod remains;
 mod snapshots;
 mod spec;
 pub mod stats;
@@ -29,6 +30,7 @@ use std::path::PathBuf;
 use bollard::Docker;
 
 pub use build::{BuildFailed, How};
+pub use error::is_out_of_files;
 pub use images::Progress;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};

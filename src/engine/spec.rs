@@ -10,7 +10,7 @@ use bollard::models::{
 
 use super::attach::{OneOffAsk, box_of};
 use super::labels;
-use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint};
+use crate::model::{Mount, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint};
 
 /// The request that creates a service's container.
 ///
@@ -22,6 +22,8 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
     all_labels.extend(service.labels.clone());
     all_labels.extend(labels::of_service(&service.name, service.kind, &config));
     all_labels.insert(labels::CAUSE.into(), cause.into());
+    let depends_on: Vec<&str> = service.depends_on.keys().map(ServiceName::as_str).collect();
+    all_labels.insert(labels::DEPENDS.into(), serde_json::json!(depends_on).to_string());
     let endpoints = service.networks.iter().take(networks).map(|short| &stack.networks[short].name);
     let endpoints = endpoints.map(|name| (name.clone(), endpoint(service))).collect();
     ContainerCreateBody {
@@ -35,6 +37,8 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
         labels: Some(all_labels),
         exposed_ports: Some(service.ports.iter().map(port_key).collect()),
         stop_signal: service.stop_signal.clone(),
+        // For `docker stop`, and for us when there is no services.toml to say it.
+        stop_timeout: Some(service.stop_timeout.as_secs_f64().ceil() as i64),
         healthcheck: no_healthcheck(service),
         host_config: Some(host_config(stack, service)),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
@@ -47,7 +51,7 @@ pub(super) fn container(stack: &Stack, service: &Service, cause: &str, networks:
 pub(super) fn one_off(stack: &Stack, service: &Service, ask: &OneOffAsk, networks: usize) -> ContainerCreateBody {
     let mut body = container(stack, service, "", networks);
     if let Some(all_labels) = &mut body.labels {
-        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE] {
+        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE, labels::DEPENDS] {
             all_labels.remove(label);
         }
         all_labels.insert(labels::ONEOFF.into(), service.name.to_string());

@@ -7,6 +7,7 @@ mod down;
 mod fetch;
 mod foreign;
 pub mod observed;
+pub mod remains;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ pub use down::{down, removable_volumes};
 pub use fetch::{build, pull};
 pub use observed::Observed;
 pub use snapshot::{restore, save};
-pub use up::{needed, orphans, up, wanted};
+pub use up::{needed, orphans, refuse_unusable, up, wanted};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;

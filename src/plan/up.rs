@@ -10,6 +10,7 @@ use super::{Cause, Observed, Op, Plan, Request, StepId, fetch, foreign, gate};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::kinds;
 use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, built, fingerprint, graph};
+use crate::remedy;
 
 /// Plans to bring services up.
 ///
@@ -18,6 +19,7 @@ use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, b
 /// asked for a service that has no container, or when an image is not the one that `--frozen` allows.
 pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     let services = selection(stack, ask);
+    refuse_unusable(stack, ask)?;
     fetch::refuse_unpinned(stack, seen, ask, &services)?;
     let mut builder =
         Builder { stack, seen, ask, plan: Plan::default(), fates: IndexMap::new(), names: Names::default() };
@@ -43,6 +45,7 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
 /// # Errors
 /// As [`up`].
 pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) -> Result<Plan> {
+    refuse_unusable_of(stack, [service])?;
     // A request for no services would be one for all.
     let plan = if ask.services.is_empty() { Plan::default() } else { up(stack, seen, ask)? };
     foreign::refuse(stack, seen, ask, service)?;
@@ -75,6 +78,37 @@ pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
         .map(|builder| &builder.name)
         .collect();
     builders.into_iter().map(|name| &stack.services[name]).collect()
+}
+
+/// Refuses services whose files are not there, once they are asked for.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn refuse_unusable(stack: &Stack, ask: &Request) -> Result<()> {
+    // What was made is started as it is.
+    if ask.start_only {
+        return Ok(());
+    }
+    refuse_unusable_of(stack, selection(stack, ask))
+}
+
+pub(super) fn refuse_unusable_of<'a>(stack: &Stack, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
+    let problems = services.into_iter().filter_map(|service| stack.unusable.get(&service.name));
+    match problems.flatten().cloned().collect::<Vec<_>>() {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(Error::configuration(problems)),
+    }
+}
+
+/// `start` is for what was stopped; names all that was never made, and what makes it.
+fn nothing_to_start(stack: &Stack, seen: &Observed, ask: &Request) -> Error {
+    let missing = selection(stack, ask).into_iter().map(|service| &service.name);
+    let missing: Vec<&str> = missing.filter(|name| seen.of(name).next().is_none()).map(ServiceName::as_str).collect();
+    let has = if missing.len() == 1 { "has no container" } else { "have no containers" };
+    let message = format!("{} {has} to start", missing.join(", "));
+    let named: &[&str] = if ask.services.is_empty() { &[] } else { &missing };
+    let command = remedy::dev(&[&["up"], named].concat());
+    Error::new(ErrorKind::Other, message).hint(format!("start it for the first time: {command}"))
 }
 
 /// The services a request is about, dependencies first.
@@ -115,6 +149,8 @@ struct Names {
     volumes: HashMap<String, StepId>,
     /// What has to be gone before a service's container can be made or started.
     gone: HashMap<ServiceName, StepId>,
+    /// Host ports of what is in services.toml no more, and what has to be done before they are free.
+    freed: HashMap<u16, StepId>,
     started: HashMap<ServiceName, StepId>,
     ready: HashMap<ServiceName, StepId>,
 }
@@ -137,8 +173,7 @@ impl<'a> Builder<'a> {
     fn decide(&self, service: &Service) -> Result<Fate> {
         let Some(container) = self.seen.of(&service.name).next() else {
             if self.ask.start_only {
-                return Err(Error::new(ErrorKind::Other, format_args!("{} has no container to start", service.name))
-                    .hint(format!("make it with: taskava dev up {}", service.name)));
+                return Err(nothing_to_start(self.stack, self.seen, self.ask));
             }
             return Ok(Fate::Create(Cause::Missing));
         };
@@ -233,7 +268,8 @@ impl<'a> Builder<'a> {
         let mut stopped: HashMap<ServiceName, Vec<StepId>> = HashMap::new();
         if self.ask.remove_orphans {
             for container in orphans(self.stack, self.seen) {
-                self.remove(container, Cause::Orphan, &[]);
+                let gone = self.remove(container, Cause::Orphan, &[]);
+                self.names.freed.extend(container.ports.iter().map(|port| (port.host, gone)));
             }
         }
         for (name, fate) in fates {
@@ -315,6 +351,7 @@ impl<'a> Builder<'a> {
         if self.ask.no_start {
             return Ok(());
         }
+        before_start.extend(service.ports.iter().filter_map(|port| self.names.freed.get(&port.host?)));
         before_start.extend(self.check_data(service, &before_start));
         self.gates(service, &mut before_start);
         let started = self.plan.push(Op::Start { service: name.clone() }, start_cause, before_start);

@@ -1,16 +1,15 @@
 //! One run at a time may change a stack. A file lock, which the system releases when its holder dies, however it dies.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod place;
 
-use anyhow::Context as _;
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::time::{Duration, Instant};
 
 use super::cancel::{Cancel, Hurry};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Events};
-use crate::model::fingerprint_of;
+use place::Place;
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -29,15 +28,20 @@ impl Lock {
         events: &Events,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let path = folder()?.join(format!("{project}-{}.lock", fingerprint_of(engine.as_bytes())));
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.as_mut().map_err(|error| anyhow::anyhow!("can't open lock {}: {error}", path.display()))?;
-        let mut file = file.try_clone().context("can't use the lock file")?;
+        let place = Place::of(engine, project);
+        let path = place.path();
+        let open = || place.open().map_err(|error| anyhow::anyhow!("can't use {} as a lock: {error}", path.display()));
+        let mut file = open()?;
         let began = Instant::now();
         let mut told = false;
         loop {
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) if place.is(&file) => break,
+                // Removed since it was opened: the next run would find another file.
+                Ok(()) => {
+                    file = open()?;
+                    continue;
+                }
                 Err(TryLockError::Error(error)) => {
                     return Err(anyhow::anyhow!("can't lock {}: {error}", path.display()).into());
                 }
@@ -77,37 +81,6 @@ fn holder(file: &mut File) -> String {
         Ok(_) if !text.trim().is_empty() => text.trim().to_owned(),
         _ => "another run".into(),
     }
-}
-
-/// The runtime directory of this user; made private, and refused when somebody else could write into it.
-fn folder() -> Result<PathBuf> {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let folder = match runtime {
-        Some(runtime) => runtime.join("taskava"),
-        None => std::env::temp_dir().join(format!("taskava-{}", fingerprint_of(home.as_encoded_bytes()))),
-    };
-    make_private(&folder).with_context(|| format!("can't use {} for locks", folder.display()))?;
-    Ok(folder)
-}
-
-#[cfg(unix)]
-fn make_private(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-        _ => {}
-    }
-    let metadata = fs::symlink_metadata(folder)?;
-    if !metadata.is_dir() || metadata.mode() & 0o022 != 0 {
-        anyhow::bail!("it is not a private directory; remove it, or set XDG_RUNTIME_DIR");
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn make_private(folder: &Path) -> anyhow::Result<()> {
-    Ok(fs::create_dir_all(folder)?)
 }
 
 #[cfg(test)]

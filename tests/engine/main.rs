@@ -5,6 +5,7 @@ mod aws;
 mod aws_map;
 mod backup;
 mod build;
+mod by_labels;
 mod change;
 mod clients;
 mod compose;

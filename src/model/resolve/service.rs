@@ -87,6 +87,7 @@ impl Resolver<'_> {
                 role,
                 must_be,
                 place: place.clone(),
+                service: self.current.clone(),
             });
         }
         path
