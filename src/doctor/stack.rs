@@ -34,7 +34,7 @@ pub(super) fn file(loaded: &Result<Loaded>) -> Check {
         Err(error) => match error.diagnostics.first() {
             Some(first) => {
                 let place = first.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-                let fix = "taskava dev check shows every problem with its place";
+                let fix = "see every problem with its place: taskava dev check";
                 Check::fail(name, format!("{place}{} ({error})", first.message), fix)
             }
             None => Check::fail(name, error.to_string(), remedy(error)),

@@ -79,7 +79,7 @@ fn whatever_is_wrong_with_the_file_the_stack_can_be_looked_at_and_taken_down() {
         let down = stack.dev(&["down"]).ends(0).says(&[said]);
         let at =
             |words: &str| down.stderr.find(words).unwrap_or_else(|| panic!("{how}: no {words} in {}", down.stderr));
-        assert!(at("front stopped") < at("store stopped"), "{how}: {}", down.stderr);
+        assert!(at("front  stopped") < at("store  stopped"), "{how}: {}", down.stderr);
         assert_eq!(docker::left(&stack.label()), [format!("volume {}", stack.volume("data"))], "{how}");
         stack.dev(&["down"]).ends(0).says(&["nothing to do"]);
         std::fs::write(stack.path().join("services.toml"), &whole).expect("a file");
@@ -117,7 +117,8 @@ fn a_name_is_enough_from_anywhere() {
     assert!(plan.stdout.contains("save volume"), "{}", plan.stdout);
     let down = dev(&["-p", name, "down", "-v"]).ends(0).says(&["saved"]);
     assert!(docker::left(&stack.label()).is_empty(), "{}", down.stderr);
-    stack.dev(&["snapshot", "restore"]).ends(0);
+    let snapshot = down.stderr.split("snapshot restore ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    stack.dev(&["snapshot", "restore", snapshot.expect("its name")]).ends(0);
     assert_eq!(
         stack.dev(&["connect", "store", "--", "GET", "kept"]).ends(0).stdout.trim(),
         "yes",
