@@ -19,7 +19,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
         let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if entry.is_dir() {
             sources(&entry, found);
-        } else if name.ends_with(".rs") && !name.starts_with("tests") && !["remedies.rs", "script.rs"].contains(&&*name)
+        } else if name.ends_with(".rs")
+            && !name.starts_with("tests")
+            && !["remedies.rs", "remedy.rs", "script.rs"].contains(&&*name)
         {
             found.push(entry);
         }
@@ -36,15 +38,20 @@ fn commands(text: &str) -> Vec<String> {
         let rest = EXAMPLES.iter().fold(rest.to_owned(), |rest, (word, example)| rest.replace(word, example));
         let end = ENDS.iter().filter_map(|end| rest.find(end)).chain(rest.find('\n')).min().unwrap_or(rest.len());
         let words = rest[..end].trim();
-        // What the program is called in a sentence, and usage lines.
-        if !words.is_empty() && !words.contains(['<', '*']) {
+        // Usage lines, a regular expression that ends at its bracket, and the bare name of a command in a sentence.
+        let is_name = super::command().find_subcommand("dev").is_some_and(|dev| dev.find_subcommand(words).is_some());
+        if !words.is_empty() && !words.contains(['<', '*', '?']) && (!is_name || words == "up" || words == "ps") {
             found.push(words.replace(['\'', '$'], ""));
         }
     }
     for call in text.split("remedy::dev").skip(1) {
         let Some((call, _)) = call.split_once(']').filter(|(call, _)| call.len() < 200) else { continue };
-        let words = call.split('"').skip(1).step_by(2).collect::<Vec<_>>().join(" ");
-        found.extend((!words.is_empty()).then_some(words));
+        let Some((_, words)) = call.split_once('[') else { continue };
+        let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let word =
+            |word: &str| word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap_or("db").to_owned();
+        let words: Vec<String> = words.map(word).collect();
+        found.extend((!words.is_empty()).then(|| words.join(" ")));
     }
     found
 }

@@ -300,3 +300,21 @@ fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     names.dedup();
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_without_letters_that_a_name_can_hold_have_names_of_their_own() {
+        let names = ["/w/проект", "/w/プロジェクト", "/v/проект", "/w/проект2", "/w/---", "/"].map(|root| {
+            let name = name_of_folder(Path::new(root));
+            assert!(StackName::parse(&name).is_ok() && name.starts_with("stack-"), "{root}: {name}");
+            name
+        });
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        for (root, name) in [("/w/My App", "my-app"), ("/w/2024", "2024"), ("/w/Größe", "gr--e"), ("/w/_x_", "x")] {
+            assert_eq!(name_of_folder(Path::new(root)), name);
+        }
+    }
+}
