@@ -46,7 +46,7 @@ fn commands(text: &str) -> Vec<String> {
     }
     for call in text.split("remedy::dev").skip(1) {
         let Some((call, _)) = call.split_once(']').filter(|(call, _)| call.len() < 200) else { continue };
-        let Some((_, words)) = call.split_once('[') else { continue };
+        let Some((_, words)) = call.rsplit_once('[') else { continue };
         let words = words.split(',').map(str::trim).filter(|word| !word.is_empty());
         let word =
             |word: &str| word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap_or("db").to_owned();
