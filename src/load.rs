@@ -80,18 +80,22 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         env_files: BTreeMap::new(),
         secrets: taken_secrets(&sources, &variables),
     };
+    let parsed = reading.problems.len();
     let (env_files, mut of_services) = reading.env_files(&config, &around, &variables);
     around.env_files = env_files;
     let Reading { files, mut problems, .. } = reading;
     let mut resolved = resolve(&config, &around, &mut problems);
     of_services.extend(check_paths(&config, &around, &resolved.paths));
+    let mut meant = Vec::new();
     for (service, problem) in of_services {
         // What nobody asked for need not be whole: init's commented example is no reason to refuse `down`.
         match service.filter(|name| resolved.stack.services.get(name).is_some_and(|service| !service.active)) {
             Some(name) => resolved.stack.unusable.entry(name).or_default().push(problem),
-            None => problems.push(problem),
+            None => meant.push(problem),
         }
     }
+    // Those of services.toml come before those of the files that it names.
+    drop(problems.splice(parsed..parsed, meant));
     in_order(&mut problems);
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::configuration(problems));
