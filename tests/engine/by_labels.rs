@@ -119,6 +119,7 @@ fn a_name_is_enough_from_anywhere() {
     assert!(docker::left(&stack.label()).is_empty(), "{}", down.stderr);
     let snapshot = down.stderr.split("snapshot restore ").nth(1).and_then(|rest| rest.split_whitespace().next());
     stack.dev(&["snapshot", "restore", snapshot.expect("its name")]).ends(0);
+    stack.up();
     assert_eq!(
         stack.dev(&["connect", "store", "--", "GET", "kept"]).ends(0).stdout.trim(),
         "yes",
