@@ -7,6 +7,7 @@
 //! - [`model`]: `Config` → [`model::Stack`], valid by construction
 //! - [`kinds`]: what is special about PostgreSQL, Redis, LocalStack, …
 //! - [`load`]: finds and reads the files behind a stack
+//! - [`remedy`]: commands to type next, as they are printed
 //! - [`context`]: the files of a build, and what they amount to
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
 //! - `pieces`: bytes on their way from who makes them to who sends them
@@ -39,6 +40,7 @@ pub mod load;
 pub mod model;
 mod pieces;
 pub mod plan;
+pub mod remedy;
 pub mod run;
 pub mod starter;
 pub mod testing;

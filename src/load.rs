@@ -2,6 +2,7 @@
 //! whether the paths it names exist and stay inside the project.
 
 pub mod pins;
+pub mod sought;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind as Io, Read};
@@ -12,12 +13,15 @@ use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
 use crate::model::resolve::{MustBe, PathUse, Surroundings, resolve};
 use crate::model::secret::is_secret_name;
-use crate::model::{Stack, StackName, isolated};
+use crate::model::{ServiceName, Stack, StackName, isolated};
 
 /// The file that describes a stack.
 pub const FILE: &str = "services.toml";
 /// The file beside it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
+
+/// The names Compose looks for, best first.
+pub const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
 /// Which stack is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,10 +80,22 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         env_files: BTreeMap::new(),
         secrets: taken_secrets(&sources, &variables),
     };
-    around.env_files = reading.env_files(&config, &around, &variables);
+    let parsed = reading.problems.len();
+    let (env_files, mut of_services) = reading.env_files(&config, &around, &variables);
+    around.env_files = env_files;
     let Reading { files, mut problems, .. } = reading;
-    let resolved = resolve(&config, &around, &mut problems);
-    problems.extend(check_paths(&config, &around, &resolved.paths));
+    let mut resolved = resolve(&config, &around, &mut problems);
+    of_services.extend(check_paths(&config, &around, &resolved.paths));
+    let mut meant = Vec::new();
+    for (service, problem) in of_services {
+        // What nobody asked for need not be whole: init's commented example is no reason to refuse `down`.
+        match service.filter(|name| resolved.stack.services.get(name).is_some_and(|service| !service.active)) {
+            Some(name) => resolved.stack.unusable.entry(name).or_default().push(problem),
+            None => meant.push(problem),
+        }
+    }
+    // Those of services.toml come before those of the files that it names.
+    drop(problems.splice(parsed..parsed, meant));
     in_order(&mut problems);
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::configuration(problems));
@@ -133,8 +149,16 @@ fn find(ask: &Ask, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     }
     let message = format!("no {FILE} in {} or a folder above it", here.display());
     Err(Error::new(ErrorKind::Usage, message)
-        .hint("change to the project's folder, or name the file with --file")
-        .hint("a first one needs no more than: [services.redis] with kind = \"redis\""))
+        .hint(match composes(here) {
+            Some(name) => format!("make one from {name}: taskava dev import"),
+            None => "make one: taskava dev init".into(),
+        })
+        .hint("change to the project's folder, or name the file with --file"))
+}
+
+/// The Compose file that `import` would find from a folder on, if there is one.
+fn composes(folder: &Path) -> Option<&'static str> {
+    folder.ancestors().find_map(|folder| COMPOSE_FILES.into_iter().find(|name| folder.join(name).is_file()))
 }
 
 /// Reads files and keeps what went wrong.
@@ -236,9 +260,12 @@ impl Reading {
         config: &Config,
         around: &Surroundings,
         variables: &Variables,
-    ) -> BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)> {
-        let mut read = BTreeMap::new();
-        for file in config.services.values().flat_map(|service| &service.env_file.0) {
+    ) -> (BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>, Vec<OfService>) {
+        let (mut read, mut missing) = (BTreeMap::new(), Vec::new());
+        let services = config.services.iter().map(|(name, service)| (ServiceName::parse(name).ok(), service));
+        for (service, file) in
+            services.flat_map(|(name, service)| service.env_file.0.iter().map(move |file| (name.clone(), file)))
+        {
             let path = around.absolute(file);
             let inside = PathUse {
                 path: path.clone(),
@@ -246,10 +273,11 @@ impl Reading {
                 role: "env file",
                 must_be: MustBe::File,
                 place: file.place.clone(),
+                service,
             };
             let problems = check_paths(config, around, &[inside]);
             if !problems.is_empty() {
-                self.problems.extend(problems);
+                missing.extend(problems);
             } else if !read.contains_key(&path)
                 && let Some(source) = self.text(&path, Some(&file.place))
             {
@@ -258,12 +286,15 @@ impl Reading {
                 read.insert(path, (source.name.clone(), entries));
             }
         }
-        read
+        (read, missing)
     }
 }
 
+/// A problem, and the service whose it is, if it is one's.
+type OfService = (Option<ServiceName>, Diagnostic);
+
 /// What is wrong with the paths that a configuration uses.
-fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec<Diagnostic> {
+fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec<OfService> {
     let real = |path: &Path| path.canonicalize().ok();
     let allowed: Vec<PathBuf> = config.allow_outside.iter().filter_map(|path| real(&around.absolute(path))).collect();
     let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
@@ -277,7 +308,7 @@ fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec
         let Some(path) = real(&used.path) else {
             let mut problem = Diagnostic::error(used.place.clone(), format!("the {role} `{written}` doesn't exist"));
             problem = problem.label(format!("looked at {}", used.path.display()));
-            problems.push(problem);
+            problems.push((used.service.clone(), problem));
             wrong_folders.extend((used.must_be == MustBe::Folder).then_some(&*used.path));
             continue;
         };
@@ -288,11 +319,12 @@ fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec
         };
         if wrong {
             let kind = if used.must_be == MustBe::File { "file" } else { "folder" };
-            problems.push(Diagnostic::error(used.place.clone(), format!("the {role} `{written}` is not a {kind}")));
+            let message = format!("the {role} `{written}` is not a {kind}");
+            problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message)));
         } else if !path.starts_with(&around.root) && !allowed.iter().any(|allowed| path.starts_with(allowed)) {
             let message = format!("the {role} `{written}` is outside the project, at {}", path.display());
             let hint = format!("if that is meant, allow it at the top of the file: allow_outside = [\"{written}\"]");
-            problems.push(Diagnostic::error(used.place.clone(), message).hint(hint));
+            problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message).hint(hint)));
         }
         wrong_folders.extend((used.must_be == MustBe::Folder && problems.len() > before).then_some(&*used.path));
     }

@@ -300,3 +300,29 @@ fn windows_line_ends_do_not_reach_the_scripts() {
     assert!(unix.contains(r"set -e\necho one\n"), "{unix}");
     assert_eq!(config(&file.replace('\n', "\r\n")), unix);
 }
+
+#[test]
+fn a_folder_without_a_file_is_told_what_makes_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let nowhere = ["--host", "unix:///nowhere.sock"];
+    let said = |args: &[&str]| {
+        text(&taskava(folder.path(), &[&["dev"], &nowhere[..], args].concat()).output().expect("runs").stderr)
+    };
+    for command in ["up", "down", "ps", "check"] {
+        let said = said(&[command]);
+        assert!(said.contains("no services.toml") && said.contains("taskava dev init"), "{said}");
+    }
+    std::fs::write(folder.path().join("docker-compose.yml"), "services: {}").expect("a file");
+    let said = said(&["ps"]);
+    assert!(said.contains("taskava dev import") && !said.contains("dev init"), "{said}");
+}
+
+#[test]
+fn a_syntax_error_is_the_only_error() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("services.toml"), "project = \"x\n").expect("a file");
+    let output = taskava(folder.path(), &["dev", "--profile", "app", "check"]).output().expect("runs");
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.contains("1 error in") && !said.contains("no service has the profile"), "{said}");
+}

@@ -144,10 +144,15 @@ impl Output {
     }
 }
 
-/// Nobody else reads it: it may hold passwords.
+/// Only this user reads it: it may hold passwords. A new file: one that lies there already may be another user's, or a
+/// link to something else.
 fn private(path: &Path) -> io::Result<File> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let mut options = File::options();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::Context;
 use super::session::ask;
-use crate::diag::{Diagnostic, Result};
+use crate::diag::{Diagnostic, Result, Severity};
 use crate::load::{self, Loaded};
 use crate::plan::{self, Observed, Plan, Request};
 use crate::ui::Format;
@@ -20,6 +20,9 @@ pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
     let notes = plan::notes(&loaded.stack, &Observed::default(), &Request::default(), &Plan::default());
     let warning = |note: plan::Note| Diagnostic::warning(note.place, note.message).hint(note.hint);
     loaded.warnings.extend(notes.into_iter().map(warning));
+    let unusable = loaded.stack.unusable.values().flatten().cloned();
+    let unusable: Vec<_> = unusable.map(|problem| Diagnostic { severity: Severity::Warning, ..problem }).collect();
+    loaded.warnings.extend(unusable);
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }

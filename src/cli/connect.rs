@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use super::by_labels::stack_or_labels;
 use super::inside::{self, Streams};
-use super::session::load_stack;
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -47,11 +47,11 @@ struct Opened {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let stack = load_stack(context)?;
-        let name = stack.named(&args.service)?;
-        let service = &stack.services[&name];
-        let engine = Engine::connect(&context.engine_ask()).await?;
-        let container = inside::container(&engine, &stack, &name).await?;
+        let mut found = stack_or_labels(context).await?;
+        let name = found.stack.named(&args.service)?;
+        let engine = found.engine(context).await?;
+        let service = &found.stack.services[&name];
+        let container = inside::container(&engine, &found.stack, &name).await?;
         let opened = open(&engine, service, &container, &args.query).await?;
         if let Some(remark) = &opened.remark {
             context.screen.note(remark);

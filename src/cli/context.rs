@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgAction, ValueEnum, ValueHint};
 
 use crate::engine::connect::Ask;
+use crate::remedy;
 use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, Surroundings};
 
 /// Options of every command, accepted before and after its name.
@@ -129,6 +130,28 @@ pub fn split(list: &Path) -> Vec<PathBuf> {
     std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
+/// See [`Context::same_stack`]. What the environment says, it says for the next command too.
+fn same_stack(global: &Global) -> String {
+    let said = |name: &str, value: &str| std::env::var_os(name).is_some_and(|said| said == *value);
+    let mut words = Vec::new();
+    let mut add = |option: &str, value: &str| words.extend([option.to_owned(), remedy::quoted(Path::new(value))]);
+    for file in global.file.iter().filter(|file| !file.as_os_str().is_empty()) {
+        let file = file.display().to_string();
+        if !said("TASKAVA_FILE", &file) {
+            add("-f", &file);
+        }
+    }
+    if let Some(name) = global.project.as_deref().filter(|name| !name.is_empty() && !said("TASKAVA_PROJECT", name)) {
+        add("-p", name);
+    }
+    if !said("TASKAVA_PROFILES", &global.profiles.join(",")) {
+        global.profiles.iter().filter(|name| !name.is_empty()).for_each(|name| add("--profile", name));
+    }
+    global.host.iter().for_each(|host| add("--host", host));
+    global.context.iter().for_each(|name| add("--context", name));
+    words.join(" ")
+}
+
 /// What every command gets.
 #[derive(Debug)]
 pub struct Context {
@@ -157,6 +180,7 @@ impl Context {
             },
             quiet: global.quiet,
             verbose: global.verbose,
+            same_stack: same_stack(&global),
         };
         Self { screen: Screen::new(&options, &Surroundings::read()), global }
     }
@@ -188,6 +212,12 @@ impl Context {
         all.push(text("--project", self.project()));
         all.extend(self.profiles().iter().map(|name| text("--profile", Some(name))));
         all.into_iter().flatten().flatten().chain(self.engine_options()).collect()
+    }
+
+    /// The options that a command to type next needs to lead to the same stack and engine, in words; empty where it needs
+    /// none.
+    pub fn same_stack(&self) -> String {
+        same_stack(&self.global)
     }
 
     /// The same as options, for a process of ours that is to find the same engine.

@@ -38,7 +38,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::open(context).await?;
+        let session = Session::open_or_labels(context).await?;
         // The data of a test run was made for it.
         let of_test = isolated::is_name(session.stack.name.as_str());
         let request = Request {

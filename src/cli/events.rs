@@ -10,11 +10,11 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
-use super::session::load_stack;
+use super::by_labels::stack_or_labels;
 use super::{Context, block_until_interrupted};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
 use crate::engine::events::Happened;
+use crate::engine::{Engine, is_out_of_files};
 use crate::event::VERSION;
 use crate::model::{ServiceName, Stack};
 use crate::run::logs::time;
@@ -56,14 +56,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 }
 
 async fn show(args: &Args, context: &Context) -> Result<()> {
-    let stack = load_stack(context)?;
-    let services = args.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
+    let mut found = stack_or_labels(context).await?;
+    let services = args.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
     let usage = |message| Error::new(ErrorKind::Usage, message);
     // One that can't be understood is told before the engine is asked.
     for text in [&args.since, &args.until].into_iter().flatten() {
         time::parse(text, &Zoned::now()).map_err(usage)?;
     }
-    let engine = Engine::connect(&context.engine_ask()).await?;
+    let engine = found.engine(context).await?;
+    let stack = found.stack;
     let now = engine.now().await.to_zoned(TimeZone::system());
     let at = |text: &Option<String>| text.as_deref().map(|text| time::parse(text, &now)).transpose().map_err(usage);
     let since = at(&args.since)?.unwrap_or_else(|| nanoseconds(&now));
@@ -108,18 +109,22 @@ impl Follow<'_> {
             if self.until.is_some_and(|until| until <= now) {
                 return Ok(());
             }
-            self.come_back().await;
+            self.come_back().await?;
         }
     }
 
-    async fn come_back(&self) {
+    async fn come_back(&self) -> Result<()> {
         self.context.screen.note("lost the engine; waiting until it is back");
         let mut pause = Duration::from_millis(100);
-        while self.engine.containers(self.stack.name.as_str()).await.is_err() {
+        while let Err(error) = self.engine.containers(self.stack.name.as_str()).await {
+            if is_out_of_files(&error) {
+                return Err(error);
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         self.context.screen.note("the engine is back");
+        Ok(())
     }
 
     fn wants(&self, happened: &Happened) -> bool {

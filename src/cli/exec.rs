@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
+use super::by_labels::stack_or_labels;
 use super::inside::{self, Streams};
-use super::session::load_stack;
 use super::{Context, block_on};
-use crate::diag::Result;
-use crate::engine::Engine;
+use crate::diag::{ErrorKind, Result};
 use crate::engine::attach::{ExecAsk, not_run};
 
 /// Run a command in a service's container
@@ -49,11 +48,14 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let stack = load_stack(context)?;
-        let name = stack.named(&args.service)?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let mut found = stack_or_labels(context).await?;
+        let name = found.stack.named(&args.service)?;
+        let engine = found.engine(context).await?;
         let alone = format!("or run the command in a container of its own: taskava dev run {name} …");
-        let container = inside::container(&engine, &stack, &name).await.map_err(|error| error.hint(alone))?;
+        let container = inside::container(&engine, &found.stack, &name).await.map_err(|error| match error.kind {
+            ErrorKind::Other if !found.by_labels => error.hint(alone),
+            _ => error,
+        })?;
         let tty = if args.detach { None } else { args.streams.tty() };
         let ask = ExecAsk {
             command: args.command.clone(),

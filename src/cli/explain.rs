@@ -12,7 +12,7 @@ use crate::diag::{Place, Result};
 use crate::engine::Inspected;
 use crate::kinds;
 use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, nameless, secret};
-use crate::plan::observed::{Container, ContainerState};
+use crate::plan::observed::{Container, ContainerState, PublishedPort};
 use crate::plan::{self, Cause, Observed, Request};
 use crate::run::once::{self, Heard};
 use crate::run::probe::{Answer, Limits, Prober};
@@ -123,7 +123,11 @@ impl Explained<'_> {
         line("image", &with_place(&service.image, service.image_place.as_ref()));
         for port in &service.ports {
             let host = port.host.map_or_else(|| "any".into(), |host| host.to_string());
-            let text = format!("{}:{host} → {}/{}", port.address, port.container, port.protocol.as_str());
+            let same = |seen: &&PublishedPort| (seen.container, seen.protocol) == (port.container, port.protocol);
+            let published = self.container.and_then(|container| container.ports.iter().find(same));
+            let now = published.filter(|seen| port.host != Some(seen.host)).map(|seen| format!(", now {}", seen.host));
+            let now = now.unwrap_or_default();
+            let text = format!("{}:{host} → {}/{}{now}", port.address, port.container, port.protocol.as_str());
             line("port", &with_place(&text, port.place.as_ref()));
         }
         for mount in &service.mounts {

@@ -9,6 +9,7 @@ use super::import::write_new;
 use crate::compose::read;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::load;
+use crate::model::resolve::name_of_folder;
 use crate::starter::{self, App, Extra};
 use crate::ui::Format;
 
@@ -40,8 +41,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             .hint("or begin anew beside it: taskava dev init --fresh"));
     }
     let app = App::SIGNS.iter().find(|(file, _)| here.join(file).is_file());
-    let folder = here.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let project = starter::project(context.project().unwrap_or(&folder));
+    let project = starter::project(&context.project().map_or_else(|| name_of_folder(&here), Into::into));
     let text = starter::services_toml(&project, app.map(|(_, app)| *app), &args.with);
     write_new(&target, &text, false).map_err(|error| match target.exists() {
         true => Error::new(ErrorKind::Usage, format_args!("{} is here already, and is left as it is", load::FILE))

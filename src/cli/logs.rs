@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use jiff::Zoned;
 use regex::bytes::Regex;
 
-use super::session::load_stack;
+use super::by_labels::stack_or_labels;
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
 use crate::engine::frames::{Line, Origin};
 use crate::event::Events;
 use crate::model::{ServiceName, Stack};
@@ -111,9 +110,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 }
 
 async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
-    let stack = load_stack(context)?;
+    let mut found = stack_or_labels(context).await?;
     let (since, until) = (check_time(args.since.as_deref())?, check_time(args.until.as_deref())?);
-    let engine = Engine::connect(&context.engine_ask()).await?;
+    let engine = found.engine(context).await?;
+    let stack = found.stack;
     let containers = engine.containers(stack.name.as_str()).await?;
     let services = services(args, &stack, &containers)?;
     let wanted = |name: &ServiceName| services.is_empty() || services.contains(name);

@@ -5,6 +5,7 @@
 pub mod aws;
 pub mod backup;
 pub mod build;
+pub mod by_labels;
 pub mod check;
 pub mod completions;
 pub mod config;
@@ -34,6 +35,8 @@ pub mod plan;
 mod process;
 pub mod ps;
 pub mod pull;
+#[cfg(test)]
+mod remedies;
 pub mod restart;
 pub mod restore;
 pub mod run;
@@ -43,6 +46,7 @@ pub mod snapshot;
 pub mod start;
 pub mod stats;
 pub mod stop;
+mod suggest;
 pub mod terraform;
 pub mod test;
 pub mod up;
@@ -58,6 +62,7 @@ use clap::{FromArgMatches as _, Parser, Subcommand};
 
 use crate::diag::{self, Error, Result};
 use crate::event::Events;
+use crate::remedy;
 use crate::run::cancel::{Cancel, Hurry};
 
 pub use context::{Context, Global};
@@ -210,9 +215,10 @@ pub fn command() -> clap::Command {
 /// The program.
 pub fn main() -> ExitCode {
     clap_complete::CompleteEnv::with_factory(command).complete();
+    process::allow_open_files();
     let Tool::Dev(dev) = match command().try_get_matches().and_then(|found| Taskava::from_arg_matches(&found)) {
         Ok(parsed) => parsed.tool,
-        Err(error) => return not_run(&error),
+        Err(error) => return not_run(&suggest::improve(error)),
     };
     let context = Context::new(dev.global);
     let result = dev.command.run(&context);
@@ -221,7 +227,9 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         // `| head` has seen enough: as if SIGPIPE had ended us.
         Err(error) if is_broken_pipe(&error) => ExitCode::from(141),
-        Err(error) => {
+        Err(mut error) => {
+            let options = context.same_stack();
+            error.hints.iter_mut().for_each(|hint| *hint = remedy::with_options(hint, &options));
             context.screen.error(&error);
             ExitCode::from(error.kind.exit_code())
         }

@@ -68,7 +68,10 @@ pub struct DownPlan {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::open(context).await?;
+        let session = match &args.what {
+            Some(What::Down(_)) => Session::open_or_labels(context).await?,
+            _ => Session::open(context).await?,
+        };
         let seen = session.observe().await?;
         let (plan, exit_code) = match &args.what {
             None => return shown_up(&session, &seen, &args.up).await,
@@ -80,7 +83,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 (plan::down(&session.stack, &seen, &request), args.exit_code)
             }
         };
-        show(&session, &seen, &plan, &[], false)?;
+        show_down(&session, &seen, &plan)?;
         Ok(if exit_code && !plan.is_noop() { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
     })
 }
@@ -105,6 +108,27 @@ async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Resu
     let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
     let differs = super::session::tell_notes(session, seen, &request, &plan);
     Ok((plan, differs))
+}
+
+/// Before it stops an emulator, `down` saves what is in its buckets: no step of its own, but worth knowing.
+fn show_down(session: &Session<'_>, seen: &plan::Observed, plan: &Plan) -> Result<()> {
+    let context = session.context;
+    let saved: Vec<&ServiceName> = run::saves_objects(&session.stack, plan).collect();
+    let kept = plan::kept(&session.stack, seen, plan);
+    if context.format() == Format::Json {
+        let steps: Vec<_> = plan.changes().collect();
+        let value = serde_json::json!({
+            "v": crate::event::VERSION, "stack": session.stack.name, "steps": steps, "resources": [],
+            "saves_objects": saved, "kept": kept,
+        });
+        return Ok(context.screen.json(&value)?);
+    }
+    if plan.is_noop() {
+        return Ok(context.screen.out(&format!("nothing to do: nothing of {} is there\n", session.stack.name))?);
+    }
+    let saved = saved.iter().map(|name| format!("{name}: what is in its buckets is saved before it stops"));
+    let lines = saved.chain(kept).map(|line| format!("    {line}\n"));
+    Ok(context.screen.out(&lines.fold(plan.to_string(), |text, line| text + &line))?)
 }
 
 /// `differs`: something else than the steps is not as services.toml says.

@@ -12,6 +12,26 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How often it is looked whether they have.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// More open files than any stack needs. Programs that we start inherit it, and some look at each number up to it.
+#[cfg(unix)]
+const OPEN_FILES: u64 = 65_536;
+
+/// Lets this process open as many files as it may have: shells allow 256 or 1024, and a log that is followed is two
+/// connections. Where that is refused, it stays as it is.
+#[cfg(unix)]
+pub(super) fn allow_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let Some(now) = limit.current else { return };
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(OPEN_FILES);
+    // macOS has a limit below the one that it names.
+    let mut tries = [wanted, 10_240].into_iter().filter(|most| *most > now && *most <= wanted);
+    tries.any(|most| setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: limit.maximum }).is_ok());
+}
+
+#[cfg(not(unix))]
+pub(super) fn allow_open_files() {}
+
 #[derive(Debug, Clone, Copy)]
 enum How {
     Ask,

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::session::{load_stack, other_checkout};
+use super::by_labels::stack_or_labels;
+use super::session::other_checkout;
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::Engine;
@@ -63,10 +64,11 @@ struct Row {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let stack = load_stack(context)?;
-        let chosen = args.services.iter().map(|name| stack.named(name));
+        let mut found = stack_or_labels(context).await?;
+        let chosen = args.services.iter().map(|name| found.stack.named(name));
         let chosen = chosen.collect::<Result<Vec<_>>>()?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let engine = found.engine(context).await?;
+        let stack = found.stack;
         let mut containers = engine.containers(stack.name.as_str()).await?;
         run::stop::mark(&engine, stack.name.as_str(), &mut containers).await?;
         if let Some(other) = other_checkout(&stack, &containers) {

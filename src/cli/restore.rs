@@ -220,7 +220,7 @@ async fn reach<'a>(
         let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
         let container = container.ok_or_else(|| {
             Error::new(ErrorKind::Other, format_args!("{} does not run", service.name))
-                .hint(format!("taskava dev up {}", service.name))
+                .hint(format!("start it with: taskava dev up {}", service.name))
         })?;
         Ok((Server::new(&session.engine, &session.stack, service, container)?, *saved))
     };

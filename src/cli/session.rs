@@ -1,10 +1,12 @@
 //! What most commands begin with: the stack is loaded, the engine found, and nobody else's stack is in the way.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Context;
+use super::by_labels::{Found, stack_or_labels};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, How};
 use crate::event::{Endpoint, Event, Events, Summary};
@@ -14,6 +16,7 @@ use crate::model::secret::Masks;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
 use crate::plan::{self, Observed, Plan, Request};
+use crate::remedy;
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Lock, Run, snapshot};
@@ -52,21 +55,35 @@ pub struct Session<'a> {
     pub masks: Arc<Masks>,
     /// Whether the user wants to leave.
     pub cancel: Cancel,
+    /// The stack is of an engine's labels, not of services.toml.
+    pub by_labels: bool,
 }
 
 impl<'a> Session<'a> {
     /// Loads the stack and finds the engine. Signals are listened to from here on.
     pub async fn open(context: &'a Context) -> Result<Self> {
+        Self::open_with(context, async || Ok(Found::of_file(load_stack(context)?))).await
+    }
+
+    /// The same for a command that can do without services.toml: then the stack is what labels say.
+    pub async fn open_or_labels(context: &'a Context) -> Result<Self> {
+        Self::open_with(context, async || stack_or_labels(context).await).await
+    }
+
+    async fn open_with(context: &'a Context, find: impl AsyncFnOnce() -> Result<Found>) -> Result<Self> {
         let events = context.screen.events();
         let cancel = Cancel::on_signals(&events);
-        let stack = load_stack(context)?;
-        let masks = Arc::new(Masks::of(&stack));
-        let ask = context.engine_ask();
-        let engine = tokio::select! {
-            engine = Engine::connect(&ask) => engine?,
+        let found = async {
+            let mut found = find().await?;
+            let engine = found.engine(context).await?;
+            Ok::<_, Error>((found.stack, found.by_labels, engine))
+        };
+        let (stack, by_labels, engine) = tokio::select! {
+            found = found => found?,
             () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
         };
-        Ok(Self { context, stack, engine, events: events.masked(masks.clone()), masks, cancel })
+        let masks = Arc::new(Masks::of(&stack));
+        Ok(Self { context, stack, engine, events: events.masked(masks.clone()), masks, cancel, by_labels })
     }
 
     /// Everything of the stack on the engine.
@@ -157,7 +174,13 @@ impl<'a> Session<'a> {
     }
 
     /// Ends a run: its exit code.
-    pub fn end(&self, summary: Summary) -> ExitCode {
+    pub fn end(&self, mut summary: Summary) -> ExitCode {
+        if self.by_labels {
+            // What explains it reads services.toml.
+            let name = self.stack.name.as_str();
+            let next = |service: &ServiceName| remedy::dev(&["-p", name, "logs", service.as_str()]);
+            summary.failures.iter_mut().for_each(|failure| failure.next = failure.service.as_ref().map(next));
+        }
         let interrupted = self.cancel.hurry() != Hurry::None;
         let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
         let code = match summary.ok {
@@ -260,5 +283,5 @@ pub(super) fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> 
     let message = format!("stack {} runs from another checkout: {other}", stack.name);
     Err(Error::new(ErrorKind::Other, message)
         .hint(format!("run this one beside it under its own name: -p {}2 (and other ports)", stack.name))
-        .hint(format!("or take the other one down: cd {other} && taskava dev down")))
+        .hint(format!("or take the other one down: {}", remedy::down_of(stack.name.as_str(), Path::new(other)))))
 }

@@ -9,7 +9,7 @@ use futures_util::stream::SelectAll;
 use futures_util::{Stream, StreamExt as _};
 use serde::Serialize;
 
-use super::session::load_stack;
+use super::by_labels::stack_or_labels;
 use super::{Context, block_until_interrupted};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -55,9 +55,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 }
 
 async fn show(args: &Args, context: &Context) -> Result<()> {
-    let stack = load_stack(context)?;
-    let chosen = args.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
-    let engine = Engine::connect(&context.engine_ask()).await?;
+    let mut found = stack_or_labels(context).await?;
+    let chosen = args.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
+    let engine = found.engine(context).await?;
+    let stack = found.stack;
     let mut watch = Watch {
         json: args.json || context.format() == Format::Json,
         context,

@@ -18,7 +18,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::open(context).await?;
+        let session = Session::open_or_labels(context).await?;
         let services = session.services(&args.on.services)?;
         let request = Request { services, stop_only: true, ..Request::default() };
         let plan = async |seen: &_| Ok(Change::new(plan::down(&session.stack, seen, &request)));

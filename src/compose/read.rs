@@ -13,9 +13,8 @@ use super::yaml::{self, Comments, Entry, Node, Value};
 use super::{Note, template};
 use crate::config::{MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Source};
+use crate::load::COMPOSE_FILES;
 
-/// The names Compose looks for, best first.
-pub const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// What is put over them, where it is there.
 const OVERRIDES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
@@ -41,7 +40,7 @@ pub struct Document {
 
 /// The Compose file of a folder, if it has one.
 pub fn find(folder: &Path) -> Option<PathBuf> {
-    NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+    COMPOSE_FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 
 /// Reads these files, or the ones Compose would find from `here` on. `target`: the folder where relative paths of the

@@ -8,7 +8,8 @@ use super::Check;
 use crate::diag::Result;
 use crate::engine::{About, Bystander, Engine, Info};
 use crate::load;
-use crate::model::Stack;
+use crate::model::{Stack, isolated};
+use crate::remedy;
 
 /// The first version whose ports on 127.0.0.1 can't be reached from elsewhere, whatever the packet filter does.
 const LOOPBACK_CLOSED: (u32, u32, u32) = (28, 3, 3);
@@ -202,7 +203,11 @@ pub(super) fn leftovers(everybody: &[Bystander], exists: impl Fn(&str) -> bool) 
         return Check::ok("leftovers", "none of stacks whose folder is gone");
     }
     let list: Vec<String> = gone.iter().map(|(project, count)| format!("{project} ({count} containers)")).collect();
-    Check::warn("leftovers", format!("stacks whose folder is gone: {}", list.join(", ")), "taskava dev gc")
+    // What is left of test runs is removed by itself in time; of the others each has to be meant.
+    let (of_tests, own): (Vec<&str>, Vec<&str>) = gone.keys().partition(|project| isolated::is_name(project));
+    let mut fixes: Vec<String> = own.iter().map(|project| remedy::down_of(project, Path::new(""))).collect();
+    fixes.extend((!of_tests.is_empty()).then(|| remedy::dev(&["gc"])));
+    Check::warn("leftovers", format!("stacks whose folder is gone: {}", list.join(", ")), fixes.join("; "))
 }
 
 /// Containers of others that are in the way of this stack's names.

@@ -105,23 +105,35 @@ pub(super) fn helpers(text: &[u8], file: &Path, exists: impl Fn(&str) -> bool) -
     }
 }
 
-/// Where the scripts are put that `completions --help` names.
+/// Where the scripts are put that `completions --help` names; bash and zsh can be told in their own files, too, which
+/// needs neither a folder that is searched nor the package bash-completion.
 pub(super) fn completions(shell: &str, home: &Path) -> Option<Check> {
+    const WORDS: &str = "taskava dev completions";
     let shell = Path::new(shell).file_name()?.to_str()?;
-    let places: &[&str] = match shell {
-        "bash" => &[".local/share/bash-completion/completions/taskava", ".bash_completion.d/taskava"],
-        "zsh" => &[".zfunc/_taskava", ".zsh/completions/_taskava", ".local/share/zsh/site-functions/_taskava"],
-        "fish" => &[".config/fish/completions/taskava.fish"],
+    let (rc, places): (_, &[&str]) = match shell {
+        "bash" => {
+            (Some(".bashrc"), &[".local/share/bash-completion/completions/taskava", ".bash_completion.d/taskava"])
+        }
+        "zsh" => (
+            Some(".zshrc"),
+            &[".zfunc/_taskava", ".zsh/completions/_taskava", ".local/share/zsh/site-functions/_taskava"],
+        ),
+        "fish" => (None, &[".config/fish/completions/taskava.fish"]),
         _ => return None,
     };
     let systems = ["/usr/share/bash-completion/completions/taskava", "/usr/share/zsh/site-functions/_taskava"];
-    let installed =
-        places.iter().any(|place| home.join(place).is_file()) || systems.iter().any(|p| Path::new(p).is_file());
-    Some(match installed {
-        true => Check::ok("completions", format!("installed for {shell}")),
-        false => {
-            let fix = format!("taskava dev completions {shell} > ~/{}", places[0]);
-            Check::warn("completions", format!("not installed for {shell}"), fix)
+    let installed = places.iter().any(|place| home.join(place).is_file())
+        || systems.iter().any(|place| Path::new(place).is_file())
+        || rc.is_some_and(|rc| std::fs::read_to_string(home.join(rc)).is_ok_and(|text| text.contains(WORDS)));
+    if installed {
+        return Some(Check::ok("completions", format!("installed for {shell}")));
+    }
+    let fix = match rc {
+        Some(rc) => format!("echo 'source <({WORDS} {shell} --dynamic)' >> ~/{rc}"),
+        None => {
+            let folder = Path::new(places[0]).parent().unwrap_or(Path::new("")).display();
+            format!("mkdir -p ~/{folder} && {WORDS} {shell} --dynamic > ~/{}", places[0])
         }
-    })
+    };
+    Some(Check::warn("completions", format!("not installed for {shell}"), fix))
 }

@@ -34,7 +34,7 @@ pub(super) fn file(loaded: &Result<Loaded>) -> Check {
         Err(error) => match error.diagnostics.first() {
             Some(first) => {
                 let place = first.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
-                let fix = "taskava dev check shows every problem with its place";
+                let fix = "see every problem with its place: taskava dev check";
                 Check::fail(name, format!("{place}{} ({error})", first.message), fix)
             }
             None => Check::fail(name, error.to_string(), remedy(error)),
@@ -76,7 +76,7 @@ async fn taken(engine: Option<&Engine>, stack: &Stack, wanted: &Wanted<'_>) -> O
     };
     let holder = match publisher {
         Some(own) if own.project.as_deref() == Some(stack.name.as_str()) => return None,
-        Some(other) => ports::of_publisher(*host, &other),
+        Some(other) => ports::of_publisher(*host, &other, Some(stack)),
         // Where the engine is elsewhere, so are its ports.
         None if engine.is_some_and(|engine| engine.about.host != "127.0.0.1") => return None,
         None => match TcpListener::bind((*address, *host)) {

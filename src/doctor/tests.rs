@@ -93,6 +93,7 @@ fn others_with_the_stacks_names_are_in_the_way() {
         networks: Default::default(),
         aws: Default::default(),
         secrets: Default::default(),
+        unusable: Default::default(),
         isolation: None,
     };
     let compose = [of(None, "", "app-db-1", Some("app")), of(None, "", "x-db-1", Some("x"))];
@@ -145,10 +146,20 @@ fn credential_helpers_have_to_be_there() {
 fn completions_are_looked_for_where_they_are_put() {
     let home = tempfile::tempdir().expect("a folder");
     let check = completions("/usr/bin/fish", home.path()).expect("a shell that is known");
-    assert_eq!(check.fix.as_deref(), Some("taskava dev completions fish > ~/.config/fish/completions/taskava.fish"));
+    assert_eq!(
+        check.fix.as_deref(),
+        Some(
+            "mkdir -p ~/.config/fish/completions && taskava dev completions fish --dynamic > ~/.config/fish/completions/taskava.fish"
+        )
+    );
     let folder = home.path().join(".config/fish/completions");
     std::fs::create_dir_all(&folder).expect("a folder");
     std::fs::write(folder.join("taskava.fish"), "").expect("a file");
     assert_eq!(completions("/usr/bin/fish", home.path()).map(|check| check.status), Some(Status::Ok));
     assert_eq!(completions("/bin/dash", home.path()), None);
+    let bash = || completions("/bin/bash", home.path()).expect("a shell that is known");
+    let fix = bash().fix.unwrap_or_default();
+    let line = fix.strip_prefix("echo '").and_then(|rest| rest.split_once("' >> ~/")).expect("a line for a file");
+    std::fs::write(home.path().join(line.1), line.0).expect("a file");
+    assert_eq!(bash().status, Status::Ok);
 }

@@ -16,6 +16,8 @@ pub(super) const SERVICE: &str = "dev.taskava.service";
 pub(super) const ONEOFF: &str = "dev.taskava.oneoff";
 /// Kind of the service.
 pub(super) const KIND: &str = "dev.taskava.kind";
+/// Services that it depends on, as a JSON array: in which order they stop when there is no services.toml to say so.
+pub(super) const DEPENDS: &str = "dev.taskava.depends";
 /// What it was made from: JSON object, field → short hash, for containers; one hash for networks and volumes.
 pub(super) const CONFIG: &str = "dev.taskava.config";
 /// Why the container was made, in words.

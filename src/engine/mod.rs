@@ -19,6 +19,7 @@ mod ops;
 mod own_images;
 mod owned;
 mod prepared;
+mod remains;
 mod snapshots;
 mod spec;
 pub mod stats;
@@ -35,6 +36,7 @@ use bollard::Docker;
 
 pub use asked::{Asked, Hanging};
 pub use build::{BuildFailed, How};
+pub use error::is_out_of_files;
 pub use images::Progress;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};

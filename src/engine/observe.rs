@@ -26,6 +26,10 @@ pub struct Publisher {
     pub container: String,
     /// The stack it belongs to, if one of ours made it.
     pub project: Option<String>,
+    /// The service it belongs to.
+    pub service: Option<String>,
+    /// The folder of that stack; empty where there is none.
+    pub root: String,
 }
 
 impl Engine {
@@ -87,9 +91,14 @@ impl Engine {
                 && names.into_iter().all(|name| name.trim_start_matches('/') != but)
         };
         let found = listed.into_iter().find(published);
-        Ok(found.map(|seen| Publisher {
-            container: seen.names.unwrap_or_default().pop().unwrap_or_default().trim_start_matches('/').to_owned(),
-            project: seen.labels.unwrap_or_default().remove(labels::PROJECT),
+        Ok(found.map(|seen| {
+            let mut found = seen.labels.unwrap_or_default();
+            Publisher {
+                container: seen.names.unwrap_or_default().pop().unwrap_or_default().trim_start_matches('/').to_owned(),
+                project: found.remove(labels::PROJECT),
+                service: found.remove(labels::SERVICE),
+                root: found.remove(labels::ROOT).unwrap_or_default(),
+            }
         }))
     }
 

@@ -39,16 +39,18 @@ pub struct Owned {
     pub volumes: usize,
 }
 
-type Labels = HashMap<String, String>;
+pub(super) type Labels = HashMap<String, String>;
 
 /// What of a stack is on the engine.
-struct Parts {
+pub(super) struct Parts {
     /// Id and labels of each container.
-    containers: Vec<(String, Labels)>,
+    pub(super) containers: Vec<(String, Labels)>,
     /// Id and labels of each network.
-    networks: Vec<(String, Labels)>,
+    pub(super) networks: Vec<(String, Labels)>,
+    /// Names of the networks.
+    pub(super) network_names: Vec<String>,
     /// Name and labels of each volume.
-    volumes: Vec<(String, Labels)>,
+    pub(super) volumes: Vec<(String, Labels)>,
 }
 
 impl Engine {
@@ -57,7 +59,7 @@ impl Engine {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn owned(&self) -> Result<Vec<Owned>> {
-        let Parts { containers, networks, volumes } = self.parts(labels::OWNER).await?;
+        let Parts { containers, networks, volumes, .. } = self.parts(labels::OWNER).await?;
         let mut found: BTreeMap<String, Owned> = BTreeMap::new();
         let mut note = |labels: &Labels, count: fn(&mut Owned) -> &mut usize| {
             let text = |key: &str| labels.get(key).cloned().unwrap_or_default();
@@ -87,7 +89,7 @@ impl Engine {
         if !isolated::is_name(project) {
             return Ok(0);
         }
-        let Parts { containers, networks, volumes } = self.parts(&format!("{}={project}", labels::PROJECT)).await?;
+        let Parts { containers, networks, volumes, .. } = self.parts(&format!("{}={project}", labels::PROJECT)).await?;
         let count = containers.len() + networks.len() + volumes.len();
         let removed =
             all(containers.into_iter().map(async |(id, _)| self.remove(&id, &id[..12.min(id.len())]).await)).await;
@@ -144,7 +146,7 @@ impl Engine {
     }
 
     /// Everything with a label.
-    async fn parts(&self, label: &str) -> Result<Parts> {
+    pub(super) async fn parts(&self, label: &str) -> Result<Parts> {
         let filters = || Some(HashMap::from([("label".to_owned(), vec![label.to_owned()])]));
         let containers = ListContainersOptions { all: true, filters: filters(), ..Default::default() };
         let (networks, volumes) =
@@ -156,9 +158,15 @@ impl Engine {
         )
         .map_err(|error| failed("can't list what is on the engine", &error))?;
         let containers = containers.into_iter().filter_map(|seen| Some((seen.id?, seen.labels.unwrap_or_default())));
+        let network_names = networks.iter().filter_map(|seen| seen.name.clone()).collect();
         let networks = networks.into_iter().filter_map(|seen| Some((seen.id?, seen.labels.unwrap_or_default())));
         let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|seen| (seen.name, seen.labels));
-        Ok(Parts { containers: containers.collect(), networks: networks.collect(), volumes: volumes.collect() })
+        Ok(Parts {
+            containers: containers.collect(),
+            networks: networks.collect(),
+            network_names,
+            volumes: volumes.collect(),
+        })
     }
 }
 

@@ -11,7 +11,9 @@ use bollard::models::{
 use super::attach::{OneOffAsk, box_of};
 use super::labels;
 use super::nameless::Kept;
-use crate::model::{Held, Mount, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint, nameless};
+use crate::model::{
+    Held, Mount, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint, nameless,
+};
 
 /// The request that creates a service's container.
 ///
@@ -30,6 +32,8 @@ pub(super) fn container(
     all_labels.extend(service.labels.clone());
     all_labels.extend(labels::of_service(&service.name, service.kind, &config));
     all_labels.insert(labels::CAUSE.into(), cause.into());
+    let depends_on: Vec<&str> = service.depends_on.keys().map(ServiceName::as_str).collect();
+    all_labels.insert(labels::DEPENDS.into(), serde_json::json!(depends_on).to_string());
     let endpoints = service.networks.iter().take(networks).map(|short| &stack.networks[short].name);
     let endpoints = endpoints.map(|name| (name.clone(), endpoint(service))).collect();
     ContainerCreateBody {
@@ -43,7 +47,7 @@ pub(super) fn container(
         labels: Some(all_labels),
         exposed_ports: Some(service.ports.iter().map(port_key).collect()),
         stop_signal: service.stop_signal.clone(),
-        // For others: `docker stop`, and an engine that ends itself.
+        // For `docker stop`, for an engine that ends itself, and for us when there is no services.toml to say it.
         stop_timeout: Some(i64::try_from(service.stop_timeout.as_millis().div_ceil(1000)).unwrap_or(i64::MAX)),
         healthcheck: no_healthcheck(service),
         host_config: Some(host_config(stack, service, kept)),
@@ -57,7 +61,7 @@ pub(super) fn container(
 pub(super) fn one_off(stack: &Stack, service: &Service, ask: &OneOffAsk, networks: usize) -> ContainerCreateBody {
     let mut body = container(stack, service, "", networks, &[]);
     if let Some(all_labels) = &mut body.labels {
-        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE] {
+        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE, labels::DEPENDS] {
             all_labels.remove(label);
         }
         all_labels.insert(labels::ONEOFF.into(), service.name.to_string());

@@ -1,6 +1,6 @@
 //! Reads and writes services.lock, beside services.toml.
 
-use std::io::ErrorKind as Io;
+use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +36,11 @@ pub fn read(root: &Path) -> Result<Pins> {
 /// When it can't be written.
 pub fn write(root: &Path, pins: &Pins) -> Result<PathBuf> {
     let (path, new) = (root.join(FILE), root.join(format!("{FILE}.new")));
-    let written = std::fs::write(&new, lockfile::render(pins)).and_then(|()| std::fs::rename(&new, &path));
+    // What an earlier run left, or a link that somebody put there, is not written through.
+    let _ = std::fs::remove_file(&new);
+    let written = std::fs::File::create_new(&new)
+        .and_then(|mut file| file.write_all(lockfile::render(pins).as_bytes()))
+        .and_then(|()| std::fs::rename(&new, &path));
     written.map_err(|error| Error::new(ErrorKind::Other, format_args!("can't write {}: {error}", path.display())))?;
     Ok(path)
 }

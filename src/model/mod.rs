@@ -22,7 +22,7 @@ pub mod secret;
 mod service;
 pub mod subnet;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -37,7 +37,7 @@ pub use service::{
     RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 
-use crate::diag::{Error, ErrorKind, Result};
+use crate::diag::{Diagnostic, Error, ErrorKind, Result};
 
 /// A whole stack as it should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,9 @@ pub struct Stack {
     pub aws: aws::Aws,
     /// Values of secret variables that the file takes, wherever it puts them: `${API_TOKEN}` in a command.
     pub secrets: BTreeSet<String>,
+    /// What is wrong with services of inactive profiles: files that they need and that are not there. Only who asks for such
+    /// a service is refused.
+    pub unusable: BTreeMap<ServiceName, Vec<Diagnostic>>,
     /// Whose it is, when it is the stack of one test run; none for a developer's.
     pub isolation: Option<Isolation>,
 }

@@ -40,6 +40,7 @@ pub fn build(stack: &Stack, seen: &Observed, names: &[ServiceName]) -> Result<Pl
                 Error::new(ErrorKind::Usage, message).hint(format!("fetch it with: taskava dev pull {}", service.name))
             );
         }
+        super::unusable::refuse_unusable_of(stack, stack.builder(&service.image))?;
         if !done.contains(&&service.image) {
             done.push(&service.image);
             let cause = if seen.images.contains_key(&service.image) { Cause::Requested } else { Cause::Missing };

@@ -10,9 +10,11 @@ mod nameless;
 mod networks;
 mod notes;
 pub mod observed;
+pub mod remains;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod unusable;
 mod up;
 
 use std::collections::BTreeMap;
@@ -27,6 +29,7 @@ pub use fetch::{build, pull};
 pub use notes::{Note, kept, notes};
 pub use observed::Observed;
 pub use snapshot::{restore, save};
+pub use unusable::refuse_unusable;
 pub use up::{needed, orphans, up, wanted};
 
 /// Number of a step in its plan, from 1.

@@ -9,6 +9,7 @@ use indexmap::{IndexMap, IndexSet};
 
 use self::fate::Fate;
 use super::observed::Container;
+use super::unusable::{refuse_unusable, refuse_unusable_of};
 use super::{Cause, Observed, Op, Plan, Request, StepId, Trouble, fetch, foreign, gate, nameless, networks};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
@@ -20,6 +21,7 @@ use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
 /// asked for a service that has no container, or when an image is not the one that `--frozen` allows.
 pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     let services = selection(stack, ask);
+    refuse_unusable(stack, ask)?;
     fetch::refuse_unpinned(stack, seen, ask, &services)?;
     let mut builder = Builder::new(stack, seen, ask, Plan::default(), Names::default());
     for service in &services {
@@ -50,6 +52,7 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
 /// # Errors
 /// As [`up`].
 pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) -> Result<Plan> {
+    refuse_unusable_of(stack, [service])?;
     // A request for no services would be one for all.
     let plan = if ask.services.is_empty() { Plan::default() } else { up(stack, seen, ask)? };
     foreign::refuse(stack, seen, ask, service)?;
@@ -117,6 +120,8 @@ struct Names {
     gone: HashMap<ServiceName, Vec<StepId>>,
     /// The steps that remove edited networks, by short name.
     removed: HashMap<String, StepId>,
+    /// Host ports of what is in services.toml no more, and what has to be done before they are free.
+    freed: HashMap<u16, StepId>,
     started: HashMap<ServiceName, StepId>,
     ready: HashMap<ServiceName, StepId>,
 }
@@ -162,6 +167,7 @@ impl<'a> Builder<'a> {
                     Cause::Misnamed { name: container.name.clone() }
                 };
                 let step = self.remove(container, cause, &[]);
+                self.names.freed.extend(container.ports.iter().map(|port| (port.host, step)));
                 if let Some(name) = in_the_way {
                     self.names.gone.entry(name.clone()).or_default().push(step);
                 }
@@ -266,6 +272,7 @@ impl<'a> Builder<'a> {
         if self.ask.no_start {
             return Ok(());
         }
+        before_start.extend(service.ports.iter().filter_map(|port| self.names.freed.get(&port.host?)));
         before_start.extend(self.check_data(service, &before_start));
         self.gates(service, &mut before_start);
         let started = self.plan.push(Op::Start { service: name.clone() }, start_cause, before_start);

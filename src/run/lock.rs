@@ -2,18 +2,16 @@
 //! What is in the file is `notes`'.
 
 mod notes;
+mod place;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::path::{Path, PathBuf};
+use std::fs::{File, TryLockError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-use anyhow::Context as _;
 
 use super::cancel::{Cancel, Hurry};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Events};
-use crate::model::fingerprint_of;
+use place::Place;
 
 pub use notes::{Notes, Stopping};
 
@@ -38,15 +36,20 @@ impl Lock {
         events: &Events,
         cancel: &Cancel,
     ) -> Result<Self> {
-        let path = path(engine, project)?;
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.as_mut().map_err(|error| anyhow::anyhow!("can't open lock {}: {error}", path.display()))?;
-        let mut file = file.try_clone().context("can't use the lock file")?;
+        let place = Place::of(engine, project);
+        let path = place.path();
+        let open = || place.open().map_err(|error| anyhow::anyhow!("can't use {} as a lock: {error}", path.display()));
+        let mut file = open()?;
         let began = Instant::now();
         let mut told = false;
         loop {
             match file.try_lock() {
-                Ok(()) => break,
+                Ok(()) if place.is(&file) => break,
+                // Removed since it was opened: the next run would find another file.
+                Ok(()) => {
+                    file = open()?;
+                    continue;
+                }
                 Err(TryLockError::Error(error)) => {
                     return Err(anyhow::anyhow!("can't lock {}: {error}", path.display()).into());
                 }
@@ -80,48 +83,13 @@ impl Lock {
 /// The containers of a stack that are being stopped, by the run that holds its lock or by one that was cut off. For who
 /// only looks: nothing is waited for, and what can't be read is not there.
 pub fn stopping(engine: &str, project: &str) -> Vec<Stopping> {
-    let text = path(engine, project).ok().and_then(|path| notes::text(&mut File::open(path).ok()?).ok());
+    let text = Place::of(engine, project).open().and_then(|mut file| notes::text(&mut file)).ok();
     text.map(|text| notes::stopping(&text)).unwrap_or_default()
-}
-
-fn path(engine: &str, project: &str) -> Result<PathBuf> {
-    Ok(folder()?.join(format!("{project}-{}.lock", fingerprint_of(engine.as_bytes()))))
 }
 
 fn description(command: &str) -> String {
     let time = jiff::Zoned::now().strftime("%H:%M:%S %Z").to_string();
     format!("`taskava dev {command}` (pid {}, since {time})", std::process::id())
-}
-
-/// The runtime directory of this user; made private, and refused when somebody else could write into it.
-fn folder() -> Result<PathBuf> {
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
-    let home = std::env::var_os("HOME").unwrap_or_default();
-    let folder = match runtime {
-        Some(runtime) => runtime.join("taskava"),
-        None => std::env::temp_dir().join(format!("taskava-{}", fingerprint_of(home.as_encoded_bytes()))),
-    };
-    make_private(&folder).with_context(|| format!("can't use {} for locks", folder.display()))?;
-    Ok(folder)
-}
-
-#[cfg(unix)]
-fn make_private(folder: &Path) -> anyhow::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error.into()),
-        _ => {}
-    }
-    let metadata = fs::symlink_metadata(folder)?;
-    if !metadata.is_dir() || metadata.mode() & 0o022 != 0 {
-        anyhow::bail!("it is not a private directory; remove it, or set XDG_RUNTIME_DIR");
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn make_private(folder: &Path) -> anyhow::Result<()> {
-    Ok(fs::create_dir_all(folder)?)
 }
 
 #[cfg(test)]

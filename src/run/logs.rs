@@ -17,9 +17,9 @@ use tokio::time::Instant;
 
 use self::feed::{Feed, Feeds, Mark, Phase};
 use crate::diag::Result;
-use crate::engine::Engine;
 use crate::engine::frames::Line;
 use crate::engine::streams::{LogAsk, LogError, Started};
+use crate::engine::{Engine, is_out_of_files};
 use crate::event::{Event, Events};
 use crate::model::ServiceName;
 use crate::plan::observed::Container;
@@ -124,7 +124,7 @@ impl<'a> Logs<'a> {
             ask,
         };
         if logs.ask.follow {
-            logs.subscribe();
+            logs.subscribe()?;
         }
         // One log is in order by itself.
         let wanted = containers.iter().filter(|container| logs.ask.wants(&container.service)).count();
@@ -191,12 +191,12 @@ impl<'a> Logs<'a> {
                     tokio::time::sleep(LIVE_PACE).await;
                 }
             }
-            start = start => self.on_start(start),
+            start = start => self.on_start(start)?,
             () = timer => {}
         }
         self.tidy()?;
         if self.relist.is_some_and(|at| at <= Instant::now()) {
-            self.list().await;
+            self.list().await?;
         }
         Ok(())
     }
@@ -211,7 +211,7 @@ impl<'a> Logs<'a> {
                     message: format!("{service}: its log driver keeps nothing that can be read"),
                     hint: Some("remove the service's `logging` driver, or look where it sends the lines".into()),
                 }),
-                LogError::Failed(error) if !self.ask.follow => return Err(error),
+                LogError::Failed(error) if !self.ask.follow || is_out_of_files(&error) => return Err(error),
                 LogError::Failed(_) => {}
             }
         }
@@ -243,7 +243,7 @@ impl<'a> Logs<'a> {
         self.feeds.add(Feed::new(id, service, phase, shown, self.engine.log_bytes(id, ask)), ask.stamped);
     }
 
-    fn on_start(&mut self, start: Option<Result<Started>>) {
+    fn on_start(&mut self, start: Option<Result<Started>>) -> Result<()> {
         match start {
             Some(Ok(Started { id, service })) if self.ask.wants(&service) => {
                 if let Some(feed) = self.feeds.find(&id) {
@@ -254,19 +254,22 @@ impl<'a> Logs<'a> {
                 }
             }
             Some(Ok(_)) => {}
+            Some(Err(error)) if is_out_of_files(&error) => return Err(error),
             Some(Err(_)) | None => self.lose(),
         }
+        Ok(())
     }
 
     /// Follows the engine's events. They begin before the list is read, so that nothing falls between.
-    fn subscribe(&mut self) {
+    fn subscribe(&mut self) -> Result<()> {
         let mut starts = Box::pin(self.engine.starts(&self.ask.project));
         // Nothing is sent before the first look.
         match starts.next().now_or_never() {
-            Some(start) => self.on_start(start),
+            Some(start) => self.on_start(start)?,
             None => self.relist_in(SETTLE),
         }
         self.starts = Some(starts);
+        Ok(())
     }
 
     fn lose(&mut self) {
@@ -281,21 +284,25 @@ impl<'a> Logs<'a> {
     }
 
     /// Reads the list of containers and opens what is not open and should be.
-    async fn list(&mut self) {
+    async fn list(&mut self) -> Result<()> {
         self.relist = None;
         if !self.ask.follow {
-            return;
+            return Ok(());
         }
         let containers = match self.engine.containers(&self.ask.project).await {
             Ok(containers) => containers,
-            Err(_) => return self.lose(),
+            Err(error) if is_out_of_files(&error) => return Err(error),
+            Err(_) => {
+                self.lose();
+                return Ok(());
+            }
         };
         let back = self.lost.take().is_some();
         if back {
             self.events.emit(&Event::Notice { message: "the engine is back".into() });
         }
         if self.starts.is_none() {
-            self.subscribe();
+            self.subscribe()?;
         }
         for container in containers.iter().rev() {
             if !self.ask.wants(&container.service) || self.feeds.find(&container.id).is_some() {
@@ -311,6 +318,7 @@ impl<'a> Logs<'a> {
             }
         }
         self.seen.retain(|id, _| containers.iter().any(|container| container.id == *id));
+        Ok(())
     }
 
     fn relist_in(&mut self, pause: Duration) {

@@ -33,6 +33,7 @@ use std::time::Duration;
 pub use apply::apply;
 pub use cancel::Cancel;
 pub use lock::Lock;
+pub use objects::saves as saves_objects;
 pub use stop::observe;
 pub use wait::once;
 
@@ -73,6 +74,7 @@ pub struct Run<'a> {
 /// # Errors
 /// When a file of a build context can't be read.
 pub async fn with_contents(stack: &Stack, request: &Request) -> Result<Request> {
+    plan::refuse_unusable(stack, request)?;
     let mut request = request.clone();
     for service in plan::wanted(stack, &request) {
         let (Some(build), name) = (service.build.clone(), service.name.clone()) else { continue };

@@ -1,10 +1,12 @@
 //! Who holds a host port: a container, or a process of this machine.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use crate::engine::{Engine, Publisher};
 use crate::model::{Protocol, Service, Stack};
 use crate::plan::observed::PublishedPort;
+use crate::remedy;
 
 /// Who holds a port.
 #[derive(Debug)]
@@ -15,13 +17,25 @@ pub struct Holder {
     pub remedy: Option<String>,
 }
 
+/// The commands that free a port which a stack's container publishes.
+fn remedy(stack: Option<&Stack>, publisher: &Publisher, project: &str) -> String {
+    match stack.filter(|stack| stack.name.as_str() == project) {
+        // It is this very stack's: of a service that was renamed or left out, or that has another port by now.
+        Some(stack) => match publisher.service.as_deref().is_some_and(|name| stack.services.contains_key(name)) {
+            true => remedy::dev(&["up"]),
+            false => remedy::dev(&["up", "--remove-orphans"]),
+        },
+        None => remedy::down_of(project, Path::new(&publisher.root)),
+    }
+}
+
 /// Names the holder of the first port of a service that is taken.
 /// None when nobody can be found: the port may be free again.
 pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<Holder> {
     for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
         let Some(host) = port.host else { continue };
         let publisher = engine.publisher(host, &stack.container_name(&service.name)).await;
-        if let Some(holder) = publisher.ok().flatten().map(|publisher| of_publisher(host, &publisher)) {
+        if let Some(holder) = publisher.ok().flatten().map(|publisher| of_publisher(host, &publisher, Some(stack))) {
             return Some(holder);
         }
         if let Some(holder) = of_process(port.address, host) {
@@ -31,13 +45,13 @@ pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) ->
     None
 }
 
-/// A container that publishes a port, as its holder.
-pub fn of_publisher(port: u16, publisher: &Publisher) -> Holder {
+/// A container that publishes a port, as its holder; `stack`: the one that wants the port.
+pub fn of_publisher(port: u16, publisher: &Publisher, stack: Option<&Stack>) -> Holder {
     let name = &publisher.container;
     match &publisher.project {
         Some(project) => Holder {
             text: format!("port {port} is published by {name} of stack {project}"),
-            remedy: Some(format!("taskava dev -p {project} down")),
+            remedy: Some(remedy(stack, publisher, project)),
         },
         None => Holder {
             text: format!("port {port} is published by container {name}"),

@@ -41,7 +41,15 @@ pub fn diagnostics(diagnostics: &[Diagnostic], color: bool) -> String {
         };
         let title = level.primary_title(&*diagnostic.message);
         let mut group = match &diagnostic.place {
-            None => Group::with_title(title),
+            None => {
+                // Without a line to show there is nothing to put a gutter beside.
+                out.push_str(&renderer.render(&[Group::with_title(title)]));
+                if let Some(hint) = &diagnostic.hint {
+                    let _ = write!(out, "\n{} {hint}", Paint(color).hint("hint:"));
+                }
+                out.push_str("\n\n");
+                continue;
+            }
             Some(place) => {
                 let mark = AnnotationKind::Primary.span(place.span.clone()).label(diagnostic.label.as_deref());
                 title.element(Snippet::source(&*place.source.text).path(&*place.source.name).annotation(mark))

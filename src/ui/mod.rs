@@ -20,6 +20,7 @@ pub mod tree;
 pub mod tty;
 mod watch;
 
+use std::borrow::Cow;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -30,6 +31,7 @@ use serde::Serialize;
 use crate::diag::{Diagnostic, Error};
 use crate::event::{Event, Events, Summary};
 use crate::model::ServiceName;
+use crate::remedy;
 
 pub use surroundings::{ColorChoice, Format, FormatChoice, Surroundings};
 
@@ -44,6 +46,8 @@ pub struct Options {
     pub quiet: bool,
     /// `-v`: every step.
     pub verbose: bool,
+    /// The options that commands to type next need, to lead to the same stack.
+    pub same_stack: String,
 }
 
 /// Where everything is shown. Cheap to clone; all clones are one screen.
@@ -58,6 +62,7 @@ struct Inner {
     /// Colours on stderr.
     color_err: bool,
     quiet: bool,
+    same_stack: String,
     /// On GitHub: the word that fences off what containers wrote.
     github: Option<String>,
     started: Instant,
@@ -94,6 +99,7 @@ impl Screen {
             color: surroundings.color(options.color, surroundings.stdout_terminal),
             color_err,
             quiet: options.quiet,
+            same_stack: options.same_stack.clone(),
             github,
             started: Instant::now(),
             view: Mutex::new(view),
@@ -116,7 +122,30 @@ impl Screen {
         Events::to(move |event| screen.on(event))
     }
 
+    /// A text with commands to type next, as they are to be typed.
+    fn typed(&self, text: &str) -> String {
+        remedy::with_options(text, &self.0.same_stack)
+    }
+
+    /// The same for the remedies of an event.
+    fn typed_event<'a>(&self, event: &'a Event) -> Cow<'a, Event> {
+        if self.0.same_stack.is_empty() {
+            return Cow::Borrowed(event);
+        }
+        let mut event = event.clone();
+        match &mut event {
+            Event::Warning { hint: Some(text), .. } | Event::Notice { message: text } => *text = self.typed(text),
+            Event::Summary(summary) => {
+                let nexts = summary.failures.iter_mut().filter_map(|failure| failure.next.as_mut());
+                nexts.for_each(|next| *next = self.typed(next));
+            }
+            _ => {}
+        }
+        Cow::Owned(event)
+    }
+
     fn on(&self, event: &Event) {
+        let event = &*self.typed_event(event);
         let at = self.0.started.elapsed();
         match &mut *self.view() {
             View::Tty(tty) => {
@@ -190,6 +219,7 @@ impl Screen {
         if self.0.format == Format::Json {
             self.on(&Event::Notice { message: text.to_owned() });
         } else if !self.0.quiet {
+            let text = self.typed(text);
             self.aside(|| write_err(&format!("{text}\n")));
         }
     }

@@ -48,9 +48,7 @@ pub async fn container(engine: &Engine, stack: &Stack, service: &ServiceName) ->
     let containers = engine.containers(stack.name.as_str()).await?;
     let Some(container) = containers.into_iter().find(|seen| seen.service == *service) else {
         let error = Error::new(ErrorKind::Other, format_args!("{service} does not run: it has no container"));
-        return Err(error
-            .hint(format!("start it with: taskava dev up {service}"))
-            .hint(format!("or run the command in a container of its own: taskava dev run {service} …")));
+        return Err(error.hint(format!("start it with: taskava dev up {service}")));
     };
     let state = match (container.state, container.exit_code) {
         (ContainerState::Running, _) => return Ok(container),

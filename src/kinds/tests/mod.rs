@@ -72,6 +72,7 @@ fn stack(services: impl IntoIterator<Item = Service>) -> Stack {
         networks: IndexMap::new(),
         aws: crate::model::aws::Aws::default(),
         secrets: Default::default(),
+        unusable: Default::default(),
         isolation: None,
     }
 }

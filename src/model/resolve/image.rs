@@ -80,6 +80,7 @@ impl Resolver<'_> {
             role: "dockerfile",
             must_be: MustBe::File,
             place: build.place.clone(),
+            service: self.current.clone(),
         });
         let secrets = spec
             .secrets

@@ -13,11 +13,11 @@ mod resources;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::{Network, Port, Service, ServiceName, Stack, StackName, Volume};
+use super::{Network, Port, Service, ServiceName, Stack, StackName, Volume, fingerprint_of};
 use crate::config::words::similar;
 use crate::config::{Config, dotenv};
 use crate::diag::{Diagnostic, Place};
@@ -75,6 +75,8 @@ pub struct PathUse {
     pub must_be: MustBe,
     /// Where it is written.
     pub place: Place,
+    /// The service that uses it.
+    pub service: Option<ServiceName>,
 }
 
 /// What must be at a path.
@@ -104,6 +106,8 @@ struct Resolver<'a> {
     name: StackName,
     problems: &'a mut Vec<Diagnostic>,
     paths: Vec<PathUse>,
+    /// The service that is looked at now.
+    current: Option<ServiceName>,
     volumes: IndexMap<String, Volume>,
     networks: IndexMap<String, Network>,
 }
@@ -117,6 +121,7 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
         name: name.clone(),
         problems,
         paths: Vec::new(),
+        current: None,
         volumes: IndexMap::new(),
         networks: IndexMap::new(),
     };
@@ -126,7 +131,9 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     for (text, entry) in &config.services {
         match ServiceName::parse(text) {
             Ok(name) => {
+                resolver.current = Some(name.clone());
                 services.insert(name.clone(), resolver.service(name, entry));
+                resolver.current = None;
             }
             Err(message) => {
                 let hint = format!("for example `{}`", sanitised(text));
@@ -141,7 +148,8 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
     let aws = resolver.aws(&mut services);
     let Resolver { paths, volumes, networks, .. } = resolver;
     let (root, secrets) = (around.root.clone(), around.secrets.clone());
-    let stack = Stack { name, root, services, volumes, networks, aws, secrets, isolation: None };
+    let stack =
+        Stack { name, root, services, volumes, networks, aws, secrets, unusable: BTreeMap::new(), isolation: None };
     Resolved { stack, paths }
 }
 
@@ -150,16 +158,26 @@ fn stack_name(config: &Config, around: &Surroundings, problems: &mut Vec<Diagnos
     let (text, place) = match (&around.project, &config.project) {
         (Some(asked), _) => (asked.clone(), None),
         (None, Some(written)) => (written.value.clone(), Some(written.place.clone())),
-        (None, None) => {
-            let folder = around.root.file_name().map(|name| name.to_string_lossy().into_owned());
-            (sanitised(&folder.unwrap_or_default()), None)
-        }
+        (None, None) => (name_of_folder(&around.root), None),
     };
     StackName::parse(&text).unwrap_or_else(|message| {
         let hint = format!("for example `{}`", sanitised(&text));
         problems.push(Diagnostic::error(place, format!("`{text}` can't name a project: {message}")).hint(hint));
         StackName::parse("unnamed").expect("it is a valid name")
     })
+}
+
+/// The name of a stack whose services.toml has none: its folder's, with what a name can't hold replaced. A folder without
+/// a letter or digit that a name can hold gets one of its own from its path.
+pub fn name_of_folder(root: &Path) -> String {
+    let folder = root.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let has = |wanted: fn(char) -> bool| folder.contains(wanted);
+    // Digits beside letters that are left out say too little: `проект2` and `プロジェクト2` are two.
+    let digits = has(|c| c.is_ascii_digit()) && !has(|c| !c.is_ascii() && c.is_alphanumeric());
+    if has(|c| c.is_ascii_lowercase()) || digits {
+        return sanitised(&folder);
+    }
+    format!("stack-{}", &fingerprint_of(root.as_os_str().as_encoded_bytes())[..8])
 }
 
 /// The nearest text that can be a name.
@@ -196,7 +214,8 @@ impl Resolver<'_> {
     fn activate(&mut self, services: &mut IndexMap<ServiceName, Service>) {
         for profile in &self.around.profiles {
             let known: Vec<&str> = services.values().flat_map(|s| s.profiles.iter().map(String::as_str)).collect();
-            if !known.contains(&profile.as_str()) {
+            // Where no service could be read, something else is said already.
+            if !services.is_empty() && !known.contains(&profile.as_str()) {
                 let hint = match similar(profile, known.iter().copied()) {
                     Some(similar) => format!("did you mean `{similar}`?"),
                     None if known.is_empty() => "no service has `profiles`".into(),
@@ -280,4 +299,22 @@ fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
     names.sort_unstable();
     names.dedup();
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_without_letters_that_a_name_can_hold_have_names_of_their_own() {
+        let names = ["/w/проект", "/w/プロジェクト", "/v/проект", "/w/проект2", "/w/---", "/"].map(|root| {
+            let name = name_of_folder(Path::new(root));
+            assert!(StackName::parse(&name).is_ok() && name.starts_with("stack-"), "{root}: {name}");
+            name
+        });
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        for (root, name) in [("/w/My App", "my-app"), ("/w/2024", "2024"), ("/w/Größe", "gr--e"), ("/w/_x_", "x")] {
+            assert_eq!(name_of_folder(Path::new(root)), name);
+        }
+    }
 }

@@ -88,6 +88,7 @@ impl Resolver<'_> {
                 role,
                 must_be,
                 place: place.clone(),
+                service: self.current.clone(),
             });
         }
         path

@@ -4,7 +4,7 @@ use super::Builder;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Kind, PullPolicy, Service, built, fingerprint};
 use crate::plan::observed::{Container, ContainerState};
-use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks};
+use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks, unusable};
 
 /// What happens to the container of a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,8 +27,7 @@ impl Builder<'_> {
     pub(super) fn decide(&self, service: &Service) -> Result<Fate> {
         let Some(container) = self.seen.of(&service.name).next() else {
             if self.ask.start_only {
-                return Err(Error::new(ErrorKind::Other, format_args!("{} has no container to start", service.name))
-                    .hint(format!("make it with: taskava dev up {}", service.name)));
+                return Err(unusable::nothing_to_start(self.stack, self.seen, self.ask));
             }
             return Ok(Fate::Create(Cause::Missing));
         };

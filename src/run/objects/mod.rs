@@ -22,9 +22,9 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, size};
 use crate::kinds;
 use crate::model::aws::Api;
-use crate::model::{Kind, Mount, MountSource, Service, Stack};
+use crate::model::{Kind, Mount, MountSource, Service, ServiceName, Stack};
 use crate::pieces;
-use crate::plan::Step;
+use crate::plan::{Op, Plan, Step};
 
 /// The folder in the data volume.
 const FOLDER: &str = "taskava-objects";
@@ -142,6 +142,26 @@ fn mounted(service: &Service) -> Option<(String, &MountSource)> {
 pub(super) fn is_discarded(stack: &Stack, service: &Service, discarded: &BTreeSet<String>) -> bool {
     let Some((_, MountSource::Volume(short))) = mounted(service) else { return false };
     discarded.contains(&stack.volumes[short].name)
+}
+
+/// The emulators whose buckets are saved, if there is something in them, before a plan stops them.
+pub fn saves<'a>(stack: &'a Stack, plan: &'a Plan) -> impl Iterator<Item = &'a ServiceName> {
+    let removed = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::RemoveVolume { volume } => Some(volume.clone()),
+        _ => None,
+    });
+    let saved = |volume: &String| {
+        plan.steps.iter().any(|step| matches!(&step.op, Op::SaveVolume { volume: of, .. } if of == volume))
+    };
+    let discarded: BTreeSet<String> = removed.filter(|volume| !saved(volume)).collect();
+    plan.steps.iter().filter_map(move |step| match &step.op {
+        Op::Stop { service, .. } if stack.isolation.is_none() => {
+            let known = stack.services.get(service)?;
+            let kept = mounted(known).is_some() && !is_discarded(stack, known, &discarded);
+            (kept && is_forgetful(stack, known)).then_some(service)
+        }
+        _ => None,
+    })
 }
 
 /// What is saved in a place.

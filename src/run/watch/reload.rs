@@ -12,6 +12,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Failure, millis};
 use crate::model::{ServiceName, Stack, graph};
 use crate::plan::{self, Cause, Observed, Op, Plan, Request};
+use crate::remedy;
 use crate::run::failure;
 
 /// Applies the difference between the stack that was and the one that is, and tells about it. `worked` is called when
@@ -106,7 +107,10 @@ pub(super) fn load(ask: &crate::load::Ask, before: &Stack) -> Result<crate::load
     let loaded = crate::load::stack(ask)?;
     if loaded.stack.name != before.name {
         let message = format!("the stack's name changed from {} to {}", before.name, loaded.stack.name);
-        let hint = format!("end this with Ctrl-C, take {} down with `-p {0}`, and begin anew", before.name);
+        let hint = format!(
+            "end this with Ctrl-C, then take the old one down: {}",
+            remedy::dev(&["-p", before.name.as_str(), "down"])
+        );
         return Err(Error::new(ErrorKind::Other, message).hint(hint));
     }
     Ok(loaded)

@@ -1,0 +1,203 @@
+//! The stack of a command that can do without services.toml: from the file where it can be used, else from what labels on
+//! the engine say. Then the file's mistakes are warnings, and `-p NAME` works from anywhere.
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use super::session::ask;
+use crate::diag::{Diagnostic, Error, ErrorKind, Result, Severity};
+use crate::engine::Engine;
+use crate::load::sought::Sought;
+use crate::load::{self, FILE};
+use crate::model::resolve::name_of_folder;
+use crate::model::{Stack, StackName, isolated};
+use crate::plan::remains::Remnant;
+use crate::remedy;
+
+/// A stack, and the engine where that had to be asked for it.
+#[derive(Debug)]
+pub struct Found {
+    /// The stack.
+    pub stack: Stack,
+    /// It is of an engine's labels: no command that needs services.toml can be named as the next one.
+    pub by_labels: bool,
+    engine: Option<Engine>,
+}
+
+impl Found {
+    /// One that was loaded.
+    pub fn of_file(stack: Stack) -> Self {
+        Self { stack, by_labels: false, engine: None }
+    }
+
+    /// The engine; found now, unless it was before.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub async fn engine(&mut self, context: &Context) -> Result<Engine> {
+        match self.engine.take() {
+            Some(engine) => Ok(engine),
+            None => Engine::connect(&context.engine_ask()).await,
+        }
+    }
+}
+
+/// Loads the stack, or makes it up from labels.
+///
+/// # Errors
+/// When there is neither a file nor a stack that can be meant; when an engine has to be asked and none answers.
+pub async fn stack_or_labels(context: &Context) -> Result<Found> {
+    let ask = ask(context);
+    let error = match load::stack(&ask) {
+        Ok(loaded) => {
+            if !loaded.warnings.is_empty() {
+                context.screen.diagnostics(&loaded.warnings);
+            }
+            return Ok(Found::of_file(loaded.stack));
+        }
+        Err(error) => error,
+    };
+    let sought = Sought::of(&ask);
+    if sought == Sought::Misnamed {
+        return Err(error);
+    }
+    // Whether there is an engine is the smaller question.
+    let Ok(engine) = Engine::connect(&context.engine_ask()).await else { return Err(error) };
+    let stacks = engine.stacks().await?;
+    let Some(name) = name(context.project(), &sought, &stacks)? else { return Err(with_names(error, &stacks)) };
+    let remains = engine.remains(name.as_str()).await?;
+    tell(context, &error, &sought, &name, &stacks);
+    let root = match &sought {
+        Sought::File { root, .. } => root.clone(),
+        _ => root(&name, &remains.roots)?,
+    };
+    Ok(Found { stack: remains.stack(&name, root), by_labels: true, engine: Some(engine) })
+}
+
+/// Which stack is meant; none when nothing says so.
+fn name(asked: Option<&str>, sought: &Sought, stacks: &[Remnant]) -> Result<Option<StackName>> {
+    let of = |folder: &Path| -> Vec<&str> {
+        let own = stacks.iter().filter(|stack| stack.roots.contains(folder) && !isolated::is_name(&stack.name));
+        own.map(|stack| stack.name.as_str()).collect()
+    };
+    let (candidates, folder) = match (asked, sought) {
+        (Some(name), _) => (vec![name], None),
+        (None, Sought::File { project: Some(name), .. }) => (vec![name.as_str()], None),
+        (None, Sought::File { root, .. }) => (of(root), Some(root)),
+        (None, Sought::Nowhere(folders)) => match folders.iter().find(|folder| !of(folder).is_empty()) {
+            Some(folder) => (of(folder), Some(folder)),
+            None => return Ok(None),
+        },
+        (None, Sought::Misnamed) => return Ok(None),
+    };
+    let usual = folder.map(|folder| name_of_folder(folder)).unwrap_or_default();
+    let name = match candidates[..] {
+        [] => &*usual,
+        [one] => one,
+        _ => *candidates.iter().find(|name| **name == usual).ok_or_else(|| several(&candidates))?,
+    };
+    let parsed = StackName::parse(name);
+    parsed.map(Some).map_err(|why| Error::new(ErrorKind::Usage, format_args!("`{name}` can't name a project: {why}")))
+}
+
+fn several(names: &[&str]) -> Error {
+    let message = format!("{FILE} can't be used, and several stacks were made from this folder: {}", names.join(", "));
+    Error::new(ErrorKind::Usage, message).hint(format!("say which one: -p {}", names[0]))
+}
+
+/// The error for a folder without services.toml, with what can be named.
+fn with_names(error: Error, stacks: &[Remnant]) -> Error {
+    let names: Vec<&str> = stacks.iter().map(|stack| &*stack.name).filter(|name| !isolated::is_name(name)).collect();
+    match names[..] {
+        [] => error,
+        _ => error.hint(format!("or name a stack that is on this engine with -p NAME: {}", names.join(", "))),
+    }
+}
+
+/// What can't be used of the file is worth a warning.
+fn tell(context: &Context, error: &Error, sought: &Sought, name: &StackName, stacks: &[Remnant]) {
+    let screen = &context.screen;
+    let warn = |problem: &Diagnostic| Diagnostic { severity: Severity::Warning, ..problem.clone() };
+    let known = stacks.iter().any(|stack| stack.name == name.as_str());
+    match sought {
+        Sought::File { .. } => {
+            let mut warnings: Vec<_> = error.diagnostics.iter().map(warn).collect();
+            if warnings.is_empty() {
+                warnings.push(Diagnostic::warning(None, error.to_string()));
+            }
+            let message = format!("{FILE} can't be used; going by what the engine has of {name}");
+            warnings.push(Diagnostic::warning(None, message));
+            screen.diagnostics(&warnings);
+        }
+        _ if !known => {
+            let names: Vec<&str> = stacks.iter().map(|stack| &*stack.name).collect();
+            let message = format!("there is no {FILE} here, and nothing of {name} on this engine");
+            let warning = Diagnostic::warning(None, message);
+            screen.diagnostics(&[match names[..] {
+                [] => warning,
+                _ => warning.hint(format!("stacks on it: {}", names.join(", "))),
+            }]);
+        }
+        // It was asked for in so many words.
+        _ if context.project().is_some() => {}
+        _ => {
+            screen.diagnostics(&[Diagnostic::warning(None, format!("{error}; going by what the engine has of {name}"))])
+        }
+    }
+}
+
+/// The folder of a stack, by its labels: that of the newest container.
+fn root(name: &StackName, roots: &[PathBuf]) -> Result<PathBuf> {
+    let living: Vec<&PathBuf> = roots.iter().filter(|root| root.join(FILE).exists()).collect();
+    match living[..] {
+        [] => Ok(roots.first().cloned().unwrap_or_default()),
+        [one] => Ok(one.clone()),
+        [first, second, ..] => {
+            let (first, second) = (first.display(), second.display());
+            Err(Error::new(ErrorKind::Other, format_args!("stack {name} is of two folders: {first} and {second}"))
+                .hint(format!(
+                    "go to the one that is meant: {}",
+                    remedy::dev_in(living[0], &["-p", name.as_str(), "ps"])
+                )))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stacks() -> Vec<Remnant> {
+        let of = |name: &str, root: &str| Remnant { name: name.into(), roots: [PathBuf::from(root)].into() };
+        vec![
+            of("a", "/w/a"),
+            of("b", "/w/b"),
+            of("b2", "/w/b"),
+            of("c1", "/w/c"),
+            of("c2", "/w/c"),
+            of("taskava-t-1", "/w"),
+        ]
+    }
+
+    #[test]
+    fn the_stack_is_the_one_that_is_named_else_that_of_the_folder() {
+        let file =
+            |root: &str, project: Option<&str>| Sought::File { root: root.into(), project: project.map(Into::into) };
+        let nowhere = |folder: &str| Sought::Nowhere(Path::new(folder).ancestors().map(Into::into).collect());
+        let found = |asked, sought: &Sought| {
+            name(asked, sought, &stacks())
+                .map(|name| name.map(|name| name.to_string()))
+                .map_err(|error| error.to_string())
+        };
+        let is = |name: &str| Ok(Some(name.to_owned()));
+        assert_eq!(found(Some("x"), &nowhere("/")), is("x"));
+        assert_eq!(found(None, &file("/w/a", Some("other"))), is("other"), "what is written counts");
+        assert_eq!(found(None, &file("/w/a", None)), is("a"));
+        assert_eq!(found(None, &file("/w/b", None)), is("b"), "its folder's name");
+        assert_eq!(found(None, &file("/w/new", None)), is("new"), "of which there is nothing");
+        assert_eq!(found(None, &nowhere("/w/a/src")), is("a"), "the file was deleted");
+        assert_eq!(found(None, &nowhere("/w/d")), Ok(None), "stacks of test runs are no project's");
+        assert!(found(None, &file("/w/c", None)).unwrap_err().contains("c1, c2"));
+        assert!(found(Some("Not A Name"), &nowhere("/")).unwrap_err().contains("can't name a project"));
+    }
+}

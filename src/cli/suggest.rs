@@ -1,0 +1,123 @@
+//! What a command line that clap refuses is told: words that docker compose knows and we don't, and no guess that only
+//! looks alike.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Commands of docker and docker compose without one of ours of that name, and what does it here.
+const COMMANDS: [(&str, &str); 22] = [
+    ("attach", "taskava dev logs -f shows what it writes, taskava dev exec runs a command inside"),
+    ("commit", "taskava dev snapshot save keeps data"),
+    ("cp", "docker cp copies; taskava dev watch keeps a folder the same"),
+    ("create", "taskava dev up --no-start"),
+    ("images", "taskava dev config shows the image of each service"),
+    ("inspect", "taskava dev explain SERVICE"),
+    ("kill", "taskava dev stop"),
+    ("list", "taskava dev ps"),
+    ("ls", "taskava dev ps"),
+    ("pause", "docker pause; taskava dev stop ends it and keeps everything"),
+    ("port", "taskava dev url SERVICE, or taskava dev ps"),
+    ("prune", "taskava dev gc"),
+    ("publish", "taskava dev export"),
+    ("push", "docker push"),
+    ("recreate", "taskava dev up --recreate"),
+    ("rm", "taskava dev down"),
+    ("scale", "a service has one container; write a second service"),
+    ("shell", "taskava dev exec SERVICE sh"),
+    ("top", "taskava dev stats; for processes docker top"),
+    ("unpause", "taskava dev start"),
+    ("version", "taskava --version"),
+    ("wait", "taskava dev up returns when everything is ready"),
+];
+
+/// The same for options.
+const OPTIONS: [(&str, &str); 13] = [
+    ("--abort-on-container-exit", "taskava dev test -- COMMAND"),
+    ("--always-recreate-deps", "taskava dev up --recreate"),
+    ("--detach", "leave it out: it returns when everything is ready"),
+    ("--dry-run", "taskava dev plan"),
+    ("--env-file", "`env_file` of a service in services.toml; .env beside it is read"),
+    ("--exit-code-from", "taskava dev test -- COMMAND"),
+    ("--force-recreate", "taskava dev up --recreate"),
+    ("--parallel", "leave it out: everything that can is done at once"),
+    ("--project-directory", "--file FOLDER"),
+    ("--project-name", "-p NAME"),
+    ("--scale", "a service has one container; write a second service"),
+    ("--wait", "leave it out: it returns when everything is ready"),
+    ("--wait-timeout", "--timeout"),
+];
+
+/// How alike a suggestion has to be to what was typed, from 0 to 1.
+const ALIKE: f64 = 0.8;
+
+/// Puts what is known in the place of what clap guesses.
+pub(super) fn improve(mut error: clap::Error) -> clap::Error {
+    let (typed, guessed, known) = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand, &COMMANDS[..])
+        }
+        ErrorKind::UnknownArgument => (ContextKind::InvalidArg, ContextKind::SuggestedArg, &OPTIONS[..]),
+        _ => return error,
+    };
+    let Some(ContextValue::String(typed)) = error.get(typed).cloned() else { return error };
+    // Clap's advice to put a dash-word behind `--` is wrong nearly always.
+    error.remove(ContextKind::Suggested);
+    if let Some((_, remedy)) = known.iter().find(|(word, _)| *word == typed) {
+        error.remove(guessed);
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![format!("instead: {remedy}").into()]));
+        return error;
+    }
+    let hidden = |word: &str| {
+        let command = super::command();
+        let dev = command.find_subcommand("dev");
+        dev.and_then(|dev| dev.find_subcommand(word)).is_some_and(clap::Command::is_hide_set)
+    };
+    let fits = |word: &String| strsim::jaro_winkler(word, &typed) >= ALIKE && !hidden(word);
+    let fitting = match error.get(guessed) {
+        Some(ContextValue::Strings(words)) => words.iter().filter(|word| fits(word)).cloned().collect(),
+        Some(ContextValue::String(word)) if fits(word) => vec![word.clone()],
+        _ => Vec::new(),
+    };
+    match (error.get(guessed).cloned(), fitting.is_empty()) {
+        (Some(ContextValue::Strings(_)), false) => drop(error.insert(guessed, ContextValue::Strings(fitting))),
+        (Some(_), true) => drop(error.remove(guessed)),
+        _ => {}
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(line: &str) -> String {
+        let words = ["taskava", "dev"].into_iter().chain(line.split(' '));
+        improve(crate::cli::command().try_get_matches_from(words).expect_err("it is refused")).render().to_string()
+    }
+
+    #[test]
+    fn what_compose_has_is_translated_and_nothing_is_guessed() {
+        for (line, words) in [
+            ("wait redis", "returns when everything is ready"),
+            ("kill", "taskava dev stop"),
+            ("up --dry-run", "taskava dev plan"),
+            ("up --wait redis", "leave it out"),
+            ("pss", "'ps'"),
+            ("up --recreat", "'--recreate'"),
+        ] {
+            assert!(said(line).contains(words), "{}", said(line));
+        }
+        for line in ["wait redis", "janito", "manx", "top", "port", "scale", "up --parallel 3"] {
+            for wrong in ["janitor'", "'man'", "'watch'", "'import'", "'--all'", "as a value"] {
+                assert!(!said(line).contains(wrong), "{line}: {}", said(line));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_translated_is_not_there() {
+        for (word, _) in COMMANDS {
+            assert!(said(word).contains("instead: "), "{word} is a command by now: {}", said(word));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What can be said of a stack whose services.toml can't be used: where it lies and what it is called. Whether there is
+//! such a stack, an engine's labels tell.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Ask, FILE, OVERRIDE, find};
+use crate::config::{self, MAX_BYTES, Variables};
+use crate::diag::{Place, Source};
+use crate::model::resolve::name_of_folder;
+
+/// Where a stack without a usable services.toml is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sought {
+    /// There is a file, and it can't be used.
+    File {
+        /// Its folder, canonical.
+        root: PathBuf,
+        /// The `project` that it has, if that much can be read.
+        project: Option<String>,
+    },
+    /// There is none here or above: the stack may have been made from one of these folders, the nearest first.
+    Nowhere(Vec<PathBuf>),
+    /// A file was named that is not there: that is a mistake.
+    Misnamed,
+}
+
+impl Sought {
+    /// Looks at what an [`Ask`] names.
+    pub fn of(ask: &Ask) -> Self {
+        let here = std::env::current_dir().unwrap_or_default();
+        match find(ask, &here) {
+            Ok((file, more)) => {
+                let root = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+                // The last one that says it wins.
+                let project = more.iter().rev().chain([&file]).find_map(|file| project(file));
+                Self::File { root, project }
+            }
+            Err(_) if !ask.files.is_empty() => Self::Misnamed,
+            Err(_) => {
+                let here = here.canonicalize().unwrap_or(here);
+                Self::Nowhere(here.ancestors().map(Into::into).collect())
+            }
+        }
+    }
+}
+
+/// The name of the stack of a folder with a services.toml, as far as that can be read.
+pub fn name_in(root: &Path) -> String {
+    let files = [root.join(OVERRIDE), root.join(FILE)];
+    files.iter().find_map(|file| project(file)).unwrap_or_else(|| name_of_folder(root))
+}
+
+/// The `project` of a file that may have mistakes: by its syntax where that is right, else by its line.
+fn project(file: &Path) -> Option<String> {
+    let mut bytes = std::fs::read(file).ok()?;
+    bytes.truncate(MAX_BYTES);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let source = Arc::new(Source { name: FILE.into(), text });
+    let (config, _) = config::parse(&[source.clone()], &Variables::default());
+    // What a variable stands for is not known here.
+    let taken = |place: &Place| source.text[place.span.clone()].contains('$');
+    if let Some(project) = config.project.filter(|project| !taken(&project.place)) {
+        return Some(project.value);
+    }
+    let top = source.text.lines().take_while(|line| !line.trim_start().starts_with('['));
+    let value = top.filter_map(|line| line.trim_start().strip_prefix("project")?.trim_start().strip_prefix('='));
+    let value = value.last()?.trim_start().strip_prefix(['"', '\''])?;
+    let name = value.split(['"', '\'', '#']).next()?.trim();
+    (!name.is_empty() && !name.contains('$')).then(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_read_as_far_as_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        for (text, name) in [
+            ("project = \"shop\"\n[services.a]\nimage = \"${MISSING:?}\"\n", Some("shop")),
+            ("project = 'shop' # ours\n[services.a\n", Some("shop")),
+            ("project = \"shop\n[services.a]\n", Some("shop")),
+            ("[services.a\nproject = \"no\"\n", None),
+            ("project = \"${NAME:?}\"\n[services.a]\nkind = \"redis\"\n", None),
+            ("project = 3\n", None),
+            ("\u{0}", None),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(project(&file).as_deref(), name, "{text}");
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What is asked of a service that can't be done: its files are not there, or it was never created.
+
+use super::up::selection;
+use super::{Observed, Request};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::{Service, ServiceName, Stack};
+use crate::remedy;
+
+/// Refuses services whose files are not there, once they are asked for.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn refuse_unusable(stack: &Stack, ask: &Request) -> Result<()> {
+    // What was made is started as it is.
+    if ask.start_only {
+        return Ok(());
+    }
+    refuse_unusable_of(stack, selection(stack, ask))
+}
+
+pub(super) fn refuse_unusable_of<'a>(stack: &Stack, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
+    let problems = services.into_iter().filter_map(|service| stack.unusable.get(&service.name));
+    match problems.flatten().cloned().collect::<Vec<_>>() {
+        problems if problems.is_empty() => Ok(()),
+        problems => Err(Error::configuration(problems)),
+    }
+}
+
+/// `start` is for what was stopped; names all that was never made, and what makes it.
+pub(super) fn nothing_to_start(stack: &Stack, seen: &Observed, ask: &Request) -> Error {
+    let missing = selection(stack, ask).into_iter().map(|service| &service.name);
+    let missing: Vec<&str> = missing.filter(|name| seen.of(name).next().is_none()).map(ServiceName::as_str).collect();
+    let has = if missing.len() == 1 { "has no container" } else { "have no containers" };
+    let message = format!("{} {has} to start", missing.join(", "));
+    let named: &[&str] = if ask.services.is_empty() { &[] } else { &missing };
+    let command = remedy::dev(&[&["up"], named].concat());
+    Error::new(ErrorKind::Other, message).hint(format!("start it for the first time: {command}"))
+}

@@ -1,0 +1,89 @@
+//! Commands to type next, as they are printed. Each works where it is printed: one for another stack than the one at hand
+//! goes to that stack's folder first, or names it where the folder is gone.
+
+use std::path::Path;
+
+use crate::load::{FILE, sought};
+use crate::model::isolated;
+
+/// `taskava dev …`.
+pub fn dev(arguments: &[&str]) -> String {
+    format!("taskava dev {}", arguments.join(" "))
+}
+
+/// The same, typed from any folder: `cd FOLDER && taskava dev …`.
+pub fn dev_in(folder: &Path, arguments: &[&str]) -> String {
+    format!("cd {} && {}", quoted(folder), dev(arguments))
+}
+
+/// Takes down a stack that is not the one at hand, from wherever this is typed. `root`: the folder in its labels.
+pub fn down_of(project: &str, root: &Path) -> String {
+    let data: &[&str] = if isolated::is_name(project) { &["-v", "-y"] } else { &[] };
+    if root.join(FILE).is_file() {
+        // Under the name that it has there, nothing more has to be said.
+        let name: &[&str] = if sought::name_in(root) == project { &[] } else { &["-p", project] };
+        return dev_in(root, &[name, &["down"], data].concat());
+    }
+    // A services.toml where this is typed has other services.
+    dev(&[&["-p", project, "down", "--remove-orphans"], data].concat())
+}
+
+/// A text whose commands lead to the same stack and engine as this one: with the options that this one was given, in
+/// words (`-p second`). What names a stack or a folder of its own stays.
+pub fn with_options(text: &str, options: &str) -> String {
+    const COMMAND: &str = "taskava dev ";
+    if options.is_empty() || text.contains("&& taskava dev") && text.contains("cd ") {
+        return text.to_owned();
+    }
+    let mut parts = text.split(COMMAND);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out += COMMAND;
+        if !part.starts_with("-p ") && !is_of_no_stack(part) {
+            out += options;
+            out.push(' ');
+        }
+        out += part;
+    }
+    out
+}
+
+/// Commands that take no stack: `init` would make its file under another name.
+fn is_of_no_stack(part: &str) -> bool {
+    ["init", "import", "completions", "schema", "gc"].contains(&part.split(' ').next().unwrap_or_default())
+}
+
+/// A path as a shell takes it.
+pub fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_keep_the_options_that_led_to_the_stack() {
+        let with = |text| with_options(text, "-p two --profile app");
+        assert_eq!(with("start it: taskava dev up db"), "start it: taskava dev -p two --profile app up db");
+        assert_eq!(with("or: taskava dev -p one down"), "or: taskava dev -p one down");
+        assert_eq!(with("cd /x && taskava dev down"), "cd /x && taskava dev down");
+        assert_eq!(with("taskava dev down && taskava dev up").matches("-p two").count(), 2);
+        assert_eq!(with_options("taskava dev up", ""), "taskava dev up");
+    }
+
+    #[test]
+    fn another_stack_is_taken_down_in_its_folder_or_by_its_name() {
+        let there = tempfile::tempdir().unwrap();
+        let root = there.path().canonicalize().unwrap().join("it's a folder");
+        std::fs::create_dir(&root).unwrap();
+        assert_eq!(down_of("shop", &root), "taskava dev -p shop down --remove-orphans", "it has no services.toml");
+        std::fs::write(root.join(FILE), "project = \"shop\"\n").unwrap();
+        let cd = format!(r"cd '{}' && taskava dev", root.display().to_string().replace('\'', r"'\''"));
+        assert_eq!(down_of("shop", &root), format!("{cd} down"));
+        assert_eq!(down_of("second", &root), format!("{cd} -p second down"));
+        assert_eq!(down_of("taskava-t-1", &root), format!("{cd} -p taskava-t-1 down -v -y"));
+    }
+}
