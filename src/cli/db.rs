@@ -138,7 +138,7 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
         value["service"] = service.name.as_str().into();
         context.screen.json(&value)?;
     } else {
-        context.screen.out(&format!("{}\n", fork.url))?;
+        context.screen.data(&format!("{}\n", fork.url))?;
     }
     let (ready, wanted) = fork.ready;
     if ready < wanted {

@@ -14,7 +14,7 @@ use crate::model::secret::{MASK, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
 use crate::run::{address, provision};
-use crate::ui::github;
+use crate::ui::{github, sanitise};
 
 /// Print connection variables for the application: DATABASE_URL, REDIS_URL, …
 ///
@@ -49,7 +49,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         if masked {
             found.iter_mut().filter(|variable| variable.secret).for_each(mask);
         }
-        context.screen.out(&written(&found, context.global.format)?)?;
+        context.screen.data(&written(&found, context.global.format)?)?;
         if context.global.format == FormatArg::Github && !masked {
             // Standard output goes to a file; the runner reads commands from standard error too.
             context.screen.commands(&masks(&found));
@@ -92,7 +92,8 @@ fn written(variables: &[Variable], format: FormatArg) -> Result<String> {
     if format == FormatArg::Json {
         let object: serde_json::Map<String, serde_json::Value> =
             variables.iter().map(|one| (one.name.clone(), one.value.clone().into())).collect();
-        return Ok(serde_json::to_string_pretty(&object).map_err(anyhow::Error::from)? + "\n");
+        let text = serde_json::to_string_pretty(&object).map_err(anyhow::Error::from)?;
+        return Ok(sanitise::json(text) + "\n");
     }
     let mut text = String::new();
     for Variable { name, value, .. } in variables {

@@ -118,7 +118,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
     let (bytes, manifest) = args.verified(Progress::new(context.screen.events(), Duration::from_secs(2))).await?;
     if args.config {
-        context.screen.out(&configuration(args)?)?;
+        context.screen.data(&configuration(args)?)?;
     } else if args.json || context.format() == Format::Json {
         context.screen.json(&backup::shown(&args.file, &manifest, Some(bytes)))?;
     } else if args.list {

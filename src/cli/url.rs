@@ -55,7 +55,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         let shown = if args.all { urls.len() } else { 1 };
         let lines: String = urls.iter().take(shown).map(|url| format!("{}\n", url.url)).collect();
-        context.screen.out(&lines)?;
+        context.screen.data(&lines)?;
         Ok(ExitCode::SUCCESS)
     })
 }

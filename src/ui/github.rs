@@ -13,6 +13,14 @@ pub(super) fn error(title: &str, text: &str) -> String {
     format!("::error title={title}::{}\n", data(text))
 }
 
+/// A text of which no line is a command: fenced off if one looks like it, as it is if none does.
+pub(super) fn fenced(text: &str, fence: &str) -> String {
+    if text.lines().any(|line| line.contains("::") || line.contains("##[")) {
+        return format!("::stop-commands::{fence}\n{text}::{fence}::\n");
+    }
+    text.to_owned()
+}
+
 /// A line of a value of several lines is only a part: a shorter one, a brace above all, would hide too much else.
 const LEAST_LINE: usize = 6;
 
