@@ -11,6 +11,7 @@ pub mod config;
 pub mod connect;
 pub mod context;
 pub mod db;
+mod direct;
 pub mod doctor;
 pub mod down;
 pub mod env;

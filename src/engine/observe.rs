@@ -125,6 +125,25 @@ impl Engine {
         Ok(volumes)
     }
 
+    /// Networks and volumes that carry the stack's name and are left alone by it all the same: each with why.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn left_alone(&self, stack: &Stack) -> Result<Vec<(String, String)>> {
+        let filters = || Some(labels::filter(stack.name.as_str()));
+        let (networks, volumes) = futures_util::try_join!(
+            answer(self.docker.list_networks(Some(ListNetworksOptions { filters: filters() }))),
+            answer(self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() }))),
+        )
+        .map_err(|error| failed("can't list what is on the engine", &error))?;
+        let networks =
+            networks.into_iter().map(|seen| (seen.name.unwrap_or_default(), seen.labels.unwrap_or_default()));
+        let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|seen| (seen.name, seen.labels));
+        let left = |(name, found): (String, Labels)| Some((name, labels::left_alone(&found, stack)?));
+        let networks = networks.filter_map(left).map(|(name, why)| (format!("network {name}"), why));
+        Ok(networks.chain(volumes.filter_map(left).map(|(name, why)| (format!("volume {name}"), why))).collect())
+    }
+
     async fn images(&self, stack: &Stack) -> Result<BTreeMap<String, Image>> {
         let references: BTreeSet<&str> = stack.services.values().map(|service| service.image.as_str()).collect();
         let seen = join_all(references.into_iter().map(|reference| async move {
@@ -153,14 +172,18 @@ fn network(name: Option<String>, id: Option<String>, found: Option<Labels>) -> N
     Network {
         name: name.unwrap_or_default(),
         id: id.unwrap_or_default(),
-        stack: found.get(labels::PROJECT).cloned(),
+        stack: maker(&found),
         config: found.get(labels::CONFIG).cloned(),
     }
 }
 
 fn volume(name: String, found: &Labels) -> Volume {
-    let label = |key: &str| found.get(key).cloned();
-    Volume { name, stack: label(labels::PROJECT), config: label(labels::CONFIG) }
+    Volume { name, stack: maker(found), config: found.get(labels::CONFIG).cloned() }
+}
+
+/// The stack that made something. One whose name alone is there did not.
+fn maker(found: &Labels) -> Option<String> {
+    labels::are_whole(found).then(|| found[labels::PROJECT].clone())
 }
 
 /// `service`: the label that says which service's it is. None for a container whose labels are not ours after all (someone

@@ -33,7 +33,8 @@ pub fn masks<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
             move |line: &str| !line.is_empty() && (!several || line.len() >= LEAST_LINE && !line.starts_with("-----"));
         value.lines().filter(move |line| tells(line.trim()))
     });
-    lines.fold(String::new(), |mut out, line| {
+    let mut seen = std::collections::HashSet::new();
+    lines.filter(|line| seen.insert(*line)).fold(String::new(), |mut out, line| {
         let _ = writeln!(out, "::add-mask::{}", data(line));
         out
     })
@@ -51,7 +52,7 @@ mod tests {
     #[test]
     fn a_mask_is_a_line_that_the_runner_reads_back_as_it_was() {
         assert_eq!(
-            masks(["50%25 off", "pw\n", "the first\nthe second\n"]),
+            masks(["50%25 off", "pw\n", "the first\nthe second\n", "pw", "the second"]),
             "::add-mask::50%2525 off\n::add-mask::pw\n::add-mask::the first\n::add-mask::the second\n"
         );
     }

@@ -182,6 +182,12 @@ impl Screen {
         if io::stdout().is_terminal() { self.out(text) } else { self.aside(|| write_out(text)) }
     }
 
+    /// Whether passwords are shown in what goes to stdout: on a terminal only when they were asked for. A program that
+    /// reads it wants them.
+    pub fn shows_secrets(&self, asked: bool) -> bool {
+        asked || !io::stdout().is_terminal()
+    }
+
     /// A text in the place of the one before, on a terminal.
     pub fn redraw(&self, live: &mut live::Live, text: &str) -> io::Result<()> {
         let frame = live.frame(&sanitise::printed(text, self.0.color), live::stdout_height());

@@ -18,6 +18,7 @@ use super::super::connect::Address;
 use super::super::credentials::{self, Credentials};
 use super::super::wire::{self, Then};
 use super::{Trouble, proto};
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -150,7 +151,7 @@ impl Offer {
 
     fn secret(&self, id: &str) -> Result<Vec<u8>, (u8, String)> {
         let Some(path) = self.secrets.get(id) else { return Err((NOT_FOUND, format!("secret {id} not found"))) };
-        match std::fs::read(path) {
+        match bounded::file(path, bounded::WRITTEN) {
             Ok(secret) => Ok(proto::write(1, &secret)),
             Err(error) => {
                 let message = format!("can't read build secret {id} from {}: {error}", path.display());
