@@ -27,6 +27,33 @@ impl Source {
     }
 }
 
+/// Where the lines of a text begin: for who asks [`Source::line_column`] thousands of times.
+#[derive(Debug)]
+pub struct Lines {
+    source: Arc<Source>,
+    starts: Vec<usize>,
+}
+
+impl Lines {
+    /// Of a text.
+    pub fn of(source: &Arc<Source>) -> Self {
+        let starts = std::iter::once(0).chain(source.text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { source: source.clone(), starts }
+    }
+
+    /// As [`Source::line_column`] has it, for an offset where a character begins.
+    pub fn line_column(&self, offset: usize) -> (usize, usize) {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        (line, self.source.text[self.starts[line - 1]..offset].chars().count() + 1)
+    }
+
+    /// The lines from a number on, which is one-based, each with its number.
+    pub fn from(&self, first: usize) -> impl Iterator<Item = (usize, &str)> {
+        let start = self.starts.get(first.saturating_sub(1)).copied().unwrap_or(self.source.text.len());
+        (first..).zip(self.source.text[start..].lines())
+    }
+}
+
 /// A range of bytes in a source.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Place {

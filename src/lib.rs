@@ -25,6 +25,7 @@
 pub mod aws;
 #[cfg(feature = "cli")]
 pub mod backup;
+mod bounded;
 #[cfg(feature = "cli")]
 pub mod cli;
 #[cfg(feature = "cli")]

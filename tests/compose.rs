@@ -132,3 +132,57 @@ fn a_first_file() {
     let check = text(&dev(folder.path(), &["check"]).stdout);
     assert!(check.contains("3 services"), "{check}");
 }
+
+#[test]
+fn what_is_too_much_is_refused_before_it_is_worked_on_and_the_most_is_quick() {
+    use std::fmt::Write as _;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let began = std::time::Instant::now();
+    let import = |files: &[(&str, String)]| {
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).expect("a file");
+        }
+        let output = dev(folder.path(), &["import", "--force"]);
+        (output.status.code(), text(&output.stderr))
+    };
+    let services = |many: usize| {
+        (0..many).fold(String::from("services:\n"), |mut all, number| {
+            let _ = writeln!(all, "  s{number}: {{ image: a }}");
+            all
+        })
+    };
+    let (code, said) = import(&[("compose.yaml", services(20_000))]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("20000 services are more than the 500 that are allowed"), "{said}");
+    let (code, said) = import(&[
+        ("compose.yaml", format!("include: [b.yaml]\n{}", services(300))),
+        ("b.yaml", { services(600).replace("  s", "  t").lines().take(301).map(|line| format!("{line}\n")).collect() }),
+    ]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("600 services are more than the 500"), "{said}");
+    // Thirty files, each of which includes the next one twice.
+    let chain: Vec<(String, String)> = (0..30)
+        .map(|number| {
+            (format!("c{number}.yaml"), format!("include: [c{0}.yaml, c{0}.yaml]\nservices: {{}}\n", number + 1))
+        })
+        .collect();
+    let mut files: Vec<(&str, String)> = chain.iter().map(|(name, text)| (name.as_str(), text.clone())).collect();
+    files.push(("c30.yaml", "services: { a: { image: a } }\n".into()));
+    files.push(("compose.yaml", "include: [c0.yaml]\nservices: {}\n".into()));
+    let (code, said) = import(&files);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("more than 500 files are included"), "{said}");
+    // Nearly as much as a file may have: 500 services, 25,000 variables with a comment each, 500 notes.
+    let mut most = String::from("services:\n");
+    for service in 0..500 {
+        let _ = writeln!(most, "  s{service}:\n    image: a\n    privileged: true\n    environment:");
+        for variable in 0..50 {
+            let _ = writeln!(most, "      V{variable}: x # {service}");
+        }
+    }
+    let (code, said) = import(&[("compose.yaml", most)]);
+    assert_eq!(code, Some(0), "{said}");
+    let took = began.elapsed();
+    assert!(took < std::time::Duration::from_secs(30), "{took:?}");
+}

@@ -349,11 +349,26 @@ fn scope(api: Api) -> &'static str {
     }
 }
 
+/// Longest answer that is read whole, in bytes.
+const LONGEST: usize = 64 << 20;
+
+/// All of an answer.
+pub(super) async fn whole(mut response: reqwest::Response) -> Answer<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| no_answer(&error))? {
+        body.extend_from_slice(&piece);
+        if body.len() > LONGEST {
+            let too_large = format!("it answers with more than {} MiB", LONGEST >> 20);
+            return Err(no_answer(&std::io::Error::other(too_large)));
+        }
+    }
+    Ok(body)
+}
+
 async fn read(response: reqwest::Result<reqwest::Response>) -> Answer<String> {
     let response = response.map_err(|error| no_answer(&error))?;
     let status = response.status();
-    let body = response.bytes().await.map_err(|error| no_answer(&error))?;
-    let body = String::from_utf8_lossy(&body).into_owned();
+    let body = String::from_utf8_lossy(&whole(response).await?).into_owned();
     if status.is_success() { Ok(body) } else { Err(refused(status.as_u16(), &body)) }
 }
 

@@ -8,11 +8,11 @@ use std::io::{self, Read, Write};
 
 use sha2::{Digest as _, Sha256};
 
+use super::contents::{BEGIN, Contents, Use, too_large};
 use super::{FORMAT, Manifest, Member};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::hex;
 
-const BEGIN: &str = "taskava-backup";
 const MANIFEST: &str = "manifest.json";
 const DIGEST: &str = "SHA256";
 const BLOCK: usize = 512;
@@ -21,8 +21,12 @@ const TAIL: usize = 4 * BLOCK;
 
 /// Streams are cut into members of about this size.
 pub const PART: usize = 4 << 20;
-/// Larger members are not read into memory.
+/// Larger members are not read into memory: a value of Redis, which is never cut, has at most half as much.
 const LONGEST: u64 = 1 << 30;
+/// Longest manifest, in bytes: enough for the members of a terabyte.
+const LONGEST_MANIFEST: u64 = 64 << 20;
+/// How many members a file has at most: as many as fit into that manifest.
+const MOST_MEMBERS: usize = 500_000;
 
 /// Writes a file.
 #[derive(Debug)]
@@ -147,7 +151,7 @@ impl<R: Read> Reader<R> {
             return Ok(None);
         }
         if size > LONGEST {
-            return Err(io::Error::other(format!("{name} is too large")));
+            return Err(io::Error::other(too_large(&name, size, LONGEST)));
         }
         let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         self.content(size, |piece| content.extend_from_slice(piece))?;
@@ -178,21 +182,24 @@ impl<R: Read, F: FnMut(usize)> Read for Digesting<R, F> {
 /// Reads a file whole and compares everything with what it says of itself. Only then anything may be done with it.
 ///
 /// # Errors
-/// When it is no backup, of another format, truncated or altered.
-pub fn verify(from: impl Read, told: impl FnMut(usize)) -> Result<Manifest> {
+/// When it is no backup, of another format, truncated or altered, or holds what no backup of ours does.
+pub fn verify(from: impl Read, told: impl FnMut(usize)) -> Result<(Manifest, Contents)> {
     let mut from = Digesting { from, digest: Sha256::new(), held: Vec::new(), told };
     let mut found = Found::default();
     // What is wrong first may follow from what is wrong at the end: the digest decides.
     let read = found.read(&mut Reader::new(&mut from));
     let read = match read {
-        Err(wrong @ (Wrong::NoBackup | Wrong::Format(_))) => return Err(wrong.error()),
+        Err(wrong @ (Wrong::NoBackup | Wrong::Format(_) | Wrong::Foreign(_))) => return Err(wrong.error()),
         read => read,
     };
     let rest = io::copy(&mut from, &mut io::sink()).map_err(Wrong::from);
     let expected = tail(std::mem::take(&mut from.digest))?;
     let whole = rest.is_ok() && expected == from.held;
     match read.and_then(|()| found.manifest()) {
-        Ok(manifest) if whole => Ok(manifest),
+        Ok((manifest, mut contents)) if whole => {
+            contents.check(&manifest).map_err(|why| Wrong::Foreign(why).error())?;
+            Ok((manifest, contents))
+        }
         Ok(_) => Err(rest.err().unwrap_or_else(|| Wrong::Altered("its digest is another".into())).error()),
         Err(wrong) => Err(wrong.error()),
     }
@@ -204,6 +211,8 @@ enum Wrong {
     NoBackup,
     Format(String),
     Altered(String),
+    /// It is whole, but not of ours.
+    Foreign(String),
     Unreadable(io::Error),
 }
 
@@ -225,6 +234,8 @@ impl Wrong {
                 .hint("restore it with the version of taskava that made it"),
             Self::Altered(why) => error(format!("this backup is truncated or altered: {why}; nothing was touched"))
                 .hint("take another copy of the file"),
+            Self::Foreign(why) => error(format!("taskava makes no such backup: {why}; nothing was touched"))
+                .hint("its digests are right, so that it was made so: where does it come from?"),
             Self::Unreadable(why) => error(format!("this backup can't be read whole: {why}; nothing was touched"))
                 .hint("take another copy of the file"),
         }
@@ -236,6 +247,7 @@ impl Wrong {
 struct Found {
     members: Vec<Member>,
     manifest: Vec<u8>,
+    contents: Contents,
 }
 
 impl Found {
@@ -265,16 +277,28 @@ impl Found {
             if name == DIGEST {
                 return Ok(());
             }
-            let (mut digest, keep) = (Sha256::new(), name == MANIFEST && size < LONGEST);
+            if name == MANIFEST {
+                if size > LONGEST_MANIFEST {
+                    return Err(Wrong::Foreign(too_large(&name, size, LONGEST_MANIFEST)));
+                }
+                self.manifest.clear();
+                reader.content(size, |piece| self.manifest.extend_from_slice(piece))?;
+                continue;
+            }
+            if self.members.len() >= MOST_MEMBERS {
+                return Err(Wrong::Foreign(format!("it has more than {MOST_MEMBERS} members")));
+            }
+            let mut digest = Sha256::new();
+            let mut used = self.contents.of_member(&name, size).map_err(Wrong::Foreign)?;
             reader.content(size, |piece| {
                 digest.update(piece);
-                if keep {
-                    self.manifest.extend_from_slice(piece);
+                match &mut used {
+                    Use::Keep(kept) => kept.extend_from_slice(piece),
+                    Use::Dump(dump) => dump.add(piece),
+                    Use::Nothing => {}
                 }
             })?;
-            if name != MANIFEST {
-                self.note(name, size, &digest.finalize());
-            }
+            self.note(name, size, &digest.finalize());
         }
         Err(Wrong::Altered("its digest is not there".into()))
     }
@@ -283,7 +307,7 @@ impl Found {
         self.members.push(Member { name, size, sha256: hex(digest) });
     }
 
-    fn manifest(self) -> Result<Manifest, Wrong> {
+    fn manifest(self) -> Result<(Manifest, Contents), Wrong> {
         let manifest: Manifest = serde_json::from_slice(&self.manifest)
             .map_err(|error| Wrong::Altered(format!("its manifest can't be read: {error}")))?;
         if manifest.format != FORMAT {
@@ -295,7 +319,7 @@ impl Found {
             None if manifest.members.len() != self.members.len() => {
                 Err(Wrong::Altered("members are missing, or too many".into()))
             }
-            None => Ok(manifest),
+            None => Ok((manifest, self.contents)),
         }
     }
 }
@@ -318,28 +342,33 @@ mod tests {
         }
     }
 
+    fn with_redis() -> Manifest {
+        let data = super::super::Data::Redis(super::super::redis::Saved { keys: 1, parts: 1 });
+        Manifest { services: vec![super::super::Saved { service: "redis".into(), data }], ..empty() }
+    }
+
     fn file() -> Vec<u8> {
         let mut writer = Writer::new(Vec::new()).unwrap();
         writer.member("services.toml", b"project = \"s\"\n").unwrap();
-        writer.member("empty", b"").unwrap();
-        writer.member("redis/redis/0000", &[7; 1500]).unwrap();
-        writer.finish(empty()).unwrap().0
+        writer.member("redis/redis/000000", &[7; 1500]).unwrap();
+        writer.finish(with_redis()).unwrap().0
     }
 
     #[test]
     fn what_is_written_is_read() {
         let file = file();
-        let manifest = verify(&file[..], |_| {}).unwrap();
-        assert_eq!(manifest.members.len(), 4);
+        let (manifest, contents) = verify(&file[..], |_| {}).unwrap();
+        assert_eq!(manifest.members.len(), 3);
+        assert_eq!(contents.configuration, b"project = \"s\"\n");
         let mut reader = Reader::new(&file[..]);
         let mut names = Vec::new();
         while let Some((name, content)) = reader.member().unwrap() {
             names.push((name, content.len()));
         }
-        let expected = [(BEGIN, 9), ("services.toml", 14), ("empty", 0), ("redis/redis/0000", 1500)];
+        let expected = [(BEGIN, 9), ("services.toml", 14), ("redis/redis/000000", 1500)];
         assert_eq!(names, expected.map(|(name, size)| (name.to_owned(), size)));
         // Every tar reads it.
-        assert_eq!(tar::Archive::new(&file[..]).entries().unwrap().count(), 6);
+        assert_eq!(tar::Archive::new(&file[..]).entries().unwrap().count(), 5);
     }
 
     #[test]

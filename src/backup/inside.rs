@@ -32,7 +32,13 @@ pub(super) struct Script<'a> {
 impl<'a> Script<'a> {
     /// Starts it.
     pub(super) async fn start(place: Place<'a>, script: &str) -> Result<Self> {
+        Self::start_as(None, place, script).await
+    }
+
+    /// Starts it as another user than the container's own.
+    pub(super) async fn start_as(user: Option<String>, place: Place<'a>, script: &str) -> Result<Self> {
         let ask = ExecAsk {
+            user,
             command: ["sh", "-c", script].map(String::from).to_vec(),
             env: place.env.to_vec(),
             stdin: true,
@@ -103,6 +109,22 @@ impl<'a> Script<'a> {
             }
         }
     }
+}
+
+/// Number of user and group whose a folder is, for who has to do nothing as root with what others wrote. None when it can't
+/// be found out, or is root. `folder`: as a shell in the container reads it.
+pub(super) async fn owner_of(place: Place<'_>, folder: &str) -> Result<Option<String>> {
+    let mut script = Script::start(place, &format!("exec stat -c %u:%g \"{folder}\"")).await?;
+    let mut said = Vec::new();
+    while let Some(piece) = script.next().await? {
+        said.extend(piece);
+    }
+    // An image without `stat` says nothing.
+    let _ = script.end("can't look at the data").await;
+    let said = String::from_utf8_lossy(&said).trim().to_owned();
+    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_one = said.split_once(':').is_some_and(|(user, group)| number(user) && number(group) && user != "0");
+    Ok(is_one.then_some(said))
 }
 
 fn complain(all: &mut String, piece: &[u8]) {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::Progress;
 use super::archive::{PART, Reader, Writer};
-use super::inside::{Place, Script};
+use super::inside::{Place, Script, owner_of};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::run::postgres::{Connection, Login, Rows, login};
@@ -124,6 +124,9 @@ tar -C "$d" -xf - || exit 1
 [ -f "$d/toc.dat" ] || exit 1
 pg_restore --create --exit-on-error --jobs="$JOBS" --dbname=template1 "$d""#;
 
+/// Where the data is, for a shell in the container.
+const DATA: &str = "${PGDATA:-/var/lib/postgresql/data}";
+
 fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -236,7 +239,7 @@ pub async fn save(server: &Server<'_>, to: &mut Writer<impl Write>, progress: &m
 
 /// Roles and who is in which, without passwords.
 async fn roles(server: &Server<'_>) -> Result<Vec<u8>> {
-    let env = server.env(&[]);
+    let env = server.env(&[("PGCLIENTENCODING", "UTF8")]);
     let mut script = Script::start(server.place(&env), "exec pg_dumpall --roles-only --no-role-passwords").await?;
     let mut roles = Vec::new();
     while let Some(piece) = script.next().await? {
@@ -301,11 +304,13 @@ fn quoted(value: &str) -> String {
 pub async fn restore(
     server: &Server<'_>,
     saved: &Saved,
+    roles: &[String],
     from: &mut Reader<impl Read>,
     progress: &mut Progress,
 ) -> Result<Vec<String>> {
-    let Some((_, roles)) = from.member()? else { return Ok(Vec::new()) };
-    restore_roles(server, &roles).await?;
+    // The member of the roles, which were read when the file was checked.
+    from.member()?;
+    restore_roles(server, roles).await?;
     let mut differences = Vec::new();
     for database in &saved.databases {
         let target = server.target(saved, database);
@@ -331,18 +336,23 @@ async fn ticking(progress: &mut Progress) {
     }
 }
 
-/// Roles that are there already stay as they are, but for what they may.
-async fn restore_roles(server: &Server<'_>, roles: &[u8]) -> Result<()> {
-    let env = server.env(&[]);
-    let mut script = Script::start(server.place(&env), "exec psql -X -q -o /dev/null -d template1").await?;
-    script.send(roles).await?;
-    let what = format!("can't restore the roles of {}", server.service);
-    let said = script.end(&what).await?;
-    let trouble = |line: &&str| line.contains("ERROR:") && !line.contains("already exists");
-    match said.lines().find(trouble) {
-        Some(line) => Err(Error::new(ErrorKind::Other, format_args!("{what}: {line}"))),
-        None => Ok(()),
+/// SQLSTATE: there is such a role already; they are a member already, as older versions say it.
+const THERE: [&str; 2] = ["42710", "42701"];
+
+/// Roles that are there already stay as they are, but for what they may. Each statement is sent by itself: no program
+/// reads the file.
+async fn restore_roles(server: &Server<'_>, roles: &[String]) -> Result<()> {
+    let mut session = server.session("template1").await?;
+    session.query("set client_encoding = 'UTF8'; set standard_conforming_strings = on").await?;
+    for statement in roles {
+        if let Err(refusal) = session.connection.query(statement).await?
+            && !THERE.contains(&refusal.code.as_str())
+        {
+            let what = format!("can't restore the roles of {}: {}", server.service, refusal.message);
+            return Err(Error::new(ErrorKind::Other, what).hint(format!("the statement was: {statement}")));
+        }
     }
+    Ok(())
 }
 
 async fn load(
@@ -367,7 +377,8 @@ async fn load(
     }
     let jobs = JOBS.to_string();
     let env = server.env(&[("JOBS", &jobs)]);
-    let mut script = Script::start(server.place(&env), RESTORE).await?;
+    let owner = owner_of(server.place(&env), DATA).await?;
+    let mut script = Script::start_as(owner, server.place(&env), RESTORE).await?;
     for _ in 0..database.parts {
         let Some((_, part)) = from.member()? else { break };
         if !script.send(&part).await? {

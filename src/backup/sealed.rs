@@ -9,6 +9,7 @@ use std::str::FromStr as _;
 use age::secrecy::SecretString;
 use age::{Decryptor, Encryptor, IdentityFile, Recipient, scrypt, x25519};
 
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 
 /// How every file begins that `age` encrypted.
@@ -41,8 +42,8 @@ fn usage(message: impl std::fmt::Display) -> Error {
 
 /// The first line of a file.
 fn passphrase(path: &Path) -> Result<SecretString> {
-    let text =
-        fs::read_to_string(path).map_err(|error| usage(format_args!("can't read {}: {error}", path.display())))?;
+    let text = bounded::text(path, bounded::WRITTEN)
+        .map_err(|error| usage(format_args!("can't read {}: {error}", path.display())))?;
     match text.lines().next().unwrap_or_default() {
         "" => Err(usage(format_args!("there is no passphrase in the first line of {}", path.display()))),
         line => Ok(SecretString::from(line.to_owned())),

@@ -128,19 +128,23 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Puts data back, in the place of what is there, and compares it with what was saved. Returns what differs.
+    /// Puts data back, in the place of what is there, and compares it with what was saved. `roles`: the statements that
+    /// make a PostgreSQL's. Returns what differs.
     ///
     /// # Errors
     /// When it can't be done, or the data is of another kind.
     pub async fn restore(
         &self,
         data: &Data,
+        roles: &[String],
         from: &mut Reader<impl Read>,
         replace: bool,
         progress: &mut Progress,
     ) -> Result<Vec<String>> {
         match (self, data) {
-            (Self::Postgres(server), Data::Postgres(saved)) => postgres::restore(server, saved, from, progress).await,
+            (Self::Postgres(server), Data::Postgres(saved)) => {
+                postgres::restore(server, saved, roles, from, progress).await
+            }
             (Self::Redis(server), Data::Redis(saved)) => redis::restore(server, saved, replace, from, progress).await,
             (Self::S3(server), Data::S3(saved)) => objects::restore(server, saved, replace, from, progress).await,
             _ => Err(self.other(data)),

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::inside::{self, Streams};
 use super::session::load_stack;
 use super::test::command;
-use super::{Context, block_on};
+use super::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::engine::attach::ExecAsk;
@@ -81,12 +81,15 @@ async fn in_container(args: &Args, context: &Context, stack: &Stack, engine: &En
         Some(format!("http://{host}:{}", aws::port(service)?))
     };
     let variables = emulators.variables(&stack.region(), url);
+    let names: Vec<&str> = emulators.all().map(|service| service.name.as_str()).collect();
+    let inside_only = ["NO_PROXY", "no_proxy"].map(|name| format!("{name}=localhost,127.0.0.1,{}", names.join(",")));
     let mut command = vec!["aws".to_owned()];
     command.extend(endpoint(&args.arguments, &emulators, url));
     command.extend(args.arguments.iter().map(|word| word.to_string_lossy().into_owned()));
     let ask = ExecAsk {
         command,
-        env: variables.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+        // The container may have been given a proxy, too.
+        env: variables.iter().map(|(name, value)| format!("{name}={value}")).chain(inside_only).collect(),
         user: None,
         working_dir: None,
         privileged: false,
@@ -149,7 +152,9 @@ pub(super) async fn surroundings(stack: &Stack, engine: &Engine) -> Result<Vec<(
     let neutral = neutral.map(|(name, value)| (name.to_owned(), OsString::from(value)));
     let credentials = ("AWS_SHARED_CREDENTIALS_FILE".to_owned(), OsString::from("/dev/null"));
     let all = variables.into_iter().map(|(name, value)| (name, OsString::from(value)));
-    Ok(all.chain(neutral).chain([credentials]).collect())
+    let host = |url: &String| Some(url.strip_prefix("http://")?.rsplit_once(':')?.0.to_owned());
+    let direct = direct::variables(&urls.values().filter_map(host).collect());
+    Ok(all.chain(neutral).chain([credentials]).chain(direct).collect())
 }
 
 /// The URL of each emulator, by service.

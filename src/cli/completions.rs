@@ -52,6 +52,6 @@ pub fn run(args: Args, context: &Context) -> Result<ExitCode> {
     } else {
         clap_complete::generate(args.shell, &mut super::command(), "taskava", &mut script);
     }
-    context.screen.out(&String::from_utf8_lossy(&script))?;
+    context.screen.data(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

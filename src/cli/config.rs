@@ -42,7 +42,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         context.screen.json(&table)?;
     } else {
         let text = toml::to_string(&table).map_err(|error| Error::from(anyhow::Error::from(error)))?;
-        context.screen.out(&text)?;
+        context.screen.data(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

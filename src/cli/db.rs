@@ -7,6 +7,7 @@ use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::size;
+use crate::model::secret::mask_urls;
 use crate::model::{CopyName, Kind, Service, Stack};
 use crate::run::database::{Ask, Copy, InUse, Role, Server};
 use crate::ui::Format;
@@ -55,6 +56,9 @@ pub struct ForkArgs {
     /// End connections to the database where they are in the way of copying it
     #[arg(long)]
     pub disconnect: bool,
+    /// The password in clear text on a terminal, too
+    #[arg(long)]
+    pub show_secrets: bool,
     /// One JSON object
     #[arg(long)]
     pub json: bool,
@@ -128,7 +132,10 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
         refresh: args.refresh,
         in_use: if args.disconnect { InUse::Disconnect } else { InUse::Refuse },
     };
-    let fork = server.fork(&name, &ask).await?;
+    let mut fork = server.fork(&name, &ask).await?;
+    if !context.screen.shows_secrets(args.show_secrets) {
+        fork.url = mask_urls(&fork.url).into_owned();
+    }
     if fork.stale {
         context.screen.note(&format!("{} changed since its template was made; copy it anew with --refresh", fork.from));
     }
@@ -138,7 +145,7 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
         value["service"] = service.name.as_str().into();
         context.screen.json(&value)?;
     } else {
-        context.screen.out(&format!("{}\n", fork.url))?;
+        context.screen.data(&format!("{}\n", fork.url))?;
     }
     let (ready, wanted) = fork.ready;
     if ready < wanted {

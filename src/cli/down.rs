@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::session::{Change, ChangeArgs, Session, tell_orphans};
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::event::Event;
 use crate::model::isolated;
 use crate::plan::{self, Op, Plan, Request};
 use crate::run::snapshot;
@@ -51,7 +52,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         session
             .change("down", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "down");
-                let plan = plan::down(&session.stack, seen, &request);
+                let left = leave_alone(&session).await?;
+                let mut own = seen.clone();
+                own.volumes.retain(|volume| !left.contains(&format!("volume {}", volume.name)));
+                own.networks.retain(|network| !left.contains(&format!("network {}", network.name)));
+                let plan = plan::down(&session.stack, &own, &request);
                 if !args.yes {
                     confirm(&context.screen, &plan)?;
                 }
@@ -59,6 +64,19 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             })
             .await
     })
+}
+
+/// What carries this stack's name without being its own stays, and is named.
+async fn leave_alone(session: &Session<'_>) -> Result<Vec<String>> {
+    let left = session.engine.left_alone(&session.stack).await?;
+    if !left.is_empty() {
+        let named: Vec<String> = left.iter().map(|(what, why)| format!("{what} {why}")).collect();
+        session.events.emit(&Event::Warning {
+            message: format!("left alone: {}", named.join("; ")),
+            hint: Some("remove what is of no use any more yourself: docker volume rm, docker network rm".into()),
+        });
+    }
+    Ok(left.into_iter().map(|(what, _)| what).collect())
 }
 
 /// Asks on a terminal before data goes. In a pipe, `-v` was the answer.

@@ -2,16 +2,15 @@
 
 mod format;
 
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use super::context::FormatArg;
 use super::session::load_stack;
-use super::{Context, block_on};
+use super::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::kinds::{self, Variable};
-use crate::model::secret::{MASK, is_secret_name, mask_urls};
+use crate::model::secret::{MASK, Masks, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
 use crate::run::{address, provision};
@@ -19,13 +18,13 @@ use crate::ui::github;
 
 /// Print connection variables for the application: DATABASE_URL, REDIS_URL, …
 ///
-/// `--format` is one of dotenv (the default), shell, json, docker (for `docker run --env-file`) and github:
-///
-///   eval "$(taskava dev env --format shell)"
-///   taskava dev env --format github >>"$GITHUB_ENV"
-///
-/// Each service also has NAME_URL, NAME_HOST and NAME_PORT. Passwords are masked on a terminal only.
+/// `--format` is one of dotenv (the default), shell, json, docker (for `docker run --env-file`) and github. Each service
+/// also has NAME_URL, NAME_HOST and NAME_PORT. Passwords are masked on a terminal only.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  eval \"$(taskava dev env --format shell)\"
+  taskava dev env --format github >>\"$GITHUB_ENV\"")]
 pub struct Args {
     /// Only of these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
@@ -46,11 +45,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let mut found = kinds::variables_with(&stack, address::published(&engine.about, &containers), &ids);
         found.retain(|variable| chosen.is_empty() || chosen.contains(&variable.service));
         tell_missing(context, &stack, &containers, |name| chosen.is_empty() || chosen.iter().any(|one| one == name))?;
-        let masked = std::io::stdout().is_terminal() && !args.show_secrets;
+        let masked = !context.screen.shows_secrets(args.show_secrets);
         if masked {
             found.iter_mut().filter(|variable| variable.secret).for_each(mask);
         }
-        context.screen.out(&format::written(&found, context.global.format)?)?;
+        context.screen.data(&format::written(&found, context.global.format)?)?;
         if matches!(context.global.format, FormatArg::Auto | FormatArg::Dotenv)
             && let Some(note) = format::disputed(&found)
         {
@@ -58,7 +57,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         if context.global.format == FormatArg::Github && !masked {
             // Standard output goes to a file; the runner reads commands from standard error too.
-            context.screen.commands(&masks(&found));
+            context.screen.commands(&masks(&stack, &found));
+        }
+        let behind = direct::behind_a_proxy(&direct::hosts(&engine.about, &containers));
+        if !behind.is_empty() && context.global.format != FormatArg::Json {
+            let hosts = behind.join(", ");
+            context.screen.note(&format!("a proxy is set here: programs that use it need {hosts} in NO_PROXY"));
         }
         Ok(ExitCode::SUCCESS)
     })
@@ -94,15 +98,17 @@ fn mask(variable: &mut Variable) {
     variable.value = if is_secret_name(&variable.name) { MASK.into() } else { mask_urls(&variable.value).into_owned() };
 }
 
-/// Keeps passwords out of the log of a GitHub job from now on.
-fn masks(variables: &[Variable]) -> String {
-    github::masks(variables.iter().filter(|variable| variable.secret).map(|variable| variable.value.as_str()))
+/// Keeps passwords out of the log of a GitHub job from now on: the stack's, and what is made of it here.
+fn masks(stack: &Stack, variables: &[Variable]) -> String {
+    let secret = variables.iter().filter(|variable| variable.secret);
+    let named = secret.map(|variable| (is_secret_name(&variable.name), variable.value.as_str()));
+    github::masks(Masks::of_more(stack, named).values())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ServiceName;
+    use crate::model::{ServiceName, sample};
 
     fn all(pairs: &[(&str, &str)]) -> Vec<Variable> {
         let variable = |(name, value): &(&str, &str)| Variable {
@@ -117,9 +123,21 @@ mod tests {
     #[test]
     fn secrets_are_masked_for_people_and_registered_with_github() {
         let mut found = all(&[("URL", "postgres://u:pw@h/d"), ("PGPASSWORD", "pw"), ("PGUSER", "u")]);
-        assert_eq!(masks(&found), "::add-mask::postgres://u:pw@h/d\n::add-mask::pw\n");
         found.iter_mut().filter(|variable| variable.secret).for_each(mask);
         let values: Vec<&str> = found.iter().map(|variable| variable.value.as_str()).collect();
         assert_eq!(values, ["postgres://u:********@h/d", "********", "u"]);
+
+        let stack =
+            sample::stack("[services.db]\nkind = \"postgres\"\nenv = { POSTGRES_PASSWORD = \"s3cret-of-db\" }\n");
+        let found = all(&[
+            ("DATABASE_URL", "postgres://shopper:pw@h/d"),
+            ("PGPASSWORD", "s3cret-of-db"),
+            ("DB_PASSWORD", "s3cret-of-db"),
+            ("API_TOKEN", "made-of-a-port-5432"),
+            ("ONE_PASSWORD", "postgres"),
+            ("TWO_PASSWORD", "short"),
+            ("THREE_PASSWORD", stack.name.as_str()),
+        ]);
+        assert_eq!(masks(&stack, &found), "::add-mask::made-of-a-port-5432\n::add-mask::s3cret-of-db\n");
     }
 }

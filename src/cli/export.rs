@@ -69,7 +69,7 @@ fn put(args: &ComposeArgs, context: &Context, exported: &Exported) -> Result<()>
         write_new(&args.output, &exported.text, args.force)?;
         context.screen.note(&format!("{} written; try: docker compose -f {0} config", args.output.display()));
     } else if context.format() != Format::Json {
-        context.screen.out(&exported.text)?;
+        context.screen.data(&exported.text)?;
     }
     Ok(())
 }

@@ -143,7 +143,7 @@ fn report(
         }
         None => {
             screen.note(&format!("{services} {summary}"));
-            screen.out(&imported.text)?;
+            screen.data(&imported.text)?;
         }
     }
     Ok(())

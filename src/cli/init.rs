@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::Context;
 use super::import::write_new;
+use crate::bounded;
 use crate::compose::read;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::load;
@@ -70,7 +71,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 /// Adds what is private to .gitignore, if there is one; returns what was added.
 fn ignore(here: &Path) -> Result<Vec<&'static str>> {
     let path = here.join(".gitignore");
-    let text = match std::fs::read_to_string(&path) {
+    let text = match bounded::text(&path, bounded::WRITTEN) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),

@@ -12,6 +12,7 @@ pub mod config;
 pub mod connect;
 pub mod context;
 pub mod db;
+mod direct;
 pub mod doctor;
 pub mod down;
 pub mod env;
@@ -245,8 +246,8 @@ fn not_run(error: &clap::Error) -> ExitCode {
         let global = Global { format: context::FormatArg::Json, ..Global::default() };
         Context::new(global).screen.error(&Error::new(diag::ErrorKind::Usage, message));
     } else {
-        // Nobody left to read it is no reason to fail.
-        let _ = error.print();
+        let screen = Context::new(Global::default()).screen;
+        screen.of_clap(&error.render().ansi().to_string(), error.use_stderr());
     }
     ExitCode::from(if error.use_stderr() { diag::ErrorKind::Usage.exit_code() } else { 0 })
 }

@@ -9,6 +9,7 @@ use clap::ValueHint;
 use super::session::{Change, Session, Waiting};
 use super::{Context, backup, block_on};
 use crate::backup::archive::{Reader, verify};
+use crate::backup::contents::Contents;
 use crate::backup::sealed::{self, Keys};
 use crate::backup::servers::{self, Server};
 use crate::backup::{Manifest, Progress, Saved};
@@ -26,6 +27,8 @@ use crate::ui::{Format, Screen};
 /// the same name, or to the only one of its kind; the database a service is made for to the database the other is made
 /// for. Where there is data already, it is refused without `--replace`. Afterwards each table, each key and each object is
 /// compared with what was saved. The configuration in the file is only shown (`--config`).
+///
+/// Restore only files whose origin you know: the dump of a database is SQL that its superuser runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -84,7 +87,7 @@ impl Args {
     }
 
     /// Reads the file whole, in a thread of its own: Ctrl-C is listened to meanwhile.
-    async fn verified(&self, mut progress: Progress) -> Result<(u64, Manifest)> {
+    async fn verified(&self, mut progress: Progress) -> Result<(u64, Manifest, Contents)> {
         let keys = Keys { identity: self.identity.clone(), passphrase: self.passphrase_file.clone() };
         let file = self.file.clone();
         progress.begin(format!("checking {}", file.display()));
@@ -92,7 +95,7 @@ impl Args {
             let (size, from) = sealed::open(&file, &keys)?;
             let manifest = verify(from, |bytes| progress.add(bytes));
             manifest
-                .map(|manifest| (size, manifest))
+                .map(|(manifest, contents)| (size, manifest, contents))
                 .map_err(|error| Error { source: anyhow::anyhow!("{}: {error}", file.display()), ..error })
         };
         tokio::task::spawn_blocking(checking).await.map_err(anyhow::Error::from)?
@@ -106,19 +109,20 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             return look(args, context).await;
         }
         let progress = Progress::new(context.screen.events(), Duration::from_secs(2));
-        let (_, manifest) = args.verified(progress).await?;
+        let (_, manifest, contents) = args.verified(progress).await?;
         let session = Session::open(context).await?;
         tokio::select! {
-            restored = restore(args, &session, &manifest) => restored,
+            restored = restore(args, &session, &manifest, &contents) => restored,
             () = session.cancel.reached(Hurry::Kill) => Err(session.cancel.error()),
         }
     })
 }
 
 async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
-    let (bytes, manifest) = args.verified(Progress::new(context.screen.events(), Duration::from_secs(2))).await?;
+    let (bytes, manifest, contents) =
+        args.verified(Progress::new(context.screen.events(), Duration::from_secs(2))).await?;
     if args.config {
-        context.screen.out(&configuration(args)?)?;
+        context.screen.data(&String::from_utf8_lossy(&contents.configuration))?;
     } else if args.json || context.format() == Format::Json {
         context.screen.json(&backup::shown(&args.file, &manifest, Some(bytes)))?;
     } else if args.list {
@@ -133,17 +137,7 @@ async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn configuration(args: &Args) -> Result<String> {
-    let mut reader = Reader::new(args.open()?.1);
-    while let Some((name, content)) = reader.member()? {
-        if name == "services.toml" {
-            return Ok(String::from_utf8_lossy(&content).into_owned());
-        }
-    }
-    Ok(String::new())
-}
-
-async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest) -> Result<ExitCode> {
+async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest, contents: &Contents) -> Result<ExitCode> {
     let stack = &session.stack;
     let targets = targets(args, stack, manifest)?;
     let lock = session.lock("restore", &args.waiting, &session.events).await?;
@@ -167,7 +161,8 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest) -> Res
     reader.member()?;
     let (mut progress, mut differences) = (backup::progress(session), Vec::new());
     for (server, saved) in reach(session, &targets).await? {
-        let restoring = server.restore(&saved.data, &mut reader, !used.is_empty(), &mut progress);
+        let roles = contents.roles.get(&saved.service).map(Vec::as_slice).unwrap_or_default();
+        let restoring = server.restore(&saved.data, roles, &mut reader, !used.is_empty(), &mut progress);
         differences.extend(tokio::select! {
             restored = restoring => restored?,
             () = session.cancel.reached(Hurry::Stop) => {

@@ -18,6 +18,6 @@ pub struct Args {}
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
     let schema = serde_json::to_string_pretty(&describe::json_schema())
         .map_err(|error| Error::from(anyhow::Error::from(error)))?;
-    context.screen.out(&(schema + "\n"))?;
+    context.screen.data(&(schema + "\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ use crate::engine::stats::Usage;
 use crate::event::VERSION;
 use crate::model::{ServiceName, Stack};
 use crate::ui::Format;
-use crate::ui::live::{Live, stdout_height};
+use crate::ui::live::Live;
 use crate::ui::table::{Table, stdout_width};
 
 /// Show what services use: CPU, memory, network, disk, processes
@@ -177,8 +177,7 @@ impl Watch<'_> {
             return Ok(());
         }
         let table = self.table();
-        let frame = self.live.frame(&table, stdout_height());
-        Ok(self.context.screen.out(&frame)?)
+        Ok(self.context.screen.redraw(&mut self.live, &table)?)
     }
 
     fn table(&self) -> String {

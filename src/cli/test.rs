@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use self::bundle::Timeline;
 use super::session::Session;
-use super::{Context, block_on};
+use super::{Context, block_on, direct};
 use crate::diag::{ErrorKind, Result};
 use crate::event::{Event, Events, millis};
 use crate::kinds;
@@ -142,6 +142,7 @@ impl Trial<'_> {
                 .into_iter()
                 .map(|variable| (variable.name, variable.value.into()))
                 .collect();
+        variables.extend(direct::variables(&direct::hosts(&engine.about, &isolated.containers)));
         variables.push(("TASKAVA_PROJECT".into(), isolated.stack.name.as_str().into()));
         variables.push(("TASKAVA_FILE".into(), self.file()));
         let words: Vec<String> = self.args.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();

@@ -10,11 +10,11 @@ use crate::kinds;
 
 /// Print the URL of a service
 ///
-/// Its web page, where it has one, else its first published port. Passwords are masked unless asked for.
+/// Its web page, where it has one, else its first published port. Passwords are masked on a terminal only.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  psql \"$(taskava dev url postgres --show-secrets)\"
+  psql \"$(taskava dev url postgres)\"
   curl \"$(taskava dev url api)/health\"")]
 pub struct Args {
     /// The service
@@ -26,7 +26,7 @@ pub struct Args {
     /// Of every published port, a line each
     #[arg(long, conflicts_with = "port")]
     pub all: bool,
-    /// Passwords in clear text
+    /// Passwords in clear text on a terminal, too
     #[arg(long)]
     pub show_secrets: bool,
 }
@@ -39,7 +39,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let engine = Engine::connect(&context.engine_ask()).await?;
         let container = inside::container(&engine, &stack, &name).await?;
         let service = &stack.services[&name];
-        let mut urls = kinds::urls(service, &engine.about.host, &container.ports, args.show_secrets);
+        let mut urls =
+            kinds::urls(service, &engine.about.host, &container.ports, context.screen.shows_secrets(args.show_secrets));
         if urls.is_empty() {
             return Err(Error::new(ErrorKind::Other, format_args!("{name} publishes no port"))
                 .hint(format!("give it one: `ports = [\"8080\"]` in [services.{name}], then: taskava dev up {name}")));
@@ -55,7 +56,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         let shown = if args.all { urls.len() } else { 1 };
         let lines: String = urls.iter().take(shown).map(|url| format!("{}\n", url.url)).collect();
-        context.screen.out(&lines)?;
+        context.screen.data(&lines)?;
         Ok(ExitCode::SUCCESS)
     })
 }

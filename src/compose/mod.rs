@@ -27,6 +27,8 @@ pub const EXTENSION: &str = "x-taskava";
 pub struct Note {
     /// Where it is written.
     pub place: Option<Place>,
+    /// The line of that, where it was looked up.
+    pub number: Option<usize>,
     /// It has no counterpart; otherwise it is only done in another way.
     pub lost: bool,
     /// What it is about.
@@ -38,7 +40,7 @@ pub struct Note {
 impl Note {
     /// Something without a counterpart.
     pub fn lost(place: &Place, message: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { place: Some(place.clone()), lost: true, message: message.into(), remedy: remedy.into() }
+        Self { place: Some(place.clone()), number: None, lost: true, message: message.into(), remedy: remedy.into() }
     }
 
     /// Something that is done in another way.
@@ -49,7 +51,8 @@ impl Note {
     /// File and line, `docker-compose.yml:12`.
     pub fn line(&self) -> Option<(String, usize)> {
         let place = self.place.as_ref()?;
-        Some((place.source.name.clone(), place.source.line_column(place.span.start).0))
+        let number = self.number.unwrap_or_else(|| place.source.line_column(place.span.start).0);
+        Some((place.source.name.clone(), number))
     }
 }
 

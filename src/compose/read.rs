@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use super::merge::merge;
 use super::yaml::{self, Comments, Entry, Node, Value};
 use super::{Note, template};
-use crate::config::{MAX_BYTES, Variables, dotenv};
+use crate::config::{MAX_BYTES, MAX_SERVICES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Source};
 use crate::load::COMPOSE_FILES;
 
@@ -20,6 +20,8 @@ const OVERRIDES: [&str; 4] =
     ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
 /// Files that one document may consist of, and services that may extend each other.
 const MAX_DEPTH: usize = 32;
+/// How many files may be included, one more than once counted as often.
+const MAX_DOCUMENTS: usize = 500;
 
 /// Everything that a Compose project says.
 #[derive(Debug)]
@@ -67,6 +69,7 @@ pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Doc
         here: here.to_path_buf(),
         folder: folder.clone(),
         texts: HashMap::new(),
+        documents: 0,
         files: Vec::new(),
         comments: HashMap::new(),
         variables: Variables::default(),
@@ -81,6 +84,9 @@ pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Doc
             None => node,
         });
     }
+    if let Some(problem) = root.as_ref().and_then(|root| few_enough(root).err()) {
+        return Err(Error::configuration(vec![problem]));
+    }
     let root = root.ok_or_else(|| Error::new(ErrorKind::Usage, "no Compose file was named"))?;
     let Reader { files, comments, variables, notes, .. } = reader;
     Ok(Document { root, folder, files, comments, variables, notes })
@@ -90,7 +96,9 @@ struct Reader {
     here: PathBuf,
     /// Where relative paths of the result start.
     folder: PathBuf,
-    texts: HashMap<PathBuf, Node>,
+    texts: HashMap<PathBuf, Arc<Node>>,
+    /// How many documents were put together: files may include each other again and again.
+    documents: usize,
     files: Vec<PathBuf>,
     comments: HashMap<String, Comments>,
     variables: Variables,
@@ -105,7 +113,9 @@ impl Reader {
             }
         }
         let path = folder.join(".env");
-        if let Ok(text) = std::fs::read_to_string(&path) {
+        let mut bytes = Vec::new();
+        let read = std::fs::File::open(&path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
+        if let (true, Ok(text)) = (read.is_ok() && bytes.len() <= MAX_BYTES, String::from_utf8(bytes)) {
             let source = Arc::new(Source { name: ".env".into(), text });
             // What can't be read is said by the first command that uses services.toml.
             let (entries, _) = dotenv::parse(&source, &self.variables);
@@ -120,7 +130,7 @@ impl Reader {
     }
 
     /// The tree of a file, each read once.
-    fn tree(&mut self, path: &Path, place: Option<&Place>) -> Result<Node, Diagnostic> {
+    fn tree(&mut self, path: &Path, place: Option<&Place>) -> Result<Arc<Node>, Diagnostic> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         if let Some(node) = self.texts.get(&path) {
             return Ok(node.clone());
@@ -141,15 +151,22 @@ impl Reader {
             let place = Place { source, span: 0..0 };
             return Err(Diagnostic::error(place, "a Compose file is a mapping with `services`"));
         }
+        few_enough(&node)?;
         self.comments.insert(name, comments);
         self.files.push(path.clone());
+        let node = Arc::new(node);
         self.texts.insert(path, node.clone());
         Ok(node)
     }
 
     /// A file with everything it includes and extends. Its relative paths start at `base`.
     fn document(&mut self, path: &Path, base: &Path, depth: usize) -> Result<Node, Diagnostic> {
-        let mut root = self.tree(path, None)?;
+        self.documents += 1;
+        let mut root = (*self.tree(path, None)?).clone();
+        if self.documents > MAX_DOCUMENTS {
+            let message = format!("more than {MAX_DOCUMENTS} files are included, one more than once counted as often");
+            return Err(Diagnostic::error(root.place, message));
+        }
         let names: Vec<String> =
             root.get("services").and_then(Node::map).map(|map| map.keys().cloned().collect()).unwrap_or_default();
         let mut services = IndexMap::new();
@@ -174,6 +191,7 @@ impl Reader {
         if let Some(include) = included {
             root = self.included(&include, base, root, depth)?;
         }
+        few_enough(&root)?;
         Ok(root)
     }
 
@@ -279,6 +297,16 @@ impl Reader {
         let under = self.service(&file, &target_name, &folder, chain)?;
         Ok(merge(under, own, &["services", name]))
     }
+}
+
+/// Refuses more services than a services.toml may have, before anything is done with each.
+fn few_enough(root: &Node) -> Result<(), Diagnostic> {
+    let Some(services) = root.get("services").and_then(Node::map).filter(|map| map.len() > MAX_SERVICES) else {
+        return Ok(());
+    };
+    let place = services.values().nth(MAX_SERVICES).map(|entry| entry.key.clone());
+    let message = format!("{} services are more than the {MAX_SERVICES} that are allowed", services.len());
+    Err(Diagnostic::error(place, message).hint("import them in parts: a Compose file each, into a folder each"))
 }
 
 fn entries(node: &mut Node) -> Option<&mut IndexMap<String, Entry>> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use granit_parser::{Event, Parser, ScalarStyle, Span};
 use indexmap::IndexMap;
 
-use crate::diag::{Diagnostic, Place, Source};
+use crate::diag::{Diagnostic, Lines, Place, Source};
 
 /// Most values that aliases may multiply a document into.
 const MAX_NODES: usize = 100_000;
@@ -168,6 +168,7 @@ pub struct Comment {
 pub fn parse(source: &Arc<Source>) -> Result<(Node, Comments), Diagnostic> {
     let mut events = Vec::new();
     let mut comments = Comments::new();
+    let lines = Lines::of(source);
     for next in Parser::new_from_str(&source.text) {
         let (event, span) = next.map_err(|error| {
             let at = error.marker().byte_offset().unwrap_or(0).min(source.text.len());
@@ -178,7 +179,7 @@ pub fn parse(source: &Arc<Source>) -> Result<(Node, Comments), Diagnostic> {
         match event {
             Event::Comment(text, _) => {
                 let start = span.start.byte_offset().unwrap_or(0);
-                let (line, column) = source.line_column(start);
+                let (line, column) = lines.line_column(start);
                 let before = source.text[..start].rsplit('\n').next().unwrap_or_default();
                 let text = format!("#{}", text.trim_end());
                 comments.insert(line, Comment { column, text, own_line: before.trim().is_empty() });

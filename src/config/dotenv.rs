@@ -27,6 +27,7 @@ pub fn parse(source: &Arc<Source>, variables: &Variables) -> (Vec<Entry>, Vec<Di
         source,
         text: &source.text,
         at,
+        counted: (0, 1),
         outer: variables,
         scope: variables.clone(),
         entries: Vec::new(),
@@ -42,6 +43,8 @@ struct Reader<'a> {
     source: &'a Arc<Source>,
     text: &'a str,
     at: usize,
+    /// A place and the number of its line.
+    counted: (usize, usize),
     outer: &'a Variables,
     scope: Variables,
     entries: Vec<Entry>,
@@ -61,6 +64,13 @@ impl Reader<'_> {
         }
     }
 
+    /// The number of the line of a place, which is behind those that were asked for before.
+    fn line_at(&mut self, at: usize) -> usize {
+        self.counted.1 += self.text[self.counted.0..at].matches('\n').count();
+        self.counted.0 = at;
+        self.counted.1
+    }
+
     /// Where the current line ends, before its line feed.
     fn line_end(&self) -> usize {
         self.text[self.at..].find('\n').map_or(self.text.len(), |offset| self.at + offset)
@@ -74,7 +84,7 @@ impl Reader<'_> {
 
     fn statement(&mut self) {
         let start = self.at;
-        let line = self.source.line_column(start).0;
+        let line = self.line_at(start);
         if let Some(rest) = self.text[start..].strip_prefix("export")
             && rest.starts_with([' ', '\t'])
         {

@@ -8,6 +8,7 @@ use std::thread;
 use sha2::{Digest, Sha256};
 
 use super::{Context, Entry, What, unreadable};
+use crate::bounded;
 use crate::diag::Result;
 use crate::model::Build;
 use crate::model::built::{Content, Item};
@@ -21,7 +22,7 @@ const WORTH_A_THREAD: usize = 64;
 /// As [`Context::list`].
 pub fn content(build: &Build) -> Result<Content> {
     let context = Context::list(build)?;
-    let dockerfile = std::fs::read(&context.dockerfile_source);
+    let dockerfile = bounded::file(&context.dockerfile_source, bounded::WRITTEN);
     let dockerfile = dockerfile.map_err(|error| unreadable(&context.dockerfile_source, &error))?;
     let entries: Vec<&Entry> = context.entries.iter().filter(|entry| entry.path != context.dockerfile).collect();
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(entries.len() / WORTH_A_THREAD + 1);

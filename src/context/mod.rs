@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 pub use hash::content;
 
 pub(crate) use self::ignore::Ignore;
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Build;
 
@@ -116,7 +117,7 @@ pub(crate) fn ignore_files(build: &Build) -> [PathBuf; 2] {
 /// The patterns that hold.
 pub(crate) fn ignore(build: &Build) -> Result<Ignore> {
     for path in ignore_files(build) {
-        match fs::read_to_string(&path) {
+        match bounded::text(&path, bounded::WRITTEN) {
             Ok(text) => return Ignore::parse(&text, &path.display().to_string()),
             Err(error) if error.kind() == Io::NotFound => {}
             Err(error) => return Err(unreadable(&path, &error)),

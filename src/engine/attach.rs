@@ -7,12 +7,13 @@ use bollard::exec::ResizeExecOptions;
 use bollard::models::{ExecConfig, NetworkConnectRequest};
 use bollard::query_parameters::{CreateContainerOptions, KillContainerOptions, ResizeContainerTTYOptions};
 use serde::Deserialize;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWrite};
+use tokio::io::{AsyncBufReadExt as _, AsyncWrite};
 
 use super::connect::answer;
 use super::error::{failed, status};
 use super::wire::{self, Reader, Then, Writer};
 use super::{Engine, spec};
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Service, Stack};
 
@@ -162,8 +163,7 @@ impl Ending {
         struct Ended {
             status_code: i64,
         }
-        let mut text = Vec::new();
-        self.0.read_to_end(&mut text).await?;
+        let text = bounded::stream(&mut self.0, 64 << 10).await?;
         let ended: Option<Ended> = serde_json::from_slice(&text).ok();
         ended.map(|ended| ended.status_code).ok_or_else(|| {
             Error::new(ErrorKind::Engine, "lost sight of the container before it ended")

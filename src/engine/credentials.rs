@@ -4,17 +4,19 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::ErrorKind as Io;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bollard::auth::DockerCredentials;
+use futures_util::try_join;
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::reference::Reference;
 
@@ -53,6 +55,9 @@ const HUB: &str = "https://index.docker.io/v1/";
 /// How long a helper may take; one that waits for a dialog nobody sees must not hang the run.
 const HELPER_LIMIT: Duration = Duration::from_secs(5);
 
+/// Longest answer of a helper, in bytes.
+const ANSWER: u64 = 1 << 20;
+
 /// The credentials for an image, if there are any.
 ///
 /// # Errors
@@ -67,7 +72,7 @@ pub(super) async fn for_image(config_dir: &Path, reference: &str) -> Result<Opti
         }
     }
     let path = config_dir.join("config.json");
-    let text = match std::fs::read(&path) {
+    let text = match bounded::file(&path, bounded::WRITTEN) {
         Ok(text) => text,
         // One of root, left behind by `sudo docker login`, must not stop the pull of a public image.
         Err(error) if matches!(error.kind(), Io::NotFound | Io::PermissionDenied) => return Ok(None),
@@ -255,7 +260,10 @@ async fn ask_helper(
             // A helper that fails at once does not read; its answer says more than the broken pipe.
             let _ = stdin.write_all(registry.as_bytes()).await;
         }
-        child.wait_with_output().await
+        let streams = (child.stdout.take(), child.stderr.take());
+        let (Some(stdout), Some(stderr)) = streams else { return Err(Io::BrokenPipe.into()) };
+        let (stdout, stderr) = try_join!(bounded::stream(stdout, ANSWER), bounded::stream(stderr, ANSWER))?;
+        Ok::<_, std::io::Error>(Output { status: child.wait().await?, stdout, stderr })
     };
     let output = tokio::time::timeout(limit, answer)
         .await

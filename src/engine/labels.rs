@@ -1,6 +1,7 @@
 //! The labels that are the state of a stack. Everything we make carries them; nothing without them is ever removed.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use crate::model::{Kind, Place, ServiceName, Stack};
 
@@ -59,6 +60,22 @@ pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
         labels.insert(EXPIRES.into(), isolation.expires.to_string());
     }
     labels
+}
+
+/// Whether labels are those of something a stack made, and not only its name on what another tool made.
+pub(super) fn are_whole(found: &HashMap<String, String>) -> bool {
+    [PROJECT, INSTANCE, ROOT].iter().all(|key| found.get(*key).is_some_and(|value| !value.is_empty()))
+}
+
+/// Why a stack has to leave something alone that carries its name; none when it is its own. A checkout that was moved or
+/// deleted has no say any more.
+pub(super) fn left_alone(found: &HashMap<String, String>, stack: &Stack) -> Option<String> {
+    if found.get(PROJECT).map(String::as_str) != Some(stack.name.as_str()) || !are_whole(found) {
+        return Some("is not this stack's".into());
+    }
+    let root = &found[ROOT];
+    let other = found[INSTANCE] != stack.instance() && Path::new(root).join(crate::load::FILE).exists();
+    other.then(|| format!("was made by another checkout, {root}"))
 }
 
 /// Labels of a service's container, besides those of its stack.

@@ -5,6 +5,7 @@
 //!
 //! Isolated stacks get small subnets of a pool of theirs: an engine's own would be used up by 30 of them.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
@@ -107,7 +108,8 @@ impl Engine {
         let options = ListNetworksOptions { filters: Some(labels::filter(stack.name.as_str())) };
         let listed = answer(self.docker.list_networks(Some(options))).await;
         let mut listed = listed.map_err(|error| failed("can't list networks", &error))?;
-        listed.retain(|seen| seen.name.as_deref() == Some(name));
+        let is_own = |labels: &HashMap<String, String>| labels::left_alone(labels, stack).is_none();
+        listed.retain(|seen| seen.name.as_deref() == Some(name) && seen.labels.as_ref().is_some_and(is_own));
         listed.sort_by(|a, b| (&a.created, &a.id).cmp(&(&b.created, &b.id)));
         Ok(listed.into_iter().filter_map(|seen| seen.id).collect())
     }

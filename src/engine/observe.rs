@@ -157,6 +157,25 @@ impl Engine {
         Ok(volumes)
     }
 
+    /// Networks and volumes that carry the stack's name and are left alone by it all the same: each with why.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn left_alone(&self, stack: &Stack) -> Result<Vec<(String, String)>> {
+        let filters = || Some(labels::filter(stack.name.as_str()));
+        let (networks, volumes) = futures_util::try_join!(
+            answer(self.docker.list_networks(Some(ListNetworksOptions { filters: filters() }))),
+            answer(self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() }))),
+        )
+        .map_err(|error| failed("can't list what is on the engine", &error))?;
+        let networks =
+            networks.into_iter().map(|seen| (seen.name.unwrap_or_default(), seen.labels.unwrap_or_default()));
+        let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|seen| (seen.name, seen.labels));
+        let left = |(name, found): (String, Labels)| Some((name, labels::left_alone(&found, stack)?));
+        let networks = networks.filter_map(left).map(|(name, why)| (format!("network {name}"), why));
+        Ok(networks.chain(volumes.filter_map(left).map(|(name, why)| (format!("volume {name}"), why))).collect())
+    }
+
     async fn images(&self, stack: &Stack) -> Result<BTreeMap<String, Image>> {
         let references: BTreeSet<&str> = stack.services.values().map(|service| service.image.as_str()).collect();
         let seen = join_all(references.into_iter().map(|reference| async move {
@@ -185,7 +204,7 @@ fn network(name: Option<String>, id: Option<String>, found: Option<Labels>) -> N
     Network {
         name: name.unwrap_or_default(),
         id: id.unwrap_or_default(),
-        stack: found.get(labels::PROJECT).cloned(),
+        stack: maker(&found),
         config: found.get(labels::CONFIG).cloned(),
         others: Vec::new(),
     }
@@ -196,13 +215,18 @@ pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
     let service = label(labels::SERVICE).and_then(|name| ServiceName::parse(&name).ok());
     let own = |(key, _): &(&String, &String)| !labels::is_ours(key) && !key.starts_with("com.docker.");
     Volume {
-        stack: label(labels::PROJECT),
+        stack: maker(&seen.labels),
         place: service.zip(label(labels::TARGET)).map(|(service, target)| Place { service, target }),
         labels: seen.labels.iter().filter(own).map(|(key, value)| (key.clone(), value.clone())).collect(),
         name: seen.name,
         driver: seen.driver,
         options: seen.options.into_iter().collect(),
     }
+}
+
+/// The stack that made something. One whose name alone is there did not.
+fn maker(found: &Labels) -> Option<String> {
+    labels::are_whole(found).then(|| found[labels::PROJECT].clone())
 }
 
 /// `service`: the label that says which service's it is. None for a container whose labels are not ours after all (someone

@@ -13,7 +13,7 @@ use bollard::query_parameters::{
     RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt as _;
 
 use super::connect::answer;
@@ -323,11 +323,11 @@ impl Engine {
             Err(error) if status(&error) == Some(404) => return Ok(()),
             Err(error) => return Err(failed(format_args!("can't inspect volume {name}"), &error)),
         };
-        if seen.labels.get(labels::PROJECT).map(String::as_str) != Some(stack.name.as_str()) {
-            return Err(Error::new(
-                ErrorKind::Other,
-                format_args!("volume {name} is not this stack's; it is left alone"),
-            ));
+        if let Some(why) = labels::left_alone(&seen.labels, stack) {
+            let message = format!("volume {name} {why}; it is left alone");
+            return Err(
+                Error::new(ErrorKind::Other, message).hint(format!("see whose it is: docker volume inspect {name}"))
+            );
         }
         // The data first: without the volume that says whose it is, nothing would lead to it.
         if let Some(held) = seen.labels.get(labels::HOLDS) {
@@ -415,20 +415,29 @@ impl Engine {
     /// When the engine can't be asked.
     pub async fn read_file(&self, id: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let options = DownloadFromContainerOptions { path: path.into() };
-        let archive: std::result::Result<Vec<Bytes>, Bollard> =
-            self.docker.download_from_container(id, Some(options)).try_collect().await;
-        let archive = match archive {
-            Ok(chunks) => chunks.concat(),
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            Err(error) => return Err(failed(format_args!("can't read {path} in {}", short(id)), &error)),
-        };
+        let mut chunks = self.docker.download_from_container(id, Some(options));
+        let mut archive = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            match chunk {
+                Ok(chunk) => archive.extend_from_slice(&chunk),
+                Err(error) if status(&error) == Some(404) => return Ok(None),
+                Err(error) => return Err(failed(format_args!("can't read {path} in {}", short(id)), &error)),
+            }
+            if archive.len() > 2 * START {
+                // The start of the file is in it; the tar may go on for ever.
+                break;
+            }
+        }
         let mut archive = tar::Archive::new(archive.as_slice());
         let Some(entry) = archive.entries()?.next() else { return Ok(None) };
         let mut content = Vec::new();
-        std::io::Read::read_to_end(&mut std::io::Read::take(entry?, 64 * 1024), &mut content)?;
+        std::io::Read::read_to_end(&mut std::io::Read::take(entry?, START as u64), &mut content)?;
         Ok(Some(content))
     }
 }
+
+/// How much of a file in a container is read, in bytes.
+const START: usize = 64 * 1024;
 
 /// An id as people see it.
 pub(super) fn short(id: &str) -> &str {

@@ -53,6 +53,14 @@ pub(super) struct Parts {
     pub(super) volumes: Vec<(String, Labels)>,
 }
 
+impl Parts {
+    fn retain(&mut self, is_one: impl Fn(&Labels) -> bool) {
+        self.containers.retain(|(_, labels)| is_one(labels));
+        self.networks.retain(|(_, labels)| is_one(labels));
+        self.volumes.retain(|(_, labels)| is_one(labels));
+    }
+}
+
 impl Engine {
     /// All isolated stacks, in three list calls.
     ///
@@ -64,7 +72,7 @@ impl Engine {
         let mut note = |labels: &Labels, count: fn(&mut Owned) -> &mut usize| {
             let text = |key: &str| labels.get(key).cloned().unwrap_or_default();
             let project = text(labels::PROJECT);
-            if !isolated::is_name(&project) {
+            if !isolated::is_name(&project) || !labels::are_whole(labels) {
                 return;
             }
             let owned = found.entry(project.clone()).or_insert_with(|| Owned { project, ..Owned::default() });
@@ -89,7 +97,9 @@ impl Engine {
         if !isolated::is_name(project) {
             return Ok(0);
         }
-        let Parts { containers, networks, volumes, .. } = self.parts(&format!("{}={project}", labels::PROJECT)).await?;
+        let mut parts = self.parts(&format!("{}={project}", labels::PROJECT)).await?;
+        parts.retain(|labels| labels::are_whole(labels) && labels.contains_key(labels::OWNER));
+        let Parts { containers, networks, volumes, .. } = parts;
         let count = containers.len() + networks.len() + volumes.len();
         let removed =
             all(containers.into_iter().map(async |(id, _)| self.remove(&id, &id[..12.min(id.len())]).await)).await;

@@ -4,7 +4,8 @@ use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::lockfile;
+use crate::bounded;
+use crate::config::{MAX_BYTES, lockfile};
 use crate::diag::{Error, ErrorKind, Result, Source};
 use crate::model::Pins;
 
@@ -17,7 +18,7 @@ pub const FILE: &str = "services.lock";
 /// [`ErrorKind::Usage`] when it is missing, can't be read or is broken; every problem with its place.
 pub fn read(root: &Path) -> Result<Pins> {
     let path = root.join(FILE);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = bounded::text(&path, MAX_BYTES as u64).map_err(|error| {
         let reason = match error.kind() {
             Io::NotFound => "it doesn't exist".into(),
             Io::InvalidData => "it is not valid UTF-8".into(),

@@ -52,6 +52,42 @@ pub fn is_secret_name(name: &str) -> bool {
         && name.split(|c: char| !c.is_ascii_alphanumeric()).any(word)
 }
 
+/// Ways of proving who one is; of these every text may speak.
+const METHODS: [&str; 14] = [
+    "basic",
+    "bearer",
+    "cert",
+    "digest",
+    "gssapi",
+    "ident",
+    "md5",
+    "oauth2",
+    "peer",
+    "reject",
+    "scram-sha-1",
+    "scram-sha-256",
+    "scram-sha-512",
+    "trust",
+];
+
+/// Whether what follows such a name is one: of options that only speak of `auth`, as `--auth-host` does, it has to look
+/// like a secret.
+fn is_value_of(name: &str, value: &str) -> bool {
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let others: Vec<&str> = words.iter().copied().filter(|word| !word.eq_ignore_ascii_case("auth")).collect();
+    if others.len() == words.len() || is_secret_name(&others.join("_")) {
+        return true;
+    }
+    let is_variable = !name.contains(|c: char| c.is_ascii_lowercase() || c == '-');
+    let has_digits = value.len() >= LEAST_VALUE && value.bytes().any(|byte| byte.is_ascii_digit());
+    // `user:password`
+    let looks_like_it = is_variable || has_digits || value.contains(':');
+    looks_like_it && !METHODS.contains(&value.to_ascii_lowercase().as_str())
+}
+
+/// A value under a name that is not a password's has to have so many characters.
+const LEAST_VALUE: usize = 8;
+
 /// A value as it may be shown: secrets masked, passwords in URLs too.
 pub fn shown(value: &EnvValue) -> Cow<'_, str> {
     if value.secret { Cow::Borrowed(if value.value.is_empty() { "" } else { MASK }) } else { mask_urls(&value.value) }
@@ -75,15 +111,14 @@ pub fn mask_words(words: &[String]) -> Vec<String> {
 
 /// Where in each word of a command a secret begins that goes on to the word's end.
 fn secret_words(words: &[impl AsRef<str>]) -> Vec<Option<usize>> {
-    let is_secret = |word: &str| word.starts_with('-') && is_secret_name(word);
-    let mut follows = false;
-    let look = |word: &str| {
-        let option = word.split_once('=').filter(|(name, _)| is_secret_name(name));
+    let mut before: Option<&str> = None;
+    let look = |word| {
+        let option = str::split_once(word, '=').filter(|(name, _)| is_secret_name(name));
         let found = match option {
-            Some((name, _)) => Some(name.len() + 1),
-            None => (follows && !word.starts_with("--")).then_some(0),
+            Some((name, value)) => is_value_of(name, value).then_some(name.len() + 1),
+            None => before.filter(|name| !word.starts_with("--") && is_value_of(name, word)).map(|_| 0),
         };
-        follows = option.is_none() && is_secret(word);
+        before = (option.is_none() && word.starts_with('-') && is_secret_name(word)).then_some(word);
         found
     };
     words.iter().map(AsRef::as_ref).map(look).collect()
@@ -160,8 +195,16 @@ mod tests {
             ("redis-server --requirepass s3cret --save 60", "redis-server --requirepass ******** --save 60"),
             ("x --api-key=1234 --port=80", "x --api-key=******** --port=80"),
             ("x --token --verbose y", "x --token --verbose y"),
-            ("env DB_PASSWORD=a sh", "env DB_PASSWORD=******** sh"),
+            ("env DB_PASSWORD=a BASIC_AUTH=b sh", "env DB_PASSWORD=******** BASIC_AUTH=******** sh"),
             ("psql postgres://u:p@db/x", "psql postgres://u:********@db/x"),
+            (
+                "initdb --auth-local trust --auth-host=scram-sha-256",
+                "initdb --auth-local trust --auth-host=scram-sha-256",
+            ),
+            (
+                "x --auth and --auth-token t --basic-auth u:p",
+                "x --auth and --auth-token ******** --basic-auth ********",
+            ),
         ] {
             assert_eq!(mask_words(&words(command)), words(shown));
         }

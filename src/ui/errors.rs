@@ -15,7 +15,7 @@ pub fn error(error: &Error, color: bool) -> String {
     let mut out = diagnostics(&error.diagnostics, color);
     let mut said = String::new();
     for (depth, cause) in error.source.chain().enumerate() {
-        let text = cause.to_string();
+        let text = sanitise::block(&cause.to_string());
         // Libraries like to repeat their source in their own words.
         if depth == 0 {
             let _ = writeln!(out, "{} {text}", paint.bad("error:"));
@@ -25,7 +25,7 @@ pub fn error(error: &Error, color: bool) -> String {
         said.push_str(&text);
     }
     for hint in &error.hints {
-        let _ = writeln!(out, "{} {hint}", paint.hint("hint:"));
+        let _ = writeln!(out, "{} {}", paint.hint("hint:"), sanitise::block(hint));
     }
     out
 }
@@ -39,7 +39,7 @@ pub fn diagnostics(diagnostics: &[Diagnostic], color: bool) -> String {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(&*diagnostic.message);
+        let title = level.primary_title(sanitise::block(&diagnostic.message));
         let mut group = match &diagnostic.place {
             None => {
                 // Without a line to show there is nothing to put a gutter beside.
@@ -51,12 +51,16 @@ pub fn diagnostics(diagnostics: &[Diagnostic], color: bool) -> String {
                 continue;
             }
             Some(place) => {
-                let mark = AnnotationKind::Primary.span(place.span.clone()).label(diagnostic.label.as_deref());
-                title.element(Snippet::source(&*place.source.text).path(&*place.source.name).annotation(mark))
+                let mark = AnnotationKind::Primary
+                    .span(place.span.clone())
+                    .label(diagnostic.label.as_deref().map(sanitise::text));
+                title.element(
+                    Snippet::source(&*place.source.text).path(sanitise::text(&place.source.name)).annotation(mark),
+                )
             }
         };
         if let Some(hint) = &diagnostic.hint {
-            group = group.element(Level::HELP.with_name("hint").message(&**hint));
+            group = group.element(Level::HELP.with_name("hint").message(sanitise::block(hint)));
         }
         out.push_str(&renderer.render(&[group]));
         out.push_str("\n\n");
@@ -68,7 +72,7 @@ pub fn diagnostics(diagnostics: &[Diagnostic], color: bool) -> String {
 pub fn failure(failure: &Failure, color: bool) -> String {
     let paint = Paint(color);
     let name = failure.service.as_ref().map_or("the stack", |service| service.as_str());
-    let mut out = format!("{} {}: {}\n", paint.bad("✘"), paint.bold(name), what_happened(failure));
+    let mut out = format!("{} {}: {}\n", paint.bad("✘"), paint.bold(name), sanitise::block(&what_happened(failure)));
     if let Some(answer) = &failure.last_probe {
         let _ = writeln!(out, "  {} {}", paint.dim("last probe:"), sanitise::text(answer));
     }
@@ -81,10 +85,10 @@ pub fn failure(failure: &Failure, color: bool) -> String {
         }
     }
     if let Some(reason) = &failure.reason {
-        let _ = writeln!(out, "  {} {reason}", paint.warn("likely reason:"));
+        let _ = writeln!(out, "  {} {}", paint.warn("likely reason:"), sanitise::block(reason));
     }
     if let Some(next) = &failure.next {
-        let _ = writeln!(out, "  {} {next}", paint.hint("next:"));
+        let _ = writeln!(out, "  {} {}", paint.hint("next:"), sanitise::block(next));
     }
     out
 }

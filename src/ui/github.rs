@@ -13,6 +13,14 @@ pub(super) fn error(title: &str, text: &str) -> String {
     format!("::error title={title}::{}\n", data(text))
 }
 
+/// A text of which no line is a command: fenced off if one looks like it, as it is if none does.
+pub(super) fn fenced(text: &str, fence: &str) -> String {
+    if text.lines().any(|line| line.contains("::") || line.contains("##[")) {
+        return format!("::stop-commands::{fence}\n{text}::{fence}::\n");
+    }
+    text.to_owned()
+}
+
 /// A line of a value of several lines is only a part: a shorter one, a brace above all, would hide too much else.
 const LEAST_LINE: usize = 6;
 
@@ -25,7 +33,8 @@ pub fn masks<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
             move |line: &str| !line.is_empty() && (!several || line.len() >= LEAST_LINE && !line.starts_with("-----"));
         value.lines().filter(move |line| tells(line.trim()))
     });
-    lines.fold(String::new(), |mut out, line| {
+    let mut seen = std::collections::HashSet::new();
+    lines.filter(|line| seen.insert(*line)).fold(String::new(), |mut out, line| {
         let _ = writeln!(out, "::add-mask::{}", data(line));
         out
     })
@@ -43,7 +52,7 @@ mod tests {
     #[test]
     fn a_mask_is_a_line_that_the_runner_reads_back_as_it_was() {
         assert_eq!(
-            masks(["50%25 off", "pw\n", "the first\nthe second\n"]),
+            masks(["50%25 off", "pw\n", "the first\nthe second\n", "pw", "the second"]),
             "::add-mask::50%2525 off\n::add-mask::pw\n::add-mask::the first\n::add-mask::the second\n"
         );
     }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::sanitise;
 use crate::diag::{Diagnostic, Error, ErrorKind, Severity};
 use crate::event::{Event, VERSION};
 
@@ -71,7 +72,8 @@ pub fn diagnostics(diagnostics: &[Diagnostic], now: jiff::Timestamp) -> String {
 
 fn line(body: &impl Serialize, now: jiff::Timestamp) -> String {
     let line = Line { v: VERSION, ts: format!("{now:.3}"), body };
-    let mut text = serde_json::to_string(&line).expect("events hold only strings, numbers and lists");
+    let text = serde_json::to_string(&line).expect("events hold only strings, numbers and lists");
+    let mut text = sanitise::json(text);
     text.push('\n');
     text
 }

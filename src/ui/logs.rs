@@ -86,7 +86,7 @@ impl Format {
             out.extend_from_slice(prefix);
         }
         if self.options.timestamps && !record.stamp.is_empty() {
-            out.extend_from_slice(record.stamp);
+            sanitise::line(record.stamp, false, out);
             out.push(b' ');
         }
         sanitise::line(record.text, self.options.color, out);
@@ -100,8 +100,9 @@ fn json(record: &Record<'_>, event: bool, out: &mut Vec<u8>) {
     let ts = std::str::from_utf8(record.stamp).ok().filter(|stamp| !stamp.is_empty());
     let event = event.then_some("log");
     let record = Json { v: VERSION, ts, event, service: record.service, stream: record.stream, line: &line };
-    // Neither can a map with odd keys be in there, nor can memory refuse a write.
-    let _ = serde_json::to_writer(&mut *out, &record);
+    // No map with odd keys is in there.
+    let text = sanitise::json(serde_json::to_string(&record).unwrap_or_default());
+    out.extend_from_slice(text.as_bytes());
     out.push(b'\n');
 }
 

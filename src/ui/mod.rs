@@ -1,6 +1,7 @@
 //! The only place that prints. Takes events and texts and shows them: a live tree, plain lines, or JSON lines.
 //!
-//! stdout is data, stderr is progress. What is told is decided by `run` and `cli`; here is only how it looks.
+//! stdout is data, stderr is progress. What is told is decided by `run` and `cli`; here is only how it looks. Whatever is
+//! printed is harmless to a terminal: the last step of each way out is [`sanitise`].
 
 pub mod errors;
 pub mod github;
@@ -75,6 +76,12 @@ enum View {
     Tty(tty::Tty),
     Plain(plain::Plain),
     Json,
+}
+
+impl Inner {
+    fn err(&self, text: &str) {
+        write_err(&sanitise::printed(text, self.color_err));
+    }
 }
 
 impl Screen {
@@ -153,7 +160,7 @@ impl Screen {
                     self.keep_drawing();
                 }
             }
-            View::Plain(plain) => write_err(&plain.on(event, at)),
+            View::Plain(plain) => self.0.err(&plain.on(event, at)),
             // A reader that went away must not stop the work: the stack is brought up all the same.
             View::Json => drop(write_out(&json::event(event, jiff::Timestamp::now()))),
         }
@@ -194,9 +201,32 @@ impl Screen {
         }
     }
 
-    /// Data for stdout, as it is. An error is a reader that went away, or a full disk.
+    /// Text for stdout. An error is a reader that went away, or a full disk.
     pub fn out(&self, text: &str) -> io::Result<()> {
-        self.aside(|| write_out(text))
+        self.aside(|| write_out(&sanitise::printed(text, self.0.color)))
+    }
+
+    /// Data for stdout that a program or a file takes as it is; on a terminal it is shown as [`Screen::out`] does.
+    pub fn data(&self, text: &str) -> io::Result<()> {
+        if io::stdout().is_terminal() { self.out(text) } else { self.aside(|| write_out(text)) }
+    }
+
+    /// Whether passwords are shown in what goes to stdout: on a terminal only when they were asked for. A program that
+    /// reads it wants them.
+    pub fn shows_secrets(&self, asked: bool) -> bool {
+        asked || !io::stdout().is_terminal()
+    }
+
+    /// A text in the place of the one before, on a terminal.
+    pub fn redraw(&self, live: &mut live::Live, text: &str) -> io::Result<()> {
+        let frame = live.frame(&sanitise::printed(text, self.0.color), live::stdout_height());
+        self.aside(|| write_out(&frame))
+    }
+
+    /// What clap has to say, with the colours that it gave it.
+    pub fn of_clap(&self, text: &str, error: bool) {
+        // No reader left is no reason to fail.
+        if error { self.0.err(text) } else { drop(self.out(text)) }
     }
 
     /// Prints without getting in the way of the live tree.
@@ -209,9 +239,9 @@ impl Screen {
 
     /// One JSON value as a line on stdout.
     pub fn json(&self, value: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_string(value).map_err(io::Error::other)?;
+        let mut line = sanitise::json(serde_json::to_string(value).map_err(io::Error::other)?);
         line.push('\n');
-        self.out(&line)
+        self.aside(|| write_out(&line))
     }
 
     /// A remark beside the data: a line on stderr, left out with `-q`. In JSON: a `notice` event.
@@ -220,7 +250,7 @@ impl Screen {
             self.on(&Event::Notice { message: text.to_owned() });
         } else if !self.0.quiet {
             let text = self.typed(text);
-            self.aside(|| write_err(&format!("{text}\n")));
+            self.aside(|| self.0.err(&format!("{}\n", sanitise::block(&text))));
         }
     }
 
@@ -234,15 +264,15 @@ impl Screen {
         if !stdin.is_terminal() || !io::stderr().is_terminal() {
             return Ok(true);
         }
-        self.aside(|| write_err(&format!("{what}\ngo on? [y/N] ")));
+        self.aside(|| self.0.err(&format!("{}\ngo on? [y/N] ", sanitise::block(what))));
         let mut answer = String::new();
         stdin.lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
 
-    /// Lines for the runner of a GitHub job, which reads them from stderr too.
+    /// Lines for the runner of a GitHub job, which reads them from stderr too. It compares values with them byte by byte.
     pub fn commands(&self, lines: &str) {
-        self.aside(|| write_err(lines));
+        if io::stderr().is_terminal() { self.aside(|| self.0.err(lines)) } else { self.aside(|| write_err(lines)) }
     }
 
     /// In a GitHub job: keeps these values out of its log from now on, whoever prints them. Before a fence is up: within
@@ -259,7 +289,7 @@ impl Screen {
             self.on(&Event::Warning { message: format!("{what} {how}"), hint: None });
         } else {
             let github = self.0.github.is_some();
-            self.aside(|| write_err(&report::failed(what, how, github, self.0.color_err)));
+            self.aside(|| self.0.err(&report::failed(what, how, github, self.0.color_err)));
         }
     }
 
@@ -267,7 +297,7 @@ impl Screen {
     pub fn service_log(&self, service: &ServiceName, lines: &[String]) {
         if self.0.format != Format::Json && !self.0.quiet {
             let fence = self.0.github.as_deref();
-            self.aside(|| write_err(&report::service_log(service, lines, fence, self.0.color_err)));
+            self.aside(|| self.0.err(&report::service_log(service, lines, fence, self.0.color_err)));
         }
     }
 
@@ -284,7 +314,7 @@ impl Screen {
         if self.0.format == Format::Json {
             self.on(&Event::Notice { message: text.to_owned() });
         } else {
-            self.aside(|| write_err(&format!("{text}\n")));
+            self.aside(|| self.0.err(&format!("{}\n", sanitise::block(text))));
         }
     }
 
@@ -292,7 +322,7 @@ impl Screen {
     pub fn diagnostics(&self, diagnostics: &[Diagnostic]) {
         self.aside(|| match self.0.format {
             Format::Json => drop(write_out(&json::diagnostics(diagnostics, jiff::Timestamp::now()))),
-            Format::Tty | Format::Plain => write_err(&errors::diagnostics(diagnostics, self.0.color_err)),
+            Format::Tty | Format::Plain => self.0.err(&errors::diagnostics(diagnostics, self.0.color_err)),
         });
     }
 
@@ -301,10 +331,12 @@ impl Screen {
         self.aside(|| match self.0.format {
             Format::Json => drop(write_out(&json::error(error, jiff::Timestamp::now()))),
             Format::Tty | Format::Plain => {
-                if self.0.github.is_some() {
-                    write_err(&github::error("taskava dev", &error.to_string()));
-                }
-                write_err(&errors::error(error, self.0.color_err));
+                let text = errors::error(error, self.0.color_err);
+                self.0.err(&match &self.0.github {
+                    None => text,
+                    // What others said is no command.
+                    Some(fence) => github::error("taskava dev", &error.to_string()) + &github::fenced(&text, fence),
+                });
             }
         });
     }

@@ -93,7 +93,9 @@ impl Plain {
                     self.line(&mut out, at, Some(service), &sanitise::text(text));
                 }
             }
-            Event::LockWaiting { holder } => self.important(&mut out, at, None, &format!("waiting for {holder}")),
+            Event::LockWaiting { holder } => {
+                self.important(&mut out, at, None, &sanitise::text(&format!("waiting for {holder}")));
+            }
             Event::ServiceStopping { service, ms: 0, .. } => {
                 if self.options.verbose {
                     self.line(&mut out, at, Some(service), "stopping …");
@@ -116,12 +118,12 @@ impl Plain {
             | Event::WatchDone(_)
             | Event::WatchSuspended { .. }
             | Event::WatchReloaded { .. } => self.watch(&mut out, at, event),
-            Event::Notice { message } => self.line(&mut out, at, None, message),
-            Event::Interrupted { message } => self.important(&mut out, at, None, message),
+            Event::Notice { message } => self.line(&mut out, at, None, &sanitise::block(message)),
+            Event::Interrupted { message } => self.important(&mut out, at, None, &sanitise::block(message)),
             Event::Warning { message, hint } => {
-                let _ = writeln!(out, "{} {message}", paint.warn("warning:"));
+                let _ = writeln!(out, "{} {}", paint.warn("warning:"), sanitise::block(message));
                 if let Some(hint) = hint {
-                    let _ = writeln!(out, "{} {hint}", paint.hint("hint:"));
+                    let _ = writeln!(out, "{} {}", paint.hint("hint:"), sanitise::block(hint));
                 }
             }
             Event::Summary(summary) => self.summary(&mut out, at, summary),

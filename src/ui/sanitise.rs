@@ -1,5 +1,10 @@
-//! Makes container output harmless: colours pass, everything else that could move the cursor, change the terminal or
-//! hide text does not. Pure, and without allocation of its own: it stands in the way of every log line.
+//! Makes text that others wrote harmless: colours pass, everything else that could move the cursor, change the terminal
+//! or hide text does not. Pure; [`line`] is without allocation of its own, as it stands in the way of every log line.
+//!
+//! Everything that `ui` prints passes [`printed`] at the end, and JSON passes [`json`]: no caller has to think of it. A
+//! message that others had a part in passes [`block`] or [`text`] before it is painted, so that no colour but ours is left.
+
+use std::fmt::Write as _;
 
 /// Ends every colour a line began.
 const RESET: &[u8] = b"\x1b[0m";
@@ -44,6 +49,51 @@ pub fn text(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The same for text of several lines that is part of a message: no colours, and no line but the first begins at the
+/// margin, where it could be taken for a message of its own.
+pub fn block(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    for (at, part) in text.trim_end().split('\n').enumerate() {
+        if at > 0 {
+            out.extend_from_slice(if part.is_empty() || part.starts_with(' ') { b"\n" } else { b"\n  " });
+        }
+        line(part.as_bytes(), false, &mut out);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// What may be printed of a whole text: its lines, tabs and, with `colors`, colours.
+pub fn printed(text: &str, colors: bool) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    for (at, part) in text.split('\n').enumerate() {
+        if at > 0 {
+            out.push(b'\n');
+        }
+        line(part.as_bytes(), colors, &mut out);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// JSON with everything escaped that a terminal would act on: the same values to every reader. Only texts in JSON can
+/// hold such characters, so that each can be replaced where it stands.
+pub fn json(text: String) -> String {
+    let acts = |c: char| is_hidden(c) || is_joiner(c) || c == '\u{7f}';
+    if !text.contains(acts) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if acts(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// How many bytes from the start can be copied as they are: printable ASCII and tabs, eight at a time.
 fn plain_prefix(bytes: &[u8]) -> usize {
     let mut at = 0;
@@ -80,7 +130,9 @@ fn character<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
     let candidate = &bytes[..length.min(bytes.len())];
     match std::str::from_utf8(candidate) {
         Ok(text) => {
-            if !text.starts_with(is_hidden) {
+            // A joiner has no meaning after ASCII, but hides there that two words differ.
+            let misused = text.starts_with(is_joiner) && out.last().is_none_or(u8::is_ascii);
+            if !misused && !text.starts_with(is_hidden) {
                 out.extend_from_slice(candidate);
             }
             &bytes[candidate.len()..]
@@ -95,7 +147,7 @@ fn character<'a>(bytes: &'a [u8], out: &mut Vec<u8>) -> &'a [u8] {
 /// How many bytes from the start are characters of which none can be hidden: none begins as those of [`is_hidden`] do.
 /// Bounded, so that what is no UTF-8 is not looked at again and again.
 fn harmless_prefix(bytes: &[u8]) -> usize {
-    let candidate = |byte: &&u8| **byte >= 0x80 && !matches!(**byte, 0xc2 | 0xd8 | 0xe2);
+    let candidate = |byte: &&u8| **byte >= 0x80 && !matches!(**byte, 0xc2 | 0xd8 | 0xe1 | 0xe2 | 0xef | 0xf3);
     let length = bytes.iter().take(64).take_while(candidate).count();
     match std::str::from_utf8(&bytes[..length]) {
         Ok(_) => length,
@@ -103,9 +155,18 @@ fn harmless_prefix(bytes: &[u8]) -> usize {
     }
 }
 
-/// Control characters beyond ASCII, line and paragraph separators, and those that turn the direction of text around.
+/// Control characters beyond ASCII, line and paragraph separators, those that turn the direction of text around, and those
+/// that take no room by design.
 fn is_hidden(c: char) -> bool {
-    matches!(c, '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c,
+        '\u{80}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Zero-width joiner and non-joiner, which scripts other than Latin and emoji need.
+fn is_joiner(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}')
 }
 
 /// Length of the escape sequence at the start, at least 1. One that does not end takes the rest of the line: half of
@@ -147,14 +208,31 @@ fn string_length(bytes: &[u8]) -> usize {
     bytes.len()
 }
 
-/// Colours and the like: `CSI`, digits and separators, `m`.
+/// Colours and the like: `CSI`, digits and separators, `m`. Not what conceals text.
 fn is_sgr(sequence: &[u8]) -> bool {
     match sequence {
         [0x1b, b'[', parameters @ .., b'm'] => {
-            parameters.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'))
+            parameters.iter().all(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')) && !conceals(parameters)
         }
         _ => false,
     }
+}
+
+/// Whether there is an 8 that is no number of a colour.
+fn conceals(parameters: &[u8]) -> bool {
+    let mut numbers = parameters.split(|byte| matches!(byte, b';' | b':'));
+    while let Some(number) = numbers.next() {
+        match number.trim_ascii_start().strip_prefix(b"0").unwrap_or(number) {
+            b"8" => return true,
+            b"38" | b"48" | b"58" => match numbers.next() {
+                Some(b"5") => drop(numbers.next()),
+                Some(b"2") => drop(numbers.by_ref().take(3).last()),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -175,6 +253,7 @@ mod tests {
         assert_eq!(clean(red, true), red);
         assert_eq!(clean(red, false), "red plain");
         assert_eq!(clean("\x1b[1;38:5:9mred", true), "\x1b[1;38:5:9mred\x1b[0m");
+        assert_eq!(clean("\x1b[38;5;8mgrey", true), "\x1b[38;5;8mgrey\x1b[0m");
     }
 
     #[test]
@@ -201,6 +280,12 @@ mod tests {
             "\u{9b}",
             "\u{202e}",
             "\u{2066}",
+            "\u{200b}",
+            "\u{feff}",
+            "\u{e0041}",
+            "\u{200d}",
+            "\x1b[8m",
+            "\x1b[1;08m",
             "\n",
         ] {
             assert_eq!(clean(format!("a{sequence}b"), true), "ab", "{sequence:?}");
@@ -233,6 +318,29 @@ mod tests {
         assert_eq!(text("two\nlines\x1b[31m!\n"), "two lines!");
     }
 
+    #[test]
+    fn a_message_of_several_lines_can_not_forge_another() {
+        assert_eq!(block("a\x1b[31m\r\nhint: b\n  c\n"), "a\n  hint: b\n  c");
+        assert_eq!(printed("\x1b[31ma\nb\u{9b}2J\n", true), "\x1b[31ma\x1b[0m\nb2J\n");
+        assert_eq!(printed("\x1b[31ma\tb\n\n", false), "a\tb\n\n");
+    }
+
+    #[test]
+    fn joiners_stay_where_they_join() {
+        for text in ["\u{1f468}\u{200d}\u{1f469}", "\u{645}\u{6cc}\u{200c}\u{62e}"] {
+            assert_eq!(clean(text, false), text);
+        }
+        assert_eq!(clean("pay\u{200d}pal", false), "paypal");
+    }
+
+    #[test]
+    fn json_says_the_same_in_harmless_characters() {
+        let value = serde_json::json!({"a\u{9b}": "\u{202e}x\u{7f}\u{e0041}\u{200d}é\u{1b}"});
+        let text = json(value.to_string());
+        assert_eq!(text, r#"{"a\u009b":"\u202ex\u007f\udb40\udc41\u200dé\u001b"}"#);
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
     proptest! {
         #[test]
         fn nothing_forbidden_comes_out(
@@ -259,7 +367,7 @@ mod tests {
         }
 
         #[test]
-        fn plain_text_is_unchanged(text in "[ -~\\t\u{a1}-\u{24f}\u{4e00}-\u{4eff}\u{1f600}-\u{1f64f}]{0,80}") {
+        fn plain_text_is_unchanged(text in "[ -~\\t\u{ae}-\u{24f}\u{4e00}-\u{4eff}\u{1f600}-\u{1f64f}]{0,80}") {
             prop_assert_eq!(clean(&text, true), text);
         }
 

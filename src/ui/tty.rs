@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::plain::Plain;
+use super::sanitise;
 use super::tree::Tree;
 use crate::event::Event;
 
@@ -95,7 +96,7 @@ impl Tty {
         let lines = self.tree.lines(now, (columns, rows), self.color);
         if !lines.is_empty() {
             self.drawn = (lines.len(), columns);
-            self.bar.set_message(lines.join("\n"));
+            self.bar.set_message(sanitise::printed(&lines.join("\n"), self.color));
             // The `^C` that a terminal echoes must not begin a line of its own.
             let _ = term.write_str("\r").and_then(|()| term.flush());
         }
@@ -120,7 +121,7 @@ impl Tty {
     }
 
     fn above(&self, words: &str) {
-        self.aside(|| write(&*(self.open)(), words));
+        self.aside(|| write(&*(self.open)(), words, self.color));
     }
 
     /// Ends the picture and leaves a record of it. Harmless when called twice.
@@ -136,7 +137,7 @@ impl Tty {
         self.bar.finish_and_clear();
         self.drawn = (0, 0);
         for line in self.tree.record(now, columns, self.color) {
-            write(&*term, &line);
+            write(&*term, &line, self.color);
         }
     }
 }
@@ -147,8 +148,8 @@ fn target(open: &Open) -> ProgressDrawTarget {
 }
 
 /// A terminal that is gone is no reason to fail.
-fn write(term: &dyn TermLike, text: &str) {
-    let written: io::Result<()> = text.lines().try_for_each(|line| term.write_line(line));
+fn write(term: &dyn TermLike, text: &str, color: bool) {
+    let written: io::Result<()> = sanitise::printed(text, color).lines().try_for_each(|line| term.write_line(line));
     let _ = written.and_then(|()| term.flush());
 }
 

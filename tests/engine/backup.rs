@@ -1,6 +1,9 @@
 //! `backup` and `restore`: a stack's data in one file, into another stack, and what is wrong with files.
 
+use std::io::Read as _;
+
 use postgres::{Client, NoTls};
+use sha2::{Digest as _, Sha256};
 
 use crate::docker;
 use crate::objects::{LOCALSTACK, S3, is_all_there, store};
@@ -98,6 +101,60 @@ fn contents(stack: &Stack) -> Vec<String> {
     all
 }
 
+/// A backup with a text replaced in a member, and every digest made right again.
+fn forged(file: &[u8], name: &str, from: &str, to: &str) -> Vec<u8> {
+    let mut members: Vec<(String, Vec<u8>)> = Vec::new();
+    for entry in tar::Archive::new(file).entries().expect("a tar") {
+        let mut entry = entry.expect("a member");
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).expect("its content");
+        members.push((entry.path().expect("a name").to_string_lossy().into_owned(), content));
+    }
+    members.pop();
+    let digest = |bytes: &[u8]| Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let replace = |content: &mut Vec<u8>| {
+        let text = String::from_utf8(std::mem::take(content)).expect("text");
+        assert!(text.contains(from), "{from} is not in {text}");
+        *content = text.replace(from, to).into_bytes();
+    };
+    let (_, mut manifest) = members.pop().expect("the manifest");
+    let mut listed: serde_json::Value = serde_json::from_slice(&manifest).expect("JSON");
+    if let Some((path, content)) = members.iter_mut().find(|(path, _)| path.ends_with(name)) {
+        replace(content);
+        let all = listed["members"].as_array_mut().expect("members");
+        let listed = all.iter_mut().find(|listed| listed["name"] == path.as_str()).expect("it is listed");
+        listed["size"] = content.len().into();
+        listed["sha256"] = digest(content).into();
+    }
+    manifest = serde_json::to_vec_pretty(&listed).expect("JSON");
+    if name == "manifest.json" {
+        replace(&mut manifest);
+    }
+    members.push(("manifest.json".into(), manifest));
+    let mut all = Vec::new();
+    for (path, content) in &members {
+        add(&mut all, path, content);
+    }
+    let digest = format!("{}\n", digest(&all));
+    add(&mut all, "SHA256", digest.as_bytes());
+    all.resize(all.len() + 1024, 0);
+    all
+}
+
+/// Adds a member as a backup has it.
+fn add(tar: &mut Vec<u8>, path: &str, content: &[u8]) {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(path).expect("a name");
+    header.set_size(content.len() as u64);
+    header.set_mode(0o644);
+    header.set_mtime(0);
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_cksum();
+    tar.extend(header.as_bytes());
+    tar.extend(content);
+    tar.resize(tar.len().div_ceil(512) * 512, 0);
+}
+
 /// What is in the temporary folder of the server.
 fn left_inside(stack: &Stack) -> String {
     docker::output(&stack.container("postgres"), &["ls", "/tmp"]).trim().to_owned()
@@ -128,6 +185,28 @@ fn a_stack_comes_back_in_another_one_and_bad_files_touch_nothing() {
         flipped[at] ^= 4;
         std::fs::write(&bad, &flipped).expect("altered");
         other.dev(&["restore", "bad.tar"]).ends(1);
+    }
+    // So is what somebody made, whatever its digests say.
+    for (member, from, to, said) in [
+        ("roles.sql", "CREATE ROLE reader;", "\\! touch /tmp/meta\nCREATE ROLE reader;", "has a command of psql"),
+        ("roles.sql", "CREATE ROLE reader;", "DO $$begin end$$;", "where no statement has one"),
+        ("roles.sql", "CREATE ROLE reader;", "COPY (select 1) TO PROGRAM 'id';", "where no statement has one"),
+        ("roles.sql", "CREATE ROLE reader;", "ALTER SYSTEM SET x = 'y';", "makes no role: ALTER SYSTEM SET x"),
+        (
+            "manifest.json",
+            "\"name\": \"second one\"",
+            "\"name\": \"first one\"",
+            "is of database second one, and not of first one",
+        ),
+        ("manifest.json", "\"name\": \"app\"", "\"name\": \"template1\"", "is never saved"),
+        ("manifest.json", "\"service\": \"redis\"", "\"service\": \"../redis\"", "the service's name"),
+    ] {
+        std::fs::write(&bad, forged(&bytes, member, from, to)).expect("forged");
+        other.dev(&["restore", "bad.tar"]).ends(1).says(&[
+            "bad.tar: taskava makes no such backup",
+            said,
+            "nothing was touched",
+        ]);
     }
     assert_eq!(other.state("postgres"), "none", "nothing was touched");
     std::fs::write(&bad, "hello").expect("another file");

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::exec::piped;
+use crate::pty::Terminal;
 use crate::stack::{Stack, heavy};
 
 #[test]
@@ -48,8 +49,27 @@ stop_signal = "SIGKILL"
 
     let at = stack.address("postgres", 5432);
     let url = |arguments: &[&str]| stack.dev(&[&["url"], arguments].concat()).ends(0).stdout;
-    assert_eq!(url(&["postgres"]), format!("postgres://me:***@{at}/app\n"));
-    assert_eq!(url(&["postgres", "--show-secrets"]), format!("postgres://me:s3%2Fcret@{at}/app\n"));
+    // For a program the password is there; on a terminal, when it is asked for.
+    let clear = format!("postgres://me:s3%2Fcret@{at}/app");
+    assert_eq!(url(&["postgres"]), format!("{clear}\n"));
+    assert_eq!(url(&["postgres", "--show-secrets"]), format!("{clear}\n"));
+    let fork = stack.dev(&["db", "fork", "piped"]).ends(0).stdout;
+    assert!(fork.contains("me:s3%2Fcret@"), "{fork}");
+    for arguments in [&["url", "postgres"][..], &["env"], &["env", "--format", "json"], &["db", "fork", "one"]] {
+        let shown = |more: &[&str], expected: &str| {
+            let mut terminal = Terminal::start(&stack.command(&[arguments, more].concat()), 24, 200);
+            terminal.wait_for(expected);
+            assert_eq!(terminal.ends(), 0);
+            terminal.shown()
+        };
+        let masked = shown(&[], "me:***");
+        assert!(!masked.contains("cret"), "{masked}");
+        // A copy of that name is there already: another one.
+        let arguments = if arguments[0] == "db" { &["db", "fork", "two"] } else { arguments };
+        let mut terminal = Terminal::start(&stack.command(&[arguments, &["--show-secrets"]].concat()), 24, 200);
+        terminal.wait_for("me:s3%2Fcret@");
+        assert_eq!(terminal.ends(), 0);
+    }
     stack.dev(&["url", "postgres", "--port", "1"]).ends(2).says(&["does not publish port 1", "5432"]);
     stack.dev(&["url", "box"]).ends(1).says(&["box publishes no port"]);
     stack.dev(&["open", "postgres"]).ends(1).says(&["postgres has no web page"]);

@@ -314,7 +314,13 @@ pub(crate) struct ForeignVolume(pub(crate) String);
 
 impl ForeignVolume {
     pub(crate) fn create(name: &str) -> Self {
-        let request = VolumeCreateRequest { name: Some(name.into()), ..Default::default() };
+        Self::labelled(name, &[])
+    }
+
+    /// With labels as another tool may copy them.
+    pub(crate) fn labelled(name: &str, labels: &[(&str, &str)]) -> Self {
+        let labels = Some(labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect());
+        let request = VolumeCreateRequest { name: Some(name.into()), labels, ..Default::default() };
         engine(async |docker| docker.create_volume(request).await);
         Self(name.into())
     }
@@ -331,7 +337,13 @@ pub(crate) struct ForeignNetwork(String);
 
 impl ForeignNetwork {
     pub(crate) fn create(name: &str) -> Self {
-        let request = NetworkCreateRequest { name: name.into(), ..Default::default() };
+        Self::labelled(name, &[])
+    }
+
+    /// With labels as another tool may copy them.
+    pub(crate) fn labelled(name: &str, labels: &[(&str, &str)]) -> Self {
+        let labels = Some(labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect());
+        let request = NetworkCreateRequest { name: name.into(), labels, ..Default::default() };
         engine(async |docker| docker.create_network(request).await);
         Self(name.into())
     }

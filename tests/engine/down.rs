@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::Stdio;
 
 use crate::clients::{POSTGRES, REDIS, ask, postgres};
-use crate::docker::{self, Foreign, ForeignVolume};
+use crate::docker::{self, Foreign, ForeignNetwork, ForeignVolume};
 use crate::stack::{Output, Running, Stack, image};
 
 #[test]
@@ -56,6 +56,39 @@ fn a_volume_of_somebody_else_with_the_name_of_ours_is_refused() {
     assert_eq!(stack.find("redis"), None);
     stack.dev(&["down", "-v"]).ends(0);
     assert!(docker::volumes().contains(&foreign.0), "and down -v does not take it");
+}
+
+#[test]
+fn what_carries_the_name_alone_and_what_another_checkout_made_is_left_alone_and_named() {
+    let stack = Stack::new("forged", REDIS);
+    let (project, label) = (stack.project.clone(), "dev.taskava.project");
+    let there = tempfile::tempdir().expect("a folder");
+    std::fs::write(there.path().join("services.toml"), "project = \"x\"\n").expect("a file");
+    let root = there.path().to_str().expect("a path").to_owned();
+    let of = |what: &str, instance: &str, root: &str| {
+        let all = [(label, project.as_str()), ("dev.taskava.instance", instance), ("dev.taskava.root", root)];
+        ForeignVolume::labelled(&format!("{project}-{what}"), &all)
+    };
+    let forged = ForeignVolume::labelled(&format!("{project}-forged"), &[(label, &project)]);
+    let halves = [of("no-root", "0123456789ab", ""), of("no-instance", "", &root)];
+    let other = of("other", "0123456789ab", &root);
+    let network = ForeignNetwork::labelled(&format!("{project}-net"), &[(label, &project)]);
+    stack.up();
+    let down = stack.dev(&["down", "-v"]).ends(0);
+    let said = format!("volume {} was made by another checkout, {root}", other.0);
+    down.says(&["left alone: ", &format!("volume {} is not this stack's", forged.0), &said, "docker volume rm"]);
+    let volumes = docker::volumes();
+    for left in [&forged, &halves[0], &halves[1], &other] {
+        assert!(volumes.contains(&left.0), "{}", left.0);
+    }
+    assert!(!volumes.contains(&stack.volume("cache")), "and its own is gone");
+
+    // A checkout that was moved or deleted has no say any more: this is where it was moved to.
+    drop((forged, halves, network));
+    drop(there);
+    stack.dev(&["down", "-v"]).ends(0);
+    assert!(!docker::volumes().contains(&other.0));
+    std::mem::forget(other);
 }
 
 #[test]

@@ -56,3 +56,39 @@ fn every_format_leads_to_the_services() {
     assert!(left.stdout.contains("REDIS_URL=redis://") && !left.stdout.contains("WEB="), "{}", left.stdout);
     stack.dev(&["ps", "--format", "shell"]).ends(2).says(&["`taskava dev env`"]);
 }
+
+#[test]
+fn programs_reach_the_stack_without_the_proxy() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let services = "[services.localstack]\nkind = \"ministack\"\nimage = \"image:ministack\"\nports = [\"4566\"]\n";
+    let stack = Stack::new("proxy", services);
+    stack.up();
+    for name in ["aws", "terraform"] {
+        let program = stack.file(&format!("bin/{name}"), "#!/bin/sh\nenv | grep -i '^no_proxy=' | sort\n");
+        std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).expect("a file of ours");
+    }
+    let path = format!("{}:{}", stack.path().join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let run = |arguments: &[&str], proxy: &[(&str, &str)]| {
+        let mut command = stack.command(arguments);
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(name);
+        }
+        command.env_remove("NO_PROXY").env_remove("no_proxy").env("PATH", &path).envs(proxy.iter().copied());
+        command.output().expect("runs")
+    };
+    let (proxy, own) = (("http_proxy", "http://127.0.0.1:9"), ("NO_PROXY", ".corp"));
+    let print = ["test", "--", "sh", "-c", "env | grep -i '^no_proxy=' | sort"];
+    for arguments in [&["aws", "--", "s3", "ls"][..], &["terraform", "--", "version"], &print] {
+        let said = run(arguments, &[proxy, own]);
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let lines: Vec<&str> = said.lines().collect();
+        let [upper, lower] = lines[..] else { panic!("{arguments:?}: {said}") };
+        assert!(upper.starts_with("NO_PROXY=.corp,127.0.0.1,localhost,"), "{arguments:?}: {said}");
+        assert_eq!(upper.split_once('=').map(|(_, all)| all), lower.split_once('=').map(|(_, all)| all));
+        assert_eq!(String::from_utf8_lossy(&run(arguments, &[]).stdout), "", "no proxy, nothing to say");
+    }
+    let told = run(&["env"], &[proxy]);
+    assert!(String::from_utf8_lossy(&told.stderr).contains("need 127.0.0.1 in NO_PROXY"), "{told:?}");
+    assert!(!String::from_utf8_lossy(&run(&["env"], &[proxy, ("no_proxy", "127.0.0.1")]).stderr).contains("NO_PROXY"));
+}

@@ -55,10 +55,14 @@ struct Hook {
     reply: Reply,
 }
 
+/// A text behind every string of every answer, but for what is under these keys.
+type Poison = (&'static str, Vec<&'static str>);
+
 #[derive(Default)]
 struct Shared {
     hooks: Mutex<Vec<Hook>>,
     requests: Mutex<Vec<String>>,
+    poison: Mutex<Option<Poison>>,
     engine: Healthy,
 }
 
@@ -137,6 +141,11 @@ impl Fake {
         self
     }
 
+    /// Puts a text behind every string of every answer from now on, but for what is under some keys.
+    pub(crate) fn poison(&self, text: &'static str, keep: &[&'static str]) {
+        *lock(&self.shared.poison) = Some((text, keep.to_vec()));
+    }
+
     /// Where it keeps its socket; the rest is free for the test.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
@@ -195,6 +204,13 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<R
         }
         Some(reply) => return Ok(respond(reply).await),
         None => shared.engine.answer(method, path, query, &body).await,
+    };
+    let poison = lock(&shared.poison).clone();
+    let reply = match (reply, poison) {
+        (Reply::Json(status, value), Some((text, keep))) => {
+            Reply::Json(status, crate::escapes::poisoned(&value, text, &keep))
+        }
+        (reply, _) => reply,
     };
     let mut response = respond(reply).await;
     for (name, value) in [("api-version", "1.41"), ("server", "Docker/20.10.24 (linux)")] {

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod connect;
+mod escapes;
 mod fake;
 mod healthy;
 mod lifecycle;

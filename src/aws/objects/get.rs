@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 
 use super::list::{Lister, Version};
 use super::{AT_ONCE, Bucket, Content, Entry, Inner, Object, SMALL, Versioning};
-use crate::aws::client::{Answer, Client, Refused, no_answer};
+use crate::aws::client::{Answer, Client, Refused, whole};
 use crate::aws::sigv4;
 use crate::aws::xml::{self, all, text};
 
@@ -98,7 +98,7 @@ async fn get(client: &Client, bucket: &str, version: Version) -> Answer<Option<O
     let has_tags = response.headers().get("x-amz-tagging-count").is_some_and(|count| count != "0");
     let size = response.content_length().unwrap_or(version.size);
     let content = match size <= SMALL {
-        true => Inner::Whole(Some(response.bytes().await.map_err(|error| no_answer(&error))?)),
+        true => Inner::Whole(Some(whole(response).await?.into())),
         false => Inner::Coming(response),
     };
     let tags = if has_tags { tags(client, &path, query).await? } else { String::new() };

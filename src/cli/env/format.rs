@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::cli::context::FormatArg;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::kinds::Variable;
+use crate::ui::sanitise;
 
 /// The variables in a format.
 ///
@@ -14,7 +15,8 @@ pub(super) fn written(variables: &[Variable], format: FormatArg) -> Result<Strin
     if format == FormatArg::Json {
         let object: serde_json::Map<String, serde_json::Value> =
             variables.iter().map(|one| (one.name.clone(), one.value.clone().into())).collect();
-        return Ok(serde_json::to_string_pretty(&object).map_err(anyhow::Error::from)? + "\n");
+        let text = serde_json::to_string_pretty(&object).map_err(anyhow::Error::from)?;
+        return Ok(sanitise::json(text) + "\n");
     }
     let mut variables: Vec<&Variable> = variables.iter().collect();
     if !matches!(format, FormatArg::Shell | FormatArg::Github | FormatArg::Docker) {

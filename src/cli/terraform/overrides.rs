@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::providers::Providers;
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::aws::BESIDE;
 
@@ -87,7 +88,7 @@ impl Written {
         // Left behind by a run that was killed: not to be read as the user's own.
         for name in [OVERRIDE, PROVIDER] {
             let path = folder.join(name);
-            match std::fs::read_to_string(&path) {
+            match bounded::text(&path, bounded::WRITTEN) {
                 Ok(text) if text.starts_with(MARKER) => std::fs::remove_file(&path)?,
                 Ok(_) => {
                     let message = format!("{} is not of taskava's making", path.display());
@@ -142,7 +143,7 @@ fn providers(folder: &Path, tofu: bool) -> Result<Providers> {
         if name.starts_with(['.', '#']) || !(ends("") || ends(".json")) {
             continue;
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, &error))?;
+        let text = bounded::text(&path, bounded::WRITTEN).map_err(|error| unreadable(&path, &error))?;
         if ends(".json") { providers.read_json(&text) } else { providers.read(&text) }
     }
     Ok(providers)

@@ -276,7 +276,7 @@ impl Exporter<'_> {
                     let message = format!("{} waits only for the start of {name}", service.name);
                     let remedy = format!("{why}; give {name} a `ready` that Compose can ask, such as `exec`");
                     let place = service.place.clone();
-                    self.notes.push(Note { place, lost: true, message, remedy });
+                    self.notes.push(Note { place, number: None, lost: true, message, remedy });
                     "service_started"
                 }
             };
@@ -300,7 +300,13 @@ impl Exporter<'_> {
                 WatchAction::Exec => {
                     let message = format!("{} runs a command when files change, which Compose does not", service.name);
                     let place = service.place.clone();
-                    self.notes.push(Note { place, lost: true, message, remedy: "it is kept for `import`".into() });
+                    self.notes.push(Note {
+                        place,
+                        number: None,
+                        lost: true,
+                        message,
+                        remedy: "it is kept for `import`".into(),
+                    });
                     continue;
                 }
             };

@@ -16,11 +16,13 @@ mod wait;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexSet;
+
 use super::read::Document;
 use super::toml::{Field, Item, Table, Value, render};
 use super::yaml::{Entry, Node};
 use super::{EXTENSION, Note, template};
-use crate::diag::Place;
+use crate::diag::{Lines, Place};
 use crate::model::ServiceName;
 
 /// How to import.
@@ -53,8 +55,10 @@ struct Importer<'a> {
     jobs: HashSet<String>,
     /// Services whose name can't stay, and what they are called now.
     renamed: HashMap<String, String>,
-    allow_outside: Vec<String>,
+    allow_outside: IndexSet<String>,
     folders: BTreeSet<PathBuf>,
+    /// Where the lines of each file begin.
+    lines: HashMap<String, Lines>,
     /// Comment lines that were put somewhere.
     taken: HashSet<(String, usize)>,
     unset: HashSet<String>,
@@ -68,19 +72,23 @@ pub fn import(document: &Document, options: Options) -> Imported {
         notes: document.notes.clone(),
         jobs: HashSet::new(),
         renamed: HashMap::new(),
-        allow_outside: Vec::new(),
+        allow_outside: IndexSet::new(),
         folders: BTreeSet::new(),
+        lines: HashMap::new(),
         taken: HashSet::new(),
         unset: HashSet::new(),
     };
     let tables = importer.tables();
     let services = importer.services().map(|(name, _)| importer.name(name)).collect();
-    let mut notes = importer.notes;
+    let mut notes = std::mem::take(&mut importer.notes);
+    for note in &mut notes {
+        note.number = note.place.as_ref().map(|place| importer.at(place).0);
+    }
     let file = |note: &Note| {
         let name = note.place.as_ref().map(|place| place.source.name.clone());
         document.files.iter().position(|file| name.as_ref().is_some_and(|name| file.ends_with(name)))
     };
-    notes.sort_by_key(|note| (file(note), note.line()));
+    notes.sort_by_cached_key(|note| (file(note), note.line()));
     let mut seen = HashSet::new();
     notes.retain(|note| seen.insert(note.to_string()));
     let text = render(&tables);
@@ -90,8 +98,13 @@ pub fn import(document: &Document, options: Options) -> Imported {
 
 /// What holds for the whole file: it behaves as Compose does, where we would rather do otherwise.
 fn general(text: &str) -> Vec<Note> {
-    let note =
-        |message: &str, remedy: &str| Note { place: None, lost: false, message: message.into(), remedy: remedy.into() };
+    let note = |message: &str, remedy: &str| Note {
+        place: None,
+        number: None,
+        lost: false,
+        message: message.into(),
+        remedy: remedy.into(),
+    };
     let mut notes = Vec::new();
     if text.contains("\"0.0.0.0:") {
         let remedy = "`import --loopback`, or leaving out 0.0.0.0, keeps them on this machine";
@@ -259,11 +272,18 @@ impl<'a> Importer<'a> {
         self.notes.push(Note::changed(place, message, remedy));
     }
 
+    /// Line and column of a place.
+    fn at(&mut self, place: &Place) -> (usize, usize) {
+        let lines = self.lines.entry(place.source.name.clone()).or_insert_with(|| Lines::of(&place.source));
+        lines.line_column(place.span.start)
+    }
+
     /// The comment lines before a place, unless they were put elsewhere.
     fn above(&mut self, place: &Place) -> Vec<String> {
-        let (line, column) = place.source.line_column(place.span.start);
+        let (line, column) = self.at(place);
         let Some(comments) = self.document.comments.get(&place.source.name) else { return Vec::new() };
-        let blank = |line: usize| place.source.text.lines().nth(line - 1).is_some_and(|text| text.trim().is_empty());
+        let lines = &self.lines[&place.source.name];
+        let blank = |line: usize| lines.from(line).next().is_some_and(|(_, text)| text.trim().is_empty());
         let mut found: Vec<String> = Vec::new();
         let (mut at, mut gap) = (line, false);
         while at > 1 {
@@ -292,7 +312,7 @@ impl<'a> Importer<'a> {
 
     /// The comment on the line of a place.
     fn right(&mut self, place: &Place) -> Option<String> {
-        let line = place.source.line_column(place.span.start).0;
+        let line = self.at(place).0;
         let comment = self.document.comments.get(&place.source.name)?.get(&line).filter(|comment| !comment.own_line)?;
         self.taken.insert((place.source.name.clone(), line)).then(|| comment.text.clone())
     }
@@ -300,7 +320,7 @@ impl<'a> Importer<'a> {
     /// Comments inside a range of lines that were put nowhere.
     fn rest(&mut self, from: &Place, lines: std::ops::Range<usize>) -> Vec<String> {
         let Some(comments) = self.document.comments.get(&from.source.name) else { return Vec::new() };
-        let column = from.source.line_column(from.span.start).1;
+        let column = self.at(from).1;
         let name = &from.source.name;
         let inside = comments.range(lines).filter(|(_, comment)| comment.own_line && comment.column > column);
         let free: Vec<_> = inside.filter(|(line, _)| self.taken.insert((name.clone(), **line))).collect();
@@ -351,8 +371,8 @@ impl<'a> Importer<'a> {
         let path = self.absolute(evaluated);
         let real = path.canonicalize().unwrap_or(path);
         let outside = !real.starts_with(&self.document.folder);
-        if outside && !self.allow_outside.iter().any(|other| other == written) {
-            self.allow_outside.push(written.to_owned());
+        if outside {
+            self.allow_outside.insert(written.to_owned());
         }
         outside
     }

@@ -77,17 +77,18 @@ impl Importer<'_> {
             _ => true,
         });
         draft.fields.sort_by_key(|field| keys::place(&field.key));
-        let below = self.rest(&entry.key, self.lines(entry));
+        let lines = self.lines(entry);
+        let below = self.rest(&entry.key, lines);
         Table { name: vec!["services".into(), self.name(name)], above, fields: draft.fields, below }
     }
 
     /// The lines a service is written on: to the next key that is as far out as its own.
-    fn lines(&self, entry: &Entry) -> std::ops::Range<usize> {
-        let (first, column) = entry.key.source.line_column(entry.key.span.start);
+    fn lines(&mut self, entry: &Entry) -> std::ops::Range<usize> {
+        let (first, column) = self.at(&entry.key);
         let indent = |line: &str| line.chars().take_while(|c| *c == ' ').count();
-        let after = entry.key.source.text.lines().enumerate().skip(first);
+        let after = self.lines[&entry.key.source.name].from(first + 1);
         let mut ends = after.filter(|(_, line)| !line.trim().is_empty() && indent(line) < column);
-        let last = ends.next().map_or(usize::MAX, |(index, _)| index + 1);
+        let last = ends.next().map_or(usize::MAX, |(line, _)| line);
         first..last
     }
 

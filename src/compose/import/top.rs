@@ -187,10 +187,8 @@ impl Importer<'_> {
                 Value::Map(fields) => tables.push(Table { name: vec![key.clone()], fields, ..Table::default() }),
                 Value::List(items) if key == "allow_outside" => {
                     for item in items {
-                        if let Value::Text(text) = item.value
-                            && !self.allow_outside.contains(&text)
-                        {
-                            self.allow_outside.push(text);
+                        if let Value::Text(text) = item.value {
+                            self.allow_outside.insert(text);
                         }
                     }
                 }

@@ -26,6 +26,7 @@ use self::session::{Offer, Session};
 use self::steps::{Culprit, Steps};
 use super::error::{failed, message, status};
 use super::{Builder, Engine, Progress, credentials, labels};
+use crate::bounded;
 use crate::context::{self, Context};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::built::Label;
@@ -151,7 +152,8 @@ impl Work<'_> {
 
     async fn classic(&self, tell: &mut dyn FnMut(Progress)) -> Result<()> {
         let trouble = Trouble::default();
-        let dockerfile = std::fs::read_to_string(self.build.context.join(&self.build.dockerfile)).unwrap_or_default();
+        let dockerfile = self.build.context.join(&self.build.dockerfile);
+        let dockerfile = bounded::text(&dockerfile, bounded::WRITTEN).unwrap_or_default();
         let found = credentials::for_build(&self.engine.config_dir, &dockerfile).await?;
         let found: HashMap<String, DockerCredentials> =
             found.into_iter().map(|(registry, found)| (registry, found.into_bollard())).collect();

@@ -19,6 +19,7 @@ use super::super::credentials::{self, Credentials};
 use super::super::wire::{self, Then};
 use super::files::Files;
 use super::{Trouble, proto};
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 
 /// The files of a build.
@@ -168,7 +169,7 @@ impl Offer {
 
     fn secret(&self, id: &str) -> Result<Vec<u8>, (u8, String)> {
         let Some(path) = self.secrets.get(id) else { return Err((NOT_FOUND, format!("secret {id} not found"))) };
-        match std::fs::read(path) {
+        match bounded::file(path, bounded::WRITTEN) {
             Ok(secret) => Ok(proto::write(1, &secret)),
             Err(error) => {
                 let message = format!("can't read build secret {id} from {}: {error}", path.display());

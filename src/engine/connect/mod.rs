@@ -21,6 +21,7 @@ use self::candidates::{Candidate, candidates};
 pub(super) use self::transport::tls_config;
 use self::trouble::{Trouble, unreachable};
 use super::{About, Builder};
+use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 
 /// The oldest API that has everything needed: engine 20.10.
@@ -112,7 +113,7 @@ impl From<SystemVersion> for Said {
 
 /// Tries the engines that may be meant, one after the other. Costs one call where only one can be meant.
 pub(super) async fn connect(ask: &Ask) -> Result<(Docker, Address, About)> {
-    let candidates = candidates(ask, |path: &std::path::Path| std::fs::read(path))?;
+    let candidates = candidates(ask, |path: &std::path::Path| bounded::file(path, bounded::WRITTEN))?;
     let several = candidates.iter().filter(|candidate| is_there(&candidate.address).is_ok()).count() > 1;
     let mut tried = Vec::new();
     for candidate in candidates {

@@ -20,7 +20,7 @@ use indexmap::IndexMap;
 use super::{Network, Port, Service, ServiceName, Stack, StackName, Volume, fingerprint_of};
 use crate::config::words::similar;
 use crate::config::{Config, dotenv};
-use crate::diag::{Diagnostic, Place};
+use crate::diag::{Diagnostic, Lines, Place};
 
 /// What a configuration is resolved against.
 #[derive(Debug, Default)]
@@ -110,6 +110,8 @@ struct Resolver<'a> {
     current: Option<ServiceName>,
     volumes: IndexMap<String, Volume>,
     networks: IndexMap<String, Network>,
+    /// Where the lines of each file begin.
+    lines: HashMap<String, Lines>,
 }
 
 /// Builds the stack as far as it can be understood, and adds what is wrong to `problems`.
@@ -124,6 +126,7 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
         current: None,
         volumes: IndexMap::new(),
         networks: IndexMap::new(),
+        lines: HashMap::new(),
     };
     resolver.declared_volumes();
     resolver.declared_networks();

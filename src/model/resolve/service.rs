@@ -9,7 +9,7 @@ use crate::config::decode::{At, Entry};
 use crate::config::forms::Scalar;
 use crate::config::schema;
 use crate::config::words::similar;
-use crate::diag::{Diagnostic, Place};
+use crate::diag::{Diagnostic, Lines, Place};
 use crate::kinds;
 use crate::model::{
     Condition, EnvValue, Kind, Logging, Port, Protocol, RestartPolicy, Service, ServiceName, Ulimit, WatchAction,
@@ -94,6 +94,15 @@ impl Resolver<'_> {
         path
     }
 
+    /// Where a value is written, and what it was made of.
+    fn origin(&mut self, before: &str, value: &At<Scalar>) -> Vec<String> {
+        let Place { source, span } = &value.place;
+        let lines = self.lines.entry(source.name.clone()).or_insert_with(|| Lines::of(source));
+        let (line, column) = lines.line_column(span.start);
+        let place = format!("{before}{}:{line}:{column}", source.name);
+        std::iter::once(place).chain(value.story.iter().cloned()).collect()
+    }
+
     /// Env files, then `env`, then the shared `[env]` for what is still missing.
     fn env(&mut self, entry: &Entry<schema::Service>) -> IndexMap<String, EnvValue> {
         let mut env = IndexMap::new();
@@ -106,17 +115,13 @@ impl Resolver<'_> {
                 }
             }
         }
-        let mut add = |name: &String, value: &At<Scalar>, place: String| {
-            let origin = std::iter::once(place).chain(value.story.iter().cloned()).collect();
-            env.insert(name.clone(), env_value(name, &value.value.0, origin));
-        };
         for (name, value) in &entry.env.0 {
-            add(name, value, value.place.to_string());
+            let origin = self.origin("", value);
+            env.insert(name.clone(), env_value(name, &value.value.0, origin));
         }
         for (name, value) in &self.config.env.0 {
             if !env.contains_key(name) {
-                let origin =
-                    std::iter::once(format!("[env] {}", value.place)).chain(value.story.iter().cloned()).collect();
+                let origin = self.origin("[env] ", value);
                 env.insert(name.clone(), env_value(name, &value.value.0, origin));
             }
         }

@@ -68,7 +68,15 @@ const PUBLIC: [&str; 12] =
 
 /// The secret values of a stack that may be looked for everywhere.
 pub(super) fn values(stack: &Stack) -> BTreeSet<String> {
+    values_and(stack, [])
+}
+
+/// The same with more values, each with whether it stands under a secret name.
+pub(super) fn values_and<'a>(stack: &Stack, more: impl IntoIterator<Item = (bool, &'a str)>) -> BTreeSet<String> {
     let mut found = Found::default();
+    for (secret, value) in more {
+        found.named(secret, value);
+    }
     for service in stack.services.values() {
         found.service(service);
     }
@@ -200,6 +208,16 @@ fn decoded(text: &str) -> String {
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 
+/// User and database of a URL with a login: `postgres://shop:shop@db/shop`.
+fn url_names(url: &str) -> Vec<String> {
+    let parts = url.split_once("://").and_then(|(_, rest)| {
+        let (login, place) = rest.rsplit_once('@')?;
+        let path = place.split_once('/').map_or("", |(_, path)| path);
+        Some([login.split_once(':')?.0, path.split(['?', '#']).next()?])
+    });
+    parts.into_iter().flatten().filter(|name| !name.is_empty()).map(decoded).collect()
+}
+
 /// What a stack calls things in public, in lower case.
 fn public(stack: &Stack) -> BTreeSet<String> {
     let mut names = BTreeSet::from([stack.name.as_str().to_owned(), stack.region()]);
@@ -214,6 +232,7 @@ fn public(stack: &Stack) -> BTreeSet<String> {
         let is_public = |name: &str| name.rsplit('_').next().is_some_and(|word| PUBLIC.contains(&word));
         let told = service.env.iter().filter(|(name, value)| !value.secret && is_public(&name.to_ascii_uppercase()));
         names.extend(told.map(|(_, value)| value.value.clone()));
+        names.extend(service.env.values().flat_map(|value| url_names(&value.value)));
         let own = crate::kinds::probe(service.kind, &service.env, service.command.as_deref());
         if let Probe::Postgres { user, database, .. } = own {
             names.extend([user, database]);
@@ -297,6 +316,10 @@ users = { "dev@x.test" = "Pw-of-dev1", "ada@x.test" = { password = "Pw-of-ada1",
 [services.postgres]
 image = "registry.test/postgres:15-alpine"
 env = { A_PASSWORD = "postgres", B_PASSWORD = "15-alpine", C_PASSWORD = "Shop-of-Ada", D_PASSWORD = "changeme", E_PASSWORD = "dev" }
+[services.api]
+image = "api"
+env = { UPSTREAM = "postgres://librarian:librarian@db/shelves?x=1", F_PASSWORD = "shelves", ARGS = "x" }
+command = ["serve", "--auth-local", "scram-sha-256", "--auth", "required", "--auth-host", "all-of-them"]
 "#;
         let mut stack = sample::stack(text);
         stack.name = StackName::parse("shop-of-ada").unwrap();

@@ -46,6 +46,11 @@ impl Masks {
         Self { values: known::values(stack), search: OnceLock::new() }
     }
 
+    /// The same, and values besides those of services.toml: each with whether it stands under a name that says it is secret.
+    pub fn of_more<'a>(stack: &Stack, more: impl IntoIterator<Item = (bool, &'a str)>) -> Self {
+        Self { values: known::values_and(stack, more), search: OnceLock::new() }
+    }
+
     /// The secrets that are masked wherever they are, as they are.
     pub fn values(&self) -> impl Iterator<Item = &str> {
         self.values.iter().map(String::as_str)

@@ -8,10 +8,7 @@ use std::ops::Range;
 
 use regex::bytes::{Captures, Regex};
 
-use super::{MASK, is_secret_name, url_passwords};
-
-/// A value under a name that is not a password's has to have so many characters.
-const LEAST: usize = 8;
+use super::{LEAST_VALUE, MASK, is_secret_name, is_value_of, url_passwords};
 
 /// Words that say that there is no value, or that somebody has masked it.
 const NO_VALUES: [&str; 8] = ["null", "none", "nil", "true", "false", "undefined", "redacted", "filtered"];
@@ -54,8 +51,11 @@ impl Signs {
         if self.words.is_match(line) {
             found.extend(self.named.captures_iter(line).filter_map(|seen| value(line, &seen)));
             let options = self.option.captures_iter(line).filter_map(|seen| Some((seen.get(1)?, seen.get(2)?)));
+            let is_secret = |name: &str, value: &str| says_secret(name) && is_value_of(name, value);
             found.extend(
-                options.filter(|(name, _)| says_secret(&text(name.as_bytes()))).map(|(_, value)| value.range()),
+                options
+                    .filter(|(name, value)| is_secret(&text(name.as_bytes()), &text(value.as_bytes())))
+                    .map(|(_, value)| value.range()),
             );
             found.extend(self.key.captures_iter(line).filter_map(|seen| first_group(&seen)));
         }
@@ -97,8 +97,9 @@ fn value(line: &[u8], seen: &Captures<'_>) -> Option<Range<usize>> {
         return None;
     }
     let is_variable = separator == b"=" && !name.contains(|c: char| c.is_ascii_lowercase());
-    let looks_like_it = value.len() >= LEAST && value.contains(|c: char| c.is_ascii_digit());
-    (is_password(&name) || is_variable || looks_like_it).then_some(start..start + length)
+    let looks_like_it = value.len() >= LEAST_VALUE && value.contains(|c: char| c.is_ascii_digit());
+    let is_secret = is_password(&name) || is_variable || looks_like_it;
+    (is_secret && is_value_of(&name, &value)).then_some(start..start + length)
 }
 
 /// How long a value is: to the quote that closes it, else to what no password in a log goes on after.
@@ -189,6 +190,8 @@ mod tests {
             "password: null, secret: ********, token=\"\"",
             "POSTGRES_PASSWORD_FILE=/run/secrets/pw",
             "basic authentication is required for http://host:80/a@b",
+            "option -A, or --auth-local and --auth-host, the next time you run initdb",
+            "run --auth-host scram-sha-256 or auth-method=md5 or AUTH_METHOD=scram-sha-256",
             "loaded 3 secrets: 3 ok",
         ] {
             assert_eq!(shown(line), line);
