@@ -11,6 +11,7 @@ use crate::engine::attach::ExecAsk;
 use crate::kinds::{self, Client};
 use crate::model::Service;
 use crate::plan::observed::Container;
+use crate::run::actual::{self, Actual};
 
 /// Open the client that fits a service, inside: psql, redis-cli, the AWS CLI, else a shell
 ///
@@ -49,10 +50,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
         let name = stack.named(&args.service)?;
-        let service = &stack.services[&name];
         let engine = Engine::connect(&context.engine_ask()).await?;
         let container = inside::container(&engine, &stack, &name).await?;
-        let opened = open(&engine, service, &container, &args.query).await?;
+        let Actual { service, unknown } = actual::service(&engine, &stack.services[&name], &container).await;
+        if let Some(unknown) = unknown {
+            context.screen.note(&unknown);
+        }
+        let opened = open(&engine, &service, &container, &args.query).await?;
         if let Some(remark) = &opened.remark {
             context.screen.note(remark);
         }

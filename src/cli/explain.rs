@@ -13,7 +13,7 @@ use crate::engine::Inspected;
 use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, secret};
 use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Observed, Request};
-use crate::run::address;
+use crate::run::actual;
 use crate::run::probe::{Answer, Limits, Prober, is_network};
 use crate::ui::Format;
 
@@ -92,8 +92,7 @@ async fn explain<'a>(
 }
 
 async fn ask(session: &Session<'_>, service: &Service, container: &Container) -> Result<Answer> {
-    let addresses = address::of(&session.engine.about, service, container);
-    Ok(Prober::new(Limits::default())?.ask(&service.ready.probe, &addresses).await)
+    Ok(actual::answer(&Prober::new(Limits::default())?, &session.engine, service, container).await)
 }
 
 impl Explained<'_> {

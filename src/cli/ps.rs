@@ -11,6 +11,7 @@ use crate::diag::Result;
 use crate::engine::Engine;
 use crate::model::{Kind, Service, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
+use crate::run::actual;
 use crate::run::address;
 use crate::run::probe::{Answer, Limits, Prober, is_network};
 use crate::ui::Format;
@@ -147,7 +148,7 @@ async fn running(prober: &Prober, engine: &Engine, service: &Service, container:
     } else if container.status.contains("(health: starting)") || container.status.contains("(unhealthy)") {
         Answer::NotYet(container.status.clone())
     } else if is_network(probe) {
-        prober.ask(probe, &addresses).await
+        actual::answer(prober, engine, service, container).await
     } else if !addresses.is_empty() {
         prober.ask(&crate::model::Probe::Tcp { ports: Vec::new() }, &addresses).await
     } else {

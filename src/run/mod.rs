@@ -1,6 +1,7 @@
 //! Carries a plan out and tells what happens. The only place where things are done in time: bounded concurrency,
 //! deadlines, Ctrl-C.
 
+pub mod actual;
 pub mod address;
 mod apply;
 pub mod cancel;
@@ -22,6 +23,7 @@ pub mod provision;
 pub mod ready;
 pub mod snapshot;
 mod step;
+pub(crate) mod stream;
 mod wait;
 pub mod watch;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use super::cancel::Hurry;
-use super::{Run, data, failure, objects, owner, ports, provision, wait};
+use super::{Run, actual, data, failure, objects, owner, ports, provision, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
@@ -270,6 +270,7 @@ impl Doing<'_> {
             self.run.events.emit(&Event::StepProgress { step: self.step.id, layer, text, current, total });
         };
         let fresh = self.known.borrow().started.contains(&service.name);
+        let service = &actual::read(self.run.engine, service, &id).await;
         tokio::select! {
             ready = wait::ready(self.run, service, &id, fresh, began, &tell) => match ready {
                 Ok(()) => match self.put_back(service, &id, fresh).await {
@@ -278,6 +279,7 @@ impl Doing<'_> {
                 },
                 Err(mut failed) => {
                     failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
+                    failed.mask(&actual::masks(self.run.stack, service));
                     Err(Ended::Failed(failed))
                 }
             },
@@ -298,6 +300,7 @@ impl Doing<'_> {
         let fresh = self.known.borrow().started.contains(&service.name);
         let provisioned = async {
             let id = self.container(&service.name)?;
+            let service = &actual::read(self.run.engine, service, &id).await;
             provision::provision(self.run, self.step, service, &id, aws::Ask { prune, fresh }).await
         };
         tokio::select! {

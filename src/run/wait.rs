@@ -1,6 +1,8 @@
 //! Waits for one service: asks it, watches its container, and reports at once when that ends. What an answer means and
 //! when to ask again is [`Gate`]'s.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,7 @@ use regex::bytes::Regex;
 
 use super::probe::{Answer, is_network};
 use super::ready::{Effect, Gate, Input};
-use super::{Run, address, failure};
+use super::{Run, actual, address, failure};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Health;
 use crate::event::Failure;
@@ -62,6 +64,8 @@ pub(super) async fn ready(
 enum Question {
     /// From here, in its own protocol.
     Network(Probe),
+    /// The same inside, by its own client.
+    Client(Probe),
     /// By a command inside.
     Inside(Vec<String>),
     /// The engine's health check.
@@ -76,15 +80,20 @@ enum Question {
 
 type Exit<'a> = Pin<Box<dyn Future<Output = Result<Option<i64>>> + 'a>>;
 
+/// After so much time in which nothing answered where it should, its container is asked where its server listens.
+const LOOK_AFTER: Duration = Duration::from_millis(700);
+
 struct Waiting<'a> {
     run: &'a Run<'a>,
-    service: &'a Service,
+    service: Service,
+    /// When its container is asked next where its server listens, and how long to leave it alone after that.
+    look: (Instant, Duration),
     id: &'a str,
     fresh: bool,
     /// The container as it was before, when this run left it as it was.
     seen: Option<&'a Container>,
     question: Question,
-    addresses: std::collections::BTreeMap<u16, std::net::SocketAddr>,
+    addresses: BTreeMap<u16, SocketAddr>,
     exit: Option<Exit<'a>>,
 }
 
@@ -92,12 +101,13 @@ impl<'a> Waiting<'a> {
     async fn new(run: &'a Run<'a>, service: &'a Service, id: &'a str, fresh: bool) -> Result<Self> {
         let seen = run.seen.of(&service.name).next().filter(|_| !fresh);
         let question = question(run, service, seen.is_some()).await?;
+        let look = (Instant::now() + LOOK_AFTER, LOOK_AFTER);
         let addresses = match (seen, address::declared(service)) {
             (Some(seen), _) => address::of(&run.engine.about, service, seen),
             (None, Some(declared)) => address::addresses(&run.engine.about, service, &declared, None),
             (None, None) => Default::default(),
         };
-        Ok(Self { run, service, id, fresh, seen, question, addresses, exit: None })
+        Ok(Self { run, service: service.clone(), look, id, fresh, seen, question, addresses, exit: None })
     }
 
     /// The service's readiness with the question that is really asked, and no more time than the run has.
@@ -105,6 +115,8 @@ impl<'a> Waiting<'a> {
         let declared = &self.service.ready;
         let probe = match &self.question {
             Question::Network(probe) => probe.clone(),
+            // It costs as much as any command inside.
+            Question::Client(_) => Probe::Exec { command: Vec::new() },
             Question::Inside(command) => Probe::Exec { command: command.clone() },
             Question::Engine => Probe::Engine,
             Question::Log(pattern) => Probe::Log { pattern: pattern.to_string() },
@@ -119,7 +131,7 @@ impl<'a> Waiting<'a> {
     /// Asks after a pause, unless the container ends first. Watching for that begins with the second question: what is
     /// ready at the first costs no more than that.
     async fn ask(&mut self, pause: Duration, left: Duration) -> Result<Input> {
-        let Self { run, service, id, fresh, seen, question, addresses, exit } = self;
+        let Self { run, service, look, id, fresh, seen, question, addresses, exit } = self;
         let asked = async {
             tokio::time::sleep(pause).await;
             if address::needed(service).iter().any(|port| !addresses.contains_key(port)) {
@@ -128,7 +140,18 @@ impl<'a> Waiting<'a> {
                 *addresses = address::addresses(&run.engine.about, service, &seen.ports, own);
             }
             match question {
-                Question::Network(probe) => Ok(run.prober.ask(probe, addresses).await),
+                Question::Network(_) | Question::Client(_) => {
+                    let answer = asked(run, service, id, question, addresses).await;
+                    if !actual::is_elsewhere(&answer) || Instant::now() < look.0 {
+                        return Ok(answer);
+                    }
+                    *look = (Instant::now() + look.1, look.1 * 2);
+                    let Some(found) = actual::elsewhere(run.engine, service, id).await else { return Ok(answer) };
+                    *question = self::question(run, &found, false).await?;
+                    *service = found;
+                    addresses.clear();
+                    Ok(answer)
+                }
                 Question::Inside(command) => inside(run, id, command).await,
                 Question::Runs if seen.take().is_some_and(|seen| seen.state == ContainerState::Running) => {
                     Ok(Answer::Ready)
@@ -188,6 +211,23 @@ impl<'a> Waiting<'a> {
     }
 }
 
+async fn asked(
+    run: &Run<'_>,
+    service: &Service,
+    id: &str,
+    question: &Question,
+    addresses: &BTreeMap<u16, SocketAddr>,
+) -> Answer {
+    match question {
+        Question::Network(probe) => run.prober.ask(probe, addresses).await,
+        Question::Client(probe) => {
+            let answer = actual::inside(run.engine, service, id, probe).await;
+            answer.unwrap_or_else(|| Answer::NotYet("it can't be asked from here".into()))
+        }
+        _ => Answer::NotYet(String::new()),
+    }
+}
+
 async fn watched(exit: &mut Option<Exit<'_>>) -> Result<Option<i64>> {
     match exit {
         Some(exit) => exit.await,
@@ -213,11 +253,11 @@ async fn question(run: &Run<'_>, service: &Service, unchanged: bool) -> Result<Q
             None => Question::Runs,
         },
         probe if is_network(probe) => {
-            let reachable = run.engine.about.container_network || address::needed(service).iter().all(published);
-            match client_inside(probe).filter(|_| !reachable) {
-                Some(command) => Question::Inside(command),
-                None if reachable => Question::Network(probe.clone()),
-                None => Question::Runs,
+            let has_address = |port: &u16| *port > 0 && (run.engine.about.container_network || published(port));
+            match probe {
+                _ if address::needed(service).iter().all(has_address) => Question::Network(probe.clone()),
+                Probe::Postgres { .. } | Probe::Redis { .. } => Question::Client(probe.clone()),
+                _ => Question::Runs,
             }
         }
         _ => Question::Runs,
@@ -230,18 +270,6 @@ async fn healthcheck(run: &Run<'_>, service: &Service, unchanged: bool) -> Resul
         Some(image) => Ok(image.healthcheck.clone()),
         None => Ok(run.engine.image(&service.image).await?.and_then(|image| image.healthcheck)),
     }
-}
-
-/// Where a port can't be reached from here, the service's own client asks over TCP inside.
-fn client_inside(probe: &Probe) -> Option<Vec<String>> {
-    let command = match probe {
-        Probe::Postgres { port, user, database, .. } => {
-            format!("pg_isready -q -h 127.0.0.1 -p {port} -U {user} -d {database}")
-        }
-        Probe::Redis { port, .. } => format!("redis-cli -p {port} ping"),
-        _ => return None,
-    };
-    Some(command.split(' ').map(String::from).collect())
 }
 
 async fn inside(run: &Run<'_>, id: &str, command: &[String]) -> Result<Answer> {

@@ -33,6 +33,7 @@ mod ps;
 mod pty;
 mod registry;
 mod run;
+mod servers;
 mod snapshot;
 mod stack;
 mod stats;

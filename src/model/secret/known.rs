@@ -107,8 +107,7 @@ impl Found {
         for words in commands.chain(watch).chain(probe).chain(&service.ready_hooks) {
             self.words(words);
         }
-        let own = crate::kinds::probe(service.kind, &service.env, service.command.as_deref());
-        for probe in [&service.ready.probe, &own] {
+        for probe in [&service.ready.probe, &service.own] {
             if let Probe::Postgres { password: Some(password), .. } | Probe::Redis { password: Some(password), .. } =
                 probe
             {
@@ -214,9 +213,8 @@ fn public(stack: &Stack) -> BTreeSet<String> {
         let is_public = |name: &str| name.rsplit('_').next().is_some_and(|word| PUBLIC.contains(&word));
         let told = service.env.iter().filter(|(name, value)| !value.secret && is_public(&name.to_ascii_uppercase()));
         names.extend(told.map(|(_, value)| value.value.clone()));
-        let own = crate::kinds::probe(service.kind, &service.env, service.command.as_deref());
-        if let Probe::Postgres { user, database, .. } = own {
-            names.extend([user, database]);
+        if let Probe::Postgres { user, database, .. } = &service.own {
+            names.extend([user, database].into_iter().flatten().cloned());
         }
     }
     names.into_iter().map(|name| name.to_ascii_lowercase()).collect()
