@@ -6,14 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 
 use super::Progress;
 use super::archive::{PART, Reader, Writer};
 use super::inside::{Place, Script, owner_of};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::run::postgres::{Connection, Login, Rows, login};
+use crate::run::postgres::{Connection, Login, Rows, open};
 
 /// How many connections dump or restore one database.
 const JOBS: usize = 4;
@@ -176,11 +175,9 @@ impl Server<'_> {
             Error::new(ErrorKind::NotReady, format_args!("can't log in to {place} at {}: {why}", self.address))
                 .hint(format!("taskava dev explain {}", self.service))
         };
-        let stream = TcpStream::connect(self.address).await.map_err(|error| failed(&error))?;
-        stream.set_nodelay(true)?;
-        match login(stream, &self.user, self.password.as_deref(), database).await {
+        match open(self.address, &self.user, self.password.as_deref(), database).await {
             Ok(Login::Done(connection)) => Ok(Session { connection, place }),
-            Ok(Login::Asked) => Err(failed(&"it wants a password that services.toml does not have")),
+            Ok(Login::Asked) => Err(failed(&"it wants a password that is not known here")),
             Ok(Login::Refused(refusal)) => Err(failed(&refusal.message)),
             Err(error) => Err(failed(&error)),
         }

@@ -5,12 +5,12 @@ use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 
 use super::Progress;
 use super::archive::{PART, Reader, Writer};
 use super::resp::{Connection, Reply};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::run::stream::Stream;
 
 /// How many keys are asked for at once.
 const AT_ONCE: &str = "200";
@@ -34,6 +34,10 @@ pub struct Server {
     pub service: String,
     /// Its address from here.
     pub address: SocketAddr,
+    /// It speaks TLS.
+    pub tls: bool,
+    /// Whose login is used; none = the default user's.
+    pub user: Option<String>,
     /// Its password.
     pub password: Option<String>,
 }
@@ -44,9 +48,11 @@ impl Server {
             Error::new(ErrorKind::NotReady, format_args!("can't use {} at {}: {error}", self.service, self.address))
                 .hint(format!("taskava dev explain {}", self.service))
         };
-        let mut connection = Connection::new(TcpStream::connect(self.address).await.map_err(failed)?);
+        let mut connection = Connection::new(Stream::connect(self.address, self.tls).await.map_err(failed)?);
         if let Some(password) = &self.password {
-            connection.one(&[b"AUTH", password.as_bytes()]).await.map_err(failed)?;
+            let user = self.user.iter().map(String::as_bytes);
+            let words: Vec<&[u8]> = std::iter::once(&b"AUTH"[..]).chain(user).chain([password.as_bytes()]).collect();
+            connection.one(&words).await.map_err(failed)?;
         }
         connection.one(&[b"PING"]).await.map_err(failed)?;
         Ok(connection)

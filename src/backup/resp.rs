@@ -4,7 +4,8 @@ use std::io;
 
 use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+
+use crate::run::stream::Stream;
 
 /// The longest value Redis has, and some more.
 const LONGEST: usize = 600 << 20;
@@ -73,14 +74,14 @@ impl Reply {
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     out: Vec<u8>,
     asked: usize,
 }
 
 impl Connection {
     /// A connection over this stream.
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self { stream, out: Vec::new(), asked: 0 }
     }
 
@@ -98,7 +99,7 @@ impl Connection {
     /// Sends what was added; a reply to each.
     pub(super) async fn ask(&mut self) -> io::Result<Vec<Reply>> {
         let (out, asked) = (std::mem::take(&mut self.out), std::mem::take(&mut self.asked));
-        let (reader, mut writer) = self.stream.split();
+        let (reader, mut writer) = tokio::io::split(&mut self.stream);
         // Nothing comes after the last reply, so nothing is lost with the buffer.
         let mut reader = BufReader::with_capacity(64 * 1024, reader);
         // Both at once: a server that can't get rid of its answers reads no more.
@@ -109,7 +110,11 @@ impl Connection {
             }
             io::Result::Ok(replies)
         };
-        let (sent, replies) = tokio::join!(writer.write_all(&out), replies);
+        let send = async {
+            writer.write_all(&out).await?;
+            writer.flush().await
+        };
+        let (sent, replies) = tokio::join!(send, replies);
         sent?;
         replies
     }

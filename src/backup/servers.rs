@@ -11,6 +11,7 @@ use crate::kinds;
 use crate::model::aws::{self, Api};
 use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::Container;
+use crate::run::actual::{self, Actual};
 use crate::run::address;
 
 /// A server whose data can be saved.
@@ -38,10 +39,14 @@ pub fn kind(stack: &Stack, service: &Service) -> Option<&'static str> {
 ///
 /// # Errors
 /// When one can't be reached from here.
-pub fn running<'a>(engine: &'a Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Server<'a>>> {
+pub async fn running<'a>(engine: &'a Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Server<'a>>> {
     let services = stack.services.values().filter(|service| kind(stack, service).is_some());
     let up = |service: &Service| containers.iter().find(|seen| seen.service == service.name && seen.is_up()).cloned();
-    services.filter_map(|service| Some(Server::new(engine, stack, service, &up(service)?))).collect()
+    let mut found = Vec::new();
+    for (service, container) in services.filter_map(|service| Some((service, up(service)?))) {
+        found.push(Server::new(engine, stack, service, &container).await?);
+    }
+    Ok(found)
 }
 
 impl<'a> Server<'a> {
@@ -49,27 +54,35 @@ impl<'a> Server<'a> {
     ///
     /// # Errors
     /// When it can't be reached from here.
-    pub fn new(engine: &'a Engine, stack: &Stack, service: &Service, container: &Container) -> Result<Self> {
-        let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
+    pub async fn new(engine: &'a Engine, stack: &Stack, service: &Service, container: &Container) -> Result<Self> {
+        let Actual { service, unknown } = actual::service(engine, service, container).await;
         let name = service.name.to_string();
-        let address_of = |port| address::of_port(&engine.about, service, container, port);
-        match probe {
+        if let Some(unknown) = unknown {
+            return Err(Error::new(ErrorKind::NotReady, unknown));
+        }
+        let address_of = |port| address::of_port(&engine.about, &service, container, port);
+        match service.own.clone() {
             Probe::Postgres { port, user, password, database } => Ok(Self::Postgres(postgres::Server {
                 service: name,
                 engine,
                 container: container.id.clone(),
-                env: kinds::client(service).map(|client| client.env).unwrap_or_default(),
+                env: kinds::client(&service).map(|client| client.env).unwrap_or_default(),
                 address: address_of(port)?,
-                user,
+                user: user.unwrap_or_default(),
                 password,
-                own: database,
+                own: database.unwrap_or_default(),
             })),
-            Probe::Redis { port, password } => {
-                let address = address_of(port)?;
-                Ok(Self::Redis(redis::Server { service: name, address, password }))
+            Probe::Redis { port: 0, .. } => {
+                let message = format!("{name} listens on a unix socket only: its data can't be saved from here");
+                Err(Error::new(ErrorKind::Usage, message)
+                    .hint(format!("remove `--port 0` from `command` of services.{name}")))
             }
-            _ if kind(stack, service) == Some("s3") => {
-                let address = address_of(aws::port(service).unwrap_or(4566))?;
+            Probe::Redis { port, user, password, tls, .. } => {
+                let address = address_of(port)?;
+                Ok(Self::Redis(redis::Server { service: name, address, tls, user, password }))
+            }
+            _ if kind(stack, &service) == Some("s3") => {
+                let address = address_of(aws::port(&service).unwrap_or(4566))?;
                 Ok(Self::S3(objects::Server { service: name, client: Client::new(address, stack.region())? }))
             }
             _ => Err(Error::new(ErrorKind::Usage, format_args!("nothing can be saved of {name}"))),

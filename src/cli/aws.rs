@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::engine::attach::ExecAsk;
 use crate::model::aws::{self, Emulators};
 use crate::model::{Service, Stack};
+use crate::run::actual;
 use crate::run::address;
 use crate::run::cancel::Cancel;
 
@@ -73,6 +74,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 /// The AWS CLI in the emulator's own image.
 async fn in_container(args: &Args, context: &Context, stack: &Stack, engine: &Engine) -> Result<ExitCode> {
+    let containers = engine.containers(stack.name.as_str()).await?;
+    let stack = &actual::read_stack(engine, stack, &containers).await;
     let emulators = emulators(stack)?;
     let container = inside::container(engine, stack, &emulators.main.name).await?;
     // Each finds the other by its name; itself too, but not where it is on no network but the engine's own.
@@ -166,6 +169,7 @@ pub(super) async fn urls(stack: &Stack, engine: &Engine) -> Result<IndexMap<Stri
     let mut urls = IndexMap::new();
     for service in emulators.all() {
         let container = inside::container(engine, stack, &service.name).await?;
+        let service = &actual::read(engine, service, &container.id).await;
         let port = aws::port(service).unwrap_or(4566);
         let containers = [container];
         let (host, port) = address::published(&engine.about, &containers)(service, port)

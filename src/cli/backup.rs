@@ -86,7 +86,7 @@ async fn save(args: &Args, session: &Session<'_>) -> Result<()> {
         return Err(Error::new(ErrorKind::Other, format_args!("{down} does not run: its data can't be saved"))
             .hint(format!("start it with: taskava dev up {down}")));
     }
-    let servers = servers::running(engine, stack, &containers)?;
+    let servers = servers::running(engine, stack, &containers).await?;
     let seal = args.seal();
     let mut to = Writer::new(Output::create(&args.file, args.force, &seal)?)?;
     let configuration = toml::to_string(&config::resolved(stack, seal.is_closed())).map_err(anyhow::Error::from)?;

@@ -11,6 +11,7 @@ use crate::engine::attach::ExecAsk;
 use crate::kinds::{self, Client};
 use crate::model::Service;
 use crate::plan::observed::Container;
+use crate::run::actual::{self, Actual};
 
 /// Open the client that fits a service, inside: psql, redis-cli, the AWS CLI, else a shell
 ///
@@ -50,9 +51,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let mut found = stack_or_labels(context).await?;
         let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
-        let service = &found.stack.services[&name];
         let container = inside::container(&engine, &found.stack, &name).await?;
-        let opened = open(&engine, service, &container, &args.query).await?;
+        let Actual { service, unknown } = actual::service(&engine, &found.stack.services[&name], &container).await;
+        if let Some(unknown) = unknown {
+            context.screen.note(&unknown);
+        }
+        let opened = open(&engine, &service, &container, &args.query).await?;
         if let Some(remark) = &opened.remark {
             context.screen.note(remark);
         }

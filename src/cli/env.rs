@@ -13,6 +13,7 @@ use crate::kinds::{self, Variable};
 use crate::model::secret::{MASK, Masks, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
+use crate::run::actual;
 use crate::run::{address, provision};
 use crate::ui::github;
 
@@ -41,10 +42,17 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let chosen = args.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;
+        let (stack, unknown) = actual::stack(&engine, &stack, &containers).await;
         let ids = provision::ids(&engine.about, &stack, &containers).await;
         let mut found = kinds::variables_with(&stack, address::published(&engine.about, &containers), &ids);
         found.retain(|variable| chosen.is_empty() || chosen.contains(&variable.service));
         tell_missing(context, &stack, &containers, |name| chosen.is_empty() || chosen.iter().any(|one| one == name))?;
+        let is_meant =
+            |note: &&String| chosen.is_empty() || chosen.iter().any(|name| note.starts_with(&format!("{name}: ")));
+        // In JSON a remark would be a second object beside the one that is asked for.
+        for note in unknown.iter().filter(is_meant).filter(|_| context.global.format != FormatArg::Json) {
+            context.screen.note(note);
+        }
         let masked = !context.screen.shows_secrets(args.show_secrets);
         if masked {
             found.iter_mut().filter(|variable| variable.secret).for_each(mask);

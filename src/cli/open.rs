@@ -12,6 +12,7 @@ use crate::engine::Engine;
 use crate::kinds;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
+use crate::run::actual;
 
 /// How long a program that opens browsers is waited for; one that is still there then is the browser itself.
 const OPENING: Duration = Duration::from_secs(3);
@@ -36,7 +37,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let name = stack.named(&args.service)?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let container = inside::container(&engine, &stack, &name).await?;
-        let pages = kinds::urls(&stack.services[&name], &engine.about.host, &container.ports, false);
+        let service = actual::service(&engine, &stack.services[&name], &container).await.service;
+        let pages = kinds::urls(&service, &engine.about.host, &container.ports, false);
         let page = pages.into_iter().find(|url| url.web && args.port.is_none_or(|port| port == url.port));
         let Some(page) = page else {
             let containers = engine.containers(stack.name.as_str()).await?;

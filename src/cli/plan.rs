@@ -10,6 +10,7 @@ use crate::diag::Result;
 use crate::model::ServiceName;
 use crate::plan::{self, Cause, Op, Plan, Request};
 use crate::run;
+use crate::run::actual;
 use crate::run::provision;
 use crate::ui::Format;
 
@@ -93,7 +94,10 @@ async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -
     let (plan, differs) = up(session, seen, args).await?;
     let stays = |name: &ServiceName| plan.provision(name).is_some_and(|step| step.cause == Cause::Unchanged);
     let mut resources = match plan.steps.iter().any(|step| matches!(step.op, Op::Provision { .. })) {
-        true => provision::differences(&session.engine.about, &session.stack, &seen.containers).await,
+        true => {
+            let stack = actual::read_stack(&session.engine, &session.stack, &seen.containers).await;
+            provision::differences(&session.engine.about, &stack, &seen.containers).await
+        }
         false => Vec::new(),
     };
     resources.retain(|(service, _)| stays(service));

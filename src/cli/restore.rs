@@ -211,15 +211,16 @@ async fn reach<'a>(
     targets: &[(&'a Saved, &'a Service)],
 ) -> Result<Vec<(Server<'a>, &'a Saved)>> {
     let containers = session.engine.containers(session.stack.name.as_str()).await?;
-    let server = |(saved, service): &(&'a Saved, &'a Service)| {
+    let mut found = Vec::new();
+    for (saved, service) in targets {
         let container = containers.iter().find(|seen| seen.service == service.name && seen.is_up());
         let container = container.ok_or_else(|| {
             Error::new(ErrorKind::Other, format_args!("{} does not run", service.name))
                 .hint(format!("start it with: taskava dev up {}", service.name))
         })?;
-        Ok((Server::new(&session.engine, &session.stack, service, container)?, *saved))
-    };
-    targets.iter().map(server).collect()
+        found.push((Server::new(&session.engine, &session.stack, service, container).await?, *saved));
+    }
+    Ok(found)
 }
 
 /// Starts what does not run. Returns the end of a run that failed.

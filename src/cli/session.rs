@@ -17,6 +17,7 @@ use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
 use crate::plan::{self, Observed, Plan, Request};
 use crate::remedy;
+use crate::run::actual;
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Lock, Run, snapshot};
@@ -137,7 +138,7 @@ impl<'a> Session<'a> {
             };
             // Where nothing was changed, what was seen before is what there is.
             let mut endpoints = match summary.changes {
-                0 => self.endpoints_of(&seen.containers),
+                0 => self.endpoints_of(&seen.containers).await,
                 _ => self.endpoints().await.unwrap_or_default(),
             };
             endpoints.retain(|endpoint| !failed(&endpoint.service));
@@ -194,16 +195,17 @@ impl<'a> Session<'a> {
 
     /// Where the running services can be reached, in the order of the file.
     pub async fn endpoints(&self) -> Result<Vec<Endpoint>> {
-        Ok(self.endpoints_of(&self.engine.containers(self.stack.name.as_str()).await?))
+        Ok(self.endpoints_of(&self.engine.containers(self.stack.name.as_str()).await?).await)
     }
 
-    fn endpoints_of(&self, containers: &[Container]) -> Vec<Endpoint> {
+    async fn endpoints_of(&self, containers: &[Container]) -> Vec<Endpoint> {
+        let stack = actual::read_stack(&self.engine, &self.stack, containers).await;
         let of = |service: &crate::model::Service| {
             let container = containers.iter().find(|seen| seen.service == service.name && seen.is_usable());
             let ports = container.map(|seen| seen.ports.clone()).unwrap_or_default();
             kinds::endpoints(service, &self.engine.about.host, &ports)
         };
-        self.stack.services.values().flat_map(of).collect()
+        stack.services.values().flat_map(of).collect()
     }
 }
 

@@ -15,6 +15,7 @@ use crate::diag::{ErrorKind, Result};
 use crate::event::{Event, Events, millis};
 use crate::kinds;
 use crate::model::ServiceName;
+use crate::run::actual;
 use crate::run::isolated::{self, Isolated};
 use crate::run::{address, gc, janitor, provision};
 
@@ -136,9 +137,11 @@ impl Trial<'_> {
     async fn command(&self, isolated: &Isolated) -> Result<u8> {
         let Session { engine, context, cancel, masks, .. } = self.session;
         context.screen.finish();
-        let ids = provision::ids(&engine.about, &isolated.stack, &isolated.containers).await;
+        let (stack, unknown) = actual::stack(engine, &isolated.stack, &isolated.containers).await;
+        unknown.iter().for_each(|note| context.screen.note(note));
+        let ids = provision::ids(&engine.about, &stack, &isolated.containers).await;
         let mut variables: Vec<(String, OsString)> =
-            kinds::variables_with(&isolated.stack, address::published(&engine.about, &isolated.containers), &ids)
+            kinds::variables_with(&stack, address::published(&engine.about, &isolated.containers), &ids)
                 .into_iter()
                 .map(|variable| (variable.name, variable.value.into()))
                 .collect();

@@ -7,6 +7,7 @@ use super::{Context, block_on, inside};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::kinds;
+use crate::run::actual;
 
 /// Print the URL of a service
 ///
@@ -38,7 +39,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let name = stack.named(&args.service)?;
         let engine = Engine::connect(&context.engine_ask()).await?;
         let container = inside::container(&engine, &stack, &name).await?;
-        let service = &stack.services[&name];
+        let service = &actual::service(&engine, &stack.services[&name], &container).await.service;
         let mut urls =
             kinds::urls(service, &engine.about.host, &container.ports, context.screen.shows_secrets(args.show_secrets));
         if urls.is_empty() {

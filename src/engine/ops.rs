@@ -54,6 +54,12 @@ pub struct Inspected {
     pub addresses: Vec<std::net::IpAddr>,
     /// Id of the image it runs.
     pub image_id: String,
+    /// Its environment, `NAME=value`: the image's and its own.
+    pub env: Vec<String>,
+    /// What it starts.
+    pub entrypoint: Vec<String>,
+    /// Arguments of that, or the command where there is no entrypoint.
+    pub command: Vec<String>,
 }
 
 /// What a health check says.
@@ -358,15 +364,35 @@ impl Engine {
         self.exec_with(id, command, Vec::new(), Bytes::new()).await
     }
 
+    /// The same as another user (`user[:group]`) than the container's.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn exec_as(&self, id: &str, user: &str, command: &[String]) -> Result<Executed> {
+        self.executed(id, Some(user), command, Vec::new(), Bytes::new()).await
+    }
+
     /// The same with variables (`NAME=value`) in its environment, and something on its standard input.
     ///
     /// # Errors
     /// As above.
     pub async fn exec_with(&self, id: &str, command: &[String], env: Vec<String>, input: Bytes) -> Result<Executed> {
+        self.executed(id, None, command, env, input).await
+    }
+
+    async fn executed(
+        &self,
+        id: &str,
+        user: Option<&str>,
+        command: &[String],
+        env: Vec<String>,
+        input: Bytes,
+    ) -> Result<Executed> {
         let failed =
             |error: Bollard| failed(format_args!("can't run `{}` in {}", command.join(" "), short(id)), &error);
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
+            user: user.map(Into::into),
             env: Some(env),
             attach_stdin: Some(!input.is_empty()),
             attach_stdout: Some(true),
@@ -449,12 +475,13 @@ fn inspected(seen: bollard::models::ContainerInspectResponse) -> Inspected {
     let running = matches!(state.status, Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::PAUSED));
     let never_ran = state.status == Some(ContainerStateStatusEnum::CREATED);
     let settings = seen.network_settings.unwrap_or_default();
+    let config = seen.config.unwrap_or_default();
     let endpoints = settings.networks.unwrap_or_default();
     let ports = settings.ports.unwrap_or_default();
     Inspected {
         running,
         restarting: state.status == Some(ContainerStateStatusEnum::RESTARTING),
-        stop_signal: seen.config.and_then(|config| config.stop_signal).filter(|signal| !signal.is_empty()),
+        stop_signal: config.stop_signal.clone().filter(|signal| !signal.is_empty()),
         // One that was never started has code 0, as if it had ended well; one that could not be started, 127 or so.
         exit_code: state.exit_code.filter(|code| !running && (*code != 0 || !never_ran)),
         oom_killed: state.oom_killed.unwrap_or_default(),
@@ -466,6 +493,9 @@ fn inspected(seen: bollard::models::ContainerInspectResponse) -> Inspected {
         ports: ports.into_iter().flat_map(|(key, bindings)| published(&key, bindings.unwrap_or_default())).collect(),
         addresses: endpoints.into_values().filter_map(|endpoint| endpoint.ip_address?.parse().ok()).collect(),
         image_id: seen.image.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        command: config.cmd.unwrap_or_default(),
     }
 }
 

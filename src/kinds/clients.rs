@@ -1,7 +1,6 @@
 //! The client of a service inside its container: which program, for whom, and how it is given a query. Passwords go in the
 //! environment: arguments can be read by everybody inside.
 
-use super::arguments::Arguments;
 use crate::config::scalars::words;
 use crate::model::{Probe, Service};
 
@@ -41,29 +40,42 @@ impl Client {
     }
 }
 
+/// Names of the client in images of Redis and of what speaks like it.
+pub(super) const REDIS_CLIENTS: [&str; 3] = ["redis-cli", "valkey-cli", "keydb-cli"];
+
 /// The client of a service, if its kind, or what it is asked to find out whether it is ready, has one.
 pub fn client(service: &Service) -> Option<Client> {
-    let own = super::probe(service.kind, &service.env, service.command.as_deref());
-    [own, service.ready.probe.clone()].iter().find_map(|probe| of(probe, service))
+    [&service.own, &service.ready.probe].into_iter().find_map(|probe| of(probe, service))
 }
 
 fn of(probe: &Probe, service: &Service) -> Option<Client> {
     let program = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     match probe {
         Probe::Postgres { port, user, password, database } => {
-            let mut env = vec![format!("PGUSER={user}"), format!("PGDATABASE={database}"), format!("PGPORT={port}")];
+            let mut env = vec![format!("PGPORT={port}")];
+            env.extend(user.iter().map(|user| format!("PGUSER={user}")));
+            env.extend(database.iter().map(|database| format!("PGDATABASE={database}")));
             env.extend(password.iter().map(|password| format!("PGPASSWORD={password}")));
             Some(Client { programs: vec![program(&["psql"])], env, prompt: true, query: Query::Text })
         }
-        Probe::Redis { port, password } => {
-            let programs = ["redis-cli", "valkey-cli"].map(|name| program(&[name, "-p", &port.to_string()]));
+        Probe::Redis { port, user, password, tls, socket } => {
+            let at = match socket {
+                Some(socket) if *port == 0 => vec!["-s".to_owned(), socket.clone()],
+                _ => vec!["-p".to_owned(), port.to_string()],
+            };
+            let user = user.iter().flat_map(|user| ["--user".to_owned(), user.clone()]);
+            // A certificate of one's own making is what developers have.
+            let tls = ["--tls", "--insecure"].into_iter().filter(|_| *tls).map(String::from);
+            let arguments: Vec<String> = at.into_iter().chain(user).chain(tls).collect();
+            let programs = REDIS_CLIENTS.map(|name| [vec![name.to_owned()], arguments.clone()].concat());
             let env = password.iter().map(|password| format!("REDISCLI_AUTH={password}")).collect();
             Some(Client { programs: programs.into(), env, prompt: true, query: Query::Words })
         }
         Probe::Localstack { port } | Probe::Ministack { port } => {
             let endpoint = format!("http://localhost:{port}");
-            let arguments = Arguments::new(&service.env, service.command.as_deref());
-            let or = |name: &str, other: &str| format!("{name}={}", arguments.env(name).unwrap_or(other));
+            let set =
+                |name: &str| service.env.get(name).map(|set| set.value.as_str()).filter(|value| !value.is_empty());
+            let or = |name: &str, other: &str| format!("{name}={}", set(name).unwrap_or(other));
             let env = vec![
                 or("AWS_ACCESS_KEY_ID", "test"),
                 or("AWS_SECRET_ACCESS_KEY", "test"),

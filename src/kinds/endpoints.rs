@@ -101,17 +101,24 @@ pub(super) fn form(service: &Service, port: u16, protocol: Protocol, passwords: 
         return bare(format!("{port}/udp"));
     }
     // The kind's own idea of its ports first: what is probed may have been chosen otherwise.
-    let own = super::probe(service.kind, &service.env, service.command.as_deref());
-    match [&own, &service.ready.probe].into_iter().find(|probe| asks(probe, port)) {
+    match [&service.own, &service.ready.probe].into_iter().find(|probe| asks(probe, port)) {
         Some(Probe::Postgres { user, password, database, .. }) => {
-            postgres(user, secret(password.as_deref(), passwords), database)
+            postgres(user.as_deref(), secret(password.as_deref(), passwords), database.as_deref())
         }
-        Some(Probe::Redis { password: Some(password), .. }) => Form {
-            label: "redis".into(),
-            before: format!("redis://{}@", secret(Some(password), passwords)),
-            after: String::new(),
-        },
-        Some(Probe::Redis { .. }) => plain("redis", "redis"),
+        Some(Probe::Redis { user, password, tls, .. }) => {
+            let scheme = if *tls { "rediss" } else { "redis" };
+            let who = match (user, password) {
+                (None, None) => String::new(),
+                (user, password) => {
+                    let user = user.as_deref().map(encode).unwrap_or_default();
+                    format!("{user}{}@", secret(password.as_deref(), passwords))
+                }
+            };
+            Form { label: "redis".into(), before: format!("{scheme}://{who}"), after: String::new() }
+        }
+        Some(Probe::Mail { http, root, .. }) if *http == port && !root.is_empty() => {
+            Form { after: format!("{root}/"), ..plain("http", "http") }
+        }
         Some(Probe::Mail { smtp, .. } | Probe::Smtp { port: smtp }) if *smtp == port => plain("smtp", "smtp"),
         Some(_) => plain("http", "http"),
         None if service.kind == Kind::Generic && WEB.contains(&port) => plain("http", "http"),
@@ -120,9 +127,11 @@ pub(super) fn form(service: &Service, port: u16, protocol: Protocol, passwords: 
     }
 }
 
-fn postgres(user: &str, secret: String, database: &str) -> Form {
-    let before = format!("postgres://{}{secret}@", encode(user));
-    Form { label: "postgres".into(), before, after: format!("/{}", encode(database)) }
+/// Without a user, what follows it would be taken for one.
+fn postgres(user: Option<&str>, secret: String, database: Option<&str>) -> Form {
+    let who = user.map(|user| format!("{}{secret}@", encode(user))).unwrap_or_default();
+    let after = database.map(|database| format!("/{}", encode(database))).unwrap_or_default();
+    Form { label: "postgres".into(), before: format!("postgres://{who}"), after }
 }
 
 /// A password as it stands in a URL, behind its colon.
@@ -150,7 +159,7 @@ fn asks(probe: &Probe, asked: u16) -> bool {
 
 /// The URL of a database, with the password.
 pub fn postgres_url(user: &str, password: Option<&str>, at: SocketAddr, database: &str) -> String {
-    postgres(user, secret(password, Passwords::Shown), database).url(&at.to_string())
+    postgres(Some(user), secret(password, Passwords::Shown), Some(database)).url(&at.to_string())
 }
 
 /// Percent-encodes what could be taken for a part of the URL.

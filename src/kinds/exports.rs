@@ -124,16 +124,13 @@ fn usual(stack: &Stack, service: &Service, reach: Reach<'_>) -> Vec<Variable> {
     if matches!(service.kind, Kind::Localstack | Kind::Ministack) {
         return emulator(stack, service, reach);
     }
-    let pairs: Vec<(&str, String)> = match super::probe(service.kind, &service.env, service.command.as_deref()) {
+    let pairs: Vec<(&str, String)> = match service.own.clone() {
         Probe::Postgres { port, user, password, database } => {
             at(port).map_or_else(Vec::new, |(authority, host, at)| {
-                let mut pairs = vec![
-                    ("DATABASE_URL", url(port, &authority)),
-                    ("PGHOST", host),
-                    ("PGPORT", at.to_string()),
-                    ("PGUSER", user),
-                    ("PGDATABASE", database),
-                ];
+                let mut pairs =
+                    vec![("DATABASE_URL", url(port, &authority)), ("PGHOST", host), ("PGPORT", at.to_string())];
+                pairs.extend(user.map(|user| ("PGUSER", user)));
+                pairs.extend(database.map(|database| ("PGDATABASE", database)));
                 pairs.extend(password.map(|password| ("PGPASSWORD", password)));
                 pairs
             })
@@ -145,7 +142,7 @@ fn usual(stack: &Stack, service: &Service, reach: Reach<'_>) -> Vec<Variable> {
             let smtp = at(smtp).map(|(authority, host, port)| {
                 [("SMTP_URL", format!("smtp://{authority}")), ("SMTP_HOST", host), ("SMTP_PORT", port.to_string())]
             });
-            let http = at(http).map(|(authority, ..)| ("MAIL_URL", format!("http://{authority}")));
+            let http = at(http).map(|(authority, ..)| ("MAIL_URL", url(http, &authority)));
             smtp.into_iter().flatten().chain(http).collect()
         }
         _ => Vec::new(),
@@ -212,12 +209,10 @@ fn is_secret(name: &str, value: &str) -> bool {
 
 /// The port one means when one says only the service's name: what its kind speaks on, else the first published one.
 fn main_port(service: &Service) -> Option<u16> {
-    match super::probe(service.kind, &service.env, service.command.as_deref()) {
-        Probe::Postgres { port, .. }
-        | Probe::Redis { port, .. }
-        | Probe::Localstack { port }
-        | Probe::Ministack { port } => Some(port),
-        Probe::Mail { http, .. } => Some(http),
+    match &service.own {
+        Probe::Postgres { port, .. } | Probe::Localstack { port } | Probe::Ministack { port } => Some(*port),
+        Probe::Redis { port, .. } => Some(*port).filter(|port| *port > 0),
+        Probe::Mail { http, .. } => Some(*http),
         _ => tcp_ports(service).next(),
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Sign {
     Oom,
     /// The log has this line, and none with the second text after it: that is how far it came.
     Between(&'static str, &'static str),
+    /// The same of one that ended with exit code 0.
+    EndedBetween(&'static str, &'static str),
     /// The same of one that still runs.
     StillBetween(&'static str, &'static str),
 }
@@ -218,7 +220,8 @@ fn recognise<'a>(sign: &Sign, failure: &'a Failure) -> Option<&'a str> {
         Sign::Exit(code) => (failure.kind == ErrorKind::Crashed && failure.exit_code == Some(*code)).then_some(""),
         Sign::Oom => failure.oom_killed.then_some(""),
         Sign::StillBetween(..) if failure.kind != ErrorKind::NotReady => None,
-        Sign::Between(begin, end) | Sign::StillBetween(begin, end) => {
+        Sign::EndedBetween(..) if failure.exit_code != Some(0) => None,
+        Sign::Between(begin, end) | Sign::EndedBetween(begin, end) | Sign::StillBetween(begin, end) => {
             let last = failure.log.iter().rev().find(|line| says(line, begin) || says(line, end))?;
             says(last, begin).then_some(last)
         }

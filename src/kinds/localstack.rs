@@ -19,6 +19,8 @@ pub(super) const DEFAULTS: Defaults = Defaults {
 pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
     // It may listen on several; the first is as good as any.
     let listen = arguments.env("GATEWAY_LISTEN").and_then(|listen| listen.split(',').next());
+    // That of images before version 3, which do not set the other one.
+    let listen = listen.or(arguments.env("EDGE_PORT").filter(|_| arguments.is_whole()));
     Probe::Localstack { port: Arguments::port(listen).unwrap_or(4566) }
 }
 
@@ -28,6 +30,21 @@ const PIN: &str = "set `image = \"localstack/localstack:4.14.0\"` of services.{s
 pub(super) const KNOWN: &[Known] = &[
     Known { sign: Sign::Exit(55), reason: NEEDS_ACCOUNT, next: PIN },
     Known { sign: Sign::Line(&["license activation failed"]), reason: NEEDS_ACCOUNT, next: PIN },
+    Known {
+        sign: Sign::Line(&["[errno 13]", "/etc/localstack/init/"]),
+        reason: "an init script may not be executed: {line}",
+        next: "chmod +x the script, then: taskava dev up --recreate {service}",
+    },
+    Known {
+        sign: Sign::Line(&["[errno 2]", "/etc/localstack/init/"]),
+        reason: "an init script has Windows line ends (CR LF), or its `#!` line names a program that is not there: {line}",
+        next: "convert its line ends (`dos2unix`, `*.sh text eol=lf` in .gitattributes), then: taskava dev up --recreate {service}",
+    },
+    Known {
+        sign: Sign::Line(&["[errno 8]", "/etc/localstack/init/"]),
+        reason: "an init script has no `#!` line: {line}",
+        next: "begin it with `#!/bin/bash`, then: taskava dev up --recreate {service}",
+    },
     Known {
         sign: Sign::Answer("init script"),
         reason: "a script in /etc/localstack/init failed or does not end",

@@ -15,9 +15,11 @@ pub(super) struct Settings {
 pub(super) fn probe(arguments: &Arguments<'_>, settings: &Settings) -> Probe {
     let value = |(flags, variable)| arguments.flag(flags).or(arguments.env(variable));
     let root = value(settings.web_root).unwrap_or_default().trim_matches('/');
+    let root = if root.is_empty() { String::new() } else { format!("/{root}") };
     Probe::Mail {
         http: Arguments::port(value(settings.http)).unwrap_or(8025),
         smtp: Arguments::port(value(settings.smtp)).unwrap_or(1025),
-        path: format!("{}{root}{}", if root.is_empty() { "" } else { "/" }, settings.path),
+        path: format!("{root}{}", settings.path),
+        root,
     }
 }

@@ -17,20 +17,23 @@ mod ministack;
 mod names;
 mod postgres;
 mod redis;
+mod script;
 
 use std::time::Duration;
 
-use indexmap::IndexMap;
+use arguments::Arguments;
 
 use crate::diag::ErrorKind;
 use crate::event::{Endpoint, Failure};
-use crate::model::{EnvValue, Kind, Probe, Service, Stack};
+use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::PublishedPort;
 
+pub use arguments::{Files, Given};
 pub use clients::{Client, client};
 pub use databases::may_hold_database;
 pub use endpoints::{Url, postgres_url};
 pub use exports::{Variable, variables, variables_with};
+pub use redis::Login;
 
 /// What a kind sets where services.toml is silent.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,18 +90,41 @@ pub fn defaults(kind: Kind) -> Defaults {
     }
 }
 
-/// How a service of this kind is asked whether it is ready, from its environment and command.
-pub fn probe(kind: Kind, env: &IndexMap<String, EnvValue>, command: Option<&[String]>) -> Probe {
-    let arguments = arguments::Arguments::new(env, command);
+/// How a service of this kind is asked whether it is ready, from what it is given.
+pub fn probe(kind: Kind, given: Given<'_>) -> Probe {
+    of_arguments(kind, &Arguments::new(given))
+}
+
+fn of_arguments(kind: Kind, arguments: &Arguments<'_>) -> Probe {
     match kind {
-        Kind::Postgres => postgres::probe(&arguments),
-        Kind::Redis => redis::probe(&arguments),
-        Kind::Localstack => localstack::probe(&arguments),
-        Kind::Mailhog => mailhog::probe(&arguments),
-        Kind::Mailpit => mailpit::probe(&arguments),
-        Kind::Ministack => ministack::probe(&arguments),
+        Kind::Postgres => postgres::probe(arguments),
+        Kind::Redis => redis::probe(arguments),
+        Kind::Localstack => localstack::probe(arguments),
+        Kind::Mailhog => mailhog::probe(arguments),
+        Kind::Mailpit => mailpit::probe(arguments),
+        Kind::Ministack => ministack::probe(arguments),
         Kind::Generic => Probe::Auto,
         Kind::Job => Probe::Exit,
+    }
+}
+
+/// The files inside that hold settings and were not read yet.
+pub fn files(kind: Kind, given: Given<'_>) -> Vec<String> {
+    let arguments = Arguments::new(given);
+    of_arguments(kind, &arguments);
+    logins_of(kind, &arguments);
+    arguments.wanted()
+}
+
+/// Whom a server of this kind may let in besides the login of its probe, the likeliest first.
+pub fn logins(kind: Kind, given: Given<'_>) -> Vec<Login> {
+    logins_of(kind, &Arguments::new(given))
+}
+
+fn logins_of(kind: Kind, arguments: &Arguments<'_>) -> Vec<Login> {
+    match kind {
+        Kind::Redis => redis::logins(arguments),
+        _ => Vec::new(),
     }
 }
 

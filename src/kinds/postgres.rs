@@ -1,7 +1,7 @@
 //! PostgreSQL, as the official image configures it.
 
 use super::Defaults;
-use super::arguments::Arguments;
+use super::arguments::{Arguments, Setting};
 use super::failures::{FULL_DISK, Known, Sign};
 use crate::model::reference::Reference;
 use crate::model::{EnvValue, Probe, Service};
@@ -14,16 +14,37 @@ pub(super) const DEFAULTS: Defaults = Defaults {
 };
 
 pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
-    let setting = arguments.flags(&["-c"]).filter_map(|setting| setting.strip_prefix("port=")).last();
-    let port = arguments.flag(&["-p", "--port"]).or(setting).or(arguments.env("PGPORT"));
-    let user = arguments.env("POSTGRES_USER").unwrap_or("postgres");
+    let setting = |name: &str| {
+        let values = arguments.flags(&["-c"]).filter_map(|setting| setting.split_once('='));
+        values.filter(|(found, _)| *found == name).map(|(_, value)| value).last()
+    };
+    let config = setting("config_file").or(arguments.flag(&["--config_file", "--config-file"]));
+    let configured = config.and_then(|path| configured_port(arguments.file(path)?));
+    let port = arguments.flag(&["-p", "--port"]).or(setting("port")).or(configured).or(arguments.env("PGPORT"));
+    let user = match arguments.env_or_file("POSTGRES_USER") {
+        Setting::Unset => Some("postgres".to_owned()),
+        user => user.known(),
+    };
+    let database = match arguments.env_or_file("POSTGRES_DB") {
+        Setting::Unset => user.clone(),
+        database => database.known(),
+    };
     Probe::Postgres {
         port: Arguments::port(port).unwrap_or(5432),
-        user: user.into(),
-        // One given as a file stays unknown: being asked for it is then the answer.
-        password: arguments.env("POSTGRES_PASSWORD").map(Into::into),
-        database: arguments.env("POSTGRES_DB").unwrap_or(user).into(),
+        user,
+        // One that is not known: being asked for it is then the answer.
+        password: arguments.env_or_file("POSTGRES_PASSWORD").known(),
+        database,
     }
+}
+
+/// `port` of a postgresql.conf; the last one counts.
+fn configured_port(text: &str) -> Option<&str> {
+    text.lines().rev().find_map(|line| {
+        let rest = line.trim_start().strip_prefix("port")?.trim_start_matches([' ', '\t', '=', '\'']);
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        (end > 0).then(|| &rest[..end])
+    })
 }
 
 /// The image's entrypoint makes PGDATA and hands it to the server, unless it is told otherwise.
@@ -85,8 +106,18 @@ const MOVED: &str = "from version 18 on the image keeps its data elsewhere";
 const MOUNT_HIGHER: &str = "mount the volume of services.{service} at /var/lib/postgresql; data of an older version is carried over with pg_dump";
 const ANOTHER_VERSION: &str =
     "go back to the old image and save the data with pg_dump; or start on fresh data: {reset}";
+const INIT_SCRIPT: &str = "it came no further than an init script: {line}";
+const CORRECT_SCRIPT: &str =
+    "correct the script, or raise `ready.timeout` of services.{service}; then start on fresh data: {reset}";
+const CR_LF: &str =
+    "an init script has Windows line ends (CR LF), or its `#!` line names a program that is not there: {line}";
+const CONVERT: &str =
+    "convert its line ends (`dos2unix`, `*.sh text eol=lf` in .gitattributes); then start on fresh data: {reset}";
 const OTHER_CREDENTIALS: &str =
     "the data was made with other credentials than those in services.toml; they only count on an empty volume";
+
+/// Inside the container the image lets everybody in: nothing has to be lost for a new password.
+const PASSWORD: &str = "put the old password back; or give the data the new one, with `\\password` in: taskava dev connect {service}; or start on fresh data: {reset}";
 
 pub(super) const KNOWN: &[Known] = &[
     FULL_DISK,
@@ -121,9 +152,26 @@ pub(super) const KNOWN: &[Known] = &[
         next: "correct the script, then start on fresh data: {reset}",
     },
     Known {
+        sign: Sign::Line(&["/docker-entrypoint-initdb.d/", "required file not found"]),
+        reason: CR_LF,
+        next: CONVERT,
+    },
+    Known { sign: Sign::Line(&["/docker-entrypoint-initdb.d/", "bad interpreter"]), reason: CR_LF, next: CONVERT },
+    Known { sign: Sign::Line(&["/docker-entrypoint-initdb.d/", "\\r"]), reason: CR_LF, next: CONVERT },
+    Known {
+        sign: Sign::EndedBetween("sourcing /docker-entrypoint-initdb.d/", "init process complete"),
+        reason: "an init script that may not be executed is read by the image's own script, and its `exit` ended that: {line}",
+        next: "chmod +x the script, or end it without `exit`; then start on fresh data: {reset}",
+    },
+    Known {
+        sign: Sign::Between("sourcing /docker-entrypoint-initdb.d/", "init process complete"),
+        reason: INIT_SCRIPT,
+        next: CORRECT_SCRIPT,
+    },
+    Known {
         sign: Sign::Between("running /docker-entrypoint-initdb.d/", "init process complete"),
-        reason: "it came no further than an init script: {line}",
-        next: "correct the script, or raise `ready.timeout` of services.{service}; then start on fresh data: {reset}",
+        reason: INIT_SCRIPT,
+        next: CORRECT_SCRIPT,
     },
     Known {
         sign: Sign::StillBetween("files belonging to this database system", "init process complete"),
@@ -180,28 +228,25 @@ pub(super) const KNOWN: &[Known] = &[
         reason: "a flag is not one of PostgreSQL's: {line}",
         next: "edit `command` of services.{service}",
     },
+    // The message may be in any language; its code is not, nor is the name of the file.
     Known {
-        sign: Sign::Answer("password authentication failed"),
-        reason: OTHER_CREDENTIALS,
-        next: "put the old password back; or start on fresh data: {reset}",
+        sign: Sign::Answer("pg_hba.conf"),
+        reason: "pg_hba.conf in the data allows no login from outside the container",
+        next: "add `host all all all scram-sha-256` to it, then: taskava dev restart {service}",
     },
+    Known { sign: Sign::Answer("(SQLSTATE 28P01)"), reason: OTHER_CREDENTIALS, next: PASSWORD },
     Known {
-        sign: Sign::Answer("role \""),
+        sign: Sign::Answer("(SQLSTATE 28000)"),
         reason: OTHER_CREDENTIALS,
         next: "put the old `env.POSTGRES_USER` back; or start on fresh data: {reset}",
     },
     Known {
-        sign: Sign::Answer("database \""),
+        sign: Sign::Answer("(SQLSTATE 3D000)"),
         reason: "the data was made for another database; the one in services.toml only counts on an empty volume",
-        next: "put the old `env.POSTGRES_DB` back; or start on fresh data: {reset}",
+        next: "put the old `env.POSTGRES_DB` back, or make the new one: taskava dev exec {service} createdb -U USER NAME; or start on fresh data: {reset}",
     },
     Known {
-        sign: Sign::Answer("no pg_hba.conf entry"),
-        reason: "pg_hba.conf in the data allows no login from outside the container",
-        next: "add `host all all all scram-sha-256` to it; or start on fresh data: {reset}",
-    },
-    Known {
-        sign: Sign::Answer("too many clients"),
+        sign: Sign::Answer("(SQLSTATE 53300)"),
         reason: "all connections are taken",
         next: "add `-c max_connections=200` to `command` of services.{service}",
     },

@@ -165,6 +165,26 @@ pub enum Api {
     Cognito,
 }
 
+impl Api {
+    /// As LocalStack's `SERVICES` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::S3 => "s3",
+            Self::Sqs => "sqs",
+            Self::Sns => "sns",
+            Self::SecretsManager => "secretsmanager",
+            Self::Ssm => "ssm",
+            Self::Kms => "kms",
+            Self::Logs => "logs",
+            Self::CloudWatch => "cloudwatch",
+            Self::Ses => "ses",
+            Self::Iam => "iam",
+            Self::Dynamodb => "dynamodb",
+            Self::Cognito => "cognito-idp",
+        }
+    }
+}
+
 /// A service of AWS by the names that its tools have for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ApiName {
@@ -259,8 +279,8 @@ impl<'a> Emulators<'a> {
 
 /// The port inside on which a service emulates AWS.
 pub fn port(service: &Service) -> Option<u16> {
-    match crate::kinds::probe(service.kind, &service.env, service.command.as_deref()) {
-        super::Probe::Localstack { port } | super::Probe::Ministack { port } => Some(port),
+    match &service.own {
+        super::Probe::Localstack { port } | super::Probe::Ministack { port } => Some(*port),
         _ => None,
     }
 }

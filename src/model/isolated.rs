@@ -102,11 +102,9 @@ fn isolate_service(service: &mut Service) {
 
 /// The ports that a client of this kind needs, published or not.
 fn own_ports(service: &Service) -> Vec<Port> {
-    let ports = match kinds::probe(service.kind, &service.env, service.command.as_deref()) {
-        Probe::Postgres { port, .. }
-        | Probe::Redis { port, .. }
-        | Probe::Localstack { port }
-        | Probe::Ministack { port } => vec![port],
+    let ports = match service.own {
+        Probe::Postgres { port, .. } | Probe::Localstack { port } | Probe::Ministack { port } => vec![port],
+        Probe::Redis { port, .. } if port > 0 => vec![port],
         Probe::Mail { http, smtp, .. } => vec![http, smtp],
         _ => Vec::new(),
     };

@@ -48,6 +48,9 @@ pub struct Service {
     pub depends_on: IndexMap<ServiceName, Condition>,
     /// When it counts as ready.
     pub ready: Readiness,
+    /// What its kind speaks, and with whose login: as far as services.toml says it, or, of a container that runs, as
+    /// `run::actual` found it.
+    pub own: Probe,
     /// File-watch rules.
     pub watch: Vec<WatchRule>,
     /// `user[:group]`.
@@ -296,6 +299,7 @@ impl Readiness {
     pub fn describe(&self) -> String {
         match &self.probe {
             Probe::Postgres { port, .. } => format!("postgres handshake and login on {port}"),
+            Probe::Redis { port: 0, socket: Some(socket), .. } => format!("redis PING on {socket}"),
             Probe::Redis { port, .. } => format!("redis PING on {port}"),
             Probe::Localstack { port } => format!("/_localstack/init READY on {port}"),
             Probe::Ministack { port } => format!("/_ministack/ready on {port}"),
@@ -319,23 +323,29 @@ impl Readiness {
 /// What is asked of a service. Ports are the container's; the caller finds the host's.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
-    /// Startup handshake, then one login.
+    /// Startup handshake, then one login where user and password are known.
     Postgres {
         /// Port inside.
         port: u16,
-        /// Role.
-        user: String,
-        /// Password, if one is configured.
+        /// Role; none where it can't be known.
+        user: Option<String>,
+        /// Password, if one is known.
         password: Option<String>,
-        /// Database.
-        database: String,
+        /// Database; none where it can't be known.
+        database: Option<String>,
     },
     /// `PING`.
     Redis {
-        /// Port inside.
+        /// Port inside; 0 = it listens on none.
         port: u16,
-        /// Password, if one is configured.
+        /// User of its access control list; none = the default one.
+        user: Option<String>,
+        /// Password, if one is known.
         password: Option<String>,
+        /// It speaks TLS on that port.
+        tls: bool,
+        /// Path of its unix socket inside, if it has one.
+        socket: Option<String>,
     },
     /// `GET /_localstack/init` → `completed.READY`.
     Localstack {
@@ -353,6 +363,8 @@ pub enum Probe {
         http: u16,
         /// SMTP port inside.
         smtp: u16,
+        /// Path of the pages, `` or `/mail`.
+        root: String,
         /// Path of the API.
         path: String,
     },

@@ -90,11 +90,11 @@ pub(super) fn needed(service: &Service) -> Vec<u16> {
     let published = || service.ports.iter().filter(|port| port.protocol == Protocol::Tcp).map(|port| port.container);
     match &service.ready.probe {
         Probe::Postgres { port, .. }
-        | Probe::Redis { port, .. }
         | Probe::Localstack { port }
         | Probe::Ministack { port }
         | Probe::Smtp { port }
         | Probe::Http { port, .. } => vec![*port],
+        Probe::Redis { port, .. } => vec![*port],
         Probe::Mail { http, smtp, .. } => vec![*http, *smtp],
         Probe::Tcp { ports } if !ports.is_empty() => ports.clone(),
         Probe::Tcp { .. } | Probe::Auto => published().collect(),

@@ -12,10 +12,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::net::TcpStream;
 
+use super::actual::{self, Actual};
 use super::address;
-use super::postgres::{Connection, Login, Refusal, Rows, login};
+use super::postgres::{Connection, Login, Refusal, Rows, open};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::kinds;
@@ -139,26 +139,24 @@ impl Server {
     /// # Errors
     /// When it is no PostgreSQL, can't be reached from here, or refuses.
     pub async fn connect(engine: &Engine, service: &Service, container: &Container) -> Result<Self> {
-        let probe = kinds::probe(service.kind, &service.env, service.command.as_deref());
-        let Probe::Postgres { port, user, password, database } = probe else {
+        let Actual { service, unknown } = actual::service(engine, service, container).await;
+        let Probe::Postgres { port, user, password, database } = service.own.clone() else {
             return Err(Error::new(ErrorKind::Usage, format_args!("{} is no PostgreSQL", service.name)));
         };
-        let address = address::of_port(&engine.about, service, container, port)?;
+        let (Some(user), Some(database)) = (user, database) else {
+            return Err(Error::new(ErrorKind::NotReady, unknown.unwrap_or_default()));
+        };
+        let address = address::of_port(&engine.about, &service, container, port)?;
         let failed = |why: &dyn std::fmt::Display| {
             Error::new(ErrorKind::NotReady, format_args!("can't log in to {} at {address}: {why}", service.name))
                 .hint(format!("taskava dev explain {}", service.name))
         };
-        let logging_in = async {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            login(stream, &user, password.as_deref(), "postgres").await
-        };
-        match tokio::time::timeout(CONNECT, logging_in).await {
+        match tokio::time::timeout(CONNECT, open(address, &user, password.as_deref(), "postgres")).await {
             Ok(Ok(Login::Done(connection))) => {
                 let inside = Inside { engine: engine.clone(), container: container.id.clone(), port };
                 Ok(Self { connection, address, user, password, database, inside, gone: false })
             }
-            Ok(Ok(Login::Asked)) => Err(failed(&"it wants a password that services.toml does not have")),
+            Ok(Ok(Login::Asked)) => Err(failed(&"it wants a password that is not known here")),
             Ok(Ok(Login::Refused(refusal))) => Err(failed(&refusal.message)),
             Ok(Err(error)) => Err(failed(&error)),
             Err(_) => Err(failed(&"no answer")),

@@ -1,6 +1,7 @@
 //! Carries a plan out and tells what happens. The only place where things are done in time: bounded concurrency,
 //! deadlines, Ctrl-C.
 
+pub mod actual;
 pub mod address;
 mod apply;
 pub mod cancel;
@@ -24,6 +25,7 @@ pub mod signals;
 pub mod snapshot;
 mod step;
 pub mod stop;
+pub(crate) mod stream;
 pub mod views;
 mod wait;
 pub mod watch;

@@ -2,6 +2,7 @@
 //! (`probe`) and for copying databases (`database`), so that no whole client is needed for it.
 
 use std::io;
+use std::net::SocketAddr;
 
 use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
@@ -11,6 +12,8 @@ use postgres_protocol::message::backend::{DataRowBody, ErrorResponseBody, Header
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::stream::Stream;
 
 /// Longest message that is read: who answers may be somebody else.
 const LONGEST_MESSAGE: usize = 64 * 1024;
@@ -41,23 +44,73 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 /// A connection that waits for a query.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: BytesMut,
 }
 
-/// Says hello and logs in.
-pub(crate) async fn login(
-    mut stream: TcpStream,
+/// Connects and logs in; over TLS where the server takes nothing else.
+pub(crate) async fn open(address: SocketAddr, user: &str, password: Option<&str>, database: &str) -> io::Result<Login> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    continued(stream, address, user, password, database).await
+}
+
+/// The same over a connection to that address.
+pub(crate) async fn continued(
+    stream: TcpStream,
+    address: SocketAddr,
     user: &str,
     password: Option<&str>,
     database: &str,
 ) -> io::Result<Login> {
+    match login(stream.into(), user, password, database).await? {
+        Login::Refused(refusal) if refusal.has_no_rule() => match secure(address).await? {
+            // It wants a certificate of the client, or a TLS that is not spoken here.
+            Offer::Unusable => Ok(Login::Asked),
+            Offer::None => Ok(Login::Refused(refusal)),
+            Offer::Stream(stream) => match login(stream, user, password, database).await {
+                Ok(Login::Refused(refusal)) if refusal.message.contains("certificate") => Ok(Login::Asked),
+                answered => answered,
+            },
+        },
+        answered => Ok(answered),
+    }
+}
+
+/// What a server says when it is asked for TLS.
+enum Offer {
+    None,
+    Unusable,
+    Stream(Stream),
+}
+
+async fn secure(address: SocketAddr) -> io::Result<Offer> {
+    let (mut out, mut stream) = (BytesMut::new(), TcpStream::connect(address).await?);
+    frontend::ssl_request(&mut out);
+    stream.write_all_buf(&mut out).await?;
+    match stream.read_u8().await? {
+        b'S' => Ok(Stream::secure(stream, address).await.map_or(Offer::Unusable, Offer::Stream)),
+        _ => Ok(Offer::None),
+    }
+}
+
+impl Refusal {
+    /// invalid_authorization_specification for which pg_hba.conf is named: no rule for such a connection. Every language's
+    /// message names the file.
+    fn has_no_rule(&self) -> bool {
+        self.code == "28000" && self.message.contains("pg_hba.conf")
+    }
+}
+
+/// Says hello and logs in.
+async fn login(mut stream: Stream, user: &str, password: Option<&str>, database: &str) -> io::Result<Login> {
     let (mut out, mut buffer) = (BytesMut::new(), BytesMut::with_capacity(1024));
     let parameters = [("user", user), ("database", database), ("application_name", "taskava")];
     frontend::startup_message(parameters, &mut out)?;
     let mut scram = None;
     loop {
         stream.write_all_buf(&mut out).await?;
+        stream.flush().await?;
         match next(&mut stream, &mut buffer).await? {
             Message::ErrorResponse(body) => return Ok(Login::Refused(refusal(&body)?)),
             Message::AuthenticationOk
@@ -82,6 +135,7 @@ impl Connection {
         let mut out = BytesMut::new();
         frontend::query(sql, &mut out)?;
         self.stream.write_all_buf(&mut out).await?;
+        self.stream.flush().await?;
         let mut answer = Ok(Vec::new());
         loop {
             match next(&mut self.stream, &mut self.buffer).await? {
@@ -101,7 +155,8 @@ impl Connection {
     pub(crate) async fn end(mut self) -> io::Result<()> {
         let mut out = BytesMut::new();
         frontend::terminate(&mut out);
-        self.stream.write_all_buf(&mut out).await
+        self.stream.write_all_buf(&mut out).await?;
+        self.stream.flush().await
     }
 }
 
@@ -146,7 +201,7 @@ fn reply(
 }
 
 /// Reads the next message. The length is looked at first: it may be anything if this is not PostgreSQL.
-async fn next(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<Message> {
+async fn next(stream: &mut Stream, buffer: &mut BytesMut) -> io::Result<Message> {
     loop {
         let header = Header::parse(buffer).map_err(|_| unexpected(buffer))?;
         if header.is_some_and(|header| header.len().unsigned_abs() as usize > LONGEST_MESSAGE) {

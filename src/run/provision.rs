@@ -51,6 +51,10 @@ pub(super) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id:
     }
     let error = Error::new(ErrorKind::Other, message);
     Err(match first.refused.is_unknown() {
+        true if first.refused.message.contains("is not enabled") => {
+            let api = first.refused.message.split('\'').nth(1).unwrap_or("it").to_owned();
+            error.hint(format!("add {api} to `env.SERVICES` of services.{}", service.name))
+        }
         true => {
             error.hint("add a service with `kind = \"ministack\"`, which has what LocalStack's community edition lacks")
         }

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::cancel::Hurry;
 use super::stop::Stop;
-use super::{Run, data, failure, objects, owner, ports, provision, views, wait};
+use super::{Run, actual, data, failure, objects, owner, ports, provision, views, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
@@ -342,6 +342,7 @@ impl Doing<'_> {
         };
         let fresh = self.known.borrow().started.contains(&service.name);
         let listening = self.known.borrow_mut().listening.remove(&service.name);
+        let service = &actual::read(self.run.engine, service, &id).await;
         tokio::select! {
             ready = wait::ready(self.run, service, &id, (fresh, listening), began, &tell) => match ready {
                 Ok(()) => match self.put_back(service, &id, fresh).await {
@@ -350,6 +351,7 @@ impl Doing<'_> {
                 },
                 Err(mut failed) => {
                     failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
+                    failed.mask(&actual::masks(self.run.stack, service));
                     Err(Ended::Failed(failed))
                 }
             },
@@ -370,6 +372,7 @@ impl Doing<'_> {
         let fresh = self.known.borrow().started.contains(&service.name);
         let provisioned = async {
             let id = self.container(&service.name)?;
+            let service = &actual::read(self.run.engine, service, &id).await;
             provision::provision(self.run, self.step, service, &id, aws::Ask { prune, fresh }).await
         };
         tokio::select! {

@@ -6,7 +6,8 @@ mod listen;
 mod log;
 pub mod once;
 
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use regex::bytes::Regex;
 
 use super::probe::{Answer, Limits, Prober, is_network};
 use super::ready::{Effect, Gate, Input};
-use super::{Run, address, failure};
+use super::{Run, actual, address, failure};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Asked, Engine, Hanging, Health};
 use crate::event::Failure;
@@ -80,6 +81,8 @@ pub(super) async fn ready(
 enum Question {
     /// From here, in its own protocol.
     Network(Probe),
+    /// The same inside, by its own client.
+    Client(Probe),
     /// By a command inside, which has so long to answer at first.
     Inside(Vec<String>, Duration),
     /// The engine's health check.
@@ -94,9 +97,14 @@ enum Question {
 
 type Exit<'a> = Pin<Box<dyn Future<Output = Result<Option<i64>>> + 'a>>;
 
+/// After so much time in which nothing answered where it should, its container is asked where its server listens.
+const LOOK_AFTER: Duration = Duration::from_millis(700);
+
 struct Waiting<'a> {
     run: &'a Run<'a>,
-    service: &'a Service,
+    service: Service,
+    /// When its container is asked next where its server listens, and how long to leave it alone after that.
+    look: (Instant, Duration),
     id: &'a str,
     fresh: bool,
     /// The container as it was before, when this run left it as it was.
@@ -110,7 +118,7 @@ struct Waiting<'a> {
     said: Option<String>,
     /// A command inside that did not end and could not be ended. There is never more than one.
     hanging: Option<Hanging>,
-    addresses: std::collections::BTreeMap<u16, std::net::SocketAddr>,
+    addresses: BTreeMap<u16, SocketAddr>,
     /// The container's own addresses, where they can be reached from here; none = not looked for.
     own: Option<Vec<IpAddr>>,
     exit: Option<Exit<'a>>,
@@ -121,6 +129,7 @@ impl<'a> Waiting<'a> {
         let seen = run.seen.of(&service.name).next().filter(|_| !fresh);
         let image = run.seen.images.get(&service.image).filter(|_| seen.is_some());
         let question = question(run.engine, service, image).await?;
+        let look = (Instant::now() + LOOK_AFTER, LOOK_AFTER);
         let about = &run.engine.about;
         let addresses = match (seen, address::declared(about, service)) {
             (Some(seen), _) => address::of(about, service, seen),
@@ -130,11 +139,25 @@ impl<'a> Waiting<'a> {
         let own = seen.map(|seen| address::own(about, seen));
         let patience = match &question {
             Question::Inside(_, limit) => *limit,
-            Question::Log(_) => INSIDE,
+            Question::Log(_) | Question::Client(_) => INSIDE,
             _ => Limits::default().answer,
         };
-        let (listening, said, hanging, exit) = (None, None, None, None);
-        Ok(Self { run, service, id, fresh, seen, question, patience, listening, said, hanging, addresses, own, exit })
+        Ok(Self {
+            run,
+            service: service.clone(),
+            look,
+            id,
+            fresh,
+            seen,
+            question,
+            patience,
+            listening: None,
+            said: None,
+            hanging: None,
+            addresses,
+            own,
+            exit: None,
+        })
     }
 
     /// The service's readiness with the question that is really asked, and no more time than the run has.
@@ -142,6 +165,8 @@ impl<'a> Waiting<'a> {
         let declared = &self.service.ready;
         let probe = match &self.question {
             Question::Network(probe) => probe.clone(),
+            // It costs as much as any command inside.
+            Question::Client(_) => Probe::Exec { command: Vec::new() },
             Question::Inside(command, _) => Probe::Exec { command: command.clone() },
             Question::Engine => Probe::Engine,
             Question::Log(pattern) => Probe::Log { pattern: pattern.to_string() },
@@ -156,7 +181,8 @@ impl<'a> Waiting<'a> {
     /// Asks after a pause, unless the container ends first. Watching for that begins with the second question: what is
     /// ready at the first costs no more than that.
     async fn ask(&mut self, pause: Duration, left: Duration) -> Result<Input> {
-        let Self { run, service, id, fresh, seen, question, patience, said, hanging, addresses, own, exit, .. } = self;
+        let Self { run, service, look, id, fresh, seen, question, patience, said, .. } = self;
+        let (hanging, addresses, own, exit) = (&mut self.hanging, &mut self.addresses, &mut self.own, &mut self.exit);
         let (limit, began) = (*patience, Instant::now());
         let (due, grace) =
             (began + left, if matches!(question, Question::Inside(..)) { ENDING } else { Duration::ZERO });
@@ -171,8 +197,13 @@ impl<'a> Waiting<'a> {
             }
             match question {
                 Question::Network(probe) => {
-                    let own = own.as_deref().unwrap_or_default();
-                    Ok(network(&run.prober, probe, addresses, own, limit, said.as_deref()).await)
+                    let nearby = own.as_deref().unwrap_or_default();
+                    let answer = network(&run.prober, probe, addresses, nearby, limit, said.as_deref()).await;
+                    looked(run.engine, service, id, look, question, addresses, answer).await
+                }
+                Question::Client(probe) => {
+                    let answer = client(run.engine, service, id, probe, limit).await;
+                    looked(run.engine, service, id, look, question, addresses, answer).await
                 }
                 Question::Inside(command, _) => {
                     let limit = limit.min(due.saturating_duration_since(Instant::now()));
@@ -302,11 +333,11 @@ async fn question(engine: &Engine, service: &Service, image: Option<&Image>) -> 
             None => Question::Runs,
         },
         probe if is_network(probe) => {
-            let reachable = engine.about.container_network || address::needed(service).iter().all(published);
-            match client_inside(probe).filter(|_| !reachable) {
-                Some(command) => Question::Inside(command, INSIDE),
-                None if reachable => Question::Network(probe.clone()),
-                None => Question::Runs,
+            let has_address = |port: &u16| *port > 0 && (engine.about.container_network || published(port));
+            match probe {
+                _ if address::needed(service).iter().all(has_address) => Question::Network(probe.clone()),
+                Probe::Postgres { .. } | Probe::Redis { .. } => Question::Client(probe.clone()),
+                _ => Question::Runs,
             }
         }
         _ => Question::Runs,
@@ -322,23 +353,40 @@ async fn healthcheck(engine: &Engine, service: &Service, image: Option<&Image>) 
     Ok(check.map(|check| Question::Inside(check.command, check.limit.unwrap_or(INSIDE).max(INSIDE))))
 }
 
-/// Where a port can't be reached from here, the service's own client asks over TCP inside.
-fn client_inside(probe: &Probe) -> Option<Vec<String>> {
-    let command = match probe {
-        Probe::Postgres { port, user, database, .. } => {
-            format!("pg_isready -q -h 127.0.0.1 -p {port} -U {user} -d {database}")
+/// After an answer of an address where nothing is: looks from time to time where the server really listens.
+async fn looked(
+    engine: &Engine,
+    service: &mut Service,
+    id: &str,
+    (due, pause): &mut (Instant, Duration),
+    question: &mut Question,
+    addresses: &mut BTreeMap<u16, SocketAddr>,
+    answer: Answer,
+) -> Result<Answer> {
+    if actual::is_elsewhere(&answer) && Instant::now() >= *due {
+        (*due, *pause) = (Instant::now() + *pause, *pause * 2);
+        if let Some(found) = actual::elsewhere(engine, service, id).await {
+            *question = self::question(engine, &found, None).await?;
+            *service = found;
+            addresses.clear();
         }
-        Probe::Redis { port, .. } => format!("redis-cli -p {port} ping"),
-        _ => return None,
-    };
-    Some(command.split(' ').map(String::from).collect())
+    }
+    Ok(answer)
+}
+
+/// Asks by the service's own client inside, where no port of it can be reached from here.
+async fn client(engine: &Engine, service: &Service, id: &str, probe: &Probe, limit: Duration) -> Answer {
+    match tokio::time::timeout(limit, actual::inside(engine, service, id, probe)).await {
+        Ok(answer) => answer.unwrap_or_else(|| Answer::NotYet("it can't be asked from here".into())),
+        Err(_) => Answer::NotYet(format!("its client inside did not answer within {} s", seconds(limit))),
+    }
 }
 
 /// Asks over the network. Where only the port forwarder can be asked and was seen to close late, it gets more time for it.
 async fn network(
     prober: &Prober,
     probe: &Probe,
-    addresses: &std::collections::BTreeMap<u16, std::net::SocketAddr>,
+    addresses: &BTreeMap<u16, SocketAddr>,
     own: &[IpAddr],
     limit: Duration,
     said: Option<&str>,

@@ -62,6 +62,7 @@ use crate::kinds;
 use crate::load;
 use crate::model::ServiceName;
 use crate::model::secret::Masks;
+use crate::run::actual;
 use crate::run::isolated::{self, Isolated};
 use crate::run::{Cancel, address, gc, janitor};
 
@@ -161,7 +162,8 @@ impl Builder {
             isolated.remove(&engine).await?;
             return Err(Error(text));
         }
-        let variables = kinds::variables(&isolated.stack, address::published(&engine.about, &isolated.containers));
+        let (found, _) = actual::stack(&engine, &isolated.stack, &isolated.containers).await;
+        let variables = kinds::variables(&found, address::published(&engine.about, &isolated.containers));
         let env = variables.into_iter().map(|variable| (variable.name, variable.value)).collect();
         Ok(Stack { engine, isolated: Some(isolated), env, keep: self.keep || is_kept(), forks: OnceLock::new() })
     }

@@ -41,6 +41,7 @@ mod ready_limits;
 mod ready_log;
 mod registry;
 mod run;
+mod servers;
 mod snapshot;
 mod stack;
 mod stats;

@@ -19,11 +19,19 @@ const INTERVAL: u64 = 2;
 pub(super) fn health(service: &Service) -> Health {
     let test = match &service.ready.probe {
         Probe::Postgres { port, user, database, .. } => {
+            // It asks for no login: any names will do where they are not known.
+            let [user, database] = [user, database].map(|name| name.as_deref().unwrap_or("postgres"));
             let words =
                 ["CMD", "pg_isready", "-q", "-h", "127.0.0.1", "-p", &port.to_string(), "-U", user, "-d", database];
             Yaml::List(words.into_iter().map(Yaml::text).collect())
         }
-        Probe::Redis { port, .. } => shell(&format!("redis-cli -p {port} ping | grep -Eq 'PONG|NOAUTH'")),
+        Probe::Redis { port: 0, socket: Some(socket), .. } => {
+            shell(&format!("redis-cli -s '{socket}' ping | grep -Eq 'PONG|NOAUTH'"))
+        }
+        Probe::Redis { port, tls, .. } => {
+            let tls = if *tls { " --tls --insecure" } else { "" };
+            shell(&format!("redis-cli -p {port}{tls} ping 2>&1 | grep -Eq 'PONG|NOAUTH'"))
+        }
         Probe::Localstack { port } => {
             let url = format!("http://127.0.0.1:{port}/_localstack/init/ready");
             shell(&format!("curl -fsS {url} | grep -q '\"completed\": *true'"))

@@ -12,11 +12,14 @@ fn urls(service: &Service, host: &str, published: &[PublishedPort]) -> Vec<Strin
     endpoints(service, host, published).into_iter().map(|found| format!("{} {}", found.label, found.url)).collect()
 }
 
+fn urls_of(kind: Kind, variables: IndexMap<String, EnvValue>, ports: &[PublishedPort]) -> Vec<String> {
+    urls(&service(kind, variables), "127.0.0.1", ports)
+}
+
 #[test]
 fn endpoints_are_urls_without_secrets() {
     let variables = env(&[("POSTGRES_USER", "a@b"), ("POSTGRES_PASSWORD", "secret"), ("POSTGRES_DB", "taskava_dev")]);
     let ports = [published("127.0.0.1", 15432, 5432)];
-    let urls_of = |kind, variables, ports: &[PublishedPort]| urls(&service(kind, variables), "127.0.0.1", ports);
     let url = "postgres postgres://a%40b:***@127.0.0.1:15432/taskava_dev";
     assert_eq!(urls_of(Kind::Postgres, variables, &ports), [url]);
     let url = "postgres postgres://postgres@127.0.0.1:15432/postgres";
@@ -31,8 +34,7 @@ fn endpoints_are_urls_without_secrets() {
 
 #[test]
 fn a_configured_password_is_masked_in_redis_urls() {
-    let mut redis = service(Kind::Redis, env(&[]));
-    redis.command = Some(["redis-server", "--requirepass", "secret"].map(Into::into).into());
+    let redis = started_with(Kind::Redis, env(&[]), &["redis-server", "--requirepass", "secret"]);
     assert_eq!(urls(&redis, "127.0.0.1", &[published("127.0.0.1", 1, 6379)]), ["redis redis://:***@127.0.0.1:1"]);
 }
 
@@ -59,4 +61,26 @@ fn every_address_means_the_engines_host() {
     assert_eq!(urls(&redis, "docker", &both), ["redis redis://docker:1"]);
     assert_eq!(urls(&redis, "::1", &both), ["redis redis://[::1]:1"]);
     assert_eq!(urls(&redis, "docker", &[published("::1", 1, 6379)]), ["redis redis://[::1]:1"]);
+}
+
+#[test]
+fn a_mail_page_is_under_its_path() {
+    let ports = [published("127.0.0.1", 1, 8025), published("127.0.0.1", 2, 1025)];
+    for path in ["mail", "/mail", "/mail/"] {
+        let urls = urls_of(Kind::Mailhog, env(&[("MH_UI_WEB_PATH", path)]), &ports);
+        assert_eq!(urls, ["http http://127.0.0.1:1/mail/", "smtp smtp://127.0.0.1:2"]);
+    }
+    let urls = urls_of(Kind::Mailpit, env(&[("MP_WEBROOT", "/a/b/")]), &ports);
+    assert_eq!(urls[0], "http http://127.0.0.1:1/a/b/");
+}
+
+#[test]
+fn what_is_not_known_is_left_out_of_a_url() {
+    let ports = [published("127.0.0.1", 1, 5432)];
+    let urls = urls_of(Kind::Postgres, env(&[("POSTGRES_USER_FILE", "/u"), ("POSTGRES_PASSWORD", "p")]), &ports);
+    assert_eq!(urls, ["postgres postgres://127.0.0.1:1"]);
+    let command = ["--port", "0", "--tls-port", "6390", "--user", "app", "on", ">pw", "+@all"];
+    let redis = started_with(Kind::Redis, env(&[]), &command);
+    let urls = super::super::urls(&redis, "127.0.0.1", &[published("127.0.0.1", 1, 6390)], true);
+    assert_eq!(urls[0].url, "rediss://app:pw@127.0.0.1:1");
 }

@@ -128,12 +128,51 @@ fn known_logs_are_explained() {
 }
 
 #[test]
+fn an_init_script_that_ends_the_entrypoint_is_named() {
+    let log = "/usr/local/bin/docker-entrypoint.sh: sourcing /docker-entrypoint-initdb.d/10-role.sh";
+    let mut ended = Failure { exit_code: Some(0), ..failure(ErrorKind::Crashed, log) };
+    explain_alone(&service(Kind::Postgres, env(&[])), &mut ended);
+    assert!(ended.reason.is_some_and(|reason| reason.contains("`exit`") && reason.contains("10-role.sh")));
+    assert!(ended.next.is_some_and(|next| next.starts_with("chmod +x")));
+    assert!(reason(Kind::Postgres, log).contains("came no further than an init script"));
+    let dir = "/usr/local/bin/docker-entrypoint.sh: line 9: /docker-entrypoint-initdb.d/2.sh:";
+    for line in
+        ["cannot execute: required file not found", "bad interpreter: No such file", "$'\\r': command not found"]
+    {
+        assert!(reason(Kind::Postgres, &format!("{dir} {line}")).contains("CR LF"), "{line}");
+    }
+    let dir = "ERROR --- Error while running script /etc/localstack/init/ready.d/1.sh: [Errno";
+    for (line, expected) in [
+        ("13] Permission denied: '/etc/localstack/init/ready.d/1.sh'", "not be executed"),
+        ("2] No such file or directory: '/etc/localstack/init/ready.d/1.sh'", "CR LF"),
+        ("8] Exec format error: '/etc/localstack/init/ready.d/1.sh'", "no `#!` line"),
+    ] {
+        let mut failure = Failure {
+            last_probe: Some("init script 1.sh failed (READY)".into()),
+            ..failure(ErrorKind::NotReady, &format!("{dir} {line}"))
+        };
+        explain_alone(&service(Kind::Localstack, env(&[])), &mut failure);
+        assert!(failure.reason.as_ref().is_some_and(|reason| reason.contains(expected)), "{failure:?}");
+    }
+}
+
+#[test]
 fn known_answers_are_explained() {
     for (kind, answer, expected) in [
-        (Kind::Postgres, "password authentication failed for user \"taskava\"", "other credentials"),
-        (Kind::Postgres, "role \"nobody\" does not exist", "other credentials"),
-        (Kind::Postgres, "database \"other\" does not exist", "another database"),
-        (Kind::Redis, "WRONGPASS invalid username-password pair or user is disabled.", "another password"),
+        (Kind::Postgres, "password authentication failed for user \"taskava\" (SQLSTATE 28P01)", "other credentials"),
+        (Kind::Postgres, "role \"nobody\" does not exist (SQLSTATE 28000)", "other credentials"),
+        (Kind::Postgres, "database \"other\" does not exist (SQLSTATE 3D000)", "another database"),
+        (Kind::Postgres, "Rolle »x« existiert nicht (SQLSTATE 28000)", "other credentials"),
+        (
+            Kind::Postgres,
+            "no pg_hba.conf entry for host \"172.17.0.1\", user \"postgres\", database \"postgres\", SSL encryption (SQLSTATE 28000)",
+            "no login from outside",
+        ),
+        (
+            Kind::Postgres,
+            "kein pg_hba.conf-Eintrag für Host »172.17.0.1«, Benutzer »a«, Datenbank »b« (SQLSTATE 28000)",
+            "no login from outside",
+        ),
         (Kind::Localstack, "init script b.sh failed (READY)", "/etc/localstack/init"),
         (Kind::Generic, "port 80: accepted, then closed", "127.0.0.1 inside"),
         (Kind::Generic, "accepted, then closed: nothing listens on port 80 inside", "127.0.0.1 inside"),
@@ -196,7 +235,7 @@ fn fresh_data_depends_on_where_the_data_is() {
             shared: false,
             place: None,
         }));
-        let answer = Some("password authentication failed for user \"a\"".into());
+        let answer = Some("password authentication failed for user \"a\" (SQLSTATE 28P01)".into());
         let mut failure = Failure { last_probe: answer, ..failure(ErrorKind::NotReady, "") };
         explain_alone(&postgres, &mut failure);
         failure.next.unwrap_or_default()
@@ -228,6 +267,10 @@ fn every_placeholder_is_filled_in() {
             Sign::Exit(code) => failure.exit_code = Some(code),
             Sign::Oom => failure.oom_killed = true,
             Sign::Between(begin, _) => failure.log = vec![begin.into()],
+            Sign::EndedBetween(begin, _) => {
+                failure.log = vec![begin.into()];
+                failure.exit_code = Some(0);
+            }
             Sign::StillBetween(begin, _) => {
                 failure.log = vec![begin.into()];
                 failure.kind = ErrorKind::NotReady;

@@ -6,8 +6,10 @@ mod exports;
 mod failures;
 mod probes;
 
+use indexmap::IndexMap;
+
 use super::*;
-use crate::model::{Logging, PullPolicy, Readiness, RestartPolicy, ServiceName, StackName};
+use crate::model::{EnvValue, Logging, PullPolicy, Readiness, RestartPolicy, ServiceName, StackName};
 
 fn env(pairs: &[(&str, &str)]) -> IndexMap<String, EnvValue> {
     pairs
@@ -17,7 +19,7 @@ fn env(pairs: &[(&str, &str)]) -> IndexMap<String, EnvValue> {
 }
 
 fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
-    let probe = probe(kind, &env, None);
+    let probe = probe(kind, Given::declared(&env, None, None));
     Service {
         name: ServiceName::parse("db").unwrap(),
         place: None,
@@ -36,6 +38,7 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         mounts: Vec::new(),
         tmpfs: Vec::new(),
         depends_on: IndexMap::new(),
+        own: probe.clone(),
         ready: Readiness { probe, timeout: Duration::from_secs(60), interval: None },
         watch: Vec::new(),
         user: None,
@@ -60,6 +63,14 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         exports: IndexMap::new(),
         ready_hooks: Vec::new(),
     }
+}
+
+/// A service with this command.
+fn started_with(kind: Kind, env: IndexMap<String, EnvValue>, command: &[&str]) -> Service {
+    let command: Vec<String> = command.iter().map(ToString::to_string).collect();
+    let own = probe(kind, Given::declared(&env, None, Some(&command)));
+    let ready = Readiness { probe: own.clone(), timeout: Duration::from_secs(60), interval: None };
+    Service { own, ready, command: Some(command), ..service(kind, env) }
 }
 
 /// A stack of these services.

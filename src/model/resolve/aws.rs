@@ -6,8 +6,8 @@ use super::Resolver;
 use crate::config::aws as config;
 use crate::config::decode::{At, Entry, Kept};
 use crate::config::words::similar;
-use crate::kinds;
-use crate::model::aws::{self, Aws, Emulators};
+use crate::diag::Diagnostic;
+use crate::model::aws::{self, Api, Aws, Emulators};
 use crate::model::{EnvValue, Kind, Probe, Service, ServiceName, secret};
 
 /// The days that CloudWatch keeps lines for.
@@ -27,6 +27,7 @@ impl Resolver<'_> {
             found.emulator = aws.emulator.as_ref().and_then(|name| ServiceName::parse(name).ok());
             found.resources = self.declared(aws);
             found.written = Some(aws.written.clone());
+            self.enabled(aws, services, &found);
         }
         defaults(services, &found);
         found
@@ -61,6 +62,33 @@ impl Resolver<'_> {
             let message = "LocalStack's community edition has no Cognito";
             let hint = "add a service with `kind = \"ministack\"`: user pools are made in it";
             self.error_hint(&pool.key, message, hint);
+        }
+    }
+
+    /// What is declared can be made where LocalStack is told which services of AWS it may have.
+    fn enabled(&mut self, aws: &Kept<config::Aws>, services: &IndexMap<ServiceName, Service>, found: &Aws) {
+        let Some(emulators) = Emulators::among(services, found.emulator.as_ref()) else { return };
+        let env = |name: &str| emulators.main.env.get(name).map(|value| value.value.as_str()).unwrap_or_default();
+        let told = env("SERVICES");
+        if emulators.main.kind != Kind::Localstack || told.trim().is_empty() || env("STRICT_SERVICE_LOADING") == "0" {
+            return;
+        }
+        // `sqs:4576` was how ports were given once.
+        let told: Vec<&str> = told.split(',').map(|name| name.split(':').next().unwrap_or_default().trim()).collect();
+        let needed = found.resources.iter().map(|resource| resource.id.kind.api());
+        let needed = needed.filter(|api| emulators.serving(*api).name == emulators.main.name).map(Api::as_str);
+        let missing: Vec<&str> = needed.filter(|name| !told.contains(name)).collect();
+        let mut each: Vec<&str> = Vec::new();
+        missing.into_iter().for_each(|name| {
+            if !each.contains(&name) {
+                each.push(name)
+            }
+        });
+        if !each.is_empty() {
+            let name = &emulators.main.name;
+            let message = format!("`env.SERVICES` of {name} leaves out what is declared: {}", each.join(", "));
+            let hint = format!("add to `env.SERVICES` of services.{name}: {}", each.join(","));
+            self.problems.push(Diagnostic::warning(aws.place.clone(), message).hint(hint));
         }
     }
 
@@ -165,11 +193,9 @@ fn defaults(services: &mut IndexMap<ServiceName, Service>, declared: &Aws) {
     let inside = |service: &Service| Some(format!("http://{}:{}", service.name, aws::port(service)?));
     let region = declared.region.clone().unwrap_or_else(|| aws::region_of(emulators.main));
     let variables = emulators.variables(&region, inside);
-    let mail = services.values().filter(|service| service.active).find_map(|service| {
-        match kinds::probe(service.kind, &service.env, service.command.as_deref()) {
-            Probe::Mail { smtp, .. } => Some((service.name.clone(), smtp)),
-            _ => None,
-        }
+    let mail = services.values().filter(|service| service.active).find_map(|service| match &service.own {
+        Probe::Mail { smtp, .. } => Some((service.name.clone(), *smtp)),
+        _ => None,
     });
     for service in services.values_mut() {
         if service.kind == Kind::Ministack

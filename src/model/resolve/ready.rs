@@ -1,27 +1,24 @@
 //! When one service counts as ready: what is written, else what its kind defines.
 
-use indexmap::IndexMap;
-
 use super::Resolver;
 use crate::config::decode::{At, Entry};
 use crate::config::schema;
 use crate::diag::{Diagnostic, Place};
-use crate::kinds;
-use crate::model::{EnvValue, Kind, Port, Probe, Protocol, Readiness};
+use crate::kinds::{self, Given};
+use crate::model::{Kind, Port, Probe, Protocol, Readiness};
 
 impl Resolver<'_> {
     pub(super) fn readiness(
         &mut self,
         kind: Kind,
         service: &Entry<schema::Service>,
-        env: &IndexMap<String, EnvValue>,
+        given: Given<'_>,
         ports: &[Port],
     ) -> Readiness {
-        let command = service.command.as_ref().map(|command| command.value.0.as_slice());
-        let default = || kinds::probe(kind, env, command);
+        let default = || kinds::probe(kind, given);
         let timeout = kinds::defaults(kind).ready_timeout;
         let Some(ready) = &service.ready else { return Readiness { probe: default(), timeout, interval: None } };
-        let tests = self.tests(ready, env, command, ports);
+        let tests = self.tests(ready, given, ports);
         if let [_, (second, place, _), ..] = &tests[..] {
             let message = format!("`ready` has more than one test: `{}` and `{second}`", tests[0].0);
             self.error_hint(place, message, "keep the one that shows that a client can use it");
@@ -44,8 +41,7 @@ impl Resolver<'_> {
     fn tests(
         &mut self,
         ready: &At<schema::ReadySpec>,
-        env: &IndexMap<String, EnvValue>,
-        command: Option<&[String]>,
+        given: Given<'_>,
         ports: &[Port],
     ) -> Vec<(&'static str, Place, Option<Probe>)> {
         let mut tests = Vec::new();
@@ -79,7 +75,7 @@ impl Resolver<'_> {
         for (name, kind, test) in [("postgres", Kind::Postgres, &ready.postgres), ("redis", Kind::Redis, &ready.redis)]
         {
             if let Some(test) = test {
-                let mut probe = kinds::probe(kind, env, command);
+                let mut probe = kinds::probe(kind, given);
                 if let (Some(asked), Probe::Postgres { port, .. } | Probe::Redis { port, .. }) = (test.0, &mut probe) {
                     self.check_port(asked, ports, &test.place);
                     *port = asked;

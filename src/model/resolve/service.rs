@@ -10,7 +10,7 @@ use crate::config::forms::Scalar;
 use crate::config::schema;
 use crate::config::words::similar;
 use crate::diag::{Diagnostic, Lines, Place};
-use crate::kinds;
+use crate::kinds::{self, Given};
 use crate::model::{
     Condition, EnvValue, Kind, Logging, Port, Protocol, RestartPolicy, Service, ServiceName, Ulimit, WatchAction,
     WatchRule, secret,
@@ -23,12 +23,15 @@ impl Resolver<'_> {
         let env = self.env(entry);
         let ports = ports(entry);
         let resources = entry.resources.as_ref();
+        let command = entry.command.as_ref().map(|command| command.value.0.as_slice());
+        let given = Given::declared(&env, entry.entrypoint.as_ref().map(|words| words.0.as_slice()), command);
         self.check_words(entry);
         Service {
             image: self.image(&name, kind, entry),
             image_place: entry.image.as_ref().map(|image| image.place.clone()),
             build: self.build(entry),
-            ready: self.readiness(kind, entry, &env, &ports),
+            ready: self.readiness(kind, entry, given, &ports),
+            own: kinds::probe(kind, given),
             mounts: self.mounts(entry),
             tmpfs: self.tmpfs(entry),
             depends_on: self.depends_on(&name, entry),

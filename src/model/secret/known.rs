@@ -115,8 +115,7 @@ impl Found {
         for words in commands.chain(watch).chain(probe).chain(&service.ready_hooks) {
             self.words(words);
         }
-        let own = crate::kinds::probe(service.kind, &service.env, service.command.as_deref());
-        for probe in [&service.ready.probe, &own] {
+        for probe in [&service.ready.probe, &service.own] {
             if let Probe::Postgres { password: Some(password), .. } | Probe::Redis { password: Some(password), .. } =
                 probe
             {
@@ -233,9 +232,8 @@ fn public(stack: &Stack) -> BTreeSet<String> {
         let told = service.env.iter().filter(|(name, value)| !value.secret && is_public(&name.to_ascii_uppercase()));
         names.extend(told.map(|(_, value)| value.value.clone()));
         names.extend(service.env.values().flat_map(|value| url_names(&value.value)));
-        let own = crate::kinds::probe(service.kind, &service.env, service.command.as_deref());
-        if let Probe::Postgres { user, database, .. } = own {
-            names.extend([user, database]);
+        if let Probe::Postgres { user, database, .. } = &service.own {
+            names.extend([user, database].into_iter().flatten().cloned());
         }
     }
     names.into_iter().map(|name| name.to_ascii_lowercase()).collect()

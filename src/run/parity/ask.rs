@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::components::{COMPONENTS, Component, Real};
@@ -18,10 +17,13 @@ use crate::engine::Engine;
 use crate::model::aws::{Api, Emulators, NONE, Resource, ResourceKind};
 use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::{Container, ContainerState};
+use crate::run::actual;
 use crate::run::address;
+use crate::run::once;
 use crate::run::database::Server;
 use crate::run::probe::{Answer, Limits, Prober, http_client};
 use crate::run::provision::running as emulators_that_run;
+use crate::run::stream::Stream;
 
 /// How long an emulator may take: LocalStack loads a service when it is first asked.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -159,7 +161,8 @@ impl Asking<'_> {
     /// Whether what is sent arrives somewhere.
     async fn mail(&self, heard: &mut Heard) {
         for (service, container) in self.services(|service| matches!(service.kind, Kind::Mailhog | Kind::Mailpit)) {
-            if self.prober.ask(&service.ready.probe, &self.addresses(service, container)).await == Answer::Ready {
+            let asked = once::ask(self.engine, &self.prober, service, container, None).await;
+            if asked.is_ok_and(|asked| asked.answer == Answer::Ready) {
                 heard.say(vec![format!("{} takes mail", service.name)]);
                 return;
             }
@@ -260,14 +263,14 @@ impl Asking<'_> {
     async fn cache(&self) -> Heard {
         let mut heard = Heard::empty();
         for (service, container) in self.services(|service| service.kind == Kind::Redis) {
-            let probe = crate::kinds::probe(service.kind, &service.env, service.command.as_deref());
-            let Probe::Redis { port, password } = probe else { continue };
-            let address = self.addresses(service, container).get(&port).copied();
-            let Some(address) = address else {
+            let service = &actual::service(self.engine, service, container).await.service;
+            let Probe::Redis { port, user, password, tls, .. } = &service.own else { continue };
+            let Some(address) = self.addresses(service, container).get(port).copied() else {
                 heard.miss(&format!("port {port} of {} can't be reached from here", service.name));
                 continue;
             };
-            let info = timeout(SOON, info(address, password.as_deref())).await;
+            let login = (user.as_deref(), password.as_deref());
+            let info = timeout(SOON, info(address, *tls, login)).await;
             let Ok(Ok(info)) = info else {
                 heard.miss(&format!("{} does not answer", service.name));
                 continue;
@@ -320,10 +323,17 @@ fn settings(asked: &Surveyed<'_>, kind: ResourceKind) -> Vec<String> {
 }
 
 /// What Redis tells about itself.
-async fn info(address: SocketAddr, password: Option<&str>) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address).await?;
-    let login = password.map(|password| format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{password}\r\n", password.len()));
-    stream.write_all(format!("{}INFO\r\nQUIT\r\n", login.unwrap_or_default()).as_bytes()).await?;
+async fn info(address: SocketAddr, tls: bool, login: (Option<&str>, Option<&str>)) -> std::io::Result<String> {
+    let mut stream = Stream::connect(address, tls).await?;
+    let (user, password) = login;
+    if let Some(password) = password {
+        let words: Vec<&str> = ["AUTH"].into_iter().chain(user).chain([password]).collect();
+        let mut send = format!("*{}\r\n", words.len());
+        words.iter().for_each(|word| send.push_str(&format!("${}\r\n{word}\r\n", word.len())));
+        stream.write_all(send.as_bytes()).await?;
+    }
+    stream.write_all(b"INFO\r\nQUIT\r\n").await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     stream.take(LONGEST).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

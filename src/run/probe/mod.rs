@@ -21,6 +21,7 @@ use crate::diag::Result;
 use crate::model::Probe;
 
 pub(super) use http::client as http_client;
+pub(super) use redis::{answer as redis_answer, understand_client as understand_redis};
 
 /// What a service answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,19 +134,19 @@ impl Prober {
         let at = |port: &u16| addresses.get(port).copied().ok_or_else(|| unreachable_port(*port));
         Ok(match probe {
             Probe::Postgres { port, user, password, database } => {
-                self.talk(at(port)?, |stream| {
-                    postgres::ask(stream, user, password.as_deref().filter(|_| self.logs_in), database)
-                })
-                .await
+                let (address, password) = (at(port)?, password.as_deref().filter(|_| self.logs_in));
+                let (user, database) = (user.as_deref(), database.as_deref());
+                self.talk(address, |stream| postgres::ask(stream, address, user, password, database)).await
             }
-            Probe::Redis { port, password } => {
-                self.talk(at(port)?, |stream| redis::ask(stream, password.as_deref())).await
+            Probe::Redis { port, user, password, tls, .. } => {
+                let (address, user, password) = (at(port)?, user.as_deref(), password.as_deref());
+                self.talk(address, |stream| redis::ask(stream, address, *tls, user, password)).await
             }
             Probe::Localstack { port } => http::localstack(self.http(), at(port)?).await,
             Probe::Ministack { port } => {
                 http::status(self.http(), at(port)?, "/_ministack/ready", |status| status == 200).await
             }
-            Probe::Mail { http, smtp, path } => {
+            Probe::Mail { http, smtp, path, .. } => {
                 // A page that asks for a login is an API that answers.
                 let api = http::status(self.http(), at(http)?, path, |status| status == 200 || status == 401);
                 let (api, greeting) = tokio::join!(api, self.talk(at(smtp)?, tcp::smtp));
@@ -254,8 +255,12 @@ pub(super) fn unexpected(answer: &[u8]) -> io::Error {
 }
 
 /// Sends, then reads so many lines; for the line protocols.
-async fn exchange(stream: &mut TcpStream, send: &[u8], lines: usize) -> io::Result<Vec<String>> {
+async fn exchange<S>(stream: &mut S, send: &[u8], lines: usize) -> io::Result<Vec<String>>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
     stream.write_all(send).await?;
+    stream.flush().await?;
     let mut reader = BufReader::new(stream.take(LONGEST_ANSWER as u64));
     let mut answers = Vec::with_capacity(lines);
     while answers.len() < lines {

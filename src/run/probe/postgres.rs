@@ -4,28 +4,46 @@
 //! real one. The login finds what a handshake does not: a volume made with another password or database.
 
 use std::io;
+use std::net::SocketAddr;
 
 use tokio::net::TcpStream;
 
 use super::Answer;
-use crate::run::postgres::{Login, Refusal, login};
+use crate::run::postgres::{Login, Refusal, continued};
 
-/// Without a password, being asked for one is as far as it goes, and enough.
-pub(super) async fn ask(stream: TcpStream, user: &str, password: Option<&str>, database: &str) -> io::Result<Answer> {
-    match login(stream, user, password, database).await? {
+/// Without a password, being asked for one is as far as it goes, and enough; without a user any answer is.
+pub(super) async fn ask(
+    stream: TcpStream,
+    address: SocketAddr,
+    user: Option<&str>,
+    password: Option<&str>,
+    database: Option<&str>,
+) -> io::Result<Answer> {
+    let known = user.is_some() && database.is_some();
+    let name = user.unwrap_or("postgres");
+    let password = password.filter(|_| known);
+    match continued(stream, address, name, password, database.unwrap_or(name)).await? {
         Login::Done(connection) => connection.end().await.map(|()| Answer::Ready),
-        // Whoever asks for a password is up.
+        // What asks for a password is up.
         Login::Asked => Ok(Answer::Ready),
-        Login::Refused(refusal) => Ok(understand(refusal)),
+        Login::Refused(refusal) if known || is_starting(&refusal) => Ok(understand(refusal)),
+        Login::Refused(_) => Ok(Answer::Ready),
     }
 }
 
-/// What an error at login means for somebody who waits.
+/// admin_shutdown, crash_shutdown, cannot_connect_now: it is about to change.
+fn is_starting(refusal: &Refusal) -> bool {
+    refusal.code.starts_with("57P0")
+}
+
+/// What an error at login means for who waits. The code is said, too: the message may be in any language.
 fn understand(Refusal { code, message }: Refusal) -> Answer {
+    let words = format!("{message} (SQLSTATE {code})");
     match code.as_str() {
         // invalid_password, invalid_authorization_specification (no such role, no pg_hba.conf entry),
         // invalid_catalog_name (no such database)
-        "28P01" | "28000" | "3D000" => Answer::Never(message),
-        _ => Answer::NotYet(message),
+        "28P01" | "28000" | "3D000" => Answer::Never(words),
+        "57P03" => Answer::NotYet(message),
+        _ => Answer::NotYet(words),
     }
 }

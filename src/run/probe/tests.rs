@@ -73,11 +73,11 @@ fn never(text: &str) -> Answer {
 }
 
 fn postgres(password: Option<&str>) -> Probe {
-    Probe::Postgres { port: 1, user: "u".into(), password: password.map(Into::into), database: "d".into() }
+    Probe::Postgres { port: 1, user: Some("u".into()), password: password.map(Into::into), database: Some("d".into()) }
 }
 
 fn redis(password: Option<&str>) -> Probe {
-    Probe::Redis { port: 1, password: password.map(Into::into) }
+    Probe::Redis { port: 1, user: None, password: password.map(Into::into), tls: false, socket: None }
 }
 
 fn http(path: &str) -> Probe {
@@ -169,7 +169,7 @@ async fn postgres_logs_in_in_the_way_it_is_asked() {
         Hears(b"SCRAM-SHA-256\0"),
         Says(b"E\0\0\0\x13C28P01\0Mwrong\0\0"),
     ];
-    assert_eq!(ask(&postgres(Some("pw")), scram).await, never("wrong"));
+    assert_eq!(ask(&postgres(Some("pw")), scram).await, never("wrong (SQLSTATE 28P01)"));
 }
 
 #[tokio::test]
@@ -181,12 +181,27 @@ async fn postgres_without_a_password_is_ready_when_it_asks_for_one() {
 async fn postgres_errors_are_told_apart_by_their_code() {
     let cases: [(&'static [Turn], Answer); 4] = [
         (&[Says(b"E\0\0\0\x16C57P03\0Mstarting\0\0")], not_yet("starting")),
-        (&[Says(b"E\0\0\0\x16C53300\0Mtoo many\0\0")], not_yet("too many")),
-        (&[Says(b"E\0\0\0\x15C28000\0Mno role\0\0")], never("no role")),
-        (&[Says(b"R\0\0\0\x08\0\0\0\0E\0\0\0\x13C3D000\0Mno db\0\0")], never("no db")),
+        (&[Says(b"E\0\0\0\x16C53300\0Mtoo many\0\0")], not_yet("too many (SQLSTATE 53300)")),
+        (&[Says(b"E\0\0\0\x15C28000\0Mno role\0\0")], never("no role (SQLSTATE 28000)")),
+        (&[Says(b"R\0\0\0\x08\0\0\0\0E\0\0\0\x13C3D000\0Mno db\0\0")], never("no db (SQLSTATE 3D000)")),
     ];
     for (script, answer) in cases {
         assert_eq!(ask(&postgres(Some("pw")), script).await, answer);
+    }
+}
+
+#[tokio::test]
+async fn postgres_of_an_unknown_user_is_ready_when_it_says_anything_but_that_it_is_starting() {
+    let unknown = Probe::Postgres { port: 1, user: None, password: Some("pw".into()), database: None };
+    let cases: [(&'static [Turn], Answer); 4] = [
+        (&[Says(b"E\0\0\0\x16C57P03\0Mstarting\0\0")], not_yet("starting")),
+        (&[Says(b"E\0\0\0\x15C28000\0Mno role\0\0")], Answer::Ready),
+        (&[Says(b"E\0\0\0\x16C53300\0Mtoo many\0\0")], Answer::Ready),
+        // It is asked no further: a password of an unknown user is none.
+        (&[Says(b"R\0\0\0\x08\0\0\0\x03"), Hangs], Answer::Ready),
+    ];
+    for (script, answer) in cases {
+        assert_eq!(ask(&unknown, script).await, answer);
     }
 }
 
@@ -211,8 +226,9 @@ async fn redis_with_a_password_logs_in_first() {
     let cases: [(&'static [Turn], Answer); 4] = [
         (&[AUTH, Says(b"+OK\r\n+PO"), Says(b"NG\r\n")], Answer::Ready),
         (&[Says(b"+OK\r\n-LOADING\r\n")], not_yet("LOADING")),
-        (&[Says(b"-WRONGPASS no\r\n-NOAUTH\r\n")], never("WRONGPASS no")),
-        (&[Says(b"-ERR AUTH none\r\n+PONG\r\n")], never("ERR AUTH none")),
+        // It is up, whoever it lets in.
+        (&[Says(b"-WRONGPASS no\r\n-NOAUTH\r\n")], Answer::Ready),
+        (&[Says(b"-ERR AUTH none\r\n+PONG\r\n")], Answer::Ready),
     ];
     for (script, answer) in cases {
         assert_eq!(ask(&redis(Some("pw")), script).await, answer);
@@ -270,7 +286,7 @@ async fn mail_needs_both_its_ports() {
     let api: &[Turn] = &[Hears(b"GET /readyz "), Says(b"HTTP/1.1 200 x\r\n\r\n")];
     let (api, smtp) = (serve(api).await, serve(&[Says(b"220 x ESMTP\r\n"), Hears(b"QUIT\r\n")]).await);
     let busy = serve(&[Says(b"421 too busy\r\n")]).await;
-    let mail = Probe::Mail { http: 1, smtp: 2, path: "/readyz".into() };
+    let mail = Probe::Mail { http: 1, smtp: 2, root: String::new(), path: "/readyz".into() };
     assert_eq!(ask_at(&mail, &[(1, api), (2, smtp)]).await, Answer::Ready);
     assert_eq!(ask_at(&mail, &[(1, api), (2, busy)]).await, not_yet("SMTP: 421 too busy"));
     let (_held, nobody) = nobody();

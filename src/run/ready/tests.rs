@@ -13,7 +13,7 @@ fn gate(probe: Probe, restart: RestartPolicy) -> Gate {
 }
 
 fn redis() -> Probe {
-    Probe::Redis { port: 6379, password: None }
+    Probe::Redis { port: 6379, user: None, password: None, tls: false, socket: None }
 }
 
 fn not_yet(why: &str) -> Input {

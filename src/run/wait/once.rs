@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 
-use super::{INSIDE, Question, inside, log, question, starting};
+use super::{INSIDE, Question, client, inside, log, question, starting};
 use crate::diag::Result;
 use crate::engine::{Engine, Health};
 use crate::model::Service;
 use crate::plan::observed::{Container, ContainerState, Image};
-use crate::run::address;
 use crate::run::probe::{Answer, Prober};
+use crate::run::{actual, address};
 
 /// What a service answered, and what is to be known of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,24 @@ pub async fn ask(
     if container.state != ContainerState::Running {
         return Ok(Answer::NotYet("not running".into()).into());
     }
+    let service = actual::read(engine, service, &container.id).await;
+    let first = heard(engine, prober, &service, container, image).await?;
+    if actual::is_elsewhere(&first.answer)
+        && let Some(found) = actual::elsewhere(engine, &service, &container.id).await
+    {
+        return heard(engine, prober, &found, container, image).await;
+    }
+    Ok(first)
+}
+
+/// Asks a service as its container really is.
+async fn heard(
+    engine: &Engine,
+    prober: &Prober,
+    service: &Service,
+    container: &Container,
+    image: Option<&Image>,
+) -> Result<Heard> {
     let id = &container.id;
     Ok(match question(engine, service, image).await? {
         Question::Network(probe) => {
@@ -49,6 +67,7 @@ pub async fn ask(
             let prober = prober.clone().with_answer_within(INSIDE);
             prober.ask_of(&probe, &addresses, &address::own(&engine.about, container)).await.into()
         }
+        Question::Client(probe) => client(engine, service, id, &probe, 2 * INSIDE).await.into(),
         // Asked again it would have twice the time.
         Question::Inside(command, limit) => inside(engine, id, &command, 2 * limit, &mut None).await?.into(),
         Question::Engine => match engine.inspect(id).await?.and_then(|seen| seen.health) {
