@@ -12,7 +12,7 @@ use crate::diag::{Place, Result};
 use crate::engine::Inspected;
 use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, secret};
 use crate::plan::observed::Container;
-use crate::plan::{self, Cause, Observed, Request};
+use crate::plan::{self, Cause, Intent, Observed, Request};
 use crate::run::address;
 use crate::run::probe::{Answer, Limits, Prober, is_network};
 use crate::ui::Format;
@@ -35,6 +35,8 @@ pub struct Args {
 struct Explained<'a> {
     session: &'a Session<'a>,
     service: &'a Service,
+    /// What was cut off while it was at work on its data.
+    intents: Vec<Intent>,
     container: Option<&'a Container>,
     inspected: Option<Inspected>,
     answer: Option<Answer>,
@@ -73,7 +75,14 @@ async fn explain<'a>(
         None => None,
     };
     let request = Request { services: vec![name.clone()], ..Request::default() };
-    let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
+    let intents = seen.intents.iter().filter(|intent| intent.concerns(&session.stack, service));
+    let intents: Vec<Intent> = intents.cloned().collect();
+    // What `up` refuses because of them is said above; all else is explained.
+    let sound = Observed { intents: Vec::new(), ..seen.clone() };
+    let plan = match &intents[..] {
+        [] => plan::up(&session.stack, seen, &session.with_contents(&request).await?)?,
+        _ => plan::up(&session.stack, &sound, &session.with_contents(&request).await?).unwrap_or_default(),
+    };
     let of_service = plan.changes().filter(|step| step.op.service() == Some(name));
     let next: Vec<_> = of_service.map(|step| (step.op.to_string(), step.cause.clone())).collect();
     let answer = match container.filter(|container| container.is_up() && is_network(&service.ready.probe)) {
@@ -88,7 +97,7 @@ async fn explain<'a>(
     if !show_secrets {
         log = session.masks.log(&log);
     }
-    Ok(Explained { session, service, container, inspected, answer, next, log, show_secrets })
+    Ok(Explained { session, service, intents, container, inspected, answer, next, log, show_secrets })
 }
 
 async fn ask(session: &Session<'_>, service: &Service, container: &Container) -> Result<Answer> {
@@ -108,6 +117,10 @@ impl Explained<'_> {
             line("declared", &place.to_string());
         }
         line("state", &self.state());
+        for intent in &self.intents {
+            line("data", &intent.message());
+            intent.remedies().iter().for_each(|remedy| line("", remedy));
+        }
         line("ready", &self.ready());
         if let Some(container) = self.container {
             line("container", &format!("{} {}", container.name, container.id.get(..12).unwrap_or_default()));

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use futures_util::future::join_all;
+use futures_util::try_join;
 use serde::Serialize;
 
 use super::session::{load_stack, other_checkout};
@@ -11,8 +12,8 @@ use crate::diag::Result;
 use crate::engine::Engine;
 use crate::model::{Kind, Service, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
-use crate::run::address;
 use crate::run::probe::{Answer, Limits, Prober, is_network};
+use crate::run::{address, objects};
 use crate::ui::Format;
 use crate::ui::table::Table;
 
@@ -65,12 +66,25 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let chosen = args.services.iter().map(|name| stack.named(name));
         let chosen = chosen.collect::<Result<Vec<_>>>()?;
         let engine = Engine::connect(&context.engine_ask()).await?;
-        let containers = engine.containers(stack.name.as_str()).await?;
+        let project = stack.name.as_str();
+        let (containers, intents) = try_join!(engine.containers(project), engine.intents(project))?;
+        let owed = objects::owed(&engine, &stack, &containers).await?;
         if let Some(other) = other_checkout(&stack, &containers) {
             context.screen.note(&format!("{} runs from another checkout: {other}", stack.name));
         }
         let wanted = |name: &ServiceName| chosen.is_empty() || chosen.contains(name);
-        let rows = rows(args, &stack, &engine, &containers, wanted).await?;
+        let mut rows = rows(args, &stack, &engine, &containers, wanted).await?;
+        for row in &mut rows {
+            let service = stack.services.get(&row.service);
+            let half = intents.iter().find(|intent| service.is_some_and(|service| intent.concerns(&stack, service)));
+            let back = owed.contains(&row.service).then(|| "not all of its objects are put back yet; taskava dev up");
+            if let Some(why) = half.map(|intent| format!("{intent} was cut off")).or(back.map(Into::into)) {
+                (row.ready, row.reason) = (Some(false), Some(why));
+            }
+        }
+        for intent in &intents {
+            context.screen.note(&format!("{}; {}", intent.message(), intent.remedies().join("; ")));
+        }
         show(args, context, &stack, rows)?;
         Ok(ExitCode::SUCCESS)
     })

@@ -13,10 +13,10 @@ use crate::load;
 use crate::model::secret::Masks;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
-use crate::plan::{self, Observed, Plan, Request};
+use crate::plan::{self, Observed, Op, Plan, Request};
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::probe::{Limits, Prober};
-use crate::run::{self, Lock, Run, snapshot};
+use crate::run::{self, Lock, Run, objects, snapshot};
 
 /// Options of every command that changes a stack.
 #[derive(Debug, Clone, clap::Args)]
@@ -74,8 +74,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When it was made from another checkout whose services.toml is still there.
     pub async fn observe(&self) -> Result<Observed> {
-        let seen = self.engine.observe(&self.stack).await?;
+        let mut seen = self.engine.observe(&self.stack).await?;
         refuse_other_checkout(&self.stack, &seen.containers)?;
+        seen.owed = objects::owed(&self.engine, &self.stack, &seen.containers).await?;
         Ok(seen)
     }
 
@@ -152,7 +153,64 @@ impl<'a> Session<'a> {
             keep_going: change.keep_going,
             build: change.build,
         };
-        Ok(run::apply(&run, Arc::new(change.plan)).await)
+        let saves = change.plan.steps.iter().any(|step| matches!(step.op, Op::SaveVolume { .. }));
+        if !saves {
+            return Ok(run::apply(&run, Arc::new(change.plan)).await);
+        }
+        let project = self.stack.name.as_str();
+        snapshot::discard_parts(&self.engine, project).await?;
+        let summary = run::apply(&run, Arc::new(change.plan)).await;
+        // What was not saved whole is no snapshot; an engine that went away is asked by the next command.
+        let discarded = snapshot::discard_parts(&self.engine, project).await;
+        if summary.ok {
+            discarded?;
+        } else {
+            self.start_again(seen).await;
+        }
+        Ok(summary)
+    }
+
+    /// After something failed that stopped services to save their data: those that ran before and were only stopped run
+    /// again. What could not be started is left to `up`, which the summary of the failure does not hide.
+    async fn start_again(&self, before: &Observed) {
+        let Ok(now) = self.engine.observe(&self.stack).await else { return };
+        let is_stopped = |seen: &&Container| {
+            seen.is_up() && now.containers.iter().any(|other| other.id == seen.id && !other.is_up())
+        };
+        let stopped =
+            before.containers.iter().filter(is_stopped).filter_map(|seen| self.stack.services.get(&seen.service));
+        let stopped = stopped.filter(|service| plan::refuse(&self.stack, &now, [*service]).is_ok());
+        let services: Vec<ServiceName> = stopped.map(|service| service.name.clone()).collect();
+        if services.is_empty() || self.cancel.hurry() >= Hurry::Kill {
+            return;
+        }
+        let names = services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
+        let message = format!("starting again what was stopped: {names}");
+        self.events.emit(&Event::Notice { message });
+        let request = Request { services, start_only: true, no_deps: true, ..Request::default() };
+        let (Ok(plan), Ok(prober)) = (plan::up(&self.stack, &now, &request), Prober::new(Limits::default())) else {
+            return;
+        };
+        let run = Run {
+            engine: &self.engine,
+            stack: &self.stack,
+            seen: &now,
+            prober,
+            events: &self.events,
+            // The one who leaves wants to find the stack as it was.
+            cancel: &Cancel::default(),
+            timeout: None,
+            keep_going: true,
+            build: How::default(),
+        };
+        let again = async { run::apply(&run, Arc::new(plan)).await };
+        let failed = tokio::select! {
+            again = again => again.failures,
+            () = self.cancel.reached(Hurry::Kill) => Vec::new(),
+        };
+        for failure in failed {
+            self.events.emit(&Event::Warning { message: failure.message, hint: failure.next });
+        }
     }
 
     /// Ends a run: its exit code.

@@ -7,7 +7,9 @@ mod credentials;
 mod error;
 pub mod events;
 pub mod frames;
+mod helpers;
 mod images;
+mod intents;
 mod labels;
 mod lines;
 mod networks;
@@ -35,6 +37,7 @@ pub use ops::{Executed, Health, Inspected};
 pub use own_images::{Made, OwnImage};
 pub use owned::Owned;
 pub use prepared::prepared_reference;
+pub use snapshots::Copied;
 pub use survey::{Bystander, Info};
 pub use upload::{Removal, Upload};
 

@@ -11,10 +11,11 @@ use futures_util::try_join;
 
 use super::connect::answer;
 use super::error::{failed, status};
-use super::{Engine, labels};
+use super::{Engine, helpers, intents, labels};
 use crate::diag::Result;
 use crate::model::{Protocol, ServiceName, Stack};
-use crate::plan::observed::{Container, ContainerState, Image, Network, Observed, PublishedPort, Volume};
+use crate::plan::Intent;
+use crate::plan::observed::{Container, ContainerState, Helper, Image, Network, Observed, PublishedPort, Volume};
 
 /// A container that publishes a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,19 +26,29 @@ pub struct Publisher {
     pub project: Option<String>,
 }
 
+/// The containers of a stack.
+pub(super) struct Listed {
+    /// Those of its services.
+    pub(super) own: Vec<Container>,
+    /// One-off ones.
+    pub(super) one_offs: Vec<Container>,
+    /// Those that volumes are copied through.
+    helpers: Vec<Helper>,
+}
+
 impl Engine {
     /// Everything of a stack, and of what its services refer to.
     ///
     /// # Errors
     /// When the engine can't be asked.
     pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        let ((containers, one_offs), networks, volumes, images) = try_join!(
+        let (Listed { own: containers, one_offs, helpers }, networks, (volumes, intents), images) = try_join!(
             self.whole_containers(stack.name.as_str()),
             self.networks(stack),
             self.volumes(stack),
             self.images(stack)
         )?;
-        Ok(Observed { containers, one_offs, networks, volumes, images })
+        Ok(Observed { containers, one_offs, helpers, networks, volumes, intents, owed: BTreeSet::new(), images })
     }
 
     /// The containers of a stack's services, whatever their state, in one call.
@@ -45,17 +56,19 @@ impl Engine {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
-        Ok(self.all_containers(project).await?.0)
+        Ok(self.all_containers(project).await?.own)
     }
 
-    /// The containers of a stack's services, and its one-off containers.
+    /// All containers of a stack.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub(super) async fn all_containers(&self, project: &str) -> Result<(Vec<Container>, Vec<Container>)> {
+    pub(super) async fn all_containers(&self, project: &str) -> Result<Listed> {
         let options = ListContainersOptions { all: true, filters: Some(labels::filter(project)), ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let helpers = listed.iter().filter_map(helpers::helper).collect();
+        let listed: Vec<_> = listed.into_iter().filter(|seen| helpers::helper(seen).is_none()).collect();
         let is_one_off = |seen: &ContainerSummary| seen.labels.iter().any(|found| found.contains_key(labels::ONEOFF));
         let (one_offs, own): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_one_off);
         let [own, one_offs] = [(own, labels::SERVICE), (one_offs, labels::ONEOFF)].map(|(listed, label)| {
@@ -63,7 +76,7 @@ impl Engine {
             containers.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.id.cmp(&b.id)));
             containers
         });
-        Ok((own, one_offs))
+        Ok(Listed { own, one_offs, helpers })
     }
 
     /// The container that publishes a host port, other than the one named.
@@ -107,11 +120,14 @@ impl Engine {
         Ok(networks)
     }
 
-    async fn volumes(&self, stack: &Stack) -> Result<Vec<Volume>> {
+    /// The volumes, and what the empty ones among them say that stand for something unfinished.
+    async fn volumes(&self, stack: &Stack) -> Result<(Vec<Volume>, Vec<Intent>)> {
         let options = ListVolumesOptions { filters: Some(labels::filter(stack.name.as_str())) };
         let listed = answer(self.docker.list_volumes(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list volumes", &error))?.volumes.unwrap_or_default();
-        let mut volumes: Vec<Volume> = listed.into_iter().map(|seen| volume(seen.name, &seen.labels)).collect();
+        let intents = listed.iter().filter_map(intents::intent).collect();
+        let listed = listed.into_iter().filter(|seen| !seen.labels.contains_key(labels::INTENT));
+        let mut volumes: Vec<Volume> = listed.map(|seen| volume(seen.name, &seen.labels)).collect();
         let unseen = stack.volumes.values().map(|volume| volume.name.as_str());
         let unseen = unseen.filter(|name| volumes.iter().all(|seen| seen.name != *name)).collect::<BTreeSet<_>>();
         let others = try_join_all(unseen.into_iter().map(|name| async move {
@@ -122,7 +138,7 @@ impl Engine {
             }
         }));
         volumes.extend(others.await?.into_iter().flatten());
-        Ok(volumes)
+        Ok((volumes, intents))
     }
 
     async fn images(&self, stack: &Stack) -> Result<BTreeMap<String, Image>> {

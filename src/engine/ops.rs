@@ -8,16 +8,17 @@ use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{ContainerStateStatusEnum, HealthStatusEnum, NetworkConnectRequest, VolumeCreateRequest};
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, ListContainersOptions,
-    RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+    RemoveContainerOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::connect::answer;
 use super::error::{failed, message, status};
+use super::observe::Listed;
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Protocol, Service, Stack, Volume, fingerprint};
-use crate::plan::observed::{Container, ContainerState, PublishedPort};
+use crate::plan::observed::{ContainerState, PublishedPort};
 
 /// What `GET /containers/{id}/json` says, as far as we ask.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -115,8 +116,8 @@ impl Engine {
         while began.elapsed() < CREATION && !self.is_listed("name", &format!("^/{name}$")).await? {
             tokio::time::sleep(CREATION_PAUSE).await;
         }
-        let (containers, _) = self.whole_containers(stack.name.as_str()).await?;
-        match containers.into_iter().find(|seen| seen.name == name) {
+        let listed = self.whole_containers(stack.name.as_str()).await?;
+        match listed.own.into_iter().find(|seen| seen.name == name) {
             Some(seen) if seen.config == wanted && seen.service == service.name => Ok((seen.id, Vec::new())),
             Some(_) => Err(failed(format_args!("can't create {name}"), error)
                 .hint("another run changed the stack at the same time; run the command again")),
@@ -133,10 +134,10 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub(super) async fn whole_containers(&self, project: &str) -> Result<(Vec<Container>, Vec<Container>)> {
-        let (containers, one_offs) = self.all_containers(project).await?;
+    pub(super) async fn whole_containers(&self, project: &str) -> Result<Listed> {
+        let listed = self.all_containers(project).await?;
         let began = Instant::now();
-        for container in containers.iter().filter(|seen| seen.state == ContainerState::Created) {
+        for container in listed.own.iter().filter(|seen| seen.state == ContainerState::Created) {
             while began.elapsed() < CREATION
                 && self.inspect(&container.id).await?.is_none()
                 && self.is_listed("id", &container.id).await?
@@ -144,10 +145,10 @@ impl Engine {
                 tokio::time::sleep(CREATION_PAUSE).await;
             }
         }
-        Ok((containers, one_offs))
+        Ok(listed)
     }
 
-    async fn is_listed(&self, filter: &str, value: &str) -> Result<bool> {
+    pub(super) async fn is_listed(&self, filter: &str, value: &str) -> Result<bool> {
         let filters = Some([(filter.to_owned(), vec![value.to_owned()])].into());
         let options = ListContainersOptions { all: true, filters, ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
@@ -277,15 +278,9 @@ impl Engine {
                 format_args!("volume {name} is not this stack's; it is left alone"),
             ));
         }
-        match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
+        match self.remove_volume_and_helper(stack, name).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
-            // Copying it was cut off, perhaps.
-            Err(error) if status(&error) == Some(409) => {
-                self.remove_helper(stack, name).await?;
-                let removed = self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
-                removed.map_err(|_| failed(format_args!("can't remove volume {name}"), &error))
-            }
             Err(error) => Err(failed(format_args!("can't remove volume {name}"), &error)),
         }
     }

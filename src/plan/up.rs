@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use indexmap::{IndexMap, IndexSet};
 
 use super::observed::{Container, ContainerState};
-use super::{Cause, Observed, Op, Plan, Request, StepId, fetch, foreign, gate};
+use super::{Cause, Observed, Op, Plan, Request, StepId, fetch, foreign, gate, intent};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::kinds;
 use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, built, fingerprint, graph};
@@ -18,6 +18,7 @@ use crate::model::{Kind, MountSource, PullPolicy, Service, ServiceName, Stack, b
 /// asked for a service that has no container, or when an image is not the one that `--frozen` allows.
 pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     let services = selection(stack, ask);
+    intent::refuse(stack, seen, services.iter().copied())?;
     fetch::refuse_unpinned(stack, seen, ask, &services)?;
     let mut builder =
         Builder { stack, seen, ask, plan: Plan::default(), fates: IndexMap::new(), names: Names::default() };
@@ -29,6 +30,9 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
         services.iter().filter(|service| matches!(builder.fates[&service.name], Fate::Create(_) | Fate::Replace(_)));
     for service in made {
         foreign::refuse(stack, seen, ask, service)?;
+    }
+    for leftover in intent::leftovers(seen) {
+        builder.plan.push(leftover, Cause::CutOff, Vec::new());
     }
     builder.take_down();
     for service in services {
@@ -46,6 +50,7 @@ pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) 
     // A request for no services would be one for all.
     let plan = if ask.services.is_empty() { Plan::default() } else { up(stack, seen, ask)? };
     foreign::refuse(stack, seen, ask, service)?;
+    intent::refuse(stack, seen, [service])?;
     let mut names = Names::default();
     for step in &plan.steps {
         match &step.op {
@@ -301,7 +306,10 @@ impl<'a> Builder<'a> {
             Fate::Keep => {
                 let after = Vec::new();
                 let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, after);
-                let ready = self.provision(&name, Cause::Unchanged, ready);
+                let mut ready = self.provision(&name, Cause::Unchanged, ready);
+                if self.seen.owed.contains(&name) {
+                    ready = self.plan.push(Op::PutBack { service: name.clone() }, Cause::CutOff, vec![ready]);
+                }
                 self.names.ready.insert(name, ready);
                 return Ok(());
             }

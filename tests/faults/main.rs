@@ -7,5 +7,6 @@ mod connect;
 mod fake;
 mod healthy;
 mod lifecycle;
+mod snapshot;
 mod taskava;
 mod up;

@@ -12,19 +12,22 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::future::try_join_all;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, try_join};
 
 use self::archive::{Reader, SUMMARY, Summary, Writer};
 use super::{Run, provision};
 use crate::aws::objects::{self, Bucket, Entry, Putter, Source};
 use crate::aws::{Answer, Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
 use crate::event::{Event, size};
 use crate::kinds;
 use crate::model::aws::Api;
-use crate::model::{Kind, Mount, MountSource, Service, Stack};
+use crate::model::{Kind, Mount, MountSource, Service, ServiceName, Stack};
 use crate::pieces;
 use crate::plan::Step;
+use crate::plan::observed::{Container, ContainerState};
 
 /// The folder in the data volume.
 const FOLDER: &str = "taskava-objects";
@@ -105,6 +108,38 @@ pub(super) async fn put_back(
         let message = format!("what was saved of the buckets of {} could not be put back: {error}", service.name);
         Error::new(error.kind, message).hint(format!("it stays saved; taskava dev logs {}", service.name))
     })
+}
+
+/// The emulators that run and have not got back all that was saved of their buckets: that was cut off, or they were
+/// restarted since by another than this program. Two or three calls for each that can have something, all at once.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn owed(engine: &Engine, stack: &Stack, containers: &[Container]) -> Result<BTreeSet<ServiceName>> {
+    if stack.isolation.is_some() {
+        return Ok(BTreeSet::new());
+    }
+    let up = containers.iter().filter(|seen| seen.state == ContainerState::Running);
+    let asked = up.filter_map(|seen| {
+        let service = stack.services.get(&seen.service).filter(|service| is_forgetful(stack, service))?;
+        Some((service, place(service)?, &seen.id))
+    });
+    let asked = asked.map(async |(service, place, id)| {
+        let (loaded, summary) = (format!("{place}/{FOLDER}/{LOADED}"), format!("{place}/{FOLDER}/{SUMMARY}"));
+        let seen = try_join!(engine.inspect(id), engine.read_file(id, &loaded));
+        let (started, loaded) = match seen {
+            Ok((Some(seen), loaded)) if seen.running => (seen.started_at.unwrap_or_default(), loaded),
+            // It ended meanwhile.
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_owed = match loaded {
+            Some(loaded) => loaded != started.as_bytes(),
+            None => engine.read_file(id, &summary).await?.is_some(),
+        };
+        Ok(is_owed.then(|| service.name.clone()))
+    });
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }
 
 /// Whether there may be something; asked with less patience than an emulator has while it begins.
