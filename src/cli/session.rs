@@ -13,7 +13,7 @@ use crate::load;
 use crate::model::secret::Masks;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
-use crate::plan::{self, Observed, Op, Plan, Request};
+use crate::plan::{self, Intent, Observed, Op, Plan, Request};
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Lock, Run, objects, snapshot};
@@ -153,19 +153,32 @@ impl<'a> Session<'a> {
             keep_going: change.keep_going,
             build: change.build,
         };
-        let saves = change.plan.steps.iter().any(|step| matches!(step.op, Op::SaveVolume { .. }));
+        let begun: Vec<Intent> = change.plan.steps.iter().filter_map(|step| step.op.begins().cloned()).collect();
+        let summary = self.apply_and_tidy(&run, change.plan).await?;
+        if !summary.ok && !begun.is_empty() {
+            let open = self.engine.intents(self.stack.name.as_str()).await.unwrap_or_default();
+            for intent in begun.iter().filter(|intent| open.contains(intent)) {
+                let hint = Some(intent.remedies().join("; "));
+                self.events.emit(&Event::Warning { message: intent.message(), hint });
+            }
+        }
+        Ok(summary)
+    }
+
+    async fn apply_and_tidy(&self, run: &Run<'_>, plan: Plan) -> Result<Summary> {
+        let saves = plan.steps.iter().any(|step| matches!(step.op, Op::SaveVolume { .. }));
         if !saves {
-            return Ok(run::apply(&run, Arc::new(change.plan)).await);
+            return Ok(run::apply(run, Arc::new(plan)).await);
         }
         let project = self.stack.name.as_str();
         snapshot::discard_parts(&self.engine, project).await?;
-        let summary = run::apply(&run, Arc::new(change.plan)).await;
+        let summary = run::apply(run, Arc::new(plan)).await;
         // What was not saved whole is no snapshot; an engine that went away is asked by the next command.
         let discarded = snapshot::discard_parts(&self.engine, project).await;
         if summary.ok {
             discarded?;
         } else {
-            self.start_again(seen).await;
+            self.start_again(run.seen).await;
         }
         Ok(summary)
     }

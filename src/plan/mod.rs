@@ -163,6 +163,16 @@ impl Op {
     }
 }
 
+impl Op {
+    /// What begins with a step, if something does that may be cut off.
+    pub fn begins(&self) -> Option<&Intent> {
+        match self {
+            Self::Begin { intent } => Some(intent),
+            _ => None,
+        }
+    }
+}
+
 /// `create postgres`: verb and object, as in `plan` and in progress lines.
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -32,7 +32,7 @@ fn runs(fake: &Fake) {
 async fn a_save_that_fails_leaves_no_snapshot_and_starts_again_what_it_stopped() {
     let fake = up().await.first(1, "POST", "/images/create", full());
     let run = dev(&fake, TWO, &["snapshot", "save", "x"]).await;
-    run.ends(1, &["no space left on device", "starting again what was stopped: one, two"]);
+    run.ends(1, &["no space left on device", "starting again what was stopped: two"]);
     assert_eq!(saved(&fake), Vec::<String>::new());
     runs(&fake);
     dev(&fake, TWO, &["snapshot", "save", "x"]).await.ends(0, &[]);
@@ -69,8 +69,8 @@ async fn a_restore_that_fails_to_fill_a_volume_is_named_by_all_that_comes() {
     let fake = up().await;
     dev(&fake, TWO, &["snapshot", "save", "x"]).await.ends(0, &[]);
     let fake = fake.first(1, "POST", "/containers/create", full());
-    dev(&fake, TWO, &["snapshot", "restore", "x"]).await.ends(1, &["no space left on device"]);
-    let words = ["restoring snapshot x was cut off", "finish it with: taskava dev snapshot restore x", "restore auto-"];
+    dev(&fake, TWO, &["snapshot", "restore", "x", "--no-snapshot"]).await.ends(1, &["no space left on device"]);
+    let words = ["restoring snapshot x was cut off", "finish it with: taskava dev snapshot restore x"];
     for command in [&["up"][..], &["snapshot", "save", "y"], &["plan"], &["restart"]] {
         dev(&fake, TWO, command).await.ends(1, &words);
     }

@@ -35,6 +35,9 @@ const FOLDER: &str = "taskava-objects";
 /// The folder while it is written.
 const UNFINISHED: &str = "taskava-objects.new";
 
+/// The folder that another one takes the place of.
+const OLD: &str = "taskava-objects.old";
+
 /// A file in the folder: when the emulator was started that has all of it in memory.
 const LOADED: &str = "loaded";
 
@@ -131,11 +134,17 @@ pub async fn owed(engine: &Engine, stack: &Stack, containers: &[Container]) -> R
             Ok((Some(seen), loaded)) if seen.running => (seen.started_at.unwrap_or_default(), loaded),
             // It ended meanwhile.
             Ok(_) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) if error.kind == ErrorKind::Engine => return Err(error),
+            // What can't be looked at is no reason not to stop it.
+            Err(_) => return Ok(None),
         };
         let is_owed = match loaded {
             Some(loaded) => loaded != started.as_bytes(),
-            None => engine.read_file(id, &summary).await?.is_some(),
+            None => {
+                let new = format!("{place}/{UNFINISHED}/{SUMMARY}");
+                let (old, new) = try_join!(engine.read_file(id, &summary), engine.read_file(id, &new))?;
+                old.or(new).is_some()
+            }
         };
         Ok(is_owed.then(|| service.name.clone()))
     });
@@ -181,7 +190,14 @@ pub(super) fn is_discarded(stack: &Stack, service: &Service, discarded: &BTreeSe
 
 /// What is saved in a place.
 async fn saved(run: &Run<'_>, container: &str, place: &str) -> Result<Option<Summary>> {
-    let found = run.engine.read_file(container, &format!("{place}/{FOLDER}/{SUMMARY}")).await?;
+    let read = async |folder: &str| run.engine.read_file(container, &format!("{place}/{folder}/{SUMMARY}")).await;
+    let mut found = read(FOLDER).await?;
+    // The summary is written last: a new folder that has one is whole, and was only not put in its place.
+    if found.is_none() && read(UNFINISHED).await?.is_some() {
+        let command = ["sh", "-c", &format!("cd {place:?} && mv {UNFINISHED} {FOLDER}")].map(String::from);
+        run.engine.exec(container, &command).await?;
+        found = read(FOLDER).await?;
+    }
     let broken = |error: serde_json::Error| {
         Error::new(ErrorKind::Other, format_args!("what was saved in {place}/{FOLDER} can't be read: {error}"))
     };
@@ -249,7 +265,10 @@ impl Objects<'_> {
             written => written?,
         };
         sent?;
-        let script = format!("cd {place:?} && rm -rf {FOLDER} && mv {UNFINISHED} {FOLDER}");
+        // One of the two is whole at every moment.
+        let script = format!(
+            "cd {place:?} && rm -rf {OLD} && {{ [ ! -e {FOLDER} ] || mv {FOLDER} {OLD}; }} && mv {UNFINISHED} {FOLDER} && rm -rf {OLD}"
+        );
         self.shell(&script).await?;
         Ok(summary)
     }
