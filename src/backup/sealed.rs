@@ -299,6 +299,13 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_named_with_file_and_remedy() {
+        let error = cannot_write(Path::new("monday.tar"), &io::ErrorKind::StorageFull.into());
+        assert!(error.to_string().starts_with("can't write monday.tar: "), "{error}");
+        assert_eq!(error.hints, ["free some room there, or name a file on another disk"]);
+    }
+
+    #[test]
     fn what_a_process_left_that_was_killed_is_replaced_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let (place, partial) = (folder.path().join("a"), folder.path().join("a.partial"));

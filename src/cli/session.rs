@@ -171,6 +171,8 @@ impl<'a> Session<'a> {
             return Ok(run::apply(run, Arc::new(plan)).await);
         }
         let project = self.stack.name.as_str();
+        // `down` has none of them: what it stopped stays so.
+        let to_run: Vec<ServiceName> = plan.steps.iter().filter_map(|step| step.op.starts().cloned()).collect();
         snapshot::discard_parts(&self.engine, project).await?;
         let summary = run::apply(run, Arc::new(plan)).await;
         // What was not saved whole is no snapshot; an engine that went away is asked by the next command.
@@ -178,17 +180,18 @@ impl<'a> Session<'a> {
         if summary.ok {
             discarded?;
         } else {
-            self.start_again(run.seen).await;
+            self.start_again(run.seen, &to_run).await;
         }
         Ok(summary)
     }
 
     /// After something failed that stopped services to save their data: those that ran before and were only stopped run
     /// again. What could not be started is left to `up`, which the summary of the failure does not hide.
-    async fn start_again(&self, before: &Observed) {
+    async fn start_again(&self, before: &Observed, to_run: &[ServiceName]) {
         let Ok(now) = self.engine.observe(&self.stack).await else { return };
         let is_stopped = |seen: &&Container| {
-            seen.is_up() && now.containers.iter().any(|other| other.id == seen.id && !other.is_up())
+            let is_down = || now.containers.iter().any(|other| other.id == seen.id && !other.is_up());
+            seen.is_up() && to_run.contains(&seen.service) && is_down()
         };
         let stopped =
             before.containers.iter().filter(is_stopped).filter_map(|seen| self.stack.services.get(&seen.service));

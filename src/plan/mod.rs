@@ -164,6 +164,14 @@ impl Op {
 }
 
 impl Op {
+    /// The service that a step starts, if it starts one.
+    pub fn starts(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Start { service } => Some(service),
+            _ => None,
+        }
+    }
+
     /// What begins with a step, if something does that may be cut off.
     pub fn begins(&self) -> Option<&Intent> {
         match self {
