@@ -13,7 +13,7 @@ use crate::load;
 use crate::model::secret::Masks;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
-use crate::plan::{self, Intent, Observed, Op, Plan, Request};
+use crate::plan::{self, Cause, Intent, Observed, Op, Plan, Request, Step};
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Lock, Run, objects, snapshot};
@@ -173,8 +173,22 @@ impl<'a> Session<'a> {
         let project = self.stack.name.as_str();
         // `down` has none of them: what it stopped stays so.
         let to_run: Vec<ServiceName> = plan.steps.iter().filter_map(|step| step.op.starts().cloned()).collect();
+        let asked_for = |step: &Step| match &step.op {
+            Op::SaveVolume { snapshot, .. } if step.cause == Cause::Requested => Some(snapshot.clone()),
+            _ => None,
+        };
+        let asked_for: Vec<String> = plan.steps.iter().filter_map(asked_for).collect();
         snapshot::discard_parts(&self.engine, project).await?;
         let summary = run::apply(run, Arc::new(plan)).await;
+        // What was being done when the user left is ended; the snapshot may have become whole by that.
+        if !summary.ok
+            && self.cancel.hurry() != Hurry::None
+            && let Ok(all) = snapshot::all(&self.engine, project).await
+        {
+            for saved in all.iter().filter(|saved| asked_for.contains(&saved.name)) {
+                let _ = snapshot::remove(&self.engine, saved).await;
+            }
+        }
         // What was not saved whole is no snapshot; an engine that went away is asked by the next command.
         let discarded = snapshot::discard_parts(&self.engine, project).await;
         if summary.ok {
