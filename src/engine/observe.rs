@@ -125,7 +125,7 @@ impl Engine {
         let options = ListVolumesOptions { filters: Some(labels::filter(stack.name.as_str())) };
         let listed = answer(self.docker.list_volumes(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list volumes", &error))?.volumes.unwrap_or_default();
-        let intents = listed.iter().filter_map(intents::intent).collect();
+        let intents: Vec<Intent> = listed.iter().filter_map(intents::intent).collect();
         let listed = listed.into_iter().filter(|seen| !seen.labels.contains_key(labels::INTENT));
         let mut volumes: Vec<Volume> = listed.map(|seen| volume(seen.name, &seen.labels)).collect();
         let unseen = stack.volumes.values().map(|volume| volume.name.as_str());
@@ -138,6 +138,13 @@ impl Engine {
             }
         }));
         volumes.extend(others.await?.into_iter().flatten());
+        // An engine that was killed while it created one has lost its labels; what is written down says whose it is.
+        let is_ours = |volume: &&mut Volume| {
+            volume.stack.is_none() && intents.iter().any(|intent| intent.volumes.contains(&volume.name))
+        };
+        for volume in volumes.iter_mut().filter(is_ours) {
+            volume.stack = Some(stack.name.to_string());
+        }
         Ok((volumes, intents))
     }
 

@@ -272,7 +272,12 @@ impl Engine {
             Err(error) if status(&error) == Some(404) => return Ok(()),
             Err(error) => return Err(failed(format_args!("can't inspect volume {name}"), &error)),
         };
-        if seen.labels.get(labels::PROJECT).map(String::as_str) != Some(stack.name.as_str()) {
+        let is_ours = match seen.labels.get(labels::PROJECT) {
+            Some(project) => project == stack.name.as_str(),
+            // An engine that was killed while it created it has lost its labels.
+            None => self.intents(stack.name.as_str()).await?.iter().any(|intent| intent.volumes.contains(name)),
+        };
+        if !is_ours {
             return Err(Error::new(
                 ErrorKind::Other,
                 format_args!("volume {name} is not this stack's; it is left alone"),
