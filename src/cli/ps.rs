@@ -77,7 +77,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         for row in &mut rows {
             let service = stack.services.get(&row.service);
             let half = intents.iter().find(|intent| service.is_some_and(|service| intent.concerns(&stack, service)));
-            let back = owed.contains(&row.service).then(|| "not all of its objects are put back yet; taskava dev up");
+            let back = owed.contains(&row.service).then_some("not all of its objects are put back yet; taskava dev up");
             if let Some(why) = half.map(|intent| format!("{intent} was cut off")).or(back.map(Into::into)) {
                 (row.ready, row.reason) = (Some(false), Some(why));
             }

@@ -165,7 +165,7 @@ fn a_save_that_is_interrupted_leaves_no_snapshot_and_everything_runs_again() {
         assert_eq!(names(&stack), Vec::<String>::new(), "{next}");
         stack.dev(&["snapshot", "restore", "part"]).ends(2).says(&["no whole snapshot", "snapshot remove part"]);
         stack.dev(&["snapshot", "list"]).ends(0).says(&["saving `part` was cut off", "snapshot remove part"]);
-        assert_eq!(helpers(&stack), [format!("{}.copy", stack.volume("big"))], "{next}");
+        assert!(helpers(&stack).contains(&format!("{}.copy", stack.volume("big"))), "{next}");
         match next {
             "gc" => {
                 let gc = stack.dev(&["gc", "--dry-run"]).ends(0).stdout;
