@@ -112,9 +112,7 @@ impl Output {
         let mut partial = place.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
-        let file = private(&partial).map_err(|error| {
-            Error::new(ErrorKind::Other, format_args!("can't write {}: {error}", partial.display()))
-        })?;
+        let file = private(&partial).map_err(|error| cannot_write(&partial, &error))?;
         let file = BufWriter::with_capacity(256 * 1024, file);
         let mut output = Self { to: None, partial, place: place.into(), written: 0 };
         output.to = Some(match encryptor {
@@ -128,7 +126,11 @@ impl Output {
     ///
     /// # Errors
     /// When it can't be written to the disk.
-    pub fn finish(mut self) -> io::Result<u64> {
+    pub fn finish(mut self) -> Result<u64> {
+        self.close().map_err(|error| cannot_write(&self.place, &error))
+    }
+
+    fn close(&mut self) -> io::Result<u64> {
         let mut file = match self.to.take() {
             Some(To::Plain(file)) => file,
             Some(To::Sealed(sealed)) => sealed.finish()?,
@@ -145,18 +147,68 @@ impl Output {
     }
 }
 
-/// Only this user reads it: it may hold passwords. A new file: one that lies there already may be another user's, or a
-/// link to something else.
+/// A new file that only its owner can read, as it may hold passwords. It is locked while it is written: what a process left
+/// that was killed is removed first, and what another one writes just now is not.
 fn private(path: &Path) -> io::Result<File> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let mut options = File::options();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    loop {
+        match options.open(path) {
+            Ok(file) => {
+                // Where files can't be locked, the name alone tells.
+                let _ = file.try_lock();
+                return Ok(file);
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        // A link would lead elsewhere.
+        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+            let Ok(stale) = File::open(path) else { return Err(io::ErrorKind::AlreadyExists.into()) };
+            if matches!(stale.try_lock(), Err(fs::TryLockError::WouldBlock)) {
+                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another `backup` is writing it"));
+            }
+            if !is_at(&stale, path) {
+                continue;
+            }
+            fs::remove_file(path)?;
+        } else {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+    }
+}
+
+/// Whether an open file still has this name: another process may have put it elsewhere.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let id = |found: io::Result<fs::Metadata>| found.map(|found| (found.dev(), found.ino())).ok();
+    id(file.metadata()) == id(fs::symlink_metadata(path))
+}
+
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// What to do when a file can't be written.
+pub fn remedy(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free some room there, or name a file on another disk")
+        }
+        io::ErrorKind::AlreadyExists => {
+            Some("it is not a file that a `backup` left behind: move it away, or take another name")
+        }
+        _ => None,
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> Error {
+    let failed = Error::new(ErrorKind::Other, format_args!("can't write {}: {error}", path.display()));
+    remedy(error).map(str::to_owned).into_iter().fold(failed, Error::hint)
 }
 
 impl Write for Output {
@@ -166,9 +218,8 @@ impl Write for Output {
             Some(To::Sealed(sealed)) => sealed.write(bytes),
             None => Err(io::ErrorKind::BrokenPipe.into()),
         };
-        let written = written.map_err(|error| {
-            io::Error::new(error.kind(), format!("can't write {}: {error}", self.partial.display()))
-        })?;
+        let written = written
+            .map_err(|error| io::Error::new(error.kind(), format!("can't write {}: {error}", self.place.display())))?;
         self.written += written as u64;
         Ok(written)
     }
@@ -246,6 +297,33 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         let nowhere = Output::create(&folder.path().join("no/b"), false, &Seal::Open).unwrap_err();
         assert!(nowhere.to_string().contains("no/b.partial"), "{nowhere}");
+    }
+
+    #[test]
+    fn a_full_disk_is_named_with_file_and_remedy() {
+        let error = cannot_write(Path::new("monday.tar"), &io::ErrorKind::StorageFull.into());
+        assert!(error.to_string().starts_with("can't write monday.tar: "), "{error}");
+        assert_eq!(error.hints, ["free some room there, or name a file on another disk"]);
+    }
+
+    #[test]
+    fn what_a_process_left_that_was_killed_is_replaced_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (place, partial) = (folder.path().join("a"), folder.path().join("a.partial"));
+        fs::write(&partial, "left behind, and longer than what comes").unwrap();
+        let first = Output::create(&place, false, &Seal::Open).unwrap();
+        let second = Output::create(&place, false, &Seal::Open).unwrap_err();
+        assert!(second.to_string().contains("another `backup` is writing it"), "{second}");
+        assert_eq!(first.finish().unwrap(), 0);
+        assert_eq!(fs::read(&place).unwrap(), b"");
+        #[cfg(unix)]
+        {
+            let other = folder.path().join("other");
+            fs::write(&other, "precious").unwrap();
+            std::os::unix::fs::symlink(&other, &partial).unwrap();
+            assert!(Output::create(&place, true, &Seal::Open).unwrap_err().hints[0].contains("move it away"));
+            assert_eq!(fs::read(&other).unwrap(), b"precious");
+        }
     }
 
     #[test]

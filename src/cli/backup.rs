@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use clap::ValueHint;
 
-use super::session::{Session, Waiting};
+use super::session::{Change, Session, Waiting};
 use super::{Context, block_on, config};
 use crate::backup::archive::Writer;
-use crate::backup::sealed::{Output, Seal};
+use crate::backup::sealed::{self, Output, Seal};
 use crate::backup::{FORMAT, Manifest, Progress, Saved, servers};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::size;
+use crate::plan::observed::Container;
+use crate::plan::{self, Request};
+use crate::run::Lock;
 use crate::run::cancel::Hurry;
 use crate::ui::Format;
 
@@ -64,7 +67,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open(context).await?;
         tokio::select! {
-            saved = save(args, &session) => saved.map(|()| ExitCode::SUCCESS),
+            saved = save(args, &session) => saved.map(|()| ExitCode::SUCCESS).map_err(no_room),
             () = session.cancel.reached(Hurry::Stop) => Err(session.cancel.error()),
         }
     })
@@ -78,8 +81,8 @@ pub(super) fn progress(session: &Session<'_>) -> Progress {
 
 async fn save(args: &Args, session: &Session<'_>) -> Result<()> {
     let (stack, engine) = (&session.stack, &session.engine);
-    let _lock = session.lock("backup", &args.waiting, &session.events).await?;
-    let containers = session.observe().await?.containers;
+    let lock = session.lock("backup", &args.waiting, &session.events).await?;
+    let containers = whole(session, &lock).await?;
     let up = |name: &str| containers.iter().any(|seen| seen.service.as_str() == name && seen.is_usable());
     let active = stack.services.values().filter(|service| service.active && servers::kind(stack, service).is_some());
     if let Some(down) = active.map(|service| service.name.as_str()).find(|name| !up(name)) {
@@ -109,6 +112,32 @@ async fn save(args: &Args, session: &Session<'_>) -> Result<()> {
     let (output, manifest) = to.finish(manifest)?;
     let bytes = output.finish()?;
     told(args, session, &manifest, bytes)
+}
+
+/// The stack's containers, with all of their data: what was cut off is finished first where that can be done here, and
+/// refused where not.
+async fn whole(session: &Session<'_>, lock: &Lock) -> Result<Vec<Container>> {
+    let (stack, seen) = (&session.stack, session.observe().await?);
+    plan::refuse(stack, &seen, stack.services.values().filter(|service| servers::kind(stack, service).is_some()))?;
+    if seen.owed.is_empty() {
+        return Ok(seen.containers);
+    }
+    let services = seen.owed.iter().cloned().collect();
+    let request = Request { services, start_only: true, no_deps: true, ..Request::default() };
+    let summary = session.carry_out(&seen, Change::new(plan::up(stack, &seen, &request)?), lock).await?;
+    match summary.failures.into_iter().next() {
+        Some(failure) => Err(Error::new(failure.kind, failure.message).hint("finish it with: taskava dev up")),
+        None => Ok(session.observe().await?.containers),
+    }
+}
+
+/// A disk that is full is named with its remedy, wherever in the file that was.
+fn no_room(error: Error) -> Error {
+    let remedy = error.source.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>().and_then(sealed::remedy));
+    match remedy {
+        Some(remedy) if error.hints.is_empty() => error.hint(remedy),
+        _ => error,
+    }
 }
 
 fn told(args: &Args, session: &Session<'_>, manifest: &Manifest, bytes: u64) -> Result<()> {

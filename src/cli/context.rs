@@ -220,6 +220,24 @@ impl Context {
         same_stack(&self.global)
     }
 
+    /// A command of ours as it is typed, which finds the same stack from any folder below it.
+    pub fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> String {
+        let mut options = self.arguments().into_iter().peekable();
+        let mut all = vec!["taskava".to_owned(), "dev".to_owned()];
+        while let Some(option) = options.next() {
+            let is_file = option == "--file";
+            all.push(option.to_string_lossy().into_owned());
+            if let Some(value) = options.next_if(|_| is_file) {
+                let path = std::path::absolute(&value).unwrap_or_else(|_| value.into());
+                all.push(quoted(&path.to_string_lossy()));
+            } else if let Some(value) = options.next() {
+                all.push(quoted(&value.to_string_lossy()));
+            }
+        }
+        all.extend(words.into_iter().map(quoted));
+        all.join(" ")
+    }
+
     /// The same as options, for a process of ours that is to find the same engine.
     pub fn engine_options(&self) -> Vec<OsString> {
         let option = |name: &str, value: &Option<String>| value.iter().flat_map(|v| [name.into(), v.into()]).collect();
@@ -231,4 +249,13 @@ impl Context {
     pub fn format(&self) -> Format {
         self.screen.format()
     }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::event::size;
 use crate::model::secret::mask_urls;
 use crate::model::{CopyName, Kind, Service, Stack};
+use crate::plan::Intent;
 use crate::run::database::{Ask, Copy, InUse, Role, Server};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
@@ -125,7 +126,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
     let name = CopyName::parse(&args.name).map_err(|why| Error::new(ErrorKind::Usage, why))?;
-    let (mut server, service) = connect(&args.at, context).await?;
+    let (mut server, service, intent) = connect_whole(&args.at, context).await?;
+    if let Some(intent) = intent {
+        // A copy of what is only half there would look whole.
+        return Err(intent.error());
+    }
     let ask = Ask {
         from: args.from.clone(),
         pool: args.pool.map(Into::into),
@@ -205,6 +210,12 @@ async fn list(args: &ListArgs, context: &Context) -> Result<()> {
 
 /// Logs in to the server of the service that is meant.
 async fn connect(at: &AtArgs, context: &Context) -> Result<(Server, Service)> {
+    let (server, service, _) = connect_whole(at, context).await?;
+    Ok((server, service))
+}
+
+/// The same, and what was cut off while it was at work on the service's data.
+async fn connect_whole(at: &AtArgs, context: &Context) -> Result<(Server, Service, Option<Intent>)> {
     let stack = load_stack(context)?;
     let service = the_service(&stack, at.service.as_deref())?.clone();
     let engine = Engine::connect(&context.engine_ask()).await?;
@@ -213,7 +224,9 @@ async fn connect(at: &AtArgs, context: &Context) -> Result<(Server, Service)> {
         return Err(Error::new(ErrorKind::Other, format_args!("{} does not run", service.name))
             .hint(format!("start it with: taskava dev up {}", service.name)));
     };
-    Ok((Server::connect(&engine, &service, container).await?, service))
+    let intents = engine.intents(stack.name.as_str()).await?;
+    let intent = intents.into_iter().find(|intent| intent.concerns(&stack, &service));
+    Ok((Server::connect(&engine, &service, container).await?, service, intent))
 }
 
 fn the_service<'a>(stack: &'a Stack, name: Option<&str>) -> Result<&'a Service> {

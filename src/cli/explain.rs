@@ -13,7 +13,7 @@ use crate::engine::Inspected;
 use crate::kinds;
 use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, nameless, secret};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
-use crate::plan::{self, Cause, Observed, Request};
+use crate::plan::{self, Cause, Intent, Observed, Request};
 use crate::run::once::{self, Heard};
 use crate::run::probe::{Answer, Limits, Prober};
 use crate::ui::Format;
@@ -36,6 +36,8 @@ pub struct Args {
 struct Explained<'a> {
     session: &'a Session<'a>,
     service: &'a Service,
+    /// What was cut off while it was at work on its data.
+    intents: Vec<Intent>,
     container: Option<&'a Container>,
     inspected: Option<Inspected>,
     heard: Option<Heard>,
@@ -76,7 +78,14 @@ async fn explain<'a>(
         None => None,
     };
     let request = Request { services: vec![name.clone()], ..Request::default() };
-    let plan = plan::up(&session.stack, seen, &session.with_contents(&request).await?)?;
+    let intents = seen.intents.iter().filter(|intent| intent.concerns(&session.stack, service));
+    let intents: Vec<Intent> = intents.cloned().collect();
+    // What `up` refuses because of them is said above; all else is explained.
+    let sound = Observed { intents: Vec::new(), ..seen.clone() };
+    let plan = match &intents[..] {
+        [] => plan::up(&session.stack, seen, &session.with_contents(&request).await?)?,
+        _ => plan::up(&session.stack, &sound, &session.with_contents(&request).await?).unwrap_or_default(),
+    };
     let of_service = plan.changes().filter(|step| step.op.service() == Some(name));
     let next: Vec<_> = of_service.map(|step| (step.op.to_string(), step.cause.clone())).collect();
     let running = container.filter(|seen| seen.state == ContainerState::Running && service.kind != Kind::Job);
@@ -100,7 +109,7 @@ async fn explain<'a>(
     }
     let declared = seen.images.get(&service.image).map(|image| image.volumes.clone());
     let nameless = nameless::targets(service, &declared.or_else(|| kinds::declared(service)).unwrap_or_default());
-    Ok(Explained { session, service, container, inspected, heard, next, log, nameless, show_secrets })
+    Ok(Explained { session, service, intents, container, inspected, heard, next, log, nameless, show_secrets })
 }
 
 impl Explained<'_> {
@@ -115,6 +124,10 @@ impl Explained<'_> {
             line("declared", &place.to_string());
         }
         line("state", &self.state());
+        for intent in &self.intents {
+            line("data", &intent.message());
+            intent.remedies().iter().for_each(|remedy| line("", remedy));
+        }
         line("ready", &self.ready());
         if let Some(container) = self.container {
             line("container", &format!("{} {}", container.name, container.id.get(..12).unwrap_or_default()));

@@ -10,14 +10,14 @@ use crate::diag::Result;
 use crate::engine::{Engine, Made, OwnImage};
 use crate::event::size;
 use crate::run::gc::images;
-use crate::run::gc::{self, Judged, Why};
+use crate::run::gc::{self, Judged, Leftover, Why};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
 /// Remove what crashed test runs left behind, and old images of ours
 ///
 /// A stack of `taskava dev test` or of the library goes when the process it was made for is gone, or when its time has
-/// passed. Images that test runs begin with go when their folder is gone, when newer ones took their place, or when a run
+/// passed; so do containers and parts of snapshots that a run left which was killed. Images that test runs begin with go when their folder is gone, when newer ones took their place, or when a run
 /// was killed while it made them; results of builds when a later one took their name; automatic snapshots when there are
 /// three newer ones, or two weeks after their folder has gone; snapshots of a test run a day after it. What is of a folder
 /// that can't be seen from here, or lost its name, goes after two weeks. Nothing else is touched: not your own stack, no stack
@@ -72,16 +72,26 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 engine.remove_isolated(&owned.project).await?;
             }
         }
+        let (mut leftovers, mut ended) = (Vec::new(), Ok(()));
+        for leftover in gc::leftovers(&engine).await? {
+            let removed = match args.dry_run {
+                true => Ok(false),
+                false => gc::remove_leftover(&engine, &leftover).await,
+            };
+            leftovers.push((leftover, *removed.as_ref().unwrap_or(&false)));
+            ended = ended.and(removed.map(drop));
+        }
         // After the containers, which keep the images they were made from.
         let images = images::look(&engine).await?;
-        let (mut removed, mut ended) = (vec![false; images.len()], Ok(()));
+        let mut removed = vec![false; images.len()];
         for (at, judged) in images.iter().enumerate().filter(|(_, judged)| judged.why.is_some() && !args.dry_run) {
             match images::remove(&engine, &judged.image).await {
                 Ok(gone) => removed[at] = gone,
                 Err(error) => ended = ended.and(Err(error)),
             }
         }
-        let found = Found { stacks, images: images.into_iter().zip(removed).collect(), dry_run: args.dry_run };
+        let found =
+            Found { stacks, leftovers, images: images.into_iter().zip(removed).collect(), dry_run: args.dry_run };
         if args.json || context.format() == Format::Json {
             found.as_json(context)?;
         } else {
@@ -95,6 +105,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 struct Found {
     stacks: Vec<Judged>,
     /// Each with whether it was removed.
+    leftovers: Vec<(Leftover, bool)>,
+    /// Each with whether it was removed.
     images: Vec<(images::Judged, bool)>,
     dry_run: bool,
 }
@@ -103,6 +115,13 @@ impl Found {
     fn as_json(&self, context: &Context) -> Result<()> {
         for judged in &self.stacks {
             context.screen.json(&row(judged, self.dry_run))?;
+        }
+        for (leftover, removed) in &self.leftovers {
+            let (name, project) = named(leftover);
+            let (what, removed) = ("leftover", *removed);
+            context
+                .screen
+                .json(&serde_json::json!({ "what": what, "name": name, "project": project, "removed": removed }))?;
         }
         for (judged, removed) in &self.images {
             context.screen.json(&image_row(judged, *removed))?;
@@ -115,6 +134,13 @@ impl Found {
         for judged in going() {
             context.screen.out(&format!("{}\n", line(judged, self.dry_run)))?;
         }
+        let mut some = going().next().is_some();
+        for (leftover, _) in self.leftovers.iter().filter(|(_, removed)| *removed || self.dry_run) {
+            some = true;
+            let verb = if self.dry_run { "would remove" } else { "removed" };
+            let (name, project) = named(leftover);
+            context.screen.out(&format!("{verb} {name} of {project}: what made it was cut off\n"))?;
+        }
         let mut table =
             Table::new(&[if self.dry_run { "WOULD REMOVE" } else { "REMOVED" }, "SIZE", "AGE", "WHY", "OF"]);
         let gone = self.images.iter().filter(|(judged, removed)| *removed || self.dry_run && judged.why.is_some());
@@ -124,7 +150,7 @@ impl Found {
         }
         if !table.is_empty() {
             context.screen.out(&table.render(stdout_width(), context.screen.color()))?;
-        } else if going().next().is_none() {
+        } else if !some {
             let others = match self.stacks.len() {
                 0 => String::new(),
                 n => format!(" ({n} in use)"),
@@ -132,6 +158,14 @@ impl Found {
             context.screen.note(&format!("nothing to remove{others}"));
         }
         Ok(())
+    }
+}
+
+/// What it is called, and the stack it is of.
+fn named(leftover: &Leftover) -> (String, &str) {
+    match leftover {
+        Leftover::Helper(helper) => (helper.name.clone(), &helper.project),
+        Leftover::Part { project, snapshot } => (format!("a part of snapshot {snapshot}"), project),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use futures_util::future::join_all;
+use futures_util::try_join;
 use serde::Serialize;
 
 use super::by_labels::stack_or_labels;
@@ -13,9 +14,9 @@ use crate::engine::Engine;
 use crate::model::secret::Masks;
 use crate::model::{Kind, Service, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState, PublishedPort};
-use crate::run;
 use crate::run::once::{self, Heard};
 use crate::run::probe::{Answer, Limits, Prober};
+use crate::run::{self, objects};
 use crate::ui::Format;
 use crate::ui::table::Table;
 
@@ -69,13 +70,26 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let chosen = chosen.collect::<Result<Vec<_>>>()?;
         let engine = found.engine(context).await?;
         let stack = found.stack;
-        let mut containers = engine.containers(stack.name.as_str()).await?;
-        run::stop::mark(&engine, stack.name.as_str(), &mut containers).await?;
+        let project = stack.name.as_str();
+        let (mut containers, intents) = try_join!(engine.containers(project), engine.intents(project))?;
+        run::stop::mark(&engine, project, &mut containers).await?;
+        let owed = objects::owed(&engine, &stack, &containers).await?;
         if let Some(other) = other_checkout(&stack, &containers) {
             context.screen.note(&format!("{} runs from another checkout: {other}", stack.name));
         }
         let wanted = |name: &ServiceName| chosen.is_empty() || chosen.contains(name);
-        let rows = rows(args, &stack, &engine, &containers, wanted).await?;
+        let mut rows = rows(args, &stack, &engine, &containers, wanted).await?;
+        for row in &mut rows {
+            let service = stack.services.get(&row.service);
+            let half = intents.iter().find(|intent| service.is_some_and(|service| intent.concerns(&stack, service)));
+            let back = owed.contains(&row.service).then_some("not all of its objects are put back yet; taskava dev up");
+            if let Some(why) = half.map(|intent| format!("{intent} was cut off")).or(back.map(Into::into)) {
+                (row.ready, row.reason) = (Some(false), Some(why));
+            }
+        }
+        for intent in &intents {
+            context.screen.note(&format!("{}; {}", intent.message(), intent.remedies().join("; ")));
+        }
         show(args, context, &stack, rows)?;
         Ok(ExitCode::SUCCESS)
     })

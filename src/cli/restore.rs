@@ -1,6 +1,6 @@
 //! `restore`: data of a `backup`, put back into this stack or another one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::backup::{Manifest, Progress, Saved};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Summary, size};
 use crate::model::{Service, ServiceName, Stack};
-use crate::plan::{self, Request};
+use crate::plan::{self, Intent, Request, Work};
 use crate::run::cancel::Hurry;
 use crate::run::{Lock, snapshot};
 use crate::ui::{Format, Screen};
@@ -142,6 +142,7 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest, conten
     let targets = targets(args, stack, manifest)?;
     let lock = session.lock("restore", &args.waiting, &session.events).await?;
     let wanted: Vec<ServiceName> = targets.iter().map(|(_, service)| service.name.clone()).collect();
+    let open = open_intents(session, &targets).await?;
     if let Some(failed) = bring_up(session, &wanted, &lock).await? {
         return Ok(session.end(failed));
     }
@@ -149,12 +150,19 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest, conten
     for (server, saved) in reach(session, &targets).await? {
         used.extend(server.used(&saved.data).await?);
     }
-    if !used.is_empty() {
+    let mut before = open.iter().find_map(|intent| intent.before.clone());
+    // What a restore left there that was cut off is no data of the user's.
+    if !used.is_empty() && open.is_empty() {
         confirm(&session.context.screen, args, &used)?;
-        if let Some(failed) = save_first(args, session, &wanted, &lock).await? {
+        before = (!args.no_snapshot).then(snapshot::auto_name);
+        if let Some(name) = &before
+            && let Some(failed) = save_first(session, &wanted, name, &lock).await?
+        {
             return Ok(session.end(failed));
         }
     }
+    let intent = intent(args, session, &targets, before).await?;
+    session.engine.begin(stack, &intent).await?;
     let mut reader = Reader::new(args.open()?.1);
     // What it begins with, and the configuration.
     reader.member()?;
@@ -166,11 +174,57 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest, conten
         differences.extend(tokio::select! {
             restored = restoring => restored?,
             () = session.cancel.reached(Hurry::Stop) => {
-                return Err(session.cancel.error().hint("the data of the stack is only half there; restore it again"));
+                let half = format!("the data of the stack is only half there; restore it again: {}", intent.finish);
+                return Err(session.cancel.error().hint(half));
             }
         });
     }
+    for intent in open.iter().filter(|open| **open != intent).chain([&intent]) {
+        session.engine.finish(stack, intent).await?;
+    }
     told(args, session, manifest, &differences)
+}
+
+/// The restores of files that were cut off and that this one makes up for.
+///
+/// # Errors
+/// When another one is at work on the volumes of the services: no server may start on them.
+async fn open_intents(session: &Session<'_>, targets: &[(&Saved, &Service)]) -> Result<Vec<Intent>> {
+    let mut seen = session.observe().await?;
+    let is_covered = |intent: &Intent| {
+        let is_target = |name: &String| targets.iter().any(|(_, service)| service.name.as_str() == name);
+        intent.work == Work::RestoreFile && intent.services.iter().all(is_target)
+    };
+    let open = seen.intents.iter().filter(|intent| is_covered(intent)).cloned().collect();
+    seen.intents.retain(|intent| intent.work == Work::RestoreSnapshot);
+    plan::refuse(&session.stack, &seen, targets.iter().map(|(_, service)| *service))?;
+    Ok(open)
+}
+
+/// What is written down while the data is only half there.
+async fn intent(
+    args: &Args,
+    session: &Session<'_>,
+    targets: &[(&Saved, &Service)],
+    before: Option<String>,
+) -> Result<Intent> {
+    let seen = session.engine.observe(&session.stack).await?;
+    let path = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.into()).display().to_string();
+    let file = path(&args.file);
+    let mut words = vec!["restore".into(), file.clone(), "--replace".into()];
+    words.extend(args.no_snapshot.then(|| "--no-snapshot".into()));
+    words.extend(args.services.iter().flat_map(|(saved, to)| ["--service".into(), format!("{saved}={to}")]));
+    words.extend(args.identity.iter().flat_map(|key| ["--identity".into(), path(key)]));
+    words.extend(args.passphrase_file.iter().flat_map(|file| ["--passphrase-file".into(), path(file)]));
+    let volumes = targets.iter().flat_map(|(_, service)| plan::volumes(&session.stack, &seen.volumes, service));
+    Ok(Intent {
+        work: Work::RestoreFile,
+        of: file,
+        volumes: volumes.collect(),
+        services: targets.iter().map(|(_, service)| service.name.to_string()).collect(),
+        finish: session.context.command(words.iter().map(String::as_str)),
+        before,
+    })
 }
 
 /// Which service gets what, before anything is done.
@@ -225,9 +279,12 @@ async fn reach<'a>(
 
 /// Starts what does not run. Returns the end of a run that failed.
 async fn bring_up(session: &Session<'_>, wanted: &[ServiceName], lock: &Lock) -> Result<Option<Summary>> {
-    let seen = session.observe().await?;
+    let mut seen = session.observe().await?;
+    // This is what finishes them.
+    seen.intents.retain(|intent| intent.work == Work::RestoreSnapshot);
     let up = |name: &ServiceName| seen.containers.iter().any(|seen| seen.service == *name && seen.is_usable());
-    if wanted.iter().all(up) {
+    // Objects that were not put back yet would come back on top of those of the file.
+    if wanted.iter().all(|name| up(name) && !seen.owed.contains(name)) {
         return Ok(None);
     }
     let request = Request { services: wanted.to_vec(), ..Request::default() };
@@ -251,17 +308,9 @@ fn confirm(screen: &Screen, args: &Args, used: &[String]) -> Result<()> {
 }
 
 /// Takes a snapshot of what will be replaced. Returns the end of a run that failed.
-async fn save_first(
-    args: &Args,
-    session: &Session<'_>,
-    wanted: &[ServiceName],
-    lock: &Lock,
-) -> Result<Option<Summary>> {
-    if args.no_snapshot {
-        return Ok(None);
-    }
+async fn save_first(session: &Session<'_>, wanted: &[ServiceName], name: &str, lock: &Lock) -> Result<Option<Summary>> {
     let seen = session.observe().await?;
-    let plan = plan::save(&session.stack, &seen, wanted, &snapshot::auto_name())?;
+    let plan = plan::save(&session.stack, &seen, wanted, name)?;
     let summary = session.carry_out(&seen, Change::new(plan), lock).await?;
     if !summary.ok {
         return Ok(Some(summary));

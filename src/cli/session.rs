@@ -15,12 +15,12 @@ use crate::load;
 use crate::model::secret::Masks;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
-use crate::plan::{self, Observed, Plan, Request};
+use crate::plan::{self, Cause, Intent, Observed, Op, Plan, Request, Step};
 use crate::remedy;
 use crate::run::actual;
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::probe::{Limits, Prober};
-use crate::run::{self, Lock, Run, snapshot};
+use crate::run::{self, Lock, Run, objects, snapshot};
 
 /// Options of every command that changes a stack.
 #[derive(Debug, Clone, clap::Args)]
@@ -92,8 +92,9 @@ impl<'a> Session<'a> {
     /// # Errors
     /// When it was made from another checkout whose services.toml is still there.
     pub async fn observe(&self) -> Result<Observed> {
-        let seen = run::observe(&self.engine, &self.stack).await?;
+        let mut seen = run::observe(&self.engine, &self.stack).await?;
         refuse_other_checkout(&self.stack, &seen.containers)?;
+        seen.owed = objects::owed(&self.engine, &self.stack, &seen.containers).await?;
         Ok(seen)
     }
 
@@ -171,7 +172,96 @@ impl<'a> Session<'a> {
             build: change.build,
             notes: lock.notes(),
         };
-        Ok(run::apply(&run, Arc::new(change.plan)).await)
+        let begun: Vec<Intent> = change.plan.steps.iter().filter_map(|step| step.op.begins().cloned()).collect();
+        let summary = self.apply_and_tidy(&run, change.plan).await?;
+        if !summary.ok && !begun.is_empty() {
+            let open = self.engine.intents(self.stack.name.as_str()).await.unwrap_or_default();
+            for intent in begun.iter().filter(|intent| open.contains(intent)) {
+                let hint = Some(intent.remedies().join("; "));
+                self.events.emit(&Event::Warning { message: intent.message(), hint });
+            }
+        }
+        Ok(summary)
+    }
+
+    async fn apply_and_tidy(&self, run: &Run<'_>, plan: Plan) -> Result<Summary> {
+        let saves = plan.steps.iter().any(|step| matches!(step.op, Op::SaveVolume { .. }));
+        if !saves {
+            return Ok(run::apply(run, Arc::new(plan)).await);
+        }
+        let project = self.stack.name.as_str();
+        // `down` has none of them: what it stopped stays so.
+        let to_run: Vec<ServiceName> = plan.steps.iter().filter_map(|step| step.op.starts().cloned()).collect();
+        let asked_for = |step: &Step| match &step.op {
+            Op::SaveVolume { snapshot, .. } if step.cause == Cause::Requested => Some(snapshot.clone()),
+            _ => None,
+        };
+        let asked_for: Vec<String> = plan.steps.iter().filter_map(asked_for).collect();
+        snapshot::discard_parts(&self.engine, project).await?;
+        let summary = run::apply(run, Arc::new(plan)).await;
+        // What was being done when the user left is ended; the snapshot may have become whole by that.
+        if !summary.ok
+            && self.cancel.hurry() != Hurry::None
+            && let Ok(all) = snapshot::all(&self.engine, project).await
+        {
+            for saved in all.iter().filter(|saved| asked_for.contains(&saved.name)) {
+                let _ = snapshot::remove(&self.engine, saved).await;
+            }
+        }
+        // What was not saved whole is no snapshot; an engine that went away is asked by the next command.
+        let discarded = snapshot::discard_parts(&self.engine, project).await;
+        if summary.ok {
+            discarded?;
+        } else {
+            self.start_again(run, &to_run).await;
+        }
+        Ok(summary)
+    }
+
+    /// After something failed that stopped services to save their data: those that ran before and were only stopped run
+    /// again. What could not be started is left to `up`, which the summary of the failure does not hide.
+    async fn start_again(&self, failed: &Run<'_>, to_run: &[ServiceName]) {
+        let before = failed.seen;
+        let Ok(now) = run::observe(&self.engine, &self.stack).await else { return };
+        let is_stopped = |seen: &&Container| {
+            let is_down = || now.containers.iter().any(|other| other.id == seen.id && !other.is_up());
+            seen.is_up() && to_run.contains(&seen.service) && is_down()
+        };
+        let stopped =
+            before.containers.iter().filter(is_stopped).filter_map(|seen| self.stack.services.get(&seen.service));
+        let stopped = stopped.filter(|service| plan::refuse(&self.stack, &now, [*service]).is_ok());
+        let services: Vec<ServiceName> = stopped.map(|service| service.name.clone()).collect();
+        if services.is_empty() || self.cancel.hurry() >= Hurry::Kill {
+            return;
+        }
+        let names = services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
+        let message = format!("starting again what was stopped: {names}");
+        self.events.emit(&Event::Notice { message });
+        let request = Request { services, start_only: true, no_deps: true, ..Request::default() };
+        let (Ok(plan), Ok(prober)) = (plan::up(&self.stack, &now, &request), Prober::new(Limits::default())) else {
+            return;
+        };
+        let run = Run {
+            engine: &self.engine,
+            stack: &self.stack,
+            seen: &now,
+            prober,
+            events: &self.events,
+            // The one who leaves wants to find the stack as it was.
+            cancel: &Cancel::default(),
+            timeout: None,
+            keep_going: true,
+            build: How::default(),
+            notes: failed.notes.clone(),
+        };
+        let again = async { run::apply(&run, Arc::new(plan)).await };
+        let failed = tokio::select! {
+            again = again => again.failures,
+            () = self.cancel.reached(Hurry::Kill) => Vec::new(),
+        };
+        for failure in failed {
+            self.events.emit(&Event::Warning { message: failure.message, hint: failure.next });
+        }
     }
 
     /// Ends a run: its exit code.

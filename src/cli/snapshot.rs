@@ -125,7 +125,11 @@ async fn restore(args: &RestoreArgs, context: &Context) -> Result<ExitCode> {
     };
     let change = async |seen: &_| {
         let found = snapshot::find(&session.engine, project, &args.name).await?;
-        let plan = plan::restore(&session.stack, seen, &found.volumes, &request)?;
+        let mut words = vec!["snapshot", "restore", args.name.as_str()];
+        words.extend(args.on.services.iter().map(String::as_str));
+        let command = context.command(words);
+        let what = plan::Restore { name: &args.name, saved: &found.volumes, command: &command };
+        let plan = plan::restore(&session.stack, seen, &what, &request)?;
         if plan.is_noop() {
             return Err(Error::new(ErrorKind::Usage, format_args!("`{}` holds nothing of these services", args.name))
                 .hint(format!("it holds data of: {}", found.services.join(", "))));
@@ -138,7 +142,14 @@ async fn restore(args: &RestoreArgs, context: &Context) -> Result<ExitCode> {
 async fn list(args: &ListArgs, context: &Context) -> Result<ExitCode> {
     let stack = load_stack(context)?;
     let engine = Engine::connect(&context.engine_ask()).await?;
-    let (all, now) = (snapshot::all(&engine, stack.name.as_str()).await?, engine.now().await);
+    let ((all, parts), now) = (snapshot::both(&engine, stack.name.as_str()).await?, engine.now().await);
+    for part in parts.iter().filter(|part| !part.auto) {
+        let name = &part.name;
+        let remedy = context.command(["snapshot", "remove", name]);
+        context
+            .screen
+            .note(&format!("saving `{name}` was cut off: it is no snapshot; remove what is there with: {remedy}"));
+    }
     if args.json || context.format() == Format::Json {
         let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "snapshots": all });
         context.screen.json(&value)?;
@@ -161,7 +172,16 @@ async fn remove(args: &RemoveArgs, context: &Context) -> Result<ExitCode> {
     let _lock = session.lock("snapshot remove", &args.waiting, &session.events).await?;
     let mut found = Vec::new();
     for name in &args.names {
-        found.push(snapshot::find(&session.engine, session.stack.name.as_str(), name).await?);
+        let project = session.stack.name.as_str();
+        // What is there of one that was cut off can be removed, too.
+        let part = snapshot::both(&session.engine, project).await?.1.into_iter().find(|part| part.name == *name);
+        found.push(match part {
+            Some(part) => part,
+            None => snapshot::find(&session.engine, project, name).await?,
+        });
+        if let Some(intent) = session.engine.intents(project).await?.iter().find(|intent| intent.needs(name)) {
+            return Err(intent.error());
+        }
     }
     for snapshot in &found {
         tokio::select! {

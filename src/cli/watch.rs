@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::event::Events;
 use crate::load::{self, Loaded};
 use crate::model::{ServiceName, graph};
+use crate::plan::Intent;
 use crate::run::cancel::{Cancel, Hurry};
 use crate::run::logs::{self, Logs};
 use crate::run::watch::{Ask, Show, Watch, services};
@@ -138,6 +139,11 @@ async fn must_be_up(engine: &Engine, loaded: &Loaded, named: &[ServiceName]) -> 
     let containers = engine.containers(stack.name.as_str()).await?;
     refuse_other_checkout(stack, &containers)?;
     let watched = services(stack, named)?;
+    let intents = engine.intents(stack.name.as_str()).await?;
+    let concerns = |intent: &Intent| watched.iter().any(|name| intent.concerns(stack, &stack.services[name]));
+    if let Some(intent) = intents.iter().find(|intent| concerns(intent)) {
+        return Err(intent.error());
+    }
     if containers.iter().any(|container| watched.contains(&container.service)) {
         return Ok(());
     }

@@ -80,6 +80,7 @@ pub async fn examine(ask: &connect::Ask, loaded: &Result<Loaded>) -> Vec<Check> 
         work.push(bounded("ports", stack::ports(engine.as_ref(), stack)));
         if let Some(engine) = &engine {
             work.push(bounded("images", stack::images(engine, stack)));
+            work.push(bounded("data", stack::unfinished(engine, stack)));
         }
     }
     checks.extend(join_all(work).await.into_iter().flatten());

@@ -119,6 +119,12 @@ pub(super) async fn images(engine: &Engine, stack: &Stack) -> Result<Vec<Check>>
     Ok(checks)
 }
 
+/// What was cut off and left data that is not whole. Nothing is said where there is none.
+pub(super) async fn unfinished(engine: &Engine, stack: &Stack) -> Result<Vec<Check>> {
+    let intents = engine.intents(stack.name.as_str()).await?;
+    Ok(intents.iter().map(|intent| Check::fail("data", intent.message(), intent.remedies().join("; "))).collect())
+}
+
 type Seen<'a> = (&'a Service, Option<Image>);
 
 fn presence(seen: &[Seen<'_>], missing: &[&Service], reachable: &Result<(), String>) -> Check {

@@ -27,6 +27,16 @@ pub(super) const CAUSE: &str = "dev.taskava.cause";
 pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
 /// The volume that an image is a copy of, by its name on the engine.
 pub(super) const VOLUME: &str = "dev.taskava.volume";
+/// On a snapshot's image: all volumes of the snapshot, a JSON list. Images of older versions have none.
+pub(super) const SET: &str = "dev.taskava.set";
+/// On a snapshot's image: there was nothing in the volume.
+pub(super) const EMPTY: &str = "dev.taskava.empty";
+/// On a snapshot's image: the volume was not whole; the command that makes it so.
+pub(super) const INCOMPLETE: &str = "dev.taskava.incomplete";
+/// On a container that a volume is copied through: the volume.
+pub(super) const HELPER: &str = "dev.taskava.helper";
+/// On an empty volume: what has begun and has not ended yet, JSON of [`crate::plan::Intent`].
+pub(super) const INTENT: &str = "dev.taskava.intent";
 
 /// The folder in the container of [`SERVICE`] that a volume without a name is for.
 pub(super) const TARGET: &str = "dev.taskava.target";

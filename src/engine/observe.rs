@@ -12,11 +12,12 @@ use futures_util::try_join;
 
 use super::connect::answer;
 use super::error::{failed, status};
-use super::{Engine, labels, nameless};
+use super::{Engine, helpers, intents, labels, nameless};
 use crate::diag::Result;
 use crate::model::{Place, Protocol, ServiceName, Stack, fingerprint};
+use crate::plan::Intent;
 use crate::plan::observed::{
-    Container, ContainerState, Endpoint, HealthCheck, Image, Network, Observed, PublishedPort, Volume,
+    Container, ContainerState, Endpoint, HealthCheck, Helper, Image, Network, Observed, PublishedPort, Volume,
 };
 
 /// A container that publishes a port.
@@ -32,13 +33,23 @@ pub struct Publisher {
     pub root: String,
 }
 
+/// The containers of a stack.
+pub(super) struct Listed {
+    /// Those of its services.
+    pub(super) own: Vec<Container>,
+    /// One-off ones.
+    pub(super) one_offs: Vec<Container>,
+    /// Those that volumes are copied through.
+    helpers: Vec<Helper>,
+}
+
 impl Engine {
     /// Everything of a stack, and of what its services refer to.
     ///
     /// # Errors
     /// When the engine can't be asked.
     pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
-        let ((containers, one_offs), networks, volumes, images) = try_join!(
+        let (Listed { own: containers, one_offs, helpers }, networks, (volumes, intents), images) = try_join!(
             self.whole_containers(stack.name.as_str()),
             self.networks(stack),
             self.volumes(stack),
@@ -46,7 +57,7 @@ impl Engine {
         )?;
         let mut volumes = volumes;
         volumes.extend(nameless::not_yet_held(stack, &containers, &volumes));
-        Ok(Observed { containers, one_offs, networks, volumes, images })
+        Ok(Observed { containers, one_offs, helpers, networks, volumes, intents, owed: BTreeSet::new(), images })
     }
 
     /// The containers of a stack's services, whatever their state, in one call.
@@ -54,17 +65,19 @@ impl Engine {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
-        Ok(self.all_containers(project).await?.0)
+        Ok(self.all_containers(project).await?.own)
     }
 
-    /// The containers of a stack's services, and its one-off containers.
+    /// All containers of a stack.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub(super) async fn all_containers(&self, project: &str) -> Result<(Vec<Container>, Vec<Container>)> {
+    pub(super) async fn all_containers(&self, project: &str) -> Result<Listed> {
         let options = ListContainersOptions { all: true, filters: Some(labels::filter(project)), ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let helpers = listed.iter().filter_map(helpers::helper).collect();
+        let listed: Vec<_> = listed.into_iter().filter(|seen| helpers::helper(seen).is_none()).collect();
         let is_one_off = |seen: &ContainerSummary| seen.labels.iter().any(|found| found.contains_key(labels::ONEOFF));
         let (one_offs, own): (Vec<_>, Vec<_>) = listed.into_iter().partition(is_one_off);
         let [mut own, one_offs] = [(own, labels::SERVICE), (one_offs, labels::ONEOFF)].map(|(listed, label)| {
@@ -73,7 +86,7 @@ impl Engine {
             containers
         });
         self.seen_from_inside(&mut own).await?;
-        Ok((own, one_offs))
+        Ok(Listed { own, one_offs, helpers })
     }
 
     /// The container that publishes a host port, other than the one named.
@@ -139,11 +152,14 @@ impl Engine {
         Ok(inside.map(|(id, seen)| (id, seen.name.unwrap_or_default())).collect())
     }
 
-    async fn volumes(&self, stack: &Stack) -> Result<Vec<Volume>> {
+    /// The volumes, and what the empty ones among them say that stand for something unfinished.
+    async fn volumes(&self, stack: &Stack) -> Result<(Vec<Volume>, Vec<Intent>)> {
         let options = ListVolumesOptions { filters: Some(labels::filter(stack.name.as_str())) };
         let listed = answer(self.docker.list_volumes(Some(options))).await;
         let listed = listed.map_err(|error| failed("can't list volumes", &error))?.volumes.unwrap_or_default();
-        let mut volumes: Vec<Volume> = listed.into_iter().map(volume).collect();
+        let intents: Vec<Intent> = listed.iter().filter_map(intents::intent).collect();
+        let listed = listed.into_iter().filter(|seen| !seen.labels.contains_key(labels::INTENT));
+        let mut volumes: Vec<Volume> = listed.map(volume).collect();
         let unseen = stack.volumes.values().map(|volume| volume.name.as_str());
         let unseen = unseen.filter(|name| volumes.iter().all(|seen| seen.name != *name)).collect::<BTreeSet<_>>();
         let others = try_join_all(unseen.into_iter().map(|name| async move {
@@ -154,7 +170,14 @@ impl Engine {
             }
         }));
         volumes.extend(others.await?.into_iter().flatten());
-        Ok(volumes)
+        // An engine that was killed while it created one has lost its labels; what is written down says whose it is.
+        let is_ours = |volume: &&mut Volume| {
+            volume.stack.is_none() && intents.iter().any(|intent| intent.volumes.contains(&volume.name))
+        };
+        for volume in volumes.iter_mut().filter(is_ours) {
+            volume.stack = Some(stack.name.to_string());
+        }
+        Ok((volumes, intents))
     }
 
     /// Networks and volumes that carry the stack's name and are left alone by it all the same: each with why.

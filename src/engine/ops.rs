@@ -10,7 +10,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::{
     CreateContainerOptions, DownloadFromContainerOptions, InspectContainerOptions, ListContainersOptions,
-    RemoveContainerOptions, RemoveVolumeOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
+    RemoveContainerOptions, StartContainerOptions, StopContainerOptions, WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -19,11 +19,11 @@ use tokio::io::AsyncWriteExt as _;
 use super::connect::answer;
 use super::error::{failed, message, status};
 use super::inside::own_ports;
-use super::observe::mounted_volume;
+use super::observe::{Listed, mounted_volume};
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Place, Protocol, Service, Stack, Volume, fingerprint};
-use crate::plan::observed::{Container, ContainerState, PublishedPort};
+use crate::plan::observed::{ContainerState, PublishedPort};
 
 /// What `GET /containers/{id}/json` says, as far as we ask.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -139,8 +139,8 @@ impl Engine {
         while began.elapsed() < CREATION && !self.is_listed("name", &format!("^/{name}$")).await? {
             tokio::time::sleep(CREATION_PAUSE).await;
         }
-        let (containers, _) = self.whole_containers(stack.name.as_str()).await?;
-        match containers.into_iter().find(|seen| seen.name == name) {
+        let listed = self.whole_containers(stack.name.as_str()).await?;
+        match listed.own.into_iter().find(|seen| seen.name == name) {
             Some(seen) if seen.config == wanted && seen.service == service.name => Ok((seen.id, Vec::new())),
             Some(_) => Err(failed(format_args!("can't create {name}"), error)
                 .hint("another run changed the stack at the same time; run the command again")),
@@ -157,10 +157,10 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub(super) async fn whole_containers(&self, project: &str) -> Result<(Vec<Container>, Vec<Container>)> {
-        let (containers, one_offs) = self.all_containers(project).await?;
+    pub(super) async fn whole_containers(&self, project: &str) -> Result<Listed> {
+        let listed = self.all_containers(project).await?;
         let began = Instant::now();
-        for container in containers.iter().filter(|seen| seen.state == ContainerState::Created) {
+        for container in listed.own.iter().filter(|seen| seen.state == ContainerState::Created) {
             while began.elapsed() < CREATION
                 && self.inspect(&container.id).await?.is_none()
                 && self.is_listed("id", &container.id).await?
@@ -168,10 +168,10 @@ impl Engine {
                 tokio::time::sleep(CREATION_PAUSE).await;
             }
         }
-        Ok((containers, one_offs))
+        Ok(listed)
     }
 
-    async fn is_listed(&self, filter: &str, value: &str) -> Result<bool> {
+    pub(super) async fn is_listed(&self, filter: &str, value: &str) -> Result<bool> {
         let filters = Some([(filter.to_owned(), vec![value.to_owned()])].into());
         let options = ListContainersOptions { all: true, filters, ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
@@ -329,7 +329,10 @@ impl Engine {
             Err(error) if status(&error) == Some(404) => return Ok(()),
             Err(error) => return Err(failed(format_args!("can't inspect volume {name}"), &error)),
         };
-        if let Some(why) = labels::left_alone(&seen.labels, stack) {
+        let has_lost_its_labels = !seen.labels.contains_key(labels::PROJECT)
+            // An engine that was killed while it created it.
+            && self.intents(stack.name.as_str()).await?.iter().any(|intent| intent.volumes.contains(name));
+        if let Some(why) = labels::left_alone(&seen.labels, stack).filter(|_| !has_lost_its_labels) {
             let message = format!("volume {name} {why}; it is left alone");
             return Err(
                 Error::new(ErrorKind::Other, message).hint(format!("see whose it is: docker volume inspect {name}"))
@@ -343,15 +346,9 @@ impl Engine {
     }
 
     async fn remove_unused(&self, stack: &Stack, name: &str) -> Result<()> {
-        match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
+        match self.remove_volume_and_helper(stack, name).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
-            // Copying it was cut off, perhaps.
-            Err(error) if status(&error) == Some(409) => {
-                self.remove_helper(stack, name).await?;
-                let removed = self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
-                removed.map_err(|_| failed(format_args!("can't remove volume {name}"), &error))
-            }
             Err(error) => Err(failed(format_args!("can't remove volume {name}"), &error)),
         }
     }

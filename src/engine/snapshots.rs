@@ -11,10 +11,8 @@ use std::time::Duration;
 
 use bollard::body_try_stream;
 use bollard::errors::Error as Bollard;
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType, MountVolumeOptions};
 use bollard::query_parameters::{
-    CreateContainerOptions, CreateImageOptions, DownloadFromContainerOptions, ListContainersOptions, ListImagesOptions,
-    RemoveImageOptions,
+    CreateImageOptions, DownloadFromContainerOptions, ListImagesOptions, RemoveImageOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
@@ -27,7 +25,7 @@ use crate::model::{Place, ServiceName, Stack, fingerprint_of};
 use crate::plan::observed::Saved;
 
 /// Where a volume's content lies in its image. A path that no image and no engine has files of its own in.
-const INSIDE: &str = "/taskava-volume";
+pub(super) const INSIDE: &str = "/taskava-volume";
 
 /// Repository of the images.
 pub(super) const REPOSITORY: &str = "taskava-snapshot";
@@ -39,49 +37,58 @@ const EMPTY: &str = "empty";
 const GLANCE: usize = 64 * 1024;
 
 /// How long a copy may take to begin to be answered; the engine answers an import when it has all of it.
-const COPY: Duration = Duration::from_secs(3600);
+pub(super) const COPY: Duration = Duration::from_secs(3600);
+
+/// What is saved, and as what.
+#[derive(Debug, Clone, Copy)]
+pub struct Copied<'a> {
+    /// The volume, by its name on the engine.
+    pub volume: &'a str,
+    /// Name of the snapshot.
+    pub snapshot: &'a str,
+    /// The services that have it mounted, with blanks in between.
+    pub services: &'a str,
+    /// All volumes of the snapshot.
+    pub set: &'a [String],
+    /// It is not whole: the command that makes it so.
+    pub incomplete: Option<&'a str>,
+}
 
 impl Engine {
-    /// Saves what is in a volume as an image. Returns its size; none when there is nothing in it.
+    /// Saves what is in a volume as an image. Returns its size; none when there is nothing in it, which the image says, too:
+    /// a snapshot is whole when there is an image of each of its volumes.
     ///
     /// Nothing may write to it meanwhile. `machine`: this one.
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn save_volume(
-        &self,
-        stack: &Stack,
-        volume: &str,
-        snapshot: &str,
-        service: &str,
-        machine: &str,
-    ) -> Result<Option<u64>> {
+    pub async fn save_volume(&self, stack: &Stack, what: &Copied<'_>, machine: &str) -> Result<Option<u64>> {
+        let Copied { volume, snapshot, services, set, incomplete } = *what;
         let (holder, place) = self.holder(stack, volume).await?;
         let reader = self.reader(stack, &holder).await?;
         let mut own = labels::of_stack(stack);
         own.insert(labels::MACHINE.into(), machine.into());
         own.insert(labels::SNAPSHOT.into(), snapshot.into());
         own.insert(labels::VOLUME.into(), volume.into());
-        own.insert(labels::SERVICE.into(), service.into());
+        own.insert(labels::SERVICE.into(), services.into());
+        own.insert(labels::SET.into(), serde_json::json!(set).to_string());
         own.extend(place.iter().flat_map(labels::of_place));
+        own.extend(incomplete.map(|finish| (labels::INCOMPLETE.into(), finish.into())));
         let tag = tag(&[stack.name.as_str(), snapshot, volume]);
-        let saved = self.import(&tag, &own, &reader).await;
+        let saved = self.import(&tag, own, &reader).await;
         let removed = self.remove(&reader, volume).await;
         let saved = saved.map_err(|error| failed(format_args!("can't save volume {volume}"), &error))?;
         removed?;
-        let Some(reference) = saved else { return Ok(None) };
-        let seen = answer(self.docker.inspect_image(&reference)).await;
+        if !saved {
+            return Ok(None);
+        }
+        let seen = answer(self.docker.inspect_image(&format!("{REPOSITORY}:{tag}"))).await;
         let seen = seen.map_err(|error| failed(format_args!("can't save volume {volume}"), &error))?;
         Ok(Some(seen.size.and_then(|size| size.try_into().ok()).unwrap_or_default()))
     }
 
-    /// The archive of a volume becomes an image; none when the volume is empty.
-    async fn import(
-        &self,
-        tag: &str,
-        labels: &HashMap<String, String>,
-        reader: &str,
-    ) -> Result<Option<String>, Bollard> {
+    /// The archive of a volume becomes an image. Whether there is something in it.
+    async fn import(&self, tag: &str, mut labels: HashMap<String, String>, reader: &str) -> Result<bool, Bollard> {
         let options = DownloadFromContainerOptions { path: INSIDE.into() };
         let mut archive = Box::pin(self.docker.download_from_container(reader, Some(options)));
         let mut start = Vec::new();
@@ -92,12 +99,13 @@ impl Engine {
                 None => ended = true,
             }
         }
-        if ended && entries(&start) <= 1 {
-            return Ok(None);
+        let empty = ended && entries(&start) <= 1;
+        if empty {
+            labels.insert(labels::EMPTY.into(), String::new());
         }
         let archive = stream::once(async { Ok(Bytes::from(start)) }).chain(archive.map_err(io::Error::other));
-        self.make_image(tag, labels, archive).await?;
-        Ok(Some(format!("{REPOSITORY}:{tag}")))
+        self.make_image(tag, &labels, archive).await?;
+        Ok(!empty)
     }
 
     /// An image of one layer: an archive as it comes in.
@@ -142,49 +150,6 @@ impl Engine {
             made = self.helper(stack, volume, &image, true).await;
         }
         made.map_err(|error| failed(format_args!("can't read volume {volume}"), &error))
-    }
-
-    /// It has a name of its own, so what a run that was killed left behind is found and removed here.
-    async fn helper(&self, stack: &Stack, volume: &str, image: &str, reads: bool) -> Result<String, Bollard> {
-        let name = helper_name(volume);
-        let mount = Mount {
-            typ: Some(MountType::VOLUME),
-            source: Some(volume.into()),
-            target: Some(INSIDE.into()),
-            read_only: Some(reads),
-            volume_options: reads.then(|| MountVolumeOptions { no_copy: Some(true), ..Default::default() }),
-            ..Default::default()
-        };
-        let body = ContainerCreateBody {
-            image: Some(image.into()),
-            // Never run, but the engine wants one.
-            cmd: Some(vec!["-".into()]),
-            labels: Some(labels::of_stack(stack)),
-            host_config: Some(HostConfig { mounts: Some(vec![mount]), ..Default::default() }),
-            network_disabled: Some(true),
-            ..Default::default()
-        };
-        let docker = self.docker.clone().with_timeout(COPY);
-        let options = CreateContainerOptions { name: Some(name.clone()), platform: String::new() };
-        match docker.create_container(Some(options.clone()), body.clone()).await {
-            Err(error)
-                if status(&error) == Some(409) && self.remove_helper(stack, volume).await.is_ok_and(|found| found) =>
-            {
-                docker.create_container(Some(options), body).await.map(|made| made.id)
-            }
-            made => made.map(|made| made.id),
-        }
-    }
-
-    /// Removes what a copy that was cut off left in the way of a volume. Whether there was something.
-    pub(super) async fn remove_helper(&self, stack: &Stack, volume: &str) -> Result<bool> {
-        let mut filters = labels::filter(stack.name.as_str());
-        filters.insert("name".into(), vec![format!("^/{}$", helper_name(volume))]);
-        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
-        let listed = answer(self.docker.list_containers(Some(options))).await;
-        let listed = listed.map_err(|error| failed("can't list containers", &error))?;
-        let Some(id) = listed.into_iter().find_map(|seen| seen.id) else { return Ok(false) };
-        self.remove(&id, volume).await.map(|()| true)
     }
 
     /// The saved volumes of a stack, the newest first.
@@ -232,6 +197,9 @@ fn saved(seen: bollard::models::ImageSummary) -> Option<Saved> {
         place: place(),
         created: seen.created,
         size: seen.size.try_into().unwrap_or_default(),
+        set: seen.labels.get(labels::SET).and_then(|set| serde_json::from_str(set).ok()).unwrap_or_default(),
+        incomplete: seen.labels.get(labels::INCOMPLETE).cloned(),
+        empty: seen.labels.contains_key(labels::EMPTY),
     })
 }
 
@@ -244,11 +212,6 @@ fn entries(archive: &[u8]) -> usize {
 fn tag(words: &[&str]) -> String {
     let all = words.join(".");
     format!("{}-{}", &all[..all.len().min(100)], fingerprint_of(words.join("\n").as_bytes()))
-}
-
-/// No service's container can have it: their names have no dot.
-fn helper_name(volume: &str) -> String {
-    format!("{volume}.copy")
 }
 
 /// As a Dockerfile's words are quoted.

@@ -1,8 +1,8 @@
 //! Redis. The official image reads no variables: what is configured is in the command.
 
-use super::{Defaults, Given};
 use super::arguments::Arguments;
 use super::failures::{Known, Sign};
+use super::{Defaults, Given};
 use crate::config::scalars::words;
 use crate::model::{Probe, Service};
 
@@ -141,11 +141,8 @@ pub(super) fn is_movable(service: &Service) -> bool {
 
 /// Where it keeps its data; none when that is not known for sure.
 pub(super) fn data_path_in(service: &Service) -> Option<String> {
-    let arguments = Arguments::new(Given::declared(
-        &service.env,
-        service.entrypoint.as_deref(),
-        service.command.as_deref(),
-    ));
+    let arguments =
+        Arguments::new(Given::declared(&service.env, service.entrypoint.as_deref(), service.command.as_deref()));
     let file = service.command.iter().flatten().any(|word| word.ends_with(".conf"));
     match arguments.flag(&["--dir"]) {
         Some(path) if path.starts_with('/') => Some(path.into()),

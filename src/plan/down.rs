@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexSet;
 
 use super::observed::Container;
-use super::{Cause, Observed, Op, Plan, Request, StepId, snapshot};
+use super::{Cause, Observed, Op, Plan, Request, StepId, intent, snapshot};
 use crate::model::{MountSource, ServiceName, Stack, graph};
 
 /// Plans to take services down. Only what carries this stack's label is ever in it.
@@ -16,7 +16,8 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
         (ask.services.is_empty() && (!orphan || ask.remove_orphans)) || ask.services.contains(&container.service)
     };
     let mut stopped: HashMap<&ServiceName, Vec<StepId>> = HashMap::new();
-    let mut last = Vec::new();
+    let mut last: Vec<StepId> =
+        intent::leftovers(seen).map(|leftover| plan.push(leftover, Cause::CutOff, Vec::new())).collect();
     let chosen_one_off = |container: &&Container| ask.services.is_empty() || ask.services.contains(&container.service);
     for container in seen.one_offs.iter().filter(chosen_one_off) {
         last.extend(one_off(&mut plan, container, ask));
@@ -50,13 +51,15 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
         }
     }
     if ask.volumes {
-        for volume in removable_volumes(stack, seen, ask) {
-            let mut after = last.clone();
-            if let Some(snapshot) = &ask.snapshot {
-                let save = snapshot::save_volume(stack, seen, &volume, snapshot);
-                after = vec![plan.push(save, Cause::BeforeLoss, after)];
-            }
-            plan.push(Op::RemoveVolume { volume }, Cause::Requested, after);
+        let volumes = removable_volumes(stack, seen, ask);
+        // Nothing is removed before all of it is saved.
+        last.extend(snapshot::save_first(&mut plan, stack, seen, &volumes, ask.snapshot.as_deref(), &last));
+        let settled: Vec<_> = intent::settled(seen, &volumes, &ask.services).collect();
+        let remove = |volume| plan.push(Op::RemoveVolume { volume }, Cause::Requested, last.clone());
+        let removed: Vec<StepId> = volumes.into_iter().map(remove).collect();
+        for intent in settled {
+            let after = last.iter().chain(&removed).copied().collect();
+            plan.push(Op::Finish { intent: intent.clone() }, Cause::Requested, after);
         }
     }
     plan

@@ -6,6 +6,7 @@
 mod down;
 mod fetch;
 mod foreign;
+mod intent;
 mod nameless;
 mod networks;
 mod notes;
@@ -26,9 +27,10 @@ use crate::model::{Condition, Pins, Place, ServiceName, built};
 
 pub use down::{down, removable_volumes};
 pub use fetch::{build, pull};
+pub use intent::{Intent, Work, refuse, volumes};
 pub use notes::{Note, kept, notes};
 pub use observed::Observed;
-pub use snapshot::{restore, save};
+pub use snapshot::{Restore, restore, save};
 pub use unusable::refuse_unusable;
 pub use up::{needed, orphans, up, wanted};
 
@@ -108,7 +110,21 @@ pub enum Op {
     /// Fill a new volume with what a snapshot's image holds.
     FillVolume { volume: String, snapshot: String, image: String },
     /// Save a copy of a volume, by name on the engine, of services that do not run.
-    SaveVolume { volume: String, snapshot: String, services: String },
+    SaveVolume {
+        volume: String,
+        snapshot: String,
+        services: String,
+        #[serde(skip)]
+        set: Vec<String>,
+        #[serde(skip)]
+        incomplete: Option<String>,
+    },
+    /// Write down what begins, so that it is known when it is cut off.
+    Begin { intent: Intent },
+    /// Write down that it has ended.
+    Finish { intent: Intent },
+    /// Remove what a copy that was cut off left behind.
+    RemoveHelper { helper: String, container: String },
     /// Create a service's container.
     Create { service: ServiceName },
     /// Look into the data directory before a server starts on it: half-initialised, or of another major version.
@@ -119,6 +135,8 @@ pub enum Op {
     WaitReady { service: ServiceName },
     /// Make the AWS resources that are declared for an emulator. `prune`: remove what is declared no more.
     Provision { service: ServiceName, prune: bool },
+    /// Put back what was saved of an emulator's buckets: that was cut off, or the emulator was restarted since.
+    PutBack { service: ServiceName },
     /// Stop a container.
     Stop { service: ServiceName, container: String },
     /// Remove a container. Of a service's, what is in its volumes stays.
@@ -140,14 +158,36 @@ impl Op {
             | Self::Start { service }
             | Self::WaitReady { service }
             | Self::Provision { service, .. }
+            | Self::PutBack { service }
             | Self::Stop { service, .. }
             | Self::Remove { service, .. } => Some(service),
             Self::CreateNetwork { .. }
             | Self::CreateVolume { .. }
             | Self::FillVolume { .. }
             | Self::SaveVolume { .. }
+            | Self::Begin { .. }
+            | Self::Finish { .. }
+            | Self::RemoveHelper { .. }
             | Self::RemoveNetwork { .. }
             | Self::RemoveVolume { .. } => None,
+        }
+    }
+}
+
+impl Op {
+    /// The service that a step starts, if it starts one.
+    pub fn starts(&self) -> Option<&ServiceName> {
+        match self {
+            Self::Start { service } => Some(service),
+            _ => None,
+        }
+    }
+
+    /// What begins with a step, if something does that may be cut off.
+    pub fn begins(&self) -> Option<&Intent> {
+        match self {
+            Self::Begin { intent } => Some(intent),
+            _ => None,
         }
     }
 }
@@ -166,11 +206,15 @@ impl fmt::Display for Op {
             Self::CreateVolume { volume, .. } => write!(f, "create volume {volume}"),
             Self::FillVolume { volume, snapshot, .. } => write!(f, "fill volume {volume} from snapshot {snapshot}"),
             Self::SaveVolume { volume, snapshot, .. } => write!(f, "save volume {volume} in snapshot {snapshot}"),
+            Self::Begin { intent } => write!(f, "begin {intent}"),
+            Self::Finish { intent } => write!(f, "finish {intent}"),
+            Self::RemoveHelper { helper, .. } => write!(f, "remove leftover {helper}"),
             Self::Create { service } => write!(f, "create {service}"),
             Self::CheckData { service, volume } => write!(f, "check data of {service} in {volume}"),
             Self::Start { service } => write!(f, "start {service}"),
             Self::WaitReady { service } => write!(f, "wait {service}"),
             Self::Provision { service, .. } => write!(f, "provision {service}"),
+            Self::PutBack { service } => write!(f, "put back objects of {service}"),
             Self::Stop { service, .. } => write!(f, "stop {service}"),
             Self::Remove { service, .. } => write!(f, "remove {service}"),
             Self::RemoveNetwork { network } => write!(f, "remove network {network}"),
@@ -220,6 +264,8 @@ pub enum Cause {
     Consistent,
     /// Data is about to be removed.
     BeforeLoss,
+    /// It was cut off.
+    CutOff,
     /// A container of this stack whose service is in services.toml no more.
     Orphan,
     /// Two containers claim the same service.
@@ -275,6 +321,7 @@ impl fmt::Display for Cause {
             Self::Requested => write!(f, "requested"),
             Self::Consistent => write!(f, "while it is saved"),
             Self::BeforeLoss => write!(f, "before it is removed"),
+            Self::CutOff => write!(f, "was cut off"),
             Self::Orphan => write!(f, "not in services.toml"),
             Self::Duplicate => write!(f, "second container of the service"),
             Self::OneOff { container } => write!(f, "one-off container {container}"),

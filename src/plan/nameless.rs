@@ -12,26 +12,26 @@ pub(super) fn of<'a>(seen: &'a Observed, service: &'a Service) -> impl Iterator<
     seen.volumes.iter().filter(|volume| volume.place.as_ref().is_some_and(|place| place.service == service.name))
 }
 
-/// Removes them, saved first where that is asked for. Returns the last steps.
-pub(super) fn renew(
+/// Removes those of some services; all of them are saved before the first is removed, where that is asked for. Returns the
+/// step that removes each, with its service.
+pub(super) fn renew<'a>(
     plan: &mut Plan,
     stack: &Stack,
-    seen: &Observed,
+    seen: &'a Observed,
     ask: &Request,
-    service: &Service,
+    services: &[&'a Service],
     after: &[StepId],
-) -> Vec<StepId> {
-    let mut last = Vec::new();
-    for volume in of(seen, service) {
-        let mut after = after.to_vec();
-        if let Some(snapshot) = &ask.snapshot {
-            let save = snapshot::save_volume(stack, seen, &volume.name, snapshot);
-            after = vec![plan.push(save, Cause::BeforeLoss, after)];
-        }
+) -> Vec<(&'a Service, StepId)> {
+    let renewed: Vec<(&Service, &Volume)> =
+        services.iter().flat_map(|service| of(seen, service).map(|volume| (*service, volume))).collect();
+    let names = renewed.iter().map(|(_, volume)| volume.name.clone()).collect();
+    let mut after = after.to_vec();
+    after.extend(snapshot::save_first(plan, stack, seen, &names, ask.snapshot.as_deref(), &after));
+    let mut remove = |volume: &Volume| {
         let remove = Op::RemoveVolume { volume: volume.name.clone() };
-        last.push(plan.push(remove, Cause::VolumesRenewed, after));
-    }
-    last
+        plan.push(remove, Cause::VolumesRenewed, after.clone())
+    };
+    renewed.into_iter().map(|(service, volume)| (service, remove(volume))).collect()
 }
 
 /// The volume of ours that is there and holds a server's data, whether services.toml gives it a name or not.

@@ -1,11 +1,12 @@
 //! What is there, as plain data: everything the planner and `ps` know of the engine. `engine::observe` fills it in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::Intent;
 use crate::model::{Place, Protocol, ServiceName, built};
 
 /// Everything of one stack on the engine, from a fixed number of list calls.
@@ -15,10 +16,16 @@ pub struct Observed {
     pub containers: Vec<Container>,
     /// One-off containers (`run`) of the stack; `service` is the one they were made after. None is a service's own.
     pub one_offs: Vec<Container>,
+    /// Containers that volumes were copied through and that were left behind.
+    pub helpers: Vec<Helper>,
     /// Networks by name on the engine: the stack's own and those it refers to.
     pub networks: Vec<Network>,
     /// Volumes by name on the engine: the stack's own and those it refers to.
     pub volumes: Vec<Volume>,
+    /// What has begun and has not ended.
+    pub intents: Vec<Intent>,
+    /// Emulators that run and have not got back all that was saved of their buckets. Only known where it is looked for.
+    pub owed: BTreeSet<ServiceName>,
     /// Images that are there, by the reference that was asked for.
     pub images: BTreeMap<String, Image>,
 }
@@ -28,6 +35,19 @@ impl Observed {
     pub fn of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Container> {
         self.containers.iter().filter(move |container| &container.service == service)
     }
+}
+
+/// A container that is never started: a volume is copied through it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Helper {
+    /// Full id.
+    pub id: String,
+    /// Name without the slash.
+    pub name: String,
+    /// The volume.
+    pub volume: String,
+    /// The stack it is of.
+    pub project: String,
 }
 
 /// A container as `GET /containers/json` shows it.
@@ -223,4 +243,13 @@ pub struct Saved {
     pub created: i64,
     /// Size in bytes.
     pub size: u64,
+    /// All volumes of the snapshot; empty where an older version saved it.
+    #[serde(skip)]
+    pub set: Vec<String>,
+    /// A restore of it had been cut off when it was saved: the command that finishes that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// There was nothing in the volume.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub empty: bool,
 }

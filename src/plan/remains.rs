@@ -256,7 +256,7 @@ mod tests {
     fn volumes_are_the_stacks_own_by_label_and_by_service() {
         let db = Made { mounts: vec![("renamed".into(), "/data".into())], ..made("db") };
         let (remains, stack) = shop(vec![db]);
-        let volume = |name: &String| Volume { name: name.clone(), stack: Some("shop".into()), config: None };
+        let volume = |name: &String| Volume { stack: Some("shop".into()), ..Volume::named(name) };
         let seen = Observed { volumes: remains.volumes.iter().map(volume).collect(), ..Observed::default() };
         let of = |services: &[&str]| {
             let services = services.iter().map(|name| ServiceName::parse(name).unwrap()).collect();
@@ -281,8 +281,13 @@ mod tests {
             ..made("odd")
         };
         let (_, stack) = shop(vec![odd]);
-        let networks =
-            [Network { name: "shop-default".into(), id: "1".into(), stack: Some("shop".into()), config: None }];
+        let networks = [Network {
+            name: "shop-default".into(),
+            id: "1".into(),
+            stack: Some("shop".into()),
+            config: None,
+            others: Vec::new(),
+        }];
         let seen = Observed { networks: networks.into(), ..Observed::default() };
         let plan = crate::plan::down(&stack, &seen, &Request { volumes: true, ..Request::default() });
         assert_eq!(plan.steps.len(), 1);

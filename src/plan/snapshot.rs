@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 
 use super::observed::{Container, ContainerState, Saved, Volume};
-use super::{Cause, Observed, Op, Plan, Request, StepId, up};
+use super::{Cause, Intent, Observed, Op, Plan, Request, StepId, Work, intent, up};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{MountSource, ServiceName, Stack, graph};
 
@@ -27,14 +27,24 @@ pub fn save(stack: &Stack, seen: &Observed, services: &[ServiceName], snapshot: 
         return Err(Error::new(ErrorKind::Other, format_args!("nothing to save: no volume of {of} is there"))
             .hint("a snapshot holds volumes: `volumes = [\"data:/path\"]`; `taskava dev up` makes them"));
     }
+    let users = volumes.iter().flat_map(|volume| users(stack, seen, volume)).map(|name| &stack.services[name]);
+    intent::refuse(stack, seen, users)?;
+    let set: BTreeSet<String> = volumes.iter().map(|volume| (*volume).to_owned()).collect();
+    if let Some(intent) = seen.intents.iter().find(|intent| !intent.volumes.is_disjoint(&set)) {
+        return Err(intent.error());
+    }
     let mut plan = Plan::default();
+    for leftover in intent::leftovers(seen) {
+        plan.push(leftover, Cause::CutOff, Vec::new());
+    }
     let writers: BTreeSet<&ServiceName> = volumes.iter().flat_map(|volume| writers(stack, seen, volume)).collect();
     let stopped = stop(&mut plan, stack, seen, &writers, &Cause::Consistent);
     let mut saved: HashMap<&str, StepId> = HashMap::new();
     for volume in volumes {
         let users = self::writers(stack, seen, volume);
         let after = users.iter().filter_map(|name| stopped.get(*name)).copied().collect();
-        saved.insert(volume, plan.push(save_volume(stack, seen, volume, snapshot), Cause::Requested, after));
+        let op = save_volume(stack, seen, volume, snapshot, &set);
+        saved.insert(volume, plan.push(op, Cause::Requested, after));
     }
     let mut ready: HashMap<&ServiceName, StepId> = HashMap::new();
     for name in graph::order(stack).into_iter().filter(|name| stopped.contains_key(*name)) {
@@ -57,64 +67,91 @@ pub fn save(stack: &Stack, seen: &Observed, services: &[ServiceName], snapshot: 
     Ok(plan)
 }
 
+/// A snapshot that is to be restored.
+#[derive(Debug, Clone, Copy)]
+pub struct Restore<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its volumes.
+    pub saved: &'a [Saved],
+    /// The command that does it, to be typed.
+    pub command: &'a str,
+}
+
 /// Plans to put saved volumes in the place of those that are there. `ask.snapshot` is what the present data is saved
-/// as first; what ran of `ask.services`' volumes, and what depends on it, is made anew and started.
+/// as first; what ran of `ask.services`' volumes, and what depends on it, is recreated and started. What is there between
+/// the first volume that is removed and the last that is filled is not whole, which is written down.
 ///
 /// # Errors
-/// When a volume of that name is somebody else's, and where [`up`] has some.
-pub fn restore(stack: &Stack, seen: &Observed, saved: &[Saved], ask: &Request) -> Result<Plan> {
+/// When a volume of that name is not this stack's, when what was saved was not whole, and where [`up`] has some.
+pub fn restore(stack: &Stack, seen: &Observed, what: &Restore<'_>, ask: &Request) -> Result<Plan> {
     let wanted = |saved: &&Saved| {
         ask.services.is_empty() || ask.services.iter().any(|name| saved.services.iter().any(|of| of == name.as_str()))
     };
-    let saved: Vec<&Saved> = saved.iter().filter(wanted).collect();
+    let saved: Vec<&Saved> = what.saved.iter().filter(wanted).collect();
+    let mut plan = Plan::default();
+    if saved.is_empty() {
+        return Ok(plan);
+    }
     let mut users: BTreeSet<&ServiceName> = BTreeSet::new();
     for saved in &saved {
         refuse_foreign(stack, seen, &saved.volume)?;
+        refuse_incomplete(saved)?;
         users.extend(self::users(stack, seen, &saved.volume));
         let of_place = saved.place.as_ref().and_then(|place| stack.services.get_key_value(&place.service));
         users.extend(of_place.map(|(name, _)| name));
     }
+    let volumes: BTreeSet<String> = saved.iter().map(|saved| saved.volume.clone()).collect();
+    let covered: Vec<&Intent> = seen.intents.iter().filter(|intent| intent.is_covered(&volumes)).collect();
     let dependants: BTreeSet<&ServiceName> =
         users.iter().flat_map(|name| graph::dependents(stack, name)).filter(|name| !users.contains(name)).collect();
-    let mut plan = Plan::default();
+    let mut last: Vec<StepId> =
+        intent::leftovers(seen).map(|leftover| plan.push(leftover, Cause::CutOff, Vec::new())).collect();
     let both = users.union(&dependants).copied().collect();
     let stopped = stop(&mut plan, stack, seen, &both, &Cause::Requested);
-    let mut last: Vec<StepId> = stopped.values().copied().collect();
+    last.extend(stopped.values().copied());
+    // What a restore that was cut off left there is not data; what was there before it has been saved then.
+    let known: BTreeSet<&String> =
+        covered.iter().filter(|intent| intent.before.is_some()).flat_map(|intent| &intent.volumes).collect();
+    let present = seen.volumes.iter().map(|seen| &seen.name).filter(|name| volumes.contains(*name));
+    let present: BTreeSet<String> = present.filter(|name| !known.contains(name)).cloned().collect();
+    last.extend(save_first(&mut plan, stack, seen, &present, ask.snapshot.as_deref(), &last));
+    let before_loss = last.clone();
     for container in seen.containers.iter().filter(|container| users.contains(&container.service)) {
         let (service, id) = (container.service.clone(), container.id.clone());
-        let after = stopped.get(&service).copied().into_iter().collect();
-        last.push(plan.push(Op::Remove { service, container: id }, Cause::Requested, after));
+        last.push(plan.push(Op::Remove { service, container: id }, Cause::Requested, before_loss.clone()));
     }
-    let mut filled = Vec::new();
-    for saved in saved {
-        filled.push(replace(&mut plan, stack, seen, saved, ask.snapshot.as_deref(), &last));
+    let carried = covered.iter().find_map(|intent| intent.before.clone());
+    let intent = Intent {
+        work: Work::RestoreSnapshot,
+        of: what.name.into(),
+        volumes: volumes.clone(),
+        services: saved.iter().flat_map(|saved| &saved.services).cloned().collect(),
+        finish: what.command.into(),
+        before: carried.or_else(|| ask.snapshot.clone().filter(|_| !present.is_empty())),
+    };
+    let begun = plan.push(Op::Begin { intent: intent.clone() }, Cause::Requested, last);
+    let mut ended: Vec<StepId> = saved.iter().map(|saved| replace(&mut plan, seen, saved, begun)).collect();
+    let over = covered.into_iter().filter(|other| **other != intent).cloned().chain([intent.clone()]);
+    for intent in over.collect::<Vec<_>>() {
+        ended = vec![plan.push(Op::Finish { intent }, Cause::Requested, ended)];
     }
     // A job has done its work on the data that comes back.
     let ran = |container: &&Container| container.is_up() && both.contains(&container.service);
     let ran: Vec<ServiceName> = seen.containers.iter().filter(ran).map(|container| container.service.clone()).collect();
     if !ran.is_empty() {
-        let then = taken_down(seen, &users, &dependants);
+        let mut then = taken_down(seen, &users, &dependants);
+        then.intents.retain(|intent| !intent.is_covered(&volumes));
         let bring_up = up(stack, &then, &Request { services: ran, no_deps: true, ..Request::default() })?;
-        append(&mut plan, bring_up, &filled);
+        append(&mut plan, bring_up, &ended);
     }
     Ok(plan)
 }
 
-/// One volume: saved, removed, made anew and filled. Returns the last step.
-fn replace(
-    plan: &mut Plan,
-    stack: &Stack,
-    seen: &Observed,
-    saved: &Saved,
-    snapshot: Option<&str>,
-    after: &[StepId],
-) -> StepId {
-    let volume = saved.volume.clone();
-    let mut after = after.to_vec();
+/// One volume: removed, created and filled. Returns the last step.
+fn replace(plan: &mut Plan, seen: &Observed, saved: &Saved, begun: StepId) -> StepId {
+    let (volume, mut after) = (saved.volume.clone(), vec![begun]);
     if seen.volumes.iter().any(|seen| seen.name == volume) {
-        if let Some(snapshot) = snapshot {
-            after = vec![plan.push(save_volume(stack, seen, &volume, snapshot), Cause::BeforeLoss, after)];
-        }
         after = vec![plan.push(Op::RemoveVolume { volume: volume.clone() }, Cause::Requested, after)];
     }
     let create = Op::CreateVolume { volume: volume.clone(), place: saved.place.clone() };
@@ -123,9 +160,26 @@ fn replace(
     plan.push(Op::FillVolume { volume, snapshot, image }, Cause::Requested, vec![made])
 }
 
+/// The steps that save volumes before they are removed, in one snapshot.
+pub(super) fn save_first(
+    plan: &mut Plan,
+    stack: &Stack,
+    seen: &Observed,
+    volumes: &BTreeSet<String>,
+    snapshot: Option<&str>,
+    after: &[StepId],
+) -> Vec<StepId> {
+    let Some(snapshot) = snapshot else { return Vec::new() };
+    let mut save = |volume: &String| {
+        plan.push(save_volume(stack, seen, volume, snapshot, volumes), Cause::BeforeLoss, after.to_vec())
+    };
+    volumes.iter().map(&mut save).collect()
+}
+
 /// What is there when the users' containers are gone, what depends on them is stopped and the volumes are filled.
 fn taken_down(seen: &Observed, users: &BTreeSet<&ServiceName>, stopped: &BTreeSet<&ServiceName>) -> Observed {
     let mut then = seen.clone();
+    then.helpers.clear();
     then.containers.retain(|container| !users.contains(&container.service));
     for container in &mut then.containers {
         if container.is_up() && stopped.contains(&container.service) {
@@ -164,10 +218,18 @@ fn stop<'a>(
     stopped
 }
 
-/// The step that saves a volume.
-pub(super) fn save_volume(stack: &Stack, seen: &Observed, volume: &str, snapshot: &str) -> Op {
+/// The step that saves a volume in a snapshot of these volumes.
+fn save_volume(stack: &Stack, seen: &Observed, volume: &str, snapshot: &str, set: &BTreeSet<String>) -> Op {
     let services: Vec<&str> = users(stack, seen, volume).into_iter().map(ServiceName::as_str).collect();
-    Op::SaveVolume { volume: volume.into(), snapshot: snapshot.into(), services: services.join(" ") }
+    // Only before it is removed: what is half-done is saved as such.
+    let half = |intent: &&Intent| intent.work == Work::RestoreSnapshot && intent.volumes.contains(volume);
+    Op::SaveVolume {
+        volume: volume.into(),
+        snapshot: snapshot.into(),
+        services: services.join(" "),
+        set: set.iter().cloned().collect(),
+        incomplete: seen.intents.iter().find(half).map(|intent| intent.finish.clone()),
+    }
 }
 
 /// The services that mount a volume.
@@ -194,6 +256,15 @@ fn mounting<'a>(stack: &'a Stack, seen: &Observed, volume: &str, read_only: bool
 fn is_own(stack: &Stack, volume: &Volume) -> bool {
     let external = stack.volume(&volume.name).is_some_and(|volume| volume.external);
     !external && volume.stack.as_deref() == Some(stack.name.as_str())
+}
+
+/// A restore that was cut off had been at work on it when it was saved.
+fn refuse_incomplete(saved: &Saved) -> Result<()> {
+    let Some(finish) = &saved.incomplete else { return Ok(()) };
+    let Saved { snapshot, volume, .. } = saved;
+    let message =
+        format!("{snapshot} holds only a part of volume {volume}: restoring it was cut off when it was saved");
+    Err(Error::new(ErrorKind::Other, message).hint(format!("restore it whole with: {finish}")))
 }
 
 fn refuse_foreign(stack: &Stack, seen: &Observed, name: &str) -> Result<()> {

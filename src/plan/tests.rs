@@ -1,5 +1,7 @@
 //! Properties of the planner over random stacks in random states, and the printed plan of a few plain ones.
 
+mod cut_off;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
@@ -102,7 +104,11 @@ fn in_order(stack: &Stack, seen: &Observed, plan: &Plan, order: &[usize]) -> Obs
             | Op::WaitReady { .. }
             | Op::Provision { .. }
             | Op::FillVolume { .. }
-            | Op::SaveVolume { .. } => {}
+            | Op::SaveVolume { .. }
+            | Op::Begin { .. } => {}
+            Op::PutBack { service } => drop(seen.owed.remove(service)),
+            Op::RemoveHelper { container, .. } => seen.helpers.retain(|helper| helper.id != *container),
+            Op::Finish { intent } => seen.intents.retain(|other| other != intent),
         }
     }
     seen

@@ -10,7 +10,7 @@ use indexmap::{IndexMap, IndexSet};
 use self::fate::Fate;
 use super::observed::Container;
 use super::unusable::{refuse_unusable, refuse_unusable_of};
-use super::{Cause, Observed, Op, Plan, Request, StepId, Trouble, fetch, foreign, gate, nameless, networks};
+use super::{Cause, Observed, Op, Plan, Request, StepId, Trouble, fetch, foreign, gate, intent, nameless, networks};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
 
@@ -22,6 +22,7 @@ use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
 pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     let services = selection(stack, ask);
     refuse_unusable(stack, ask)?;
+    intent::refuse(stack, seen, services.iter().copied())?;
     fetch::refuse_unpinned(stack, seen, ask, &services)?;
     let mut builder = Builder::new(stack, seen, ask, Plan::default(), Names::default());
     for service in &services {
@@ -39,7 +40,11 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     for service in made {
         foreign::refuse(stack, seen, ask, service)?;
     }
+    for leftover in intent::leftovers(seen) {
+        builder.plan.push(leftover, Cause::CutOff, Vec::new());
+    }
     builder.take_down();
+    builder.renew(&services);
     for service in services {
         builder.bring_up(service)?;
     }
@@ -64,6 +69,7 @@ pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) 
             return Err(Error::new(ErrorKind::Other, message).hint("create it again with: taskava dev up"));
         }
     }
+    intent::refuse(stack, seen, [service])?;
     let mut names = Names::default();
     for step in &plan.steps {
         match &step.op {
@@ -224,6 +230,18 @@ impl<'a> Builder<'a> {
         self.names.gone.get(name).cloned().unwrap_or_default()
     }
 
+    /// Removes what `-V` means, once the containers are gone that have it.
+    fn renew(&mut self, services: &[&'a Service]) {
+        let is_new =
+            |service: &Service| matches!(self.fates.get(&service.name), Some(Fate::Create(_) | Fate::Replace(_)));
+        let renewed: Vec<&Service> =
+            services.iter().copied().filter(|one| self.ask.renew && self.named(one) && is_new(one)).collect();
+        let gone: Vec<StepId> = renewed.iter().flat_map(|service| self.gone(&service.name)).collect();
+        for (service, step) in nameless::renew(&mut self.plan, self.stack, self.seen, self.ask, &renewed, &gone) {
+            self.names.gone.entry(service.name.clone()).or_default().push(step);
+        }
+    }
+
     /// Stops (where it runs) and removes a container; returns the last step.
     fn remove(&mut self, container: &Container, cause: Cause, after: &[StepId]) -> StepId {
         let (service, id) = (container.service.clone(), container.id.clone());
@@ -258,7 +276,10 @@ impl<'a> Builder<'a> {
             Fate::Done => return Ok(()),
             Fate::Keep => {
                 let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, before_start);
-                let ready = self.provision(&name, Cause::Unchanged, ready);
+                let mut ready = self.provision(&name, Cause::Unchanged, ready);
+                if self.seen.owed.contains(&name) {
+                    ready = self.plan.push(Op::PutBack { service: name.clone() }, Cause::CutOff, vec![ready]);
+                }
                 self.names.ready.insert(name, ready);
                 return Ok(());
             }
@@ -311,10 +332,6 @@ impl<'a> Builder<'a> {
 
     fn create(&mut self, service: &Service, cause: Cause) -> Result<StepId> {
         let mut after = self.gone(&service.name);
-        if self.ask.renew && self.named(service) {
-            let renewed = nameless::renew(&mut self.plan, self.stack, self.seen, self.ask, service, &after);
-            after.extend(renewed);
-        }
         after.extend(self.surroundings(service));
         Ok(self.plan.push(Op::Create { service: service.name.clone() }, cause, after))
     }

@@ -320,7 +320,7 @@ fn is_start(step: &Step) -> bool {
     matches!(step.op, Op::Start { .. })
 }
 
-/// Looking at what runs already is not worth a line.
+/// Looking at what runs already is not worth a line, nor is what we write down for ourselves.
 fn is_told(step: &Step) -> bool {
-    step.cause != Cause::Unchanged
+    step.cause != Cause::Unchanged && !matches!(step.op, Op::Begin { .. } | Op::Finish { .. })
 }

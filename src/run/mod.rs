@@ -13,7 +13,7 @@ pub mod isolated;
 pub mod janitor;
 pub mod lock;
 pub mod logs;
-mod objects;
+pub mod objects;
 pub mod owner;
 pub mod parity;
 pub mod ports;

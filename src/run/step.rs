@@ -12,7 +12,7 @@ use super::stop::Stop;
 use super::{Run, actual, data, failure, objects, owner, ports, provision, views, wait};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Progress;
+use crate::engine::{Copied, Progress};
 use crate::event::{self, Event, Failure};
 use crate::kinds;
 use crate::model::{Service, ServiceName, Volume};
@@ -77,15 +77,36 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
             let volume = run.stack.volume(volume).unwrap_or(&bare);
             run.engine.create_volume(run.stack, volume, place.as_ref()).await
         }
-        Op::FillVolume { volume, image, .. } => run.engine.fill_volume(run.stack, volume, image).await,
-        Op::SaveVolume { volume, snapshot, services } => doing.save_volume(volume, snapshot, services).await,
+        Op::FillVolume { volume, image, .. } => {
+            tokio::select! {
+                filled = run.engine.fill_volume(run.stack, volume, image) => filled,
+                () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
+            }
+        }
+        Op::SaveVolume { volume, snapshot, services, set, incomplete } => {
+            let what = Copied { volume, snapshot, services, set, incomplete: incomplete.as_deref() };
+            tokio::select! {
+                saved = doing.save_volume(&what) => saved,
+                () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
+            }
+        }
+        Op::Begin { intent } => run.engine.begin(run.stack, intent).await,
+        Op::Finish { intent } => run.engine.finish(run.stack, intent).await,
+        Op::RemoveHelper { helper, .. } => doing.remove_helper(helper).await,
+        Op::PutBack { service } => return doing.finish_putting_back(&run.stack.services[service]).await,
         Op::Create { service } => doing.create(&run.stack.services[service]).await,
         Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
         Op::Start { service } => doing.start(&run.stack.services[service]).await,
         Op::Stop { service, container } => doing.stop(service, container).await,
         Op::Remove { service, container } => doing.remove(service, container).await,
         Op::RemoveNetwork { network } => run.engine.remove_network(run.stack, network).await,
-        Op::RemoveVolume { volume } => run.engine.remove_volume(run.stack, volume).await,
+        // A copy that goes on in the engine without its client is waited for.
+        Op::RemoveVolume { volume } => {
+            tokio::select! {
+                removed = run.engine.remove_volume(run.stack, volume) => removed,
+                () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
+            }
+        }
     };
     match result {
         Ok(()) => Ok(()),
@@ -202,10 +223,9 @@ impl Doing<'_> {
         Ok(())
     }
 
-    async fn save_volume(&self, volume: &str, snapshot: &str, services: &str) -> Result<()> {
-        let saved = self.run.engine.save_volume(self.run.stack, volume, snapshot, services, &owner::machine()).await;
-        let saved =
-            saved.map_err(|error| error.hint("what was stopped for it starts again with: taskava dev start"))?;
+    async fn save_volume(&self, what: &Copied<'_>) -> Result<()> {
+        let saved = self.run.engine.save_volume(self.run.stack, what, &owner::machine()).await?;
+        let Copied { volume, snapshot, .. } = what;
         let message = match saved {
             Some(size) if self.step.cause == Cause::BeforeLoss => {
                 format!("{volume}: {} saved; back with: taskava dev snapshot restore {snapshot}", event::size(size))
@@ -217,27 +237,12 @@ impl Doing<'_> {
         Ok(())
     }
 
-    /// A first boot that was cut off left a database that looks finished: it is made anew, as nothing was ever in it.
     async fn check_data(&self, service: &Service, volume: &str) -> Result<()> {
         let id = self.container(&service.name)?;
-        if !data::is_cut_off(self.run.engine, service, &id).await? {
-            return Ok(());
+        match data::discard_half_booted(self.run, service, &id, volume).await? {
+            true => self.create(service).await,
+            false => Ok(()),
         }
-        let (engine, stack) = (self.run.engine, self.run.stack);
-        engine.remove_service(stack, &service.name, &id, true).await?;
-        engine.remove_volume(stack, volume).await?;
-        // One without a name comes with the container.
-        if let Some(volume) = stack.volume(volume) {
-            engine.create_volume(stack, volume, None).await?;
-        }
-        self.run.events.emit(&Event::Warning {
-            message: format!(
-                "the first start of {} was cut off half-way; volume {volume} held no finished database and was made anew",
-                service.name
-            ),
-            hint: None,
-        });
-        self.create(service).await
     }
 
     async fn start(&self, service: &Service) -> Result<()> {
@@ -365,6 +370,28 @@ impl Doing<'_> {
             return Ok(());
         }
         objects::put_back(self.run, self.step, service, id, fresh).await
+    }
+
+    /// Objects that an emulator which runs already has not got back.
+    async fn finish_putting_back(&self, service: &Service) -> Result<(), Ended> {
+        let putting = async {
+            let id = self.container(&service.name)?;
+            objects::put_back(self.run, self.step, service, &id, false).await
+        };
+        tokio::select! {
+            put = putting => match put {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
+            },
+            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+        }
+    }
+
+    async fn remove_helper(&self, name: &str) -> Result<()> {
+        match self.run.seen.helpers.iter().find(|helper| helper.name == name) {
+            Some(helper) => self.run.engine.remove_helper(helper).await,
+            None => Ok(()),
+        }
     }
 
     /// Part of readiness: what is declared exists.

@@ -305,6 +305,7 @@ fn what_is_interrupted_leaves_nothing() {
     stack.dev(&["backup", "no/such/folder/a.tar"]).ends(1).says(&["can't write no/such/folder/a.tar.partial"]);
     stack.dev(&["backup", "/dev/full/a"]).ends(1).says(&["can't write /dev/full/a.partial"]);
     stack.dev(&["backup", "a.tar"]).ends(0);
+    assert!(!stack.path().join("a.tar.partial").exists(), "what was left behind is removed");
     client.batch_execute("select 1").expect("none of it made the server restart");
     stack.dev(&["stop", "redis"]).ends(0);
     stack.dev(&["backup", "b.tar"]).ends(1).says(&["redis does not run", "taskava dev up redis"]);

@@ -177,3 +177,38 @@ fn a_stack_is_seen_as_it_is_and_comes_back_after_the_engine_was_restarted() {
     engine.dev(&stack, &["down", "-v"]).ends(0);
     assert_eq!(engine.dev(&stack, &["ps", "-q"]).ends(0).stdout, "");
 }
+
+/// Long enough to be killed in: the engine copies them into their volumes.
+const FILLED: &str = r#"
+[services.data]
+image = "image:busybox"
+command = ["sh", "-c", "test -e /v/mark || { dd if=/dev/zero of=/v/big bs=1M count=200; echo whole > /v/mark; }; touch /tmp/on; exec sleep 1000"]
+ready = { exec = ["test", "-e", "/tmp/on"] }
+stop_signal = "SIGKILL"
+volumes = ["big:/v", "small:/s"]
+"#;
+
+#[test]
+fn an_engine_that_is_killed_while_it_fills_a_volume_leaves_no_half_data_that_looks_whole() {
+    let _turn = heavy();
+    let (mut engine, stack) = (Private::new(), Stack::new("engine-fill", FILLED));
+    engine.dev(&stack, &["up"]).ends(0);
+    engine.dev(&stack, &["snapshot", "save", "base"]).ends(0);
+    let mut restore = Running::start(&mut engine.command(&stack, &["snapshot", "restore", "base"]));
+    restore.wait_for("created volume");
+    engine.end("KILL");
+    restore.finish().ends(3);
+
+    engine.start_again();
+    let words = ["restoring snapshot base was cut off", "taskava dev", "snapshot restore base"];
+    for command in [&["up"][..], &["restart"], &["snapshot", "save", "other"], &["plan"]] {
+        engine.dev(&stack, command).ends(1).says(&words);
+    }
+    engine.dev(&stack, &["ps"]).ends(0).says(&words);
+    engine.dev(&stack, &["snapshot", "restore", "base"]).ends(0);
+    engine.dev(&stack, &["up"]).ends(0);
+    let mark = engine.dev(&stack, &["exec", "data", "cat", "/v/mark"]).ends(0).stdout;
+    assert_eq!(mark.trim(), "whole");
+    engine.dev(&stack, &["plan", "--exit-code"]).ends(0);
+    engine.dev(&stack, &["down", "-v", "--no-snapshot"]).ends(0);
+}

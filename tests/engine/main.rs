@@ -10,6 +10,7 @@ mod change;
 mod clients;
 mod compose;
 mod connect;
+mod cut_off;
 mod db;
 mod docker;
 mod doctor;

@@ -88,6 +88,19 @@ impl S3 {
         });
     }
 
+    pub(crate) fn make_bucket(&self, name: &str) {
+        self.put(&format!("/{name}"), &[], b"");
+    }
+
+    /// How many objects a bucket has; none where it is not there yet.
+    pub(crate) fn count(&self, bucket: &str) -> usize {
+        let asked = self.runtime.block_on(self.client.get(format!("{}/{bucket}", self.base)).send());
+        if asked.map_or(0, |answer| answer.status().as_u16()) != 200 {
+            return 0;
+        }
+        self.everything(bucket).len()
+    }
+
     /// Versions, newest first, and delete markers of all keys: without what S3 chooses itself.
     pub(crate) fn everything(&self, bucket: &str) -> Vec<String> {
         let (mut found, mut next) = (Vec::new(), String::new());

@@ -161,6 +161,16 @@ impl Fake {
         lock(&self.shared.requests).clone()
     }
 
+    /// References of the images that were made of archives.
+    pub(crate) fn images(&self) -> Vec<String> {
+        lock(&self.shared.engine.kept).images()
+    }
+
+    /// What the containers are doing, by name.
+    pub(crate) fn states(&self) -> std::collections::BTreeMap<String, &'static str> {
+        lock(&self.shared.engine.kept).states()
+    }
+
     /// Names of what is there, for tests that want nothing left.
     pub(crate) fn left(&self) -> Vec<String> {
         lock(&self.shared.engine.kept).names()

@@ -28,6 +28,8 @@ pub(crate) struct Kept {
     containers: BTreeMap<String, Container>,
     networks: BTreeMap<String, Value>,
     volumes: BTreeMap<String, Value>,
+    /// Images that were made of archives.
+    images: Vec<Value>,
 }
 
 /// Locks what no other thread can have left half done.
@@ -67,12 +69,35 @@ impl Healthy {
             ("GET", ["info"]) => Reply::Json(200, json!({ "ID": "fake", "OSType": "linux", "Architecture": "x86_64" })),
             ("GET", ["events"]) => Reply::Stall(""),
             (_, ["containers", rest @ ..]) => kept.containers(method, rest, query, body),
+            ("POST", ["images", "create"]) if query.contains("fromSrc") => {
+                let names = ["project", "snapshot", "volume", "service", "set"];
+                let labels: BTreeMap<String, String> =
+                    names.iter().map(|name| (format!("dev.taskava.{name}"), label(query, name))).collect();
+                let count = kept.images.len();
+                kept.images.push(json!({
+                    "Id": format!("sha256:{count}"),
+                    "RepoTags": [format!("{}:{}", parameter(query, "repo"), parameter(query, "tag"))],
+                    "Labels": labels,
+                    "Created": 1,
+                    "Size": 1,
+                    "ParentId": "",
+                    "RepoDigests": [],
+                    "SharedSize": -1,
+                    "Containers": -1,
+                }));
+                Reply::Text("{\"status\":\"sha256:1\"}\r\n")
+            }
+            ("DELETE", ["images", name @ ..]) => {
+                let name = name.join("/");
+                kept.images.retain(|image| image["RepoTags"][0] != name.as_str());
+                Reply::Json(200, json!([]))
+            }
             ("POST", ["images", "create"]) => {
                 let reference = parameter(query, "fromImage");
                 kept.missing.retain(|missing| *missing != reference);
                 Reply::Text("{\"status\":\"Pulling\"}\r\n{\"status\":\"Download complete\"}\r\n")
             }
-            ("GET", ["images", "json"]) => Reply::Json(200, json!([])),
+            ("GET", ["images", "json"]) => Reply::Json(200, kept.images.clone().into()),
             ("GET", ["images", reference @ .., "json"]) => {
                 let reference = reference.join("/");
                 match kept.missing.contains(reference.as_str()) {
@@ -112,6 +137,31 @@ fn parameter(query: &str, name: &str) -> String {
     pair.unwrap_or_default().replace("%3A", ":").replace("%2F", "/")
 }
 
+/// A label of those that an image is to get: `LABEL "dev.taskava.set"="…"`, encoded.
+fn label(query: &str, name: &str) -> String {
+    let mut bytes = query.bytes();
+    let mut text = Vec::new();
+    while let Some(byte) = bytes.next() {
+        text.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [bytes.next().unwrap_or_default(), bytes.next().unwrap_or_default()];
+                u8::from_str_radix(std::str::from_utf8(&digits).expect("digits"), 16).expect("digits")
+            }
+            byte => byte,
+        });
+    }
+    let text = String::from_utf8(text).expect("UTF-8");
+    let after = text.split_once(&format!("\"dev.taskava.{name}\"=\"")).map(|(_, after)| after).unwrap_or_default();
+    let mut escaped = false;
+    let end = after.find(|c| {
+        let ends = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    after[..end.unwrap_or_default()].replace("\\\"", "\"")
+}
+
 /// The answer of `/version` for an API version.
 pub(crate) fn version(api: &str) -> Value {
     json!({ "Version": "20.10.24", "ApiVersion": api, "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64" })
@@ -138,6 +188,16 @@ fn named(all: &mut BTreeMap<String, Value>, method: &str, name: &str, mut body: 
 }
 
 impl Kept {
+    /// References of the images that were made of archives.
+    pub(crate) fn images(&self) -> Vec<String> {
+        self.images.iter().filter_map(|image| image["RepoTags"][0].as_str().map(Into::into)).collect()
+    }
+
+    /// What the containers are doing, by name.
+    pub(crate) fn states(&self) -> BTreeMap<String, &'static str> {
+        self.containers.values().map(|container| (container.name.clone(), container.status)).collect()
+    }
+
     /// Names of what is there.
     pub(crate) fn names(&self) -> Vec<String> {
         let containers = self.containers.values().map(|container| container.name.clone());
@@ -159,6 +219,7 @@ impl Kept {
         match (method, &path[1..]) {
             ("GET", ["json"]) => Reply::Json(200, container.inspect(&id)),
             ("GET", ["logs"]) => Reply::Text(self.log),
+            ("GET", ["archive"]) => Reply::Text(two_files()),
             ("POST", ["start"]) => {
                 let exit = self.exits.iter().find(|(service, _)| container.name.contains(**service));
                 container.status = if exit.is_some() { "exited" } else { "running" };
@@ -191,6 +252,17 @@ impl Kept {
         self.containers.insert(id.clone(), Container { name, body, status: "created", exit });
         Reply::Json(201, json!({ "Id": id, "Warnings": [] }))
     }
+}
+
+/// What is in every volume.
+fn two_files() -> &'static str {
+    let mut archive = tar::Builder::new(Vec::new());
+    for name in ["taskava-volume/a", "taskava-volume/b"] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        archive.append_data(&mut header, name, std::io::empty()).expect("written");
+    }
+    String::from_utf8(archive.into_inner().expect("written")).expect("ASCII").leak()
 }
 
 impl Container {

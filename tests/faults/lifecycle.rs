@@ -80,10 +80,12 @@ async fn a_network_whose_endpoints_are_just_going_is_removed() {
 }
 
 #[tokio::test]
-async fn ps_costs_two_calls() {
+async fn ps_costs_three_calls() {
     let fake = Fake::new();
     dev(&fake, APP, &["ps"]).await.ends(0, &[]);
-    assert_eq!(fake.requests(), ["GET /_ping", "GET /containers/json"]);
+    let mut asked = fake.requests();
+    asked.sort();
+    assert_eq!(asked, ["GET /_ping", "GET /containers/json", "GET /volumes"]);
 }
 
 #[tokio::test]

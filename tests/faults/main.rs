@@ -8,5 +8,6 @@ mod escapes;
 mod fake;
 mod healthy;
 mod lifecycle;
+mod snapshot;
 mod taskava;
 mod up;

@@ -172,3 +172,16 @@ async fn refusals_are_told_in_the_engines_words_with_their_exit_code() {
         dev(&fake, APP, &["up"]).await.ends(code, &[message, said]);
     }
 }
+
+#[tokio::test]
+async fn an_engine_that_goes_away_during_a_build_is_no_fault_of_the_build() {
+    let fake = Fake::new()
+        .without_image("faults-app:latest")
+        .first(1, "GET", "/_ping", Reply::Text("OK"))
+        .on("GET", "/_ping", Reply::Lost)
+        .on("POST", "/build", Reply::Cut("{\"stream\":\"Step 1/2 : FROM scratch\"}\n"));
+    std::fs::create_dir(fake.directory().join("app")).expect("a folder");
+    std::fs::write(fake.directory().join("app/Dockerfile"), "FROM scratch\nCOPY . /\n").expect("a file");
+    let run = dev(&fake, "services.app = { build = \"app\" }", &["up"]).await;
+    run.ends(3, &["the engine went away while it built faults-app"]);
+}

@@ -24,6 +24,7 @@ use serde::Deserialize;
 use self::files::Files;
 use self::session::{Offer, Session};
 use self::steps::{Culprit, Steps};
+use super::connect::answer;
 use super::error::{failed, message, status};
 use super::{Builder, Engine, Progress, credentials, labels};
 use crate::bounded;
@@ -79,8 +80,28 @@ impl Engine {
     /// know how it was done.
     ///
     /// # Errors
-    /// [`ErrorKind::Image`] with the step that failed and the last lines of its output.
+    /// [`ErrorKind::Image`] with the step that failed and the last lines of its output; [`ErrorKind::Engine`] when the
+    /// engine is gone.
     pub async fn build(&self, service: &Service, how: How, tell: &mut dyn FnMut(Progress)) -> Result<Option<String>> {
+        let built = self.build_with_either(service, how, tell).await;
+        match built {
+            // What a build says when its engine goes away is the builder's, not the Dockerfile's.
+            Err(error) if error.kind == ErrorKind::Image => match answer(self.docker.ping()).await {
+                Err(gone) if status(&gone).is_none() => {
+                    Err(failed(format_args!("the engine went away while it built {}", service.image), &gone))
+                }
+                _ => Err(error),
+            },
+            built => built,
+        }
+    }
+
+    async fn build_with_either(
+        &self,
+        service: &Service,
+        how: How,
+        tell: &mut dyn FnMut(Progress),
+    ) -> Result<Option<String>> {
         let Some(build) = &service.build else { return Ok(None) };
         let asked = build.clone();
         let content =

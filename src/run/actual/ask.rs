@@ -262,7 +262,10 @@ pub async fn inside(engine: &Engine, service: &Service, id: &str, probe: &Probe)
 /// What a client inside says; none where there is none.
 async fn answered(engine: &Engine, id: &str, client: &kinds::Client, query: &[String]) -> Option<String> {
     for program in &client.programs {
-        let done = engine.exec_with(id, &client.command(program, query), client.env.clone(), bytes::Bytes::new()).await.ok()?;
+        let done = engine
+            .exec_with(id, &client.command(program, query), client.env.clone(), bytes::Bytes::new())
+            .await
+            .ok()?;
         if !matches!(done.code, 126 | 127) {
             return Some(done.output);
         }

@@ -175,10 +175,12 @@ fn folder(image: &OwnImage, here: &str, local: bool) -> Folder {
 /// # Errors
 /// When the engine refuses.
 pub async fn remove(engine: &Engine, image: &OwnImage) -> Result<bool> {
-    let Made::Snapshot { project, .. } = &image.made else { return engine.remove_own_image(image).await };
+    let Made::Snapshot { project, snapshot } = &image.made else { return engine.remove_own_image(image).await };
     // It may just be being restored.
     let (events, cancel) = (Events::default(), Cancel::default());
     match Lock::take(&engine.about.address, project, "gc", Duration::ZERO, &events, &cancel).await {
+        // What was cut off needs it to be finished, or to go back.
+        Ok(_lock) if engine.intents(project).await?.iter().any(|intent| intent.needs(snapshot)) => Ok(false),
         Ok(_lock) => engine.remove_own_image(image).await,
         Err(error) if error.kind == ErrorKind::Locked => Ok(false),
         Err(error) => Err(error),

@@ -3,11 +3,17 @@
 
 pub mod images;
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::owner::{self, Life};
-use crate::diag::Result;
-use crate::engine::{Engine, Owned};
+use super::{Cancel, Lock, snapshot};
+use crate::diag::{ErrorKind, Result};
+use crate::engine::{Engine, Made, OwnImage, Owned};
+use crate::event::Events;
+use crate::plan::observed::Helper;
 
 /// Why a stack may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -50,6 +56,57 @@ pub async fn look(engine: &Engine) -> Result<Vec<Judged>> {
         Judged { why: judge(&owned, life, now), owned }
     };
     Ok(engine.owned().await?.into_iter().map(judged).collect())
+}
+
+/// What copies and snapshots that were cut off left in people's stacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leftover {
+    /// A container that a volume was copied through.
+    Helper(Helper),
+    /// Images of a snapshot that is not whole.
+    Part {
+        /// The stack.
+        project: String,
+        /// Name that the snapshot would have got.
+        snapshot: String,
+    },
+}
+
+/// Looks for them in all stacks. What a run is just at looks the same: [`remove_leftover`] leaves that alone.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn leftovers(engine: &Engine) -> Result<Vec<Leftover>> {
+    let mut found: Vec<Leftover> = engine.helpers().await?.into_iter().map(Leftover::Helper).collect();
+    let images = engine.own_images().await?;
+    let project = |image: &OwnImage| match &image.made {
+        Made::Snapshot { project, .. } => Some(project.clone()),
+        Made::Prepared { .. } | Made::Build => None,
+    };
+    let projects: BTreeSet<String> = images.iter().filter_map(project).collect();
+    for project in projects {
+        let parts = snapshot::both(engine, &project).await?.1;
+        found.extend(parts.into_iter().map(|part| Leftover::Part { project: project.clone(), snapshot: part.name }));
+    }
+    Ok(found)
+}
+
+/// Removes one, unless its stack is just being changed: then it stays, and false comes back.
+///
+/// # Errors
+/// When the engine refuses.
+pub async fn remove_leftover(engine: &Engine, leftover: &Leftover) -> Result<bool> {
+    let (Leftover::Helper(Helper { project, .. }) | Leftover::Part { project, .. }) = leftover;
+    let (events, cancel) = (Events::default(), Cancel::default());
+    match Lock::take(&engine.about.address, project, "gc", Duration::ZERO, &events, &cancel).await {
+        Ok(_lock) => match leftover {
+            Leftover::Helper(helper) => engine.remove_helper(helper).await.map(|()| true),
+            // Looked at again: it may have become whole.
+            Leftover::Part { .. } => snapshot::discard_parts(engine, project).await.map(|()| true),
+        },
+        Err(error) if error.kind == ErrorKind::Locked => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// Removes every stack that may go.

@@ -12,18 +12,21 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::future::try_join_all;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, try_join};
 
 use self::archive::{Reader, SUMMARY, Summary, Writer};
 use super::{Run, provision};
 use crate::aws::objects::{self, Bucket, Entry, Putter, Source};
 use crate::aws::{Answer, Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
 use crate::event::{Event, size};
 use crate::kinds;
 use crate::model::aws::Api;
 use crate::model::{Kind, Mount, MountSource, Service, ServiceName, Stack};
 use crate::pieces;
+use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{Op, Plan, Step};
 
 /// The folder in the data volume.
@@ -31,6 +34,9 @@ const FOLDER: &str = "taskava-objects";
 
 /// The folder while it is written.
 const UNFINISHED: &str = "taskava-objects.new";
+
+/// The folder that another one takes the place of.
+const OLD: &str = "taskava-objects.old";
 
 /// A file in the folder: when the emulator was started that has all of it in memory.
 const LOADED: &str = "loaded";
@@ -107,6 +113,44 @@ pub(super) async fn put_back(
     })
 }
 
+/// The emulators that run and have not got back all that was saved of their buckets: that was cut off, or they were
+/// restarted since by another than this program. Two or three calls for each that can have something, all at once.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn owed(engine: &Engine, stack: &Stack, containers: &[Container]) -> Result<BTreeSet<ServiceName>> {
+    if stack.isolation.is_some() {
+        return Ok(BTreeSet::new());
+    }
+    let up = containers.iter().filter(|seen| seen.state == ContainerState::Running);
+    let asked = up.filter_map(|seen| {
+        let service = stack.services.get(&seen.service).filter(|service| is_forgetful(stack, service))?;
+        Some((service, place(service)?, &seen.id))
+    });
+    let asked = asked.map(async |(service, place, id)| {
+        let (loaded, summary) = (format!("{place}/{FOLDER}/{LOADED}"), format!("{place}/{FOLDER}/{SUMMARY}"));
+        let seen = try_join!(engine.inspect(id), engine.read_file(id, &loaded));
+        let (started, loaded) = match seen {
+            Ok((Some(seen), loaded)) if seen.running => (seen.started_at.unwrap_or_default(), loaded),
+            // It ended meanwhile.
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind == ErrorKind::Engine => return Err(error),
+            // What can't be looked at is no reason not to stop it.
+            Err(_) => return Ok(None),
+        };
+        let is_owed = match loaded {
+            Some(loaded) => loaded != started.as_bytes(),
+            None => {
+                let new = format!("{place}/{UNFINISHED}/{SUMMARY}");
+                let (old, new) = try_join!(engine.read_file(id, &summary), engine.read_file(id, &new))?;
+                old.or(new).is_some()
+            }
+        };
+        Ok(is_owed.then(|| service.name.clone()))
+    });
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
+}
+
 /// Whether there may be something; asked with less patience than an emulator has while it begins.
 async fn in_use(client: &Client) -> Answer<bool> {
     let message = format!("no answer in {} s", PATIENCE.as_secs());
@@ -166,7 +210,14 @@ pub fn saves<'a>(stack: &'a Stack, plan: &'a Plan) -> impl Iterator<Item = &'a S
 
 /// What is saved in a place.
 async fn saved(run: &Run<'_>, container: &str, place: &str) -> Result<Option<Summary>> {
-    let found = run.engine.read_file(container, &format!("{place}/{FOLDER}/{SUMMARY}")).await?;
+    let read = async |folder: &str| run.engine.read_file(container, &format!("{place}/{folder}/{SUMMARY}")).await;
+    let mut found = read(FOLDER).await?;
+    // The summary is written last: a new folder that has one is whole, and was only not put in its place.
+    if found.is_none() && read(UNFINISHED).await?.is_some() {
+        let command = ["sh", "-c", &format!("cd {place:?} && mv {UNFINISHED} {FOLDER}")].map(String::from);
+        run.engine.exec(container, &command).await?;
+        found = read(FOLDER).await?;
+    }
     let broken = |error: serde_json::Error| {
         Error::new(ErrorKind::Other, format_args!("what was saved in {place}/{FOLDER} can't be read: {error}"))
     };
@@ -234,7 +285,10 @@ impl Objects<'_> {
             written => written?,
         };
         sent?;
-        let script = format!("cd {place:?} && rm -rf {FOLDER} && mv {UNFINISHED} {FOLDER}");
+        // One of the two is whole at every moment.
+        let script = format!(
+            "cd {place:?} && rm -rf {OLD} && {{ [ ! -e {FOLDER} ] || mv {FOLDER} {OLD}; }} && mv {UNFINISHED} {FOLDER} && rm -rf {OLD}"
+        );
         self.shell(&script).await?;
         Ok(summary)
     }

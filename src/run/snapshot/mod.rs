@@ -43,12 +43,40 @@ pub fn is_auto(name: &str) -> bool {
     name.starts_with(AUTO)
 }
 
+impl Snapshot {
+    /// Whether an image of each of its volumes is there, and something is in one of them. What a run left that was cut off
+    /// while it saved is no snapshot.
+    pub fn is_whole(&self) -> bool {
+        let is_there = |volume: &String| self.volumes.iter().any(|saved| saved.volume == *volume);
+        self.volumes.iter().flat_map(|saved| &saved.set).all(is_there) && self.volumes.iter().any(|saved| !saved.empty)
+    }
+}
+
+/// The snapshots of a stack, the newest first, and what is there of others that are not whole.
+///
+/// # Errors
+/// When the engine can't be asked.
+pub async fn both(engine: &Engine, project: &str) -> Result<(Vec<Snapshot>, Vec<Snapshot>)> {
+    Ok(group(engine.saved(project).await?).into_iter().partition(Snapshot::is_whole))
+}
+
 /// The snapshots of a stack, the newest first.
 ///
 /// # Errors
 /// When the engine can't be asked.
 pub async fn all(engine: &Engine, project: &str) -> Result<Vec<Snapshot>> {
-    Ok(group(engine.saved(project).await?))
+    Ok(both(engine, project).await?.0)
+}
+
+/// Removes what there is of snapshots that are not whole. For who holds the stack's lock: no other run is at it.
+///
+/// # Errors
+/// When the engine can't be asked, or refuses.
+pub async fn discard_parts(engine: &Engine, project: &str) -> Result<()> {
+    for part in both(engine, project).await?.1 {
+        remove(engine, &part).await?;
+    }
+    Ok(())
 }
 
 /// One snapshot of a stack.
@@ -56,7 +84,12 @@ pub async fn all(engine: &Engine, project: &str) -> Result<Vec<Snapshot>> {
 /// # Errors
 /// [`ErrorKind::Usage`] when there is none of that name.
 pub async fn find(engine: &Engine, project: &str, name: &str) -> Result<Snapshot> {
-    let all = all(engine, project).await?;
+    let (all, parts) = both(engine, project).await?;
+    if parts.iter().any(|part| part.name == name) {
+        let message = format!("`{name}` is no whole snapshot: saving it was cut off");
+        return Err(Error::new(ErrorKind::Usage, message)
+            .hint(format!("remove what is there of it: taskava dev snapshot remove {name}")));
+    }
     let names: Vec<&str> = all.iter().map(|snapshot| snapshot.name.as_str()).collect();
     let hint = if names.is_empty() {
         "there is none yet; take one with: taskava dev snapshot save NAME".into()
@@ -78,13 +111,17 @@ pub async fn remove(engine: &Engine, snapshot: &Snapshot) -> Result<()> {
     Ok(())
 }
 
-/// Removes all but the newest of the snapshots of a stack that were taken by themselves.
+/// Removes all but the newest of the snapshots of a stack that were taken by themselves. What something that was cut off
+/// needs stays.
 ///
 /// # Errors
 /// When the engine refuses.
 pub async fn prune(engine: &Engine, project: &str) -> Result<()> {
-    for snapshot in all(engine, project).await?.iter().filter(|snapshot| snapshot.auto).skip(KEPT) {
-        remove(engine, snapshot).await?;
+    let (all, intents) = (all(engine, project).await?, engine.intents(project).await?);
+    for snapshot in all.iter().filter(|snapshot| snapshot.auto).skip(KEPT) {
+        if !intents.iter().any(|intent| intent.needs(&snapshot.name)) {
+            remove(engine, snapshot).await?;
+        }
     }
     Ok(())
 }
@@ -102,7 +139,9 @@ fn group(saved: Vec<Saved>) -> Vec<Snapshot> {
         });
         let snapshot = &mut snapshots[at];
         snapshot.size += saved.size;
-        snapshot.services.extend(saved.services.iter().cloned());
+        if !saved.empty {
+            snapshot.services.extend(saved.services.iter().cloned());
+        }
         snapshot.services.sort_unstable();
         snapshot.services.dedup();
         snapshot.volumes.push(saved);
@@ -116,7 +155,21 @@ mod tests {
 
     fn saved(snapshot: &str, volume: &str, created: i64) -> Saved {
         let (reference, services) = (format!("taskava-snapshot:{volume}"), vec![format!("of-{volume}"), "both".into()]);
-        Saved { reference, snapshot: snapshot.into(), volume: volume.into(), services, place: None, created, size: 10 }
+        let (snapshot, volume) = (snapshot.into(), volume.into());
+        let (set, incomplete, empty) = (Vec::new(), None, false);
+        let place = None;
+        Saved { reference, snapshot, volume, services, place, created, size: 10, set, incomplete, empty }
+    }
+
+    #[test]
+    fn a_snapshot_is_whole_when_each_of_its_volumes_is_there() {
+        let of = |volume: &str, empty| Saved { set: vec!["x".into(), "y".into()], empty, ..saved("s", volume, 1) };
+        let is_whole = |all: Vec<Saved>| group(all)[0].is_whole();
+        assert!(is_whole(vec![of("x", false), of("y", false)]));
+        assert!(is_whole(vec![of("x", true), of("y", false)]), "an empty one counts");
+        assert!(!is_whole(vec![of("y", false)]));
+        assert!(!is_whole(vec![of("x", true), of("y", true)]), "nothing is in it");
+        assert!(is_whole(vec![saved("old", "x", 1)]), "older versions did not say");
     }
 
     #[test]
