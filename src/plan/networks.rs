@@ -50,7 +50,7 @@ pub(super) fn refuse_shared(
     seen: &Observed,
     ask: &Request,
     short: &str,
-    goes: impl Fn(&ServiceName) -> bool,
+    goes: impl Fn(&Container) -> bool,
 ) -> Result<()> {
     let network = &stack.networks[short].name;
     let refuse = |who: &str, hint: String| {
@@ -61,7 +61,7 @@ pub(super) fn refuse_shared(
     for container in seen.containers.iter().filter(inside) {
         let name = &container.service;
         match stack.services.get(name) {
-            _ if goes(name) => {}
+            _ if goes(container) => {}
             Some(service) if service.active => {
                 return refuse(name.as_str(), "recreate all that is in it: taskava dev up".into());
             }

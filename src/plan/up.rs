@@ -33,7 +33,7 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
         builder.edited = networks::edited(stack, seen, &services).into_iter().cloned().collect();
     }
     for short in &builder.edited {
-        networks::refuse_shared(stack, seen, ask, short, |name| builder.goes(name))?;
+        networks::refuse_shared(stack, seen, ask, short, |container| builder.is_removed(container))?;
     }
     let made =
         services.iter().filter(|service| matches!(builder.fates[&service.name], Fate::Create(_) | Fate::Replace(_)));
@@ -151,6 +151,12 @@ impl<'a> Builder<'a> {
     /// Whether the containers of a service are removed.
     fn goes(&self, name: &ServiceName) -> bool {
         matches!(self.fates.get(name), Some(Fate::Create(_) | Fate::Replace(_)))
+    }
+
+    /// Whether a container goes: its service's is recreated, or it is a second one of a service.
+    fn is_removed(&self, container: &Container) -> bool {
+        let is_second = || self.seen.of(&container.service).next().is_some_and(|first| first.id != container.id);
+        self.fates.contains_key(&container.service) && (self.goes(&container.service) || is_second())
     }
 
     /// Whether the user means this service itself, not only as a dependency of another.
