@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
-use crate::model::resolve::{MustBe, PathUse, Surroundings, resolve};
+use crate::model::resolve::{EnvFiles, MustBe, PathUse, Surroundings, resolve};
 use crate::model::secret::is_secret_name;
 use crate::model::{ServiceName, Stack, StackName, isolated};
 
@@ -260,7 +260,7 @@ impl Reading {
         config: &Config,
         around: &Surroundings,
         variables: &Variables,
-    ) -> (BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>, Vec<OfService>) {
+    ) -> (EnvFiles, Vec<OfService>) {
         let (mut read, mut missing) = (BTreeMap::new(), Vec::new());
         let services = config.services.iter().map(|(name, service)| (ServiceName::parse(name).ok(), service));
         for (service, file) in

@@ -153,12 +153,9 @@ fn root(name: &StackName, roots: &[PathBuf]) -> Result<PathBuf> {
         [] => Ok(roots.first().cloned().unwrap_or_default()),
         [one] => Ok(one.clone()),
         [first, second, ..] => {
-            let (first, second) = (first.display(), second.display());
-            Err(Error::new(ErrorKind::Other, format_args!("stack {name} is of two folders: {first} and {second}"))
-                .hint(format!(
-                    "go to the one that is meant: {}",
-                    remedy::dev_in(living[0], &["-p", name.as_str(), "ps"])
-                )))
+            let there = remedy::dev_in(first, &["-p", name.as_str(), "ps"]);
+            let message = format!("stack {name} is of two folders: {} and {}", first.display(), second.display());
+            Err(Error::new(ErrorKind::Other, message).hint(format!("go to the one that is meant: {there}")))
         }
     }
 }

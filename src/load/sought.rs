@@ -57,7 +57,7 @@ fn project(file: &Path) -> Option<String> {
     bytes.truncate(MAX_BYTES);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let source = Arc::new(Source { name: FILE.into(), text });
-    let (config, _) = config::parse(&[source.clone()], &Variables::default());
+    let (config, _) = config::parse(std::slice::from_ref(&source), &Variables::default());
     // What a variable stands for is not known here.
     let taken = |place: &Place| source.text[place.span.clone()].contains('$');
     if let Some(project) = config.project.filter(|project| !taken(&project.place)) {

@@ -4,7 +4,7 @@
 use super::observed::{Container, Network};
 use super::{Cause, Observed, Request, Trouble};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{Service, ServiceName, Stack, fingerprint};
+use crate::model::{Service, Stack, fingerprint};
 
 /// Why a container can't stay because of its networks.
 pub(super) fn trouble(stack: &Stack, seen: &Observed, service: &Service, container: &Container) -> Option<Cause> {

@@ -22,6 +22,9 @@ use crate::config::words::similar;
 use crate::config::{Config, dotenv};
 use crate::diag::{Diagnostic, Lines, Place};
 
+/// What is in env files: by path, the name under which each is shown, and its entries.
+pub type EnvFiles = BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>;
+
 /// What a configuration is resolved against.
 #[derive(Debug, Default)]
 pub struct Surroundings {
@@ -34,7 +37,7 @@ pub struct Surroundings {
     /// Active profiles.
     pub profiles: Vec<String>,
     /// Env files that could be read, by absolute path: name as shown, and entries.
-    pub env_files: BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>,
+    pub env_files: EnvFiles,
     /// Values of secret variables that the files take.
     pub secrets: BTreeSet<String>,
 }
