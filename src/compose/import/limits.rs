@@ -5,6 +5,7 @@ use super::service::Draft;
 use crate::compose::toml::{Field, Value};
 use crate::compose::yaml::{Entry, Node};
 use crate::config::scalars;
+use crate::kinds;
 use crate::model::Kind;
 
 impl Importer<'_> {
@@ -123,6 +124,13 @@ impl Importer<'_> {
             text += "s";
         } else if scalars::duration(&value).is_err() {
             self.lost(&entry.key, "stop_grace_period", "write `stop_timeout` as \"500ms\", \"30s\" or \"2m\"");
+            return;
+        }
+        // What a kind has anyway is left to it: it waits longer while the server is at work.
+        let defaults = kinds::defaults(draft.kind);
+        if scalars::duration(&text).is_ok_and(|time| time == defaults.stop_timeout)
+            && defaults.stop_limit > defaults.stop_timeout
+        {
             return;
         }
         let field = self.field("stop_timeout", &entry.key, text);
