@@ -3,7 +3,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -69,12 +68,13 @@ pub(in crate::cli) async fn run(
 /// # Errors
 /// Those of `run`: there is no such command, or it may not be executed.
 pub(in crate::cli) fn look_up(program: &OsStr) -> Result<()> {
-    let is_path = Path::new(program).components().count() > 1 || Path::new(program).is_absolute();
-    let folders = if is_path { Some("".into()) } else { std::env::var_os("PATH") };
-    // Without PATH the system has a list of its own; starting the command says whether it is in there.
-    let Some(folders) = folders else { return Ok(()) };
+    let is_path = program.as_encoded_bytes().contains(&b'/');
+    let folders = if is_path { Some(OsString::new()) } else { std::env::var_os("PATH") };
+    // Without PATH, and on Windows, the system knows more ways; starting the command tells whether it finds one.
+    let Some(folders) = folders.filter(|_| cfg!(unix)) else { return Ok(()) };
     let mut error = io::ErrorKind::NotFound;
-    for file in std::env::split_paths(&folders).map(|folder| folder.join(program)) {
+    let candidates = std::env::split_paths(&folders).filter(|_| !program.is_empty());
+    for file in candidates.map(|folder| folder.join(program)) {
         match std::fs::metadata(&file) {
             Ok(file) if is_executable(&file) => return Ok(()),
             Ok(_) => error = io::ErrorKind::PermissionDenied,
