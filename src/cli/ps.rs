@@ -209,8 +209,12 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result
     Ok(context.screen.out(&table.render(crate::ui::table::stdout_width(), context.screen.color()))?)
 }
 
+/// `5432→5432`: on 127.0.0.1, as everything is unless an address is written.
 fn port(port: &PublishedPort) -> String {
-    let host = std::net::SocketAddr::new(port.address, port.host);
+    let host = match port.address {
+        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) => port.host.to_string(),
+        address => std::net::SocketAddr::new(address, port.host).to_string(),
+    };
     match port.protocol {
         crate::model::Protocol::Tcp => format!("{host}→{}", port.container),
         crate::model::Protocol::Udp => format!("{host}→{}/udp", port.container),
