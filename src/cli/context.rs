@@ -28,6 +28,7 @@ pub struct Global {
     #[arg(
         short,
         long,
+        alias = "project-name",
         global = true,
         hide_short_help = true,
         env = "TASKAVA_PROJECT",

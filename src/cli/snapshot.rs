@@ -39,7 +39,7 @@ pub enum What {
 
 /// Save the data of all services, or of some
 ///
-/// Services that run are stopped for as long as it takes, about a second, so that what is saved is complete.
+/// Services that run are stopped for as long as it takes, a second or more, so that what is saved is complete.
 #[derive(Debug, clap::Args)]
 pub struct SaveArgs {
     /// Name of the snapshot

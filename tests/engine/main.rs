@@ -34,6 +34,7 @@ mod objects;
 mod prepared;
 mod ps;
 mod pty;
+mod readme;
 mod ready_limits;
 mod ready_log;
 mod registry;
