@@ -19,6 +19,11 @@ impl Engine {
     /// The last lines of a container's log, both streams, in the order of time. Empty when there are none or
     /// they can't be read: a report goes on without.
     pub async fn tail(&self, id: &str, lines: usize) -> Vec<String> {
+        self.tail_since(id, lines, None).await
+    }
+
+    /// The same of what was written after a time, by the engine's clock.
+    pub async fn tail_since(&self, id: &str, lines: usize, since: Option<jiff::Timestamp>) -> Vec<String> {
         let options =
             LogsOptions { stdout: true, stderr: true, timestamps: true, tail: lines.to_string(), ..Default::default() };
         let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
@@ -37,6 +42,11 @@ impl Engine {
         }
         // The engine reads the two streams side by side; each line has the time at which it did.
         found.sort_by(|a, b| stamp(a).0.cmp(stamp(b).0));
+        let is_later = |line: &String| {
+            // One whose time can't be read is rather shown than lost.
+            since.is_none_or(|since| stamp(line).0.parse().map_or(true, |at: jiff::Timestamp| at > since))
+        };
+        found.retain(is_later);
         let found = found.split_off(found.len().saturating_sub(lines));
         found.iter().map(|line| stamp(line).1.to_owned()).collect()
     }

@@ -33,6 +33,8 @@ pub(super) struct Known {
     pub(super) provisioned: usize,
     /// Started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
+    /// When the containers of those of them ended that had run before, by the engine's clock.
+    pub(super) ended: HashMap<ServiceName, jiff::Timestamp>,
     /// Held while views are made: services may have the same.
     pub(super) views: Rc<Mutex<()>>,
     /// Those of them that are ready by a line that they write.
@@ -244,6 +246,12 @@ impl Doing<'_> {
         let id = self.container(&service.name)?;
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
+        if self.run.seen.containers.iter().any(|seen| seen.id == id)
+            && let Ok(Some(seen)) = self.run.engine.inspect(&id).await
+            && let Some(ended) = seen.finished_at.and_then(|at| at.parse().ok())
+        {
+            self.known.borrow_mut().ended.insert(service.name.clone(), ended);
+        }
         // Where that is not possible there is still the log.
         if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, &id).await {
             self.known.borrow_mut().listening.insert(service.name.clone(), listening);
@@ -349,7 +357,7 @@ impl Doing<'_> {
                     Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
                 },
                 Err(mut failed) => {
-                    failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
+                    self.explain(service, Some(&id), &mut failed).await;
                     Err(Ended::Failed(failed))
                 }
             },
@@ -405,13 +413,19 @@ impl Doing<'_> {
         Ok(())
     }
 
+    /// Adds what the container can tell of this run.
+    async fn explain(&self, service: &Service, id: Option<&str>, failed: &mut Failure) {
+        let ended = self.known.borrow().ended.get(&service.name).copied();
+        failure::explain(self.run.engine, self.run.stack, service, id, ended, failed).await;
+    }
+
     async fn failure(&self, error: &Error) -> Failure {
         let mut failed = failure::of_error(self.service, error);
         if let Some(service) = self.service {
             match self.step.op {
                 Op::Start { .. } if error.kind == ErrorKind::Crashed => {
                     let id = self.container(&service.name).ok();
-                    failure::explain(self.run.engine, self.run.stack, service, id.as_deref(), &mut failed).await;
+                    self.explain(service, id.as_deref(), &mut failed).await;
                 }
                 Op::Pull { .. } | Op::Create { .. } | Op::Start { .. } => {
                     kinds::explain(self.run.stack, service, &mut failed);
