@@ -209,7 +209,7 @@ pub fn command() -> clap::Command {
 
 /// The program.
 pub fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(command).complete();
+    clap_complete::CompleteEnv::with_factory(completions::command).complete();
     let Tool::Dev(dev) = match command().try_get_matches().and_then(|found| Taskava::from_arg_matches(&found)) {
         Ok(parsed) => parsed.tool,
         Err(error) => return not_run(&error),
