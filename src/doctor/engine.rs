@@ -7,6 +7,7 @@ use std::process::Stdio;
 use super::Check;
 use crate::diag::Result;
 use crate::engine::{About, Bystander, Engine, Info};
+use crate::event::counted;
 use crate::load;
 use crate::model::Stack;
 
@@ -201,7 +202,8 @@ pub(super) fn leftovers(everybody: &[Bystander], exists: impl Fn(&str) -> bool) 
     if gone.is_empty() {
         return Check::ok("leftovers", "none of stacks whose folder is gone");
     }
-    let list: Vec<String> = gone.iter().map(|(project, count)| format!("{project} ({count} containers)")).collect();
+    let list: Vec<String> =
+        gone.iter().map(|(project, count)| format!("{project} ({})", counted(*count as u64, "container"))).collect();
     Check::warn("leftovers", format!("stacks whose folder is gone: {}", list.join(", ")), "taskava dev gc")
 }
 
