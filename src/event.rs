@@ -227,8 +227,6 @@ pub fn size(bytes: u64) -> String {
 pub enum Turn {
     /// Its process ended, with this code.
     Exited(Option<i64>),
-    /// It is the first of its service that is seen.
-    Started,
     /// The same container once more.
     StartedAgain,
     /// Another container of the service.

@@ -158,7 +158,7 @@ fn names_of_services_are_completed() {
     };
     assert_eq!(completed(&["up", "red"]), ["redis-a", "redis-b"]);
     // Options are in nobody's way until one is begun.
-    assert_eq!(completed(&["up", ""]), ["db", "redis-a", "redis-b"]);
+    assert_eq!(completed(&["up", ""]), ["redis-a", "redis-b", "db"]);
     assert!(completed(&["up", "--no"]).contains(&"--no-deps".to_owned()));
     assert_eq!(completed(&["-f", "other.toml", "up", ""]), ["other"]);
     assert_eq!(completed(&["--file=other.toml", "--profile", ""]), ["all", "debug"]);

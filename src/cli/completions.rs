@@ -55,7 +55,8 @@ pub(super) fn command() -> clap::Command {
 
 fn without_options(command: clap::Command) -> clap::Command {
     let command = command.mut_args(|arg| if arg.is_positional() { arg } else { arg.hide(true) });
-    command.mut_subcommands(without_options)
+    // Those that are made for each command can only be left out.
+    command.disable_help_flag(true).disable_version_flag(true).mut_subcommands(without_options)
 }
 
 /// The values that an option has on the line so far: `-f a`, `--file a`, `--file=a`, `-fa`.

@@ -9,7 +9,7 @@ mod merge;
 pub mod time;
 mod turns;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -90,6 +90,8 @@ pub struct Logs<'a> {
     starts: Option<Pin<Box<dyn Stream<Item = Result<Turned>> + Send>>>,
     /// What is to be told between the lines.
     turns: Turns,
+    /// Containers that do not run, as far as was heard.
+    ended: HashSet<String>,
     /// When to read the list of containers again.
     relist: Option<Instant>,
     /// Pause before the next attempt, while the engine is away.
@@ -123,6 +125,7 @@ impl<'a> Logs<'a> {
             seen: HashMap::new(),
             starts: None,
             turns: Turns::default(),
+            ended: containers.iter().filter(|seen| seen.exit_code.is_some()).map(|seen| seen.id.clone()).collect(),
             relist: None,
             lost: None,
             deadline,
@@ -258,22 +261,24 @@ impl<'a> Logs<'a> {
     fn on_turn(&mut self, turned: Option<Result<Turned>>) {
         match turned {
             Some(Ok(Turned { id, service, ended, exit_code, at })) if self.ask.wants(&service) => {
+                let open = self.feeds.find(&id).is_some();
                 let turn = if ended {
-                    Turn::Exited(exit_code)
-                } else if self.seen.contains_key(&id) || self.feeds.find(&id).is_some() {
-                    Turn::StartedAgain
-                } else if self.services.contains(&service) {
-                    Turn::Recreated
+                    self.ended.insert(id.clone());
+                    Some(Turn::Exited(exit_code))
+                } else if self.ended.remove(&id) {
+                    Some(Turn::StartedAgain)
                 } else {
-                    Turn::Started
+                    // Of one that is known, it is the start that was seen in the list.
+                    let known = open || self.seen.contains_key(&id) || !self.services.contains(&service);
+                    (!known).then_some(Turn::Recreated)
                 };
-                let note = Note { service: service.clone(), at, turn };
+                let note = turn.map(|turn| Note { service: service.clone(), at, turn });
                 if let Some(feed) = self.feeds.find(&id) {
                     feed.again |= !ended;
-                    self.turns.hold(&id, note);
+                    note.into_iter().for_each(|note| self.turns.hold(&id, note));
                     return;
                 }
-                self.turns.tell(note);
+                note.into_iter().for_each(|note| self.turns.tell(note));
                 if !ended {
                     let shown = self.seen.get(&id).copied().unwrap_or_default();
                     self.add(&id, &service, Phase::Live, shown);
@@ -333,7 +338,13 @@ impl<'a> Logs<'a> {
                     self.add(&container.id, &container.service, Phase::Live, shown);
                 }
                 Some(_) => {}
-                None => self.add(&container.id, &container.service, Phase::Live, Mark::default()),
+                None => {
+                    if self.services.contains(&container.service) {
+                        let (service, turn) = (container.service.clone(), Turn::Recreated);
+                        self.turns.tell(Note { service, at: None, turn });
+                    }
+                    self.add(&container.id, &container.service, Phase::Live, Mark::default());
+                }
             }
         }
         self.seen.retain(|id, _| containers.iter().any(|container| container.id == *id));

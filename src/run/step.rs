@@ -33,8 +33,8 @@ pub(super) struct Known {
     pub(super) provisioned: usize,
     /// Started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
-    /// When the containers of those of them ended that had run before, by the engine's clock.
-    pub(super) ended: HashMap<ServiceName, jiff::Timestamp>,
+    /// When the containers of those of them that had run before wrote their last line then, by the engine's clock.
+    pub(super) earlier: HashMap<ServiceName, jiff::Timestamp>,
     /// Held while views are made: services may have the same.
     pub(super) views: Rc<Mutex<()>>,
     /// Those of them that are ready by a line that they write.
@@ -247,10 +247,9 @@ impl Doing<'_> {
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
         if self.run.seen.containers.iter().any(|seen| seen.id == id)
-            && let Ok(Some(seen)) = self.run.engine.inspect(&id).await
-            && let Some(ended) = seen.finished_at.and_then(|at| at.parse().ok())
+            && let Some(at) = self.run.engine.last_line_at(&id).await
         {
-            self.known.borrow_mut().ended.insert(service.name.clone(), ended);
+            self.known.borrow_mut().earlier.insert(service.name.clone(), at);
         }
         // Where that is not possible there is still the log.
         if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, &id).await {
@@ -415,8 +414,8 @@ impl Doing<'_> {
 
     /// Adds what the container can tell of this run.
     async fn explain(&self, service: &Service, id: Option<&str>, failed: &mut Failure) {
-        let ended = self.known.borrow().ended.get(&service.name).copied();
-        failure::explain(self.run.engine, self.run.stack, service, id, ended, failed).await;
+        let earlier = self.known.borrow().earlier.get(&service.name).copied();
+        failure::explain(self.run.engine, self.run.stack, service, id, earlier, failed).await;
     }
 
     async fn failure(&self, error: &Error) -> Failure {

@@ -118,7 +118,6 @@ impl Format {
         let text = match note.turn {
             Turn::Exited(Some(code)) => format!("exited with code {code}"),
             Turn::Exited(None) => "exited".into(),
-            Turn::Started => "started".into(),
             Turn::StartedAgain => "started again".into(),
             Turn::Recreated => "recreated".into(),
         };
@@ -132,7 +131,6 @@ impl Format {
 fn json_note(note: &Note, ts: Option<String>, out: &mut Vec<u8>) {
     let (event, exit_code) = match note.turn {
         Turn::Exited(code) => ("exited", code),
-        Turn::Started => ("started", None),
         Turn::StartedAgain => ("started-again", None),
         Turn::Recreated => ("recreated", None),
     };
@@ -266,7 +264,7 @@ mod tests {
             serde_json::from_str(&shown(Options { json: true, ..PLAIN }, Turn::Exited(Some(3)))).unwrap();
         let expected = serde_json::json!({ "v": 1, "ts": ts, "event": "exited", "service": "api", "exit_code": 3 });
         assert_eq!(json, expected);
-        assert_eq!(shown(Options { event: true, ..PLAIN }, Turn::Started), "");
+        assert_eq!(shown(Options { event: true, ..PLAIN }, Turn::StartedAgain), "");
     }
 
     #[test]

@@ -160,7 +160,6 @@ stop_signal = "SIGKILL"
     // What happened in between is told between the lines, each time after the last line of what ended.
     let told: Vec<&str> = output.stdout.lines().map(|line| line.trim_start_matches("app").trim_start()).collect();
     let expected = [
-        "started",
         "│ began first",
         "exited with code 137",
         "started again",

@@ -76,6 +76,7 @@ fn redacted(lines: &[String], project: &str) -> Vec<String> {
         (r"\b(\d+\.\d+s|\d+m\d\ds|\d+[smh])\b", "TIME"),
         (r"\b\d+(\.\d+)? [kM]?B\b", "SIZE"),
         // Columns are as wide as what is in them.
+        (r"^ +TIME", "  TIME"),
         (r" {2,}", "  "),
     ];
     let patterns = patterns.map(|(pattern, to)| (Regex::new(pattern).expect("a pattern"), to));
@@ -195,6 +196,7 @@ fn only_what_differs_from_run_to_run_is_redacted() {
         "5  wait redis  after 4  redis PING on 6379 within 60 seconds"
     );
     assert_eq!(redacted("  7.0s  done: 22 changes"), "  TIME  done: 22 changes");
+    assert_eq!(redacted(" 35.3s  done: 22 changes"), "  TIME  done: 22 changes");
     assert_eq!(redacted("removed network t-1-readme-default"), "removed network taskava-default");
     assert_eq!(redacted("image redis:7-alpine with s3 and 5s3"), "image redis:7-alpine with s3 and 5s3");
 }

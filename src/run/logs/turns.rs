@@ -57,8 +57,8 @@ mod tests {
         let mut turns = Turns::default();
         turns.hold("a", note("api", Turn::Exited(Some(1))));
         turns.hold("a", note("api", Turn::StartedAgain));
-        turns.tell(note("web", Turn::Started));
-        assert_eq!(told(&mut turns), [("web".into(), Turn::Started)]);
+        turns.tell(note("web", Turn::Recreated));
+        assert_eq!(told(&mut turns), [("web".into(), Turn::Recreated)]);
         turns.all_shown("a");
         assert_eq!(told(&mut turns), [("api".into(), Turn::Exited(Some(1))), ("api".into(), Turn::StartedAgain)]);
     }
