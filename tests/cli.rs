@@ -162,9 +162,9 @@ fn names_of_services_are_completed() {
     assert!(completed(&["up", "--no"]).contains(&"--no-deps".to_owned()));
     assert_eq!(completed(&["-f", "other.toml", "up", ""]), ["other"]);
     assert_eq!(completed(&["--file=other.toml", "--profile", ""]), ["all", "debug"]);
-    assert_eq!(completed(&["env", "--format", ""]), ["docker", "dotenv", "github", "json", "shell"]);
+    assert_eq!(completed(&["env", "--format", ""]), ["dotenv", "shell", "json", "docker", "github"]);
     assert_eq!(completed(&["env", "--format", "s"]), ["shell"]);
-    assert_eq!(completed(&["ps", "--format", ""]), ["auto", "json", "plain", "tty"]);
+    assert_eq!(completed(&["ps", "--format", ""]), ["auto", "tty", "plain", "json"]);
     // Without an engine there are no names, and no noise.
     assert_eq!(completed(&["--host", "unix:///nowhere", "snapshot", "restore", "x"]), [""; 0]);
 }
