@@ -222,6 +222,34 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
+/// What happened to a container whose log is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Its process ended, with this code.
+    Exited(Option<i64>),
+    /// The same container once more.
+    StartedAgain,
+    /// Another container of the service.
+    Recreated,
+}
+
+/// A turn, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// The service.
+    pub service: ServiceName,
+    /// When, in nanoseconds since 1970 by the engine's clock.
+    pub at: Option<i64>,
+    /// What.
+    pub turn: Turn,
+}
+
+/// A number of things: `1 table`, `2 tables`.
+pub fn counted(count: u64, one: &str) -> String {
+    let many = if count == 1 { "" } else { "s" };
+    format!("{count} {one}{many}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

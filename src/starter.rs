@@ -33,9 +33,11 @@ impl App {
 
     fn watch(self) -> &'static str {
         match self {
-            Self::Rust => "  { path = \"src\", action = \"rebuild\" },            # compiled into the image\n",
+            Self::Rust => {
+                "  { path = \".\", action = \"rebuild\", ignore = [\"target\"] },      # compiled into the image\n"
+            }
             Self::Node => {
-                "  { path = \"src\", action = \"sync\", target = \"/app/src\" },\n  { path = \"package.json\", action = \"rebuild\" },\n"
+                "  { path = \".\", action = \"sync\", target = \"/app\", ignore = [\"node_modules\", \"package.json\"] },\n  { path = \"package.json\", action = \"rebuild\" },\n"
             }
             Self::Python => {
                 "  { path = \".\", action = \"sync+restart\", target = \"/app\", ignore = [\"tests\", \".venv\"] },\n"
@@ -62,15 +64,24 @@ pub enum Extra {
     Mailpit,
 }
 
+/// The JSON Schema beside it, which its first line names.
+pub const SCHEMA: &str = "services.schema.json";
+
 /// The whole file.
 pub fn services_toml(project: &StackName, app: Option<App>, with: &[Extra]) -> String {
-    let mut text = HEAD.replace("PROJECT", project.as_str());
+    let mut text = HEAD.replace("SCHEMA", SCHEMA).replace("PROJECT", project.as_str());
     text.push_str(POSTGRES);
     text.push_str(REDIS);
-    let mail = if with.contains(&Extra::Mailpit) { MAILPIT } else { MAILHOG };
-    let mail_wanted = with.contains(&Extra::Mailhog) || with.contains(&Extra::Mailpit);
-    for (block, wanted) in [(LOCALSTACK, with.contains(&Extra::Localstack)), (mail, mail_wanted)] {
-        text.push_str(&if wanted { block.to_owned() } else { commented(block) });
+    let (mailhog, mailpit) = (with.contains(&Extra::Mailhog), with.contains(&Extra::Mailpit));
+    let block = |block: &str, wanted| if wanted { block.to_owned() } else { commented(block) };
+    text.push_str(&block(LOCALSTACK, with.contains(&Extra::Localstack)));
+    // One mail catcher is enough for most; two share no port.
+    if mailhog || !mailpit {
+        text.push_str(&block(MAILHOG, mailhog));
+    }
+    if mailpit {
+        let (smtp, http) = if mailhog { ("1026", "8026") } else { ("1025", "8025") };
+        text.push_str(&MAILPIT.replace("SMTP", smtp).replace("HTTP", http));
     }
     if let Some(app) = app {
         let block = APP
@@ -100,13 +111,16 @@ pub fn project(folder: &str) -> StackName {
     StackName::parse(&name).unwrap_or_else(|_| StackName::parse("my-stack").expect("it is a valid name"))
 }
 
-const HEAD: &str = r#"# The services this project needs on a developer's machine. `taskava dev up` starts them and returns when they can be used.
+const HEAD: &str = r##"#:schema ./SCHEMA
+# The services this project needs on a developer's machine. `taskava dev up` starts them and returns when they can be used;
+# eval "$(taskava dev env --format shell)" tells a program of this machine where they are.
 #
-# Every key: `taskava dev schema`, or docs/services-toml.md. Settings of your own go to services.local.toml beside this file
-# (not for git): what stands there replaces what stands here, key by key. ${NAME:-default} takes variables, from .env too.
+# Every key is described in SCHEMA, which editors read (`taskava dev schema` prints it). Settings of your own go to
+# services.local.toml beside this file (not for git): what stands there replaces what stands here, key by key.
+# ${NAME:-default} takes variables, from .env too.
 
 project = "PROJECT"
-"#;
+"##;
 
 const POSTGRES: &str = r#"
 # The database.
@@ -147,11 +161,11 @@ ports = ["1025:1025", "8025:8025"]
 "#;
 
 const MAILPIT: &str = r#"
-# Catches every mail; http://localhost:8025 shows them.
+# Catches every mail; http://localhost:HTTP shows them.
 [services.mailpit]
 kind = "mailpit"
 image = "axllent/mailpit:v1.27.11"
-ports = ["1025:1025", "8025:8025"]
+ports = ["SMTP:1025", "HTTP:8025"]
 "#;
 
 const APP: &str = r#"
@@ -193,6 +207,11 @@ mod tests {
         }
         let all = services_toml(&project, None, &[Extra::Localstack, Extra::Mailpit]);
         assert_eq!(services(&all), ["postgres", "redis", "localstack", "mailpit"]);
+        let both = services_toml(&project, None, &[Extra::Mailhog, Extra::Mailpit]);
+        assert_eq!(services(&both), ["postgres", "redis", "mailhog", "mailpit"]);
+        let ports: Vec<&str> = both.lines().filter(|line| line.starts_with("ports")).collect();
+        let different: std::collections::BTreeSet<_> = ports.iter().collect();
+        assert_eq!(different.len(), ports.len(), "{ports:?}");
     }
 
     #[test]

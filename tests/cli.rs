@@ -143,10 +143,30 @@ fn names_of_services_are_completed() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = "project = \"x\"\n[services.redis-a]\nimage = \"a\"\n[services.redis-b]\nimage = \"a\"\n[services.db]\nimage = \"a\"\n";
     std::fs::write(folder.path().join("services.toml"), file).expect("a file");
-    let mut command = taskava(folder.path(), &["--", "taskava", "dev", "up", "red"]);
-    command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "3").env("_CLAP_IFS", "\n");
-    let output = command.output().expect("the binary runs");
-    assert_eq!(text(&output.stdout), "redis-a\nredis-b", "{output:?}");
+    std::fs::write(
+        folder.path().join("other.toml"),
+        "project = \"y\"\n[services.other]\nimage = \"a\"\nprofiles = [\"debug\", \"all\"]\n",
+    )
+    .expect("a file");
+    let completed = |words: &[&str]| {
+        let arguments = [&["--", "taskava", "dev"], words].concat();
+        let index = (words.len() + 1).to_string();
+        let mut command = taskava(folder.path(), &arguments);
+        command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", index).env("_CLAP_IFS", "\n");
+        let output = command.output().expect("the binary runs");
+        text(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(completed(&["up", "red"]), ["redis-a", "redis-b"]);
+    // Options are in nobody's way until one is begun.
+    assert_eq!(completed(&["up", ""]), ["redis-a", "redis-b", "db"]);
+    assert!(completed(&["up", "--no"]).contains(&"--no-deps".to_owned()));
+    assert_eq!(completed(&["-f", "other.toml", "up", ""]), ["other"]);
+    assert_eq!(completed(&["--file=other.toml", "--profile", ""]), ["all", "debug"]);
+    assert_eq!(completed(&["env", "--format", ""]), ["dotenv", "shell", "json", "docker", "github"]);
+    assert_eq!(completed(&["env", "--format", "s"]), ["shell"]);
+    assert_eq!(completed(&["ps", "--format", ""]), ["auto", "tty", "plain", "json"]);
+    // Without an engine there are no names, and no noise.
+    assert_eq!(completed(&["--host", "unix:///nowhere", "snapshot", "restore", "x"]), [""; 0]);
 }
 
 #[test]

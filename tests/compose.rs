@@ -131,6 +131,29 @@ fn a_first_file() {
     assert_eq!(ignored, "dist\n/services.local.toml\n/.env\n");
     let check = text(&dev(folder.path(), &["check"]).stdout);
     assert!(check.contains("3 services"), "{check}");
+
+    // What the file names is there: its schema, and nothing of this repository.
+    let file = std::fs::read_to_string(folder.path().join("services.toml")).expect("a file");
+    let schema = file.lines().next().and_then(|line| line.strip_prefix("#:schema ./")).expect("the first line");
+    let schema = std::fs::read_to_string(folder.path().join(schema)).expect("the schema");
+    assert_eq!(schema, text(&dev(folder.path(), &["schema"]).stdout));
+    assert!(!file.contains("docs/"), "{file}");
+}
+
+#[test]
+fn a_first_file_in_an_empty_folder_is_safe_for_git_and_has_all_that_was_asked_for() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("services.schema.json"), "mine").expect("a file");
+    let output = dev(folder.path(), &["init", "--with", "mailpit,mailhog"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("a file");
+    assert_eq!(read(".gitignore"), "/services.local.toml\n/.env\n");
+    assert_eq!(read("services.schema.json"), "mine", "nothing is overwritten");
+    let file = read("services.toml");
+    for service in ["postgres", "redis", "mailhog", "mailpit"] {
+        assert!(file.lines().any(|line| line == format!("[services.{service}]")), "{service}: {file}");
+    }
+    assert_eq!(dev(folder.path(), &["check"]).status.code(), Some(0));
 }
 
 #[test]

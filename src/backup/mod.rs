@@ -22,7 +22,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use crate::event::{Event, Events, size};
+use crate::event::{Event, Events, counted, size};
 
 /// Version of the format; another one is refused.
 pub const FORMAT: u32 = 1;
@@ -96,12 +96,17 @@ impl Data {
                 let tables: usize = saved.databases.iter().map(|database| database.tables.len()).sum();
                 let rows: u64 =
                     saved.databases.iter().flat_map(|database| &database.tables).map(|table| table.rows).sum();
-                format!("{} databases, {tables} tables, {rows} rows", saved.databases.len())
+                [
+                    counted(saved.databases.len() as u64, "database"),
+                    counted(tables as u64, "table"),
+                    counted(rows, "row"),
+                ]
+                .join(", ")
             }
-            Self::Redis(saved) => format!("{} keys", saved.keys),
+            Self::Redis(saved) => counted(saved.keys, "key"),
             Self::S3(saved) => {
-                let (buckets, bytes) = (saved.buckets.len(), size(saved.bytes));
-                format!("{buckets} buckets, {} versions of objects ({bytes})", saved.versions)
+                let buckets = counted(saved.buckets.len() as u64, "bucket");
+                format!("{buckets}, {} of objects ({})", counted(saved.versions, "version"), size(saved.bytes))
             }
         }
     }

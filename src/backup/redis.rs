@@ -10,6 +10,7 @@ use super::Progress;
 use super::archive::{PART, Reader, Writer};
 use super::resp::{Connection, Reply};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::event::counted;
 use crate::run::stream::Stream;
 
 /// How many keys are asked for at once.
@@ -262,7 +263,7 @@ pub async fn restore(
         progress.add(part.len());
     }
     if keys != saved.keys {
-        differences.push(format!("{}: {keys} keys instead of {}", server.service, saved.keys));
+        differences.push(format!("{}: {} instead of {}", server.service, counted(keys, "key"), saved.keys));
     }
     Ok(differences)
 }

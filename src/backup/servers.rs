@@ -7,6 +7,7 @@ use super::{Data, Progress, objects, postgres, redis};
 use crate::aws::Client;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
+use crate::event::counted;
 use crate::kinds;
 use crate::model::aws::{self, Api};
 use crate::model::{Kind, Probe, Service, Stack};
@@ -131,7 +132,7 @@ impl<'a> Server<'a> {
             }
             (Self::Redis(server), Data::Redis(_)) => {
                 let keys = server.keys().await?;
-                Ok((keys > 0).then(|| format!("{keys} keys of {}", server.service)).into_iter().collect())
+                Ok((keys > 0).then(|| format!("{} of {}", counted(keys, "key"), server.service)).into_iter().collect())
             }
             (Self::S3(server), Data::S3(saved)) => {
                 let used = server.used(saved).await?;

@@ -37,6 +37,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
+    // As with docker compose: the check alone.
+    if context.global.quiet {
+        return Ok(ExitCode::SUCCESS);
+    }
     let table = resolved(&stack, args.show_secrets);
     if context.format() == Format::Json {
         context.screen.json(&table)?;

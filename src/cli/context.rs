@@ -29,6 +29,7 @@ pub struct Global {
     #[arg(
         short,
         long,
+        alias = "project-name",
         global = true,
         hide_short_help = true,
         env = "TASKAVA_PROJECT",
@@ -45,7 +46,7 @@ pub struct Global {
         hide_env = true,
         value_name = "NAME"
     )]
-    #[arg(value_delimiter = ',', action = ArgAction::Append)]
+    #[arg(value_delimiter = ',', action = ArgAction::Append, add = super::completions::profiles())]
     pub profiles: Vec<String>,
     /// Address of the Docker engine (unix:///…, tcp://…)
     #[arg(long, global = true, hide_short_help = true, value_name = "ADDRESS", conflicts_with = "context")]
@@ -60,7 +61,8 @@ pub struct Global {
         hide_short_help = true,
         value_name = "FORMAT",
         default_value = "auto",
-        hide_default_value = true
+        hide_default_value = true,
+        add = super::completions::formats()
     )]
     pub format: FormatArg,
     /// When to use colours

@@ -69,7 +69,7 @@ pub struct ForkArgs {
 #[derive(Debug, clap::Args)]
 pub struct DropArgs {
     /// Names of the copies
-    #[arg(value_name = "NAME", required_unless_present = "all")]
+    #[arg(value_name = "NAME", required_unless_present = "all", add = super::completions::forks())]
     pub names: Vec<String>,
     /// All of them, those that are kept ready and the templates too
     #[arg(long, conflicts_with = "names")]

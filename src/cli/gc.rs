@@ -8,7 +8,7 @@ use super::snapshot::age;
 use super::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::{Engine, Made, OwnImage};
-use crate::event::size;
+use crate::event::{counted, size};
 use crate::run::gc::images;
 use crate::run::gc::{self, Judged, Leftover, Why};
 use crate::ui::Format;
@@ -189,13 +189,11 @@ fn line(Judged { owned, why }: &Judged, dry_run: bool) -> String {
         Some(Why::Expired) => "its time has passed",
         Some(Why::OwnerGone) | None => "its process is gone",
     };
-    let counted = |count: usize, one: &str| match count {
+    let some = |count: usize, one: &str| match count {
         0 => None,
-        1 => Some(format!("1 {one}")),
-        n => Some(format!("{n} {one}s")),
+        n => Some(counted(n as u64, one)),
     };
-    let parts =
-        [counted(owned.containers, "container"), counted(owned.networks, "network"), counted(owned.volumes, "volume")];
+    let parts = [some(owned.containers, "container"), some(owned.networks, "network"), some(owned.volumes, "volume")];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let verb = if dry_run { "would remove" } else { "removed" };
     format!("{verb} {} of {} ({}): {why}", owned.project, owned.root, parts.join(", "))

@@ -16,7 +16,8 @@ use crate::ui::Format;
 
 /// Write a first services.toml, with comments, for this folder
 ///
-/// PostgreSQL and Redis to begin with; LocalStack, a mail catcher and the application itself as commented blocks. Nothing is
+/// PostgreSQL and Redis to begin with; LocalStack, a mail catcher and the application itself as commented blocks. Its JSON
+/// Schema is written beside it, for editors, and .gitignore gets lines for services.local.toml and .env. Nothing is
 /// overwritten.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -49,6 +50,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             .hint("start it: taskava dev up"),
         false => error,
     })?;
+    let schema = !here.join(starter::SCHEMA).exists();
+    if schema {
+        write_new(&here.join(starter::SCHEMA), &super::schema::text()?, false)?;
+    }
     let ignored = ignore(&here)?;
     if context.format() == Format::Json {
         let app = app.map(|(file, app)| serde_json::json!({ "kind": app.as_str(), "sign": file }));
@@ -61,6 +66,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     if let Some((file, app)) = app {
         context.screen.note(&format!("{file}: a {} application; its service is there, commented out", app.as_str()));
     }
+    if schema {
+        context.screen.note(&format!("{}: what services.toml may say, for editors", starter::SCHEMA));
+    }
     if !ignored.is_empty() {
         context.screen.note(&format!(".gitignore: added {}", ignored.join(" and ")));
     }
@@ -68,12 +76,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Adds what is private to .gitignore, if there is one; returns what was added.
+/// Adds what is private to .gitignore; returns what was added.
 fn ignore(here: &Path) -> Result<Vec<&'static str>> {
     let path = here.join(".gitignore");
     let text = match bounded::text(&path, bounded::WRITTEN) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error.into()),
     };
     let there = |name: &str| text.lines().any(|line| line.trim().trim_start_matches('/') == name);

@@ -20,7 +20,8 @@ use crate::ui::sanitise;
 
 /// Show what services write, in the order of time
 ///
-/// Follows through restarts and recreation with -f, until Ctrl-C.
+/// Follows through restarts and recreation with -f, until Ctrl-C, and says when a container ended (with its exit code), was
+/// started again or recreated; with --json these are lines with `event`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -155,6 +156,11 @@ pub(super) async fn pass_on(
     sink: &mut Sink,
 ) -> Result<()> {
     loop {
+        while let Some(note) = logs.note() {
+            if grep.is_none() {
+                format.note(&note, &mut sink.buffer);
+            }
+        }
         while let Some(entry) = logs.next() {
             if grep.is_none_or(|pattern| matches(pattern, &entry.line)) {
                 let stream = if entry.line.origin == Origin::Stdout { "stdout" } else { "stderr" };

@@ -79,3 +79,64 @@ fn docs_say_what_the_command_line_does() {
     let there = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(there == page, "docs/cli.md is out of date: UPDATE_DOCS=1 cargo test --lib cli:: writes it anew");
 }
+
+/// The code spans of a Markdown text, of several lines, too.
+fn spans(text: &str) -> impl Iterator<Item = String> {
+    let prose = text.split("```").step_by(2);
+    prose
+        .flat_map(|text| text.split('`').skip(1).step_by(2))
+        .map(|span| span.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// That no part of a command line is unknown; values that stand for others may be wrong.
+fn understood(words: &str) -> Result<(), clap::Error> {
+    use clap::error::ErrorKind;
+    let words = words.replace(['\'', '"'], "").replace('…', "x");
+    match super::command().try_get_matches_from(words.split(' ')) {
+        Err(error) if matches!(error.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[test]
+fn the_readme_names_no_command_that_is_not_there() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let text = std::fs::read_to_string(file).expect("README.md");
+    let named: Vec<String> = spans(&text).filter(|span| span.starts_with("taskava dev ")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for words in named {
+        understood(&words).unwrap_or_else(|error| panic!("`{words}`: {error}"));
+    }
+    // What compose has and is the same here is accepted as it is typed there.
+    let same = text.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let compose = cells.next()?;
+        cells.next().filter(|here| *here == "the same" || spans(here).eq(spans(compose)))?;
+        Some(compose)
+    });
+    let commands = [
+        "up", "ps", "logs", "restart", "stop", "start", "down", "config", "exec", "run", "watch", "stats", "events",
+        "pull", "build",
+    ];
+    let mut checked = 0;
+    for span in same.flat_map(spans) {
+        let words = match span.split(' ').next() {
+            Some(first) if commands.contains(&first) => format!("taskava dev {span}"),
+            Some(first) if first.starts_with('-') => format!("taskava dev up {span}"),
+            _ => continue,
+        };
+        understood(&words).unwrap_or_else(|error| panic!("`{words}`: {error}"));
+        checked += 1;
+    }
+    assert!(checked > 10, "{checked}");
+    for typed in [
+        "up -d --wait",
+        "exec -it api sh",
+        "run --rm -it api sh",
+        "--project-name x ps",
+        "ps --quiet",
+        "config --quiet",
+    ] {
+        understood(&format!("taskava dev {typed}")).unwrap_or_else(|error| panic!("{error}"));
+    }
+}

@@ -215,7 +215,7 @@ pub fn command() -> clap::Command {
 
 /// The program.
 pub fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(command).complete();
+    clap_complete::CompleteEnv::with_factory(completions::command).complete();
     process::allow_open_files();
     let Tool::Dev(dev) = match command().try_get_matches().and_then(|found| Taskava::from_arg_matches(&found)) {
         Ok(parsed) => parsed.tool,

@@ -190,8 +190,10 @@ fn since(status: &str) -> Option<String> {
 }
 
 fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result<()> {
-    if args.ids || args.names {
-        let line = |row: &Row| if args.ids { row.container.clone() } else { Some(row.service.to_string()) };
+    // docker compose says --quiet.
+    let ids = args.ids || context.global.quiet && !args.names && !args.json;
+    if ids || args.names {
+        let line = |row: &Row| if ids { row.container.clone() } else { Some(row.service.to_string()) };
         let lines: String = rows.iter().filter_map(line).map(|line| line + "\n").collect();
         return Ok(context.screen.out(&lines)?);
     }
@@ -203,6 +205,11 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result
         context.screen.note(&format!("nothing runs of {}; start it with: taskava dev up", stack.name));
         return Ok(());
     }
+    // It may have been removed behind the stack's back.
+    let listed = |name: &ServiceName| rows.iter().any(|row| row.service == *name);
+    let expected = stack.services.values().filter(|service| service.active && args.services.is_empty());
+    let missing: Vec<&str> =
+        expected.map(|service| &service.name).filter(|name| !listed(name)).map(ServiceName::as_str).collect();
     let mut table = Table::new(&["SERVICE", "STATE", "READY", "SINCE", "PORTS", "IMAGE"]);
     for row in rows {
         let state = match row.exit_code {
@@ -222,11 +229,22 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result
         let ports: Vec<String> = row.ports.iter().map(port).collect();
         table.row([row.service.to_string(), state, ready, row.since.unwrap_or_default(), ports.join(", "), row.image]);
     }
-    Ok(context.screen.out(&table.render(crate::ui::table::stdout_width(), context.screen.color()))?)
+    context.screen.out(&table.render(crate::ui::table::stdout_width(), context.screen.color()))?;
+    if !missing.is_empty() {
+        let names = missing.join(" ");
+        context
+            .screen
+            .note(&format!("without a container: {}; create with: taskava dev up {names}", missing.join(", ")));
+    }
+    Ok(())
 }
 
+/// `5432→5432`: on 127.0.0.1, as everything is unless an address is written.
 fn port(port: &PublishedPort) -> String {
-    let host = std::net::SocketAddr::new(port.address, port.host);
+    let host = match port.address {
+        std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST) => port.host.to_string(),
+        address => std::net::SocketAddr::new(address, port.host).to_string(),
+    };
     match port.protocol {
         crate::model::Protocol::Tcp => format!("{host}→{}", port.container),
         crate::model::Protocol::Udp => format!("{host}→{}/udp", port.container),

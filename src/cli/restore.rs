@@ -118,6 +118,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     })
 }
 
+/// A time without what is below a second; as it is where it is none.
+fn short(time: &str) -> String {
+    let parsed = time.parse::<jiff::Timestamp>();
+    parsed.map_or_else(|_| time.to_owned(), |at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
 async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
     let (bytes, manifest, contents) =
         args.verified(Progress::new(context.screen.events(), Duration::from_secs(2))).await?;
@@ -126,7 +132,8 @@ async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
     } else if args.json || context.format() == Format::Json {
         context.screen.json(&backup::shown(&args.file, &manifest, Some(bytes)))?;
     } else if args.list {
-        let mut text = format!("{} of {}, made by taskava {}\n", manifest.stack, manifest.created, manifest.taskava);
+        let mut text =
+            format!("{} of {}, made by taskava {}\n", manifest.stack, short(&manifest.created), manifest.taskava);
         for saved in &manifest.services {
             text += &format!("{}: {}\n", saved.service, saved.data.summary());
         }

@@ -16,8 +16,13 @@ pub struct Args {}
 
 /// Runs the command.
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
+    context.screen.data(&text()?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The JSON Schema as a file.
+pub(super) fn text() -> Result<String> {
     let schema = serde_json::to_string_pretty(&describe::json_schema())
         .map_err(|error| Error::from(anyhow::Error::from(error)))?;
-    context.screen.data(&(schema + "\n"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(schema + "\n")
 }

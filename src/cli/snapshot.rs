@@ -39,7 +39,7 @@ pub enum What {
 
 /// Save the data of all services, or of some
 ///
-/// Services that run are stopped for as long as it takes, about a second, so that what is saved is complete.
+/// Services that run are stopped for as long as it takes, a second or more, so that what is saved is complete.
 #[derive(Debug, clap::Args)]
 pub struct SaveArgs {
     /// Name of the snapshot
@@ -56,7 +56,7 @@ pub struct SaveArgs {
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
     /// Name of the snapshot
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = super::completions::snapshots())]
     pub name: String,
     /// Don't save the present data first
     #[arg(long)]
@@ -78,7 +78,7 @@ pub struct ListArgs {
 #[derive(Debug, clap::Args)]
 pub struct RemoveArgs {
     /// Names of the snapshots
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", required = true, add = super::completions::snapshots())]
     pub names: Vec<String>,
     /// For other runs.
     #[command(flatten)]

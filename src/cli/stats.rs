@@ -116,7 +116,7 @@ impl Watch<'_> {
 
     async fn follow(&mut self) -> Result<()> {
         // Before the list is read, so that no start falls between.
-        let mut starts = self.engine.starts(self.stack.name.as_str());
+        let mut starts = self.engine.turns(self.stack.name.as_str(), false);
         let first = tokio::select! {
             biased;
             start = starts.next() => start,

@@ -64,6 +64,9 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    if let Some(program) = args.command.first() {
+        command::look_up(program)?;
+    }
     block_on(async {
         let mut session = Session::open(context).await?;
         let timeline = Timeline::default();

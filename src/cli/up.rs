@@ -20,6 +20,9 @@ pub struct Args {
     /// Return when everything is ready (the default; accepted for those who are used to it)
     #[arg(short, long)]
     pub detach: bool,
+    /// As `--detach`
+    #[arg(long, hide = true)]
+    pub wait: bool,
     /// Stay with the logs when everything is ready; Ctrl-C leaves the stack running
     #[arg(long, conflicts_with = "detach")]
     pub follow: bool,

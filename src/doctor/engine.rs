@@ -7,6 +7,7 @@ use std::process::Stdio;
 use super::Check;
 use crate::diag::Result;
 use crate::engine::{About, Bystander, Engine, Info};
+use crate::event::counted;
 use crate::load;
 use crate::model::{Stack, isolated};
 use crate::remedy;
@@ -202,7 +203,8 @@ pub(super) fn leftovers(everybody: &[Bystander], exists: impl Fn(&str) -> bool) 
     if gone.is_empty() {
         return Check::ok("leftovers", "none of stacks whose folder is gone");
     }
-    let list: Vec<String> = gone.iter().map(|(project, count)| format!("{project} ({count} containers)")).collect();
+    let list: Vec<String> =
+        gone.iter().map(|(project, count)| format!("{project} ({})", counted(*count as u64, "container"))).collect();
     // What is left of test runs is removed by itself in time; of the others each has to be meant.
     let (of_tests, own): (Vec<&str>, Vec<&str>) = gone.keys().partition(|project| isolated::is_name(project));
     let mut fixes: Vec<String> = own.iter().map(|project| remedy::down_of(project, Path::new(""))).collect();

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use super::{Check, remedy};
 use crate::diag::Result;
 use crate::engine::Engine;
+use crate::event::counted;
 use crate::load::Loaded;
 use crate::model::{Protocol, Service, Stack};
 use crate::plan::observed::Image;
@@ -25,7 +26,12 @@ pub(super) fn file(loaded: &Result<Loaded>) -> Check {
         Ok(loaded) => {
             let stack = &loaded.stack;
             let files: Vec<String> = loaded.files.iter().map(|file| file.display().to_string()).collect();
-            let found = format!("stack {}: {} services, from {}", stack.name, stack.services.len(), files.join(", "));
+            let found = format!(
+                "stack {}: {}, from {}",
+                stack.name,
+                counted(stack.services.len() as u64, "service"),
+                files.join(", ")
+            );
             match loaded.warnings.len() {
                 0 => Check::ok(name, found),
                 warnings => Check::warn(name, format!("{found}; {warnings} warnings"), "taskava dev check"),

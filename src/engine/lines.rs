@@ -5,6 +5,7 @@ use std::time::Duration;
 use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptions;
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::Engine;
@@ -19,6 +20,25 @@ impl Engine {
     /// The last lines of a container's log, both streams, in the order of time. Empty when there are none or
     /// they can't be read: a report goes on without.
     pub async fn tail(&self, id: &str, lines: usize) -> Vec<String> {
+        self.tail_since(id, lines, None).await
+    }
+
+    /// The same of what was written after a line of this time, by the engine's clock.
+    pub async fn tail_since(&self, id: &str, lines: usize, since: Option<Timestamp>) -> Vec<String> {
+        let mut found = self.stamped_tail(id, lines).await;
+        let time = |line: &String| stamp(line).0.parse::<Timestamp>();
+        // One whose time can't be read is rather shown than lost.
+        found.retain(|line| since.is_none_or(|since| time(line).map_or(true, |at| at > since)));
+        found.iter().map(|line| stamp(line).1.to_owned()).collect()
+    }
+
+    /// When the last line of a container's log was written, by the engine's clock. The engine notes a line later than its
+    /// container's end: only this tells the lines of one run from those of the next.
+    pub async fn last_line_at(&self, id: &str) -> Option<Timestamp> {
+        stamp(self.stamped_tail(id, 1).await.last()?).0.parse().ok()
+    }
+
+    async fn stamped_tail(&self, id: &str, lines: usize) -> Vec<String> {
         let options =
             LogsOptions { stdout: true, stderr: true, timestamps: true, tail: lines.to_string(), ..Default::default() };
         let mut stream = std::pin::pin!(self.docker.logs(id, Some(options)));
@@ -37,8 +57,7 @@ impl Engine {
         }
         // The engine reads the two streams side by side; each line has the time at which it did.
         found.sort_by(|a, b| stamp(a).0.cmp(stamp(b).0));
-        let found = found.split_off(found.len().saturating_sub(lines));
-        found.iter().map(|line| stamp(line).1.to_owned()).collect()
+        found.split_off(found.len().saturating_sub(lines))
     }
 }
 

@@ -44,13 +44,19 @@ pub enum LogError {
 /// The bytes of a log, for [`super::frames::Lines`].
 pub type LogBytes = Pin<Box<dyn Stream<Item = Result<Bytes, LogError>> + Send>>;
 
-/// A container was started.
+/// A container was started, or ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
+pub struct Turned {
     /// Its id.
     pub id: String,
     /// Its service.
     pub service: ServiceName,
+    /// Whether its process ended.
+    pub ended: bool,
+    /// With which code it ended.
+    pub exit_code: Option<i64>,
+    /// When, in nanoseconds since 1970.
+    pub at: Option<i64>,
 }
 
 impl Engine {
@@ -72,17 +78,22 @@ impl Engine {
         Box::pin(docker.export_container(id).map(|bytes| bytes.map_err(|error| log_error(&error))))
     }
 
-    /// Starts of a stack's containers, from now on. Ends with the connection. A hint, not the truth: the list is.
-    pub fn starts(&self, project: &str) -> impl Stream<Item = Result<Started>> + Send + Unpin + use<> {
+    /// Starts of a stack's containers, and with `ends` their ends, too, from now on. Ends with the connection. A hint, not
+    /// the truth: the list is.
+    pub fn turns(&self, project: &str, ends: bool) -> impl Stream<Item = Result<Turned>> + Send + Unpin + use<> {
         let mut filters: HashMap<String, Vec<String>> = labels::filter(project);
         filters.insert("type".into(), vec!["container".into()]);
-        filters.insert("event".into(), vec!["start".into()]);
+        let words = if ends { &["start", "die"][..] } else { &["start"] };
+        filters.insert("event".into(), words.iter().map(|&word| word.to_owned()).collect());
         let events = self.docker.events(Some(EventsOptions { filters: Some(filters), ..Default::default() }));
         Box::pin(events.filter_map(async |event| match event {
             Ok(event) => {
                 let actor = event.actor?;
-                let service = ServiceName::parse(actor.attributes?.get(labels::SERVICE)?).ok()?;
-                Some(Ok(Started { id: actor.id?, service }))
+                let attributes = actor.attributes?;
+                let service = ServiceName::parse(attributes.get(labels::SERVICE)?).ok()?;
+                let ended = event.action.as_deref() == Some("die");
+                let exit_code = attributes.get("exitCode").and_then(|code| code.parse().ok());
+                Some(Ok(Turned { id: actor.id?, service, ended, exit_code, at: event.time_nano }))
             }
             Err(error) => Some(Err(failed("can't follow the engine's events", &error))),
         }))

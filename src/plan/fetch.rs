@@ -4,15 +4,26 @@ use super::{Cause, Observed, Op, Plan, Request};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{PullPolicy, Service, ServiceName, Stack};
 
-/// Plans to pull the images of services, each once; without names, of all active ones. Also says whose image is built
-/// instead.
-pub fn pull<'a>(stack: &'a Stack, seen: &Observed, ask: &Request) -> (Plan, Vec<&'a ServiceName>) {
+/// Why `pull` leaves a service out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Its image is built.
+    Built,
+    /// `pull = "never"`: as with docker compose, no registry is asked for its image.
+    Never,
+}
+
+/// Plans to pull the images of services, each once; without names, of all active ones. Also says whose image is not pulled,
+/// and why.
+pub fn pull<'a>(stack: &'a Stack, seen: &Observed, ask: &Request) -> (Plan, Vec<(&'a ServiceName, LeftOut)>) {
     let mut plan = Plan::default();
-    let mut built = Vec::new();
+    let mut left_out = Vec::new();
     let mut done = Vec::new();
     for service in meant(stack, &ask.services) {
         if stack.builder(&service.image).is_some() {
-            built.push(&service.name);
+            left_out.push((&service.name, LeftOut::Built));
+        } else if service.pull == PullPolicy::Never {
+            left_out.push((&service.name, LeftOut::Never));
         } else if !done.contains(&&service.image) {
             done.push(&service.image);
             let is_there = seen.images.contains_key(&service.image);
@@ -20,7 +31,7 @@ pub fn pull<'a>(stack: &'a Stack, seen: &Observed, ask: &Request) -> (Plan, Vec<
             plan.push(pull_of(service, ask), cause, Vec::new());
         }
     }
-    (plan, built)
+    (plan, left_out)
 }
 
 /// Plans to build the images of services, each once; without names, of all active ones that have a `build`.

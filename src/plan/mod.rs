@@ -26,7 +26,7 @@ use serde::Serialize;
 use crate::model::{Condition, Pins, Place, ServiceName, built};
 
 pub use down::{down, removable_volumes};
-pub use fetch::{build, pull};
+pub use fetch::{LeftOut, build, pull};
 pub use intent::{Intent, Work, refuse, volumes};
 pub use notes::{Note, kept, notes};
 pub use observed::Observed;

@@ -27,12 +27,14 @@ pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
     }
 }
 
-/// Adds what the container can tell: exit code, memory, the last lines, the likely reason, and what to do next.
+/// Adds what the container can tell: exit code, memory, the last lines, the likely reason, and what to do next. Lines up to
+/// `earlier` are of a run of the container that this one did not start.
 pub(super) async fn explain(
     engine: &Engine,
     stack: &Stack,
     service: &Service,
     container: Option<&str>,
+    earlier: Option<jiff::Timestamp>,
     failure: &mut Failure,
 ) {
     if let Some(id) = container {
@@ -40,7 +42,7 @@ pub(super) async fn explain(
             failure.exit_code = failure.exit_code.or(seen.exit_code);
             failure.oom_killed |= seen.oom_killed;
         }
-        let mut log = engine.tail(id, TAIL).await;
+        let mut log = engine.tail_since(id, TAIL, earlier).await;
         log.retain(|line| !kinds::is_probe_noise(service.kind, line));
         failure.log = log.split_off(log.len().saturating_sub(LOG_LINES));
     }

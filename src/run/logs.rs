@@ -7,8 +7,9 @@
 mod feed;
 mod merge;
 pub mod time;
+mod turns;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use tokio::time::Instant;
 
 use self::feed::{Feed, Feeds, Mark, Phase};
+use self::turns::Turns;
 use crate::diag::Result;
 use crate::engine::frames::Line;
-use crate::engine::streams::{LogAsk, LogError, Started};
+use crate::engine::streams::{LogAsk, LogError, Turned};
 use crate::engine::{Engine, is_out_of_files};
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, Note, Turn};
 use crate::model::ServiceName;
 use crate::plan::observed::Container;
 
@@ -85,7 +87,11 @@ pub struct Logs<'a> {
     services: Vec<ServiceName>,
     /// What was shown of containers whose log is not open.
     seen: HashMap<String, Mark>,
-    starts: Option<Pin<Box<dyn Stream<Item = Result<Started>> + Send>>>,
+    starts: Option<Pin<Box<dyn Stream<Item = Result<Turned>> + Send>>>,
+    /// What is to be told between the lines.
+    turns: Turns,
+    /// Containers that do not run, as far as was heard.
+    ended: HashSet<String>,
     /// When to read the list of containers again.
     relist: Option<Instant>,
     /// Pause before the next attempt, while the engine is away.
@@ -118,6 +124,8 @@ impl<'a> Logs<'a> {
             services: Vec::new(),
             seen: HashMap::new(),
             starts: None,
+            turns: Turns::default(),
+            ended: containers.iter().filter(|seen| seen.exit_code.is_some()).map(|seen| seen.id.clone()).collect(),
             relist: None,
             lost: None,
             deadline,
@@ -136,6 +144,12 @@ impl<'a> Logs<'a> {
             logs.add(&container.id, &container.service, Phase::History, Mark::default());
         }
         Ok(logs)
+    }
+
+    /// What is to be told before the next line: that a container ended, was started again, or was recreated. Only while
+    /// following.
+    pub fn note(&mut self) -> Option<Note> {
+        self.turns.next()
     }
 
     /// The next line, if one can be told now.
@@ -191,7 +205,7 @@ impl<'a> Logs<'a> {
                     tokio::time::sleep(LIVE_PACE).await;
                 }
             }
-            start = start => self.on_start(start)?,
+            start = start => self.on_turn(start)?,
             () = timer => {}
         }
         self.tidy()?;
@@ -216,6 +230,7 @@ impl<'a> Logs<'a> {
             }
         }
         while let Some(feed) = self.feeds.take_finished() {
+            self.turns.all_shown(&feed.id);
             let again = feed.phase == Phase::History || feed.again;
             if self.ask.follow && again && !feed.failed {
                 let service = self.services[feed.service].clone();
@@ -243,12 +258,28 @@ impl<'a> Logs<'a> {
         self.feeds.add(Feed::new(id, service, phase, shown, self.engine.log_bytes(id, ask)), ask.stamped);
     }
 
-    fn on_start(&mut self, start: Option<Result<Started>>) -> Result<()> {
-        match start {
-            Some(Ok(Started { id, service })) if self.ask.wants(&service) => {
-                if let Some(feed) = self.feeds.find(&id) {
-                    feed.again = true;
+    fn on_turn(&mut self, turned: Option<Result<Turned>>) -> Result<()> {
+        match turned {
+            Some(Ok(Turned { id, service, ended, exit_code, at })) if self.ask.wants(&service) => {
+                let open = self.feeds.find(&id).is_some();
+                let turn = if ended {
+                    self.ended.insert(id.clone());
+                    Some(Turn::Exited(exit_code))
+                } else if self.ended.remove(&id) {
+                    Some(Turn::StartedAgain)
                 } else {
+                    // Of one that is known, it is the start that was seen in the list.
+                    let known = open || self.seen.contains_key(&id) || !self.services.contains(&service);
+                    (!known).then_some(Turn::Recreated)
+                };
+                let note = turn.map(|turn| Note { service: service.clone(), at, turn });
+                if let Some(feed) = self.feeds.find(&id) {
+                    feed.again |= !ended;
+                    note.into_iter().for_each(|note| self.turns.hold(&id, note));
+                    return Ok(());
+                }
+                note.into_iter().for_each(|note| self.turns.tell(note));
+                if !ended {
                     let shown = self.seen.get(&id).copied().unwrap_or_default();
                     self.add(&id, &service, Phase::Live, shown);
                 }
@@ -262,10 +293,10 @@ impl<'a> Logs<'a> {
 
     /// Follows the engine's events. They begin before the list is read, so that nothing falls between.
     fn subscribe(&mut self) -> Result<()> {
-        let mut starts = Box::pin(self.engine.starts(&self.ask.project));
+        let mut starts = Box::pin(self.engine.turns(&self.ask.project, true));
         // Nothing is sent before the first look.
         match starts.next().now_or_never() {
-            Some(start) => self.on_start(start)?,
+            Some(start) => self.on_turn(start)?,
             None => self.relist_in(SETTLE),
         }
         self.starts = Some(starts);
@@ -314,7 +345,13 @@ impl<'a> Logs<'a> {
                     self.add(&container.id, &container.service, Phase::Live, shown);
                 }
                 Some(_) => {}
-                None => self.add(&container.id, &container.service, Phase::Live, Mark::default()),
+                None => {
+                    if self.services.contains(&container.service) {
+                        let (service, turn) = (container.service.clone(), Turn::Recreated);
+                        self.turns.tell(Note { service, at: None, turn });
+                    }
+                    self.add(&container.id, &container.service, Phase::Live, Mark::default());
+                }
             }
         }
         self.seen.retain(|id, _| containers.iter().any(|container| container.id == *id));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::time::Instant;
 
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::Mutex;
 
 use super::cancel::Hurry;
@@ -33,6 +34,8 @@ pub(super) struct Known {
     pub(super) provisioned: usize,
     /// Started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
+    /// When the containers of those of them that had run before wrote their last line then, by the engine's clock.
+    pub(super) earlier: HashMap<ServiceName, jiff::Timestamp>,
     /// Held while views are made: services may have the same.
     pub(super) views: Rc<Mutex<()>>,
     /// Those of them that are ready by a line that they write.
@@ -57,13 +60,13 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         return Ok(());
     }
     let result = match &step.op {
-        Op::WaitReady { service } => return doing.wait_ready(&run.stack.services[service], began).await,
+        Op::WaitReady { service } => return boxed(|| doing.wait_ready(&run.stack.services[service], began)).await,
         Op::Provision { service, prune } => {
-            return doing.provision(&run.stack.services[service], *prune).await;
+            return boxed(|| doing.provision(&run.stack.services[service], *prune)).await;
         }
         Op::Pull { .. } | Op::Build { .. } => {
             tokio::select! {
-                fetched = doing.fetch() => fetched,
+                fetched = boxed(|| doing.fetch()) => fetched,
                 () = run.cancel.reached(Hurry::Stop) => return Err(Ended::Cancelled),
             }
         }
@@ -79,39 +82,45 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         }
         Op::FillVolume { volume, image, .. } => {
             tokio::select! {
-                filled = run.engine.fill_volume(run.stack, volume, image) => filled,
+                filled = boxed(|| run.engine.fill_volume(run.stack, volume, image)) => filled,
                 () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
             }
         }
         Op::SaveVolume { volume, snapshot, services, set, incomplete } => {
             let what = Copied { volume, snapshot, services, set, incomplete: incomplete.as_deref() };
             tokio::select! {
-                saved = doing.save_volume(&what) => saved,
+                saved = boxed(|| doing.save_volume(&what)) => saved,
                 () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
             }
         }
         Op::Begin { intent } => run.engine.begin(run.stack, intent).await,
         Op::Finish { intent } => run.engine.finish(run.stack, intent).await,
         Op::RemoveHelper { helper, .. } => doing.remove_helper(helper).await,
-        Op::PutBack { service } => return doing.finish_putting_back(&run.stack.services[service]).await,
-        Op::Create { service } => doing.create(&run.stack.services[service]).await,
-        Op::CheckData { service, volume } => doing.check_data(&run.stack.services[service], volume).await,
-        Op::Start { service } => doing.start(&run.stack.services[service]).await,
-        Op::Stop { service, container } => doing.stop(service, container).await,
-        Op::Remove { service, container } => doing.remove(service, container).await,
+        Op::PutBack { service } => return boxed(|| doing.finish_putting_back(&run.stack.services[service])).await,
+        Op::Create { service } => boxed(|| doing.create(&run.stack.services[service])).await,
+        Op::CheckData { service, volume } => boxed(|| doing.check_data(&run.stack.services[service], volume)).await,
+        Op::Start { service } => boxed(|| doing.start(&run.stack.services[service])).await,
+        Op::Stop { service, container } => boxed(|| doing.stop(service, container)).await,
+        Op::Remove { service, container } => boxed(|| doing.remove(service, container)).await,
         Op::RemoveNetwork { network } => run.engine.remove_network(run.stack, network).await,
         // A copy that goes on in the engine without its client is waited for.
         Op::RemoveVolume { volume } => {
             tokio::select! {
-                removed = run.engine.remove_volume(run.stack, volume) => removed,
+                removed = boxed(|| run.engine.remove_volume(run.stack, volume)) => removed,
                 () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
             }
         }
     };
     match result {
         Ok(()) => Ok(()),
-        Err(error) => Err(Ended::Failed(Box::new(doing.failure(&error).await))),
+        Err(error) => Err(Ended::Failed(Box::new(boxed(|| doing.failure(&error)).await))),
     }
+}
+
+/// A future on the heap, made in a frame of its own: all of them beside each other would be too much for the stack of a
+/// test's thread, in a build without optimisation.
+fn boxed<'a, T, F: Future<Output = T> + 'a>(make: impl FnOnce() -> F) -> LocalBoxFuture<'a, T> {
+    Box::pin(make())
 }
 
 /// A plan that was made from another stack.
@@ -249,6 +258,11 @@ impl Doing<'_> {
         let id = self.container(&service.name)?;
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
+        if self.run.seen.containers.iter().any(|seen| seen.id == id)
+            && let Some(at) = self.run.engine.last_line_at(&id).await
+        {
+            self.known.borrow_mut().earlier.insert(service.name.clone(), at);
+        }
         // Where that is not possible there is still the log.
         if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, &id).await {
             self.known.borrow_mut().listening.insert(service.name.clone(), listening);
@@ -355,7 +369,7 @@ impl Doing<'_> {
                     Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
                 },
                 Err(mut failed) => {
-                    failure::explain(self.run.engine, self.run.stack, service, Some(&id), &mut failed).await;
+                    self.explain(service, Some(&id), &mut failed).await;
                     failed.mask(&actual::masks(self.run.stack, service));
                     Err(Ended::Failed(failed))
                 }
@@ -435,13 +449,19 @@ impl Doing<'_> {
         Ok(())
     }
 
+    /// Adds what the container can tell of this run.
+    async fn explain(&self, service: &Service, id: Option<&str>, failed: &mut Failure) {
+        let earlier = self.known.borrow().earlier.get(&service.name).copied();
+        failure::explain(self.run.engine, self.run.stack, service, id, earlier, failed).await;
+    }
+
     async fn failure(&self, error: &Error) -> Failure {
         let mut failed = failure::of_error(self.service, error);
         if let Some(service) = self.service {
             match self.step.op {
                 Op::Start { .. } if error.kind == ErrorKind::Crashed => {
                     let id = self.container(&service.name).ok();
-                    failure::explain(self.run.engine, self.run.stack, service, id.as_deref(), &mut failed).await;
+                    self.explain(service, id.as_deref(), &mut failed).await;
                 }
                 Op::Pull { .. } | Op::Create { .. } | Op::Start { .. } => {
                     kinds::explain(self.run.stack, service, &mut failed);

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::sanitise;
 use super::style::Paint;
-use crate::event::VERSION;
+use crate::event::{Note, Turn, VERSION};
 use crate::model::ServiceName;
 
 /// One line of a log.
@@ -62,6 +62,17 @@ struct Json<'a> {
     line: &'a str,
 }
 
+/// As [`Json`], of a container.
+#[derive(Serialize)]
+struct JsonNote<'a> {
+    v: u32,
+    ts: Option<String>,
+    event: &'static str,
+    service: &'a ServiceName,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exit_code: Option<i64>,
+}
+
 impl Format {
     /// What these options make of lines.
     pub fn new(options: Options) -> Self {
@@ -92,6 +103,41 @@ impl Format {
         sanitise::line(record.text, self.options.color, out);
         out.push(b'\n');
     }
+
+    /// Appends what happened to a container: without the bar, as the service did not say it. Among events (`watch`) it has
+    /// been told already.
+    pub fn note(&self, note: &Note, out: &mut Vec<u8>) {
+        if self.options.event {
+            return;
+        }
+        let ts = note.at.and_then(|at| jiff::Timestamp::from_nanosecond(at.into()).ok()).map(|at| format!("{at:.9}"));
+        if self.options.json {
+            return json_note(note, ts, out);
+        }
+        let paint = Paint(self.options.color);
+        let text = match note.turn {
+            Turn::Exited(Some(code)) => format!("exited with code {code}"),
+            Turn::Exited(None) => "exited".into(),
+            Turn::StartedAgain => "started again".into(),
+            Turn::Recreated => "recreated".into(),
+        };
+        let ts = ts.filter(|_| self.options.timestamps).map_or_else(String::new, |ts| ts + " ");
+        let name = paint.service(note.service.as_str(), self.options.width);
+        out.extend_from_slice(format!("{name}  {}\n", paint.dim(&format!("{ts}{text}"))).as_bytes());
+    }
+}
+
+/// A note as JSON; in the place of `line` it has what happened.
+fn json_note(note: &Note, ts: Option<String>, out: &mut Vec<u8>) {
+    let (event, exit_code) = match note.turn {
+        Turn::Exited(code) => ("exited", code),
+        Turn::StartedAgain => ("started-again", None),
+        Turn::Recreated => ("recreated", None),
+    };
+    let note = JsonNote { v: VERSION, ts, event, service: &note.service, exit_code };
+    // As below: this can't fail.
+    let _ = serde_json::to_writer(&mut *out, &note);
+    out.push(b'\n');
 }
 
 /// The text is not sanitised but escaped: a program wants it as it was.
@@ -201,6 +247,25 @@ mod tests {
         assert_eq!(value["v"], 1);
         assert!(value.get("event").is_none());
         assert!(shown(Options { json: true, event: true, ..PLAIN }, b"a").contains(r#""event":"log""#));
+    }
+
+    #[test]
+    fn what_happened_to_a_container_is_no_line_of_its_own() {
+        let shown = |options: Options, turn| {
+            let note = Note { service: ServiceName::parse("api").unwrap(), at: Some(1_700_000_000_000_000_012), turn };
+            let mut out = Vec::new();
+            Format::new(options).note(&note, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(shown(PLAIN, Turn::Exited(Some(137))), "api       exited with code 137\n");
+        let ts = "2023-11-14T22:13:20.000000012Z";
+        let stamped = shown(Options { timestamps: true, ..PLAIN }, Turn::Recreated);
+        assert_eq!(stamped, format!("api       {ts} recreated\n"));
+        let json: serde_json::Value =
+            serde_json::from_str(&shown(Options { json: true, ..PLAIN }, Turn::Exited(Some(3)))).unwrap();
+        let expected = serde_json::json!({ "v": 1, "ts": ts, "event": "exited", "service": "api", "exit_code": 3 });
+        assert_eq!(json, expected);
+        assert_eq!(shown(Options { event: true, ..PLAIN }, Turn::StartedAgain), "");
     }
 
     #[test]

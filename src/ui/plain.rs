@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::style::Paint;
 use super::{errors, github, sanitise, seconds, watch};
-use crate::event::{Event, Failure, Summary};
+use crate::event::{Event, Failure, Summary, counted};
 use crate::model::ServiceName;
 use crate::plan::{Cause, Op, Plan, StepId};
 
@@ -191,12 +191,11 @@ impl Plain {
     }
 }
 
-/// The last line of a run that went well.
+/// The last line of a run that went well; how long it took is before it.
 pub(super) fn end(summary: &Summary) -> String {
     match summary.changes {
-        0 => format!("nothing to do ({})", ms_text(summary.ms)),
-        1 => format!("done: 1 change in {}", ms_text(summary.ms)),
-        n => format!("done: {n} changes in {}", ms_text(summary.ms)),
+        0 => "nothing to do".into(),
+        n => format!("done: {}", counted(n as u64, "change")),
     }
 }
 
@@ -345,7 +344,7 @@ left out because of that: web
         let options = Options { quiet: true, ..Options::default() };
         assert_eq!(Plain::new(options).on(&well, Duration::ZERO), "");
         let said = Plain::new(Options::default()).on(&well, Duration::from_secs(1));
-        assert_eq!(said, "  1.0s  done: 3 changes in 1.0s\n");
+        assert_eq!(said, "  1.0s  done: 3 changes\n");
     }
 
     #[test]

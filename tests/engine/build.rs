@@ -216,6 +216,14 @@ fn an_image_of_several_services_is_built_once_and_targets_are_told_apart() {
     assert_eq!(docker::log(&stack.container("other")), "one\n");
     stack.dev(&["build", "plain"]).ends(2).says(&["plain is not built", "taskava dev pull plain"]);
     stack.dev(&["pull", "app"]).ends(0).says(&["app: left out, it is built"]);
+    // A stand-in that no registry has: as with docker compose, that is no failure.
+    stack.edit(
+        "image = \"image:busybox\"\ncommand = [\"true\"]".replace("image:busybox", image("image:busybox")).as_str(),
+        "image = \"taskava/busybox:test\"\npull = \"never\"\ncommand = [\"true\"]",
+    );
+    for names in [&["pull"][..], &["pull", "plain"]] {
+        stack.dev(names).ends(0).says(&["plain: skipped: pull = \"never\"", "nothing to do"]);
+    }
 
     stack.edit("target = \"one\"", "target = \"two\"");
     stack.dev(&["restart", "app", "other"]).ends(0);

@@ -49,6 +49,11 @@ fn of(stdout: &str, service: &str) -> Vec<String> {
     stdout.lines().filter_map(text).collect()
 }
 
+/// How many lines are of services, and not about them.
+fn of_any(stdout: &str) -> usize {
+    stdout.lines().filter(|line| line.contains('│')).count()
+}
+
 fn numbers(to: usize) -> Vec<String> {
     (1..=to).map(|number| number.to_string()).collect()
 }
@@ -152,12 +157,49 @@ stop_signal = "SIGKILL"
     following.signal("INT");
     let output = following.finish().ends(130);
     assert_eq!(of(&output.stdout, "app"), ["began first", "began first", "began second"]);
+    // What happened in between is told between the lines, each time after the last line of what ended.
+    let told: Vec<&str> = output.stdout.lines().map(|line| line.trim_start_matches("app").trim_start()).collect();
+    let expected = [
+        "│ began first",
+        "exited with code 137",
+        "started again",
+        "│ began first",
+        "exited with code 137",
+        "recreated",
+        "│ began second",
+    ];
+    assert_eq!(told, expected);
     assert!(!output.stderr.contains("interrupted"), "{}", output.stderr);
+}
+
+#[test]
+fn a_crash_is_told_to_programs_after_the_last_line() {
+    let stack = Stack::new(
+        "crash",
+        r#"
+[services.app]
+image = "image:busybox"
+command = ["sh", "-c", "echo up; while ! [ -e /over ]; do sleep 0.05; done; echo last; exit 3"]
+stop_signal = "SIGKILL"
+"#,
+    );
+    stack.up();
+    let following = stack.start(&["logs", "-f", "--json"]);
+    wait_until("a line", || following.printed().contains("up").then_some(()));
+    docker::exec(&stack.container("app"), &["touch", "/over"]);
+    wait_until("the end", || following.printed().contains("exited").then_some(()));
+    following.signal("INT");
+    let lines = following.finish().ends(130).json();
+    let [.., last, end] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!(last["line"], "last");
+    assert_eq!((&end["event"], &end["exit_code"]), (&"exited".into(), &3.into()));
+    assert_eq!((&end["service"], &end["v"]), (&"app".into(), &1.into()));
+    assert!(end["ts"].as_str() >= last["ts"].as_str(), "{lines:?}");
 }
 
 #[track_caller]
 fn shows(following: &Running, lines: usize) {
-    wait_until("lines", || (following.printed().lines().count() >= lines).then_some(()));
+    wait_until("lines", || (of_any(&following.printed()) >= lines).then_some(()));
 }
 
 #[test]

@@ -38,6 +38,7 @@ mod objects;
 mod prepared;
 mod ps;
 mod pty;
+mod readme;
 mod ready_limits;
 mod ready_log;
 mod registry;

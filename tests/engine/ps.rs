@@ -1,7 +1,8 @@
 //! `ps` says what is true now, also of what happened behind its back.
 
 use crate::docker;
-use crate::stack::{Stack, heavy, wait_until};
+use crate::pty::Terminal;
+use crate::stack::{Stack, heavy, image, wait_until};
 
 const SERVICES: &str = r#"
 [services.redis]
@@ -55,6 +56,10 @@ fn states_and_readiness_are_live() {
     let table = stack.dev(&["ps"]).ends(0).stdout;
     assert!(table.lines().any(|line| line.starts_with("web ") && line.contains("exited (137)")), "{table}");
 
+    // What was removed behind its back is named.
+    docker::remove(&stack.container("job"));
+    stack.dev(&["ps"]).ends(0).says(&["without a container: job; create with: taskava dev up job"]);
+
     // What stopped behind its back, up starts again; the container stays.
     stack.up();
     assert_eq!(said("web"), ("running".into(), true.into()));
@@ -98,6 +103,21 @@ fn each_form_of_output_has_what_it_promises() {
     assert_eq!(lines(&["ps", "-a", "--services"]), ["redis", "web", "job", "tool"]);
     assert_eq!(lines(&["ps", "--services", "web"]), ["web"]);
     stack.dev(&["ps", "nobody"]).ends(2);
+
+    assert_eq!(lines(&["ps", "--quiet"]), quiet, "as docker compose has it");
+    assert_eq!(lines(&["config", "--quiet"]), [""; 0]);
+
+    // What one wants to copy is whole, however narrow the window is.
+    for columns in [50, 80] {
+        let mut narrow = Terminal::start(&stack.command(&["ps"]), 30, columns);
+        assert_eq!(narrow.ends(), 0);
+        let shown = narrow.everything();
+        for whole in
+            [format!("{}→80", stack.port("web", 80)), image("image:busybox").into(), image("image:redis").into()]
+        {
+            assert!(shown.contains(&whole) && !shown.contains('…'), "{columns}: {whole} in {shown}");
+        }
+    }
 
     let json = stack.dev(&["ps", "--json"]).ends(0).json().remove(0);
     assert_eq!((&json["v"], json["stack"].as_str()), (&1.into(), Some(stack.project.as_str())));

@@ -65,6 +65,15 @@ impl Terminal {
         String::from_utf8_lossy(&self.screen.lock().expect("the reader does not panic")).into_owned()
     }
 
+    /// Everything that was shown by a command that has ended.
+    pub(crate) fn everything(&mut self) -> String {
+        // What the command wrote comes before this.
+        const END: &str = "\u{1c}over\u{1c}";
+        self.line.write_all(END.as_bytes()).expect("the line is open");
+        self.wait_for(END);
+        self.shown().split_once(END).map(|(shown, _)| shown.to_owned()).unwrap_or_default()
+    }
+
     /// Waits until something is shown.
     #[track_caller]
     pub(crate) fn wait_for(&self, words: &str) {

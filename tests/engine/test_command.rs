@@ -96,8 +96,14 @@ fn a_failure_keeps_the_exit_code_the_logs_and_a_bundle_without_secrets() {
     let mut unknown = stack.command(&["test", "--", "no-such-command"]);
     let unknown = Running::start(unknown.env("GITHUB_ACTIONS", "true")).finish().ends(127);
     assert_eq!(unknown.stderr.matches("::error title=taskava dev::can't run `no-such-command`").count(), 1);
-    let folder = stack.dev(&["test", "--", "/"]).ends(126);
-    folder.says(&["can't run `/`", "may it be executed?"]);
+    for (program, code) in
+        [("/", 126), ("./services.toml", 126), ("./no-such", 127), ("services.toml/x", 127), ("", 127)]
+    {
+        let ended = stack.dev(&["test", "--", program]).ends(code).says(&[&format!("can't run `{program}`")]);
+        assert!(!ended.stderr.contains("redis"), "nothing is started for it: {}", ended.stderr);
+    }
+    stack.dev(&["test", "--", "/"]).ends(126).says(&["may it be executed?"]);
+    assert!(!unknown.stderr.contains("redis"), "nothing is started for it: {}", unknown.stderr);
     test(&stack, &[], "kill -9 $$").ends(137);
     assert_eq!(isolated(&stack), [""; 0]);
 }

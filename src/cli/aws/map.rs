@@ -26,9 +26,6 @@ pub struct Args {
     pub json: bool,
 }
 
-/// Narrowest column of reasons that is still wrapped; below, the terminal does it.
-const NARROWEST: usize = 30;
-
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
@@ -56,42 +53,18 @@ fn table(lines: &[Line], width: Option<usize>, color: bool) -> String {
         let services = if line.services.is_empty() { "-".to_owned() } else { line.services.join(", ") };
         [line.component.to_owned(), services, line.verdict.as_str().to_owned()]
     };
-    let widest =
-        |at: usize, title: &str| lines.iter().map(|line| cells(line)[at].len()).max().unwrap_or(0).max(title.len());
-    let before = widest(0, "PRODUCTION") + widest(1, "HERE") + widest(2, "VERDICT") + 6;
-    let rest = width.and_then(|width| width.checked_sub(before)).filter(|rest| *rest >= NARROWEST);
     let mut table = Table::new(&["PRODUCTION", "HERE", "VERDICT", "WHAT IT SAID, WHAT IS MISSING"]);
     for line in lines {
         let mut cells = cells(line);
         for text in [line.said.join("; "), line.why.join("; ")].iter().filter(|text| !text.is_empty()) {
-            for part in wrapped(text, rest) {
-                table.row([cells[0].clone(), cells[1].clone(), cells[2].clone(), part]);
-                cells = Default::default();
-            }
+            let [component, services, verdict] = std::mem::take(&mut cells);
+            table.row([component, services, verdict, text.clone()]);
         }
     }
     let count = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
     let all = [Verdict::Mirrored, Verdict::Partial, Verdict::MetadataOnly, Verdict::Missing];
     let counts: Vec<_> = all.iter().map(|verdict| format!("{} {}", count(*verdict), verdict.as_str())).collect();
-    format!("{}{}\n", table.render(rest.and(width), color), counts.join(", "))
-}
-
-/// Lines of words that fit; one where nothing limits them.
-fn wrapped(text: &str, width: Option<usize>) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("never empty");
-        let fits = width.is_none_or(|width| line.chars().count() + 1 + word.chars().count() <= width);
-        match (line.is_empty(), fits) {
-            (true, _) => line.push_str(word),
-            (false, true) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            (false, false) => lines.push(word.to_owned()),
-        }
-    }
-    lines
+    format!("{}{}\n", table.render(width, color), counts.join(", "))
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub struct Streams {
     /// No terminal inside: streams stay apart and as they are [default: when stdin or stdout is none]
     #[arg(short = 'T', long)]
     pub no_tty: bool,
+    /// A terminal inside (the default in a terminal; accepted for those who are used to it)
+    #[arg(short = 't', long = "tty", conflicts_with = "no_tty")]
+    pub with_tty: bool,
     /// Pass stdin on (the default; accepted for those who are used to it)
     #[arg(short, long)]
     pub interactive: bool,

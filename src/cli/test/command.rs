@@ -1,7 +1,7 @@
 //! The command of a test run: started with the stack's variables, in our process group, and told of signals that only
 //! we got.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -63,7 +63,44 @@ pub(in crate::cli) async fn run(
     Ok(code(child.wait().await?))
 }
 
-fn not_started(program: &OsString, error: &io::Error) -> Error {
+/// Looks a program up as it will be when it is run, so that a misspelt one is reported before a stack is started for it.
+///
+/// # Errors
+/// Those of `run`: there is no such command, or it may not be executed.
+pub(in crate::cli) fn look_up(program: &OsStr) -> Result<()> {
+    let is_path = program.as_encoded_bytes().contains(&b'/');
+    let folders = if is_path { Some(OsString::new()) } else { std::env::var_os("PATH") };
+    // Without PATH, and on Windows, the system knows more ways; starting the command tells whether it finds one.
+    let Some(folders) = folders.filter(|_| cfg!(unix)) else { return Ok(()) };
+    let mut error = io::ErrorKind::NotFound;
+    let candidates = std::env::split_paths(&folders).filter(|_| !program.is_empty());
+    for file in candidates.map(|folder| folder.join(program)) {
+        match std::fs::metadata(&file) {
+            Ok(file) if is_executable(&file) => return Ok(()),
+            Ok(_) => error = io::ErrorKind::PermissionDenied,
+            Err(missing) if matches!(missing.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(other) => error = other.kind(),
+        }
+    }
+    // The words of the system, which an error of spawning has, too.
+    let error = match error {
+        io::ErrorKind::NotFound => io::Error::from_raw_os_error(2),
+        io::ErrorKind::PermissionDenied => io::Error::from_raw_os_error(13),
+        other => other.into(),
+    };
+    Err(not_started(program, &error))
+}
+
+/// Whether the system would start a file. What it says of its owner's rights is left to starting it.
+fn is_executable(file: &std::fs::Metadata) -> bool {
+    #[cfg(unix)]
+    let allowed = std::os::unix::fs::PermissionsExt::mode(&file.permissions()) & 0o111 != 0;
+    #[cfg(not(unix))]
+    let allowed = true;
+    file.is_file() && allowed
+}
+
+fn not_started(program: &OsStr, error: &io::Error) -> Error {
     let message = format!("can't run `{}`: {error}", program.to_string_lossy());
     match error.kind() {
         io::ErrorKind::NotFound => Error::new(ErrorKind::CommandMissing, message)

@@ -166,11 +166,22 @@ impl Doing<'_> {
                 output.push('\n');
             }
             if done.code != 0 {
-                let message = format!("`{}` ended with code {}", command.join(" "), done.code);
+                let message = format!("`{}` ended with code {}", in_short(command), done.code);
                 return Err(Error::new(ErrorKind::Crashed, message));
             }
         }
         Ok(())
+    }
+}
+
+/// A command as a name of one line: a script has many.
+fn in_short(command: &[String]) -> String {
+    const LONGEST_NAME: usize = 60;
+    let text = command.join(" ");
+    let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.char_indices().nth(LONGEST_NAME) {
+        Some((end, _)) => format!("{} …", text[..end].trim_end()),
+        None => text,
     }
 }
 
