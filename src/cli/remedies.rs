@@ -21,7 +21,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
             sources(&entry, found);
         } else if name.ends_with(".rs")
             && !name.starts_with("tests")
-            && !["remedies.rs", "remedy.rs", "script.rs"].contains(&&*name)
+            && !["remedies.rs", "remedy.rs", "script.rs", "markdown.rs"].contains(&&*name)
         {
             found.push(entry);
         }

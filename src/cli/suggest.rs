@@ -42,7 +42,6 @@ const OPTIONS: [(&str, &str); 13] = [
     ("--project-directory", "--file FOLDER"),
     ("--project-name", "-p NAME"),
     ("--scale", "a service has one container; write a second service"),
-    ("--wait", "leave it out: it returns when everything is ready"),
     ("--wait-timeout", "--timeout"),
 ];
 
@@ -101,7 +100,6 @@ mod tests {
             ("wait redis", "returns when everything is ready"),
             ("kill", "taskava dev stop"),
             ("up --dry-run", "taskava dev plan"),
-            ("up --wait redis", "leave it out"),
             ("pss", "'ps'"),
             ("up --recreat", "'--recreate'"),
         ] {

@@ -181,7 +181,7 @@ pub(super) fn pools(bridges: usize) -> Check {
 
 pub(super) async fn others(engine: &Engine, stack: Option<&Stack>) -> Result<Vec<Check>> {
     let everybody = engine.everybody().await?;
-    let mut checks = vec![match engine.about.contained {
+    let mut checks = vec![match engine.about.inside.is_some() {
         // A folder of the host, or of another container, is not gone because it can't be seen.
         true => Check::ok("leftovers", "not looked for: the folders of other stacks can't be seen from this container"),
         false => leftovers(&everybody, |root| Path::new(root).join(load::FILE).exists()),

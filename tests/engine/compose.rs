@@ -226,7 +226,10 @@ fn describe(
     let mut mounts = Vec::new();
     for mount in seen.mounts.clone().unwrap_or_default() {
         let name = mount.name.clone().unwrap_or_default();
-        let anonymous = name.len() == 64;
+        // Ours have a name on the engine, by which they are found again.
+        let is_digest = |word: &str| word.len() == 12 && word.chars().all(|c| c.is_ascii_hexdigit());
+        // Ours have a name on the engine, by which they are found again.
+        let anonymous = name.len() == 64 || name.rsplit('-').next().is_some_and(is_digest);
         let source = match mount.name {
             Some(_) if anonymous => "[anonymous]".to_owned(),
             Some(name) => own(&name),

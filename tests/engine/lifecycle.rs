@@ -89,7 +89,7 @@ fn one_service_can_be_stopped_and_started() {
 #[test]
 fn start_makes_nothing() {
     let stack = Stack::new("start", CHAIN);
-    stack.dev(&["start"]).ends(1).says(&["has no container to start", "taskava dev up"]);
+    stack.dev(&["start"]).ends(1).says(&["no container", "to start", "taskava dev up"]);
     assert_eq!(states(&stack), ["none", "none", "none"]);
 }
 

@@ -122,7 +122,7 @@ pub async fn look(engine: &Engine) -> Result<Vec<Judged>> {
     let (images, stacks, now) = futures_util::join!(engine.own_images(), engine.owned(), engine.now());
     let (images, stacks, now) = (images?, stacks?, now.as_second());
     // Containers may have the same name, and see other folders.
-    let local = engine.about.address.starts_with("unix://") && !engine.about.contained;
+    let local = engine.about.address.starts_with("unix://") && engine.about.inside.is_none();
     let here = owner::machine();
     let newer = newer(&images);
     let judged = |(image, newer): (OwnImage, usize)| {
