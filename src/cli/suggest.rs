@@ -30,7 +30,7 @@ const COMMANDS: [(&str, &str); 22] = [
 ];
 
 /// The same for options.
-const OPTIONS: [(&str, &str); 13] = [
+const OPTIONS: [(&str, &str); 12] = [
     ("--abort-on-container-exit", "taskava dev test -- COMMAND"),
     ("--always-recreate-deps", "taskava dev up --recreate"),
     ("--detach", "leave it out: it returns when everything is ready"),
