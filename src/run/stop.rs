@@ -62,9 +62,14 @@ pub async fn mark(engine: &Engine, project: &str, seen: impl IntoIterator<Item =
     }
     for container in seen.into_iter().filter(|container| container.is_up()) {
         let Some(note) = notes.iter().find(|note| note.container == container.id) else { continue };
-        let inspected = engine.inspect(&container.id).await?;
-        if inspected.is_some_and(|seen| is_same_process(&seen, note)) {
-            container.state = ContainerState::Stopping;
+        match engine.inspect(&container.id).await? {
+            Some(seen) if is_same_process(&seen, note) => container.state = ContainerState::Stopping,
+            // It ended since it was listed.
+            Some(seen) if !is_up(&seen) => {
+                (container.state, container.exit_code) = (ContainerState::Exited, seen.exit_code);
+            }
+            Some(_) => {}
+            None => container.state = ContainerState::Removing,
         }
     }
     Ok(())

@@ -70,7 +70,7 @@ volumes = ["./sec:/run/secrets:ro"]
     assert_eq!(variable(&stack, "DATABASE_URL"), Some(format!("postgres://shop:pw-of-img@{at}/shopdb")));
     let at = stack.address("script", 5555);
     assert_eq!(variable(&stack, "SCRIPT_URL"), Some(format!("postgres://lffqfs:pw@{at}/lffqfs")));
-    assert_eq!(stack.dev(&["url", "files"]).ends(0).stdout.matches(":***@").count(), 1);
+    assert_eq!(stack.dev(&["url", "files"]).ends(0).stdout.matches(":pw%20of%20file@").count(), 1);
     for (service, ..) in all {
         assert_eq!(stack.ps(service)["ready"], true, "{service}");
         let forked = stack.dev(&["db", "fork", "copy", "--service", service]).ends(0);

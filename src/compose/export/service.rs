@@ -242,6 +242,14 @@ impl Exporter<'_> {
                 MountSource::Anonymous => None,
             });
             let target = mount.target.replace('$', "$$");
+            if let (true, Some(source)) = (mount.shared, &source) {
+                let own = vec![("shared".to_owned(), Yaml::Plain("true".into()))];
+                let long = [("type", "bind"), ("source", source.as_str()), ("target", target.as_str())];
+                let mut long: Vec<(String, Yaml)> =
+                    long.into_iter().map(|(key, text)| (key.to_owned(), Yaml::Text(text.into()))).collect();
+                long.push((EXTENSION.into(), Yaml::Map(own)));
+                return Yaml::Map(long);
+            }
             let end = if mount.read_only { ":ro" } else { "" };
             Yaml::Text(source.map_or_else(|| target.clone(), |source| format!("{source}:{target}{end}")))
         };

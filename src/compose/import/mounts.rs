@@ -2,10 +2,10 @@
 
 use super::Importer;
 use super::service::Draft;
-use crate::compose::Note;
 use crate::compose::template::split;
-use crate::compose::toml::{Item, Value};
+use crate::compose::toml::{Field, Item, Value};
 use crate::compose::yaml::{Entry, Node};
+use crate::compose::{EXTENSION, Note};
 use crate::diag::Place;
 
 impl Importer<'_> {
@@ -59,7 +59,16 @@ impl Importer<'_> {
                 }
             }
         }
+        let own = node.get(EXTENSION).and_then(|own| own.get("shared")).and_then(Node::boolean);
         match text("type").as_deref() {
+            Some("bind") if own == Some(true) => {
+                let source = self.template(&text("source").unwrap_or_default(), &node.place);
+                let target = self.template(&target, &node.place);
+                let fields =
+                    vec![Field::new("source", source), Field::new("target", target), Field::new("shared", true)];
+                let item = self.item(&node.place, Value::Map(fields));
+                draft.list("volumes").push(item);
+            }
             Some("bind" | "volume") | None => {
                 self.mount(draft, text("source").as_deref(), &target, read_only, &node.place);
             }
