@@ -126,7 +126,7 @@ struct Names {
     gone: HashMap<ServiceName, Vec<StepId>>,
     /// The steps that remove edited networks, by short name.
     removed: HashMap<String, StepId>,
-    /// Host ports of what is in services.toml no more, and what has to be done before they are free.
+    /// Host ports of containers that are removed, and what has to be done before they are free.
     freed: HashMap<u16, StepId>,
     started: HashMap<ServiceName, StepId>,
     ready: HashMap<ServiceName, StepId>,
@@ -199,7 +199,9 @@ impl<'a> Builder<'a> {
                 // A new image has to be there before the old container goes: a failed pull then costs nothing.
                 Fate::Replace(cause) => {
                     after.extend(self.image(&name));
-                    Some(self.remove(container, cause, &after))
+                    let gone = self.remove(container, cause, &after);
+                    self.names.freed.extend(container.ports.iter().map(|port| (port.host, gone)));
+                    Some(gone)
                 }
                 Fate::Restart(cause) => {
                     let stop = Op::Stop { service: name.clone(), container: container.id.clone() };

@@ -1,10 +1,9 @@
 //! Snapshots: data by name, saved, brought back, and saved by itself before it is lost.
 
 use std::fs::File;
-use std::path::Path;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-
-use tempfile::TempDir;
 
 use crate::clients::{POSTGRES, REDIS, ask, postgres};
 use crate::docker;
@@ -94,27 +93,29 @@ fn down_v_keeps_a_snapshot_that_brings_everything_back() {
     assert_eq!(names(&stack), [name], "asked not to");
 }
 
-/// Whether somebody holds the only lock in a folder.
-fn is_locked(folder: &Path) -> bool {
-    let lock = folder.read_dir().expect("a folder").next().expect("a lock").expect("an entry");
-    File::open(lock.path()).expect("the lock").try_lock().is_err()
+/// Whether a run holds a lock of a stack, on whatever engine.
+fn is_locked(folder: &Path, project: &str) -> bool {
+    let locks = folder.read_dir().expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut own = locks.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(project)));
+    own.any(|path| File::open(path).expect("the lock").try_lock().is_err())
 }
 
 #[test]
 fn only_the_newest_automatic_snapshots_stay_and_named_ones_are_never_touched() {
     let stack = Stack::new("snap-gc", REDIS);
     // Whether the stack was locked at each removal: who waits for the lock may restore what is there.
-    let (runtime, locked) = (TempDir::new().expect("a folder"), Arc::new(Mutex::new(Vec::new())));
-    let (locks, seen) = (runtime.path().join("taskava"), locked.clone());
+    let locked = Arc::new(Mutex::new(Vec::new()));
+    let user = std::fs::metadata("/proc/self").expect("/proc").uid();
+    let (locks, project, seen) = (PathBuf::from(format!("/tmp/taskava-{user}")), stack.project.clone(), locked.clone());
     let wire = Wire::tapped(move |asked| {
         let head = String::from_utf8_lossy(asked);
         if head.starts_with("DELETE ") && head.contains("/images/") {
-            seen.lock().expect("nobody panics with it").push(is_locked(&locks));
+            seen.lock().expect("nobody panics with it").push(is_locked(&locks, &project));
         }
     });
     let dev = |arguments: &[&str]| {
         let mut command = stack.command(arguments);
-        command.env("DOCKER_HOST", wire.address()).env("XDG_RUNTIME_DIR", runtime.path());
+        command.env("DOCKER_HOST", wire.address());
         Running::start(&mut command).finish().ends(0)
     };
     for round in 0..5 {

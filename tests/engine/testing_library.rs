@@ -168,7 +168,7 @@ fn a_drop_and_a_panic_remove_it() {
     let dropped = run(async { tokio::spawn(start()).await }).expect("no panic").expect("it comes up");
     let panics = run(start()).expect("it comes up");
     assert_ne!(dropped.url("redis"), panics.url("redis"));
-    assert_eq!(isolated(&stack).len(), 4, "two containers, two networks");
+    assert_eq!(isolated(&stack).len(), 6, "two containers, two networks, two volumes that the image declares");
     drop(dropped);
     let ended = std::thread::spawn(move || assert_eq!(panics.url("nobody"), "")).join();
     assert!(ended.is_err(), "there is no such service");
@@ -192,7 +192,7 @@ fn the_end_of_the_process_removes_it_however_it_ends() {
     let stack = Stack::new("lib-ends", TWO);
     for word in ["end\n", "exit\n", "panic\n", ""] {
         let (mut child, _) = example(&stack, |_| {});
-        assert_eq!(isolated(&stack).len(), 2, "{word}");
+        assert_eq!(isolated(&stack).len(), 3, "{word}");
         if word.is_empty() {
             child.kill().expect("runs");
         } else {
@@ -247,7 +247,7 @@ fn without_a_taskava_the_shell_watches_with_docker_or_curl() {
         let (mut child, _) = example(&stack, |command| {
             command.env("TASKAVA_JANITOR", "").env("PATH", &path);
         });
-        assert_eq!(isolated(&stack).len(), 2, "{tool}");
+        assert_eq!(isolated(&stack).len(), 3, "{tool}");
         child.kill().expect("runs");
         child.wait().expect("a child");
         wait_until(tool, || isolated(&stack).is_empty().then_some(()));
@@ -268,7 +268,7 @@ fn the_shell_outlives_the_session_of_whom_it_watches() {
         *command = session;
         command.env("TASKAVA_JANITOR", "").env("PATH", &path);
     });
-    assert_eq!(isolated(&stack).len(), 2);
+    assert_eq!(isolated(&stack).len(), 3);
     let all = session(child.id());
     assert!(all.contains(&child.id()), "it leads its session: {all:?}");
     let all: Vec<String> = all.iter().map(ToString::to_string).collect();

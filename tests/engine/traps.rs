@@ -49,7 +49,7 @@ fn a_port_of_another_stack_is_named_with_the_stack() {
     let failure = up.json().pop().expect("a summary")["failures"][0].clone();
     let message = format!("port {port} is published by {}-redis of stack {}", other.project, other.project);
     assert!(failure["message"].to_string().contains(&message), "{failure}");
-    let next = format!("taskava dev -p {} down", other.project);
+    let next = format!("cd {} && taskava dev down", other.root);
     assert!(failure["next"].to_string().contains(&next), "{failure}");
     assert_eq!(failure["kind"], "port");
     stack.dev(&["up"]).ends(5).says(&["✘ redis", &message, "next:", &next]);
