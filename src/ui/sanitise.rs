@@ -1,5 +1,5 @@
 //! Makes text that others wrote harmless: colours pass, everything else that could move the cursor, change the terminal
-//! or hide text does not. Pure; [`line`] is without allocation of its own, as it stands in the way of every log line.
+//! or hide text does not. Pure; [`line()`] is without allocation of its own, as it stands in the way of every log line.
 //!
 //! Everything that `ui` prints passes [`printed`] at the end, and JSON passes [`json`]: no caller has to think of it. A
 //! message that others had a part in passes [`block`] or [`text`] before it is painted, so that no colour but ours is left.
