@@ -28,7 +28,8 @@ fn the_environment_and_the_spelling_of_the_socket_make_no_second_lock() {
     up.wait_for("started");
     let folder = tempfile::tempdir().expect("a folder");
     let (private, link) = (folder.path().display().to_string(), folder.path().join("engine.sock"));
-    std::os::unix::fs::symlink("/var/run/docker.sock", &link).expect("a link");
+    let engine = std::env::var("DOCKER_HOST").unwrap_or_else(|_| "unix:///var/run/docker.sock".into());
+    std::os::unix::fs::symlink(engine.trim_start_matches("unix://"), &link).expect("a link");
     let spelled = format!("unix://{}", link.display());
     let others = [(Some(&*private), "/", None), (None, &*private, None), (None, "/", Some(&*spelled))];
     for (runtime, home, host) in others {
