@@ -12,22 +12,28 @@ use crate::docker;
 use crate::stack::{Output, Running, Stack, heavy, image, wait_until};
 
 /// An engine that only one test uses. It needs root, as any engine that is not rootless.
-struct Private {
+pub(crate) struct Private {
     folder: TempDir,
     process: Child,
 }
 
 impl Private {
     fn new() -> Self {
+        Self::with(&["image:busybox"])
+    }
+
+    /// One that has these images.
+    pub(crate) fn with(images: &[&str]) -> Self {
         let folder = TempDir::with_prefix("taskava-engine-").expect("a folder");
         let engine = Self { process: start(&folder), folder };
         engine.wait();
-        let archive =
-            docker::engine(async |docker| docker.export_image(image("image:busybox")).try_collect::<Vec<_>>().await);
-        let archive = bollard::body_full(archive.concat().into());
-        engine.ask(async |docker| {
-            docker.import_image(ImportImageOptions::default(), archive, None).try_collect::<Vec<_>>().await
-        });
+        for name in images {
+            let archive = docker::engine(async |docker| docker.export_image(image(name)).try_collect::<Vec<_>>().await);
+            let archive = bollard::body_full(archive.concat().into());
+            engine.ask(async |docker| {
+                docker.import_image(ImportImageOptions::default(), archive, None).try_collect::<Vec<_>>().await
+            });
+        }
         engine
     }
 
@@ -44,7 +50,7 @@ impl Private {
     }
 
     /// Ends it with a signal and waits until it has ended.
-    fn end(&mut self, signal: &str) {
+    pub(crate) fn end(&mut self, signal: &str) {
         let unshare = self.process.id();
         let child = format!("/proc/{unshare}/task/{unshare}/children");
         let daemon = wait_until("the daemon", || {
@@ -56,13 +62,13 @@ impl Private {
         self.process.wait().expect("a child");
     }
 
-    fn start_again(&mut self) {
+    pub(crate) fn start_again(&mut self) {
         self.process = start(&self.folder);
         self.wait();
     }
 
     /// `taskava dev …` on this engine, in its network: where its published ports are.
-    fn command(&self, stack: &Stack, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, stack: &Stack, arguments: &[&str]) -> Command {
         let inner = stack.command(&[&["--host", &self.address()], arguments].concat());
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.process.id().to_string(), "--net"]).arg(inner.get_program());
@@ -71,7 +77,7 @@ impl Private {
     }
 
     #[track_caller]
-    fn dev(&self, stack: &Stack, arguments: &[&str]) -> Output {
+    pub(crate) fn dev(&self, stack: &Stack, arguments: &[&str]) -> Output {
         Running::start(&mut self.command(stack, arguments)).finish()
     }
 
@@ -93,12 +99,19 @@ fn address(folder: &TempDir) -> String {
     format!("unix://{}/docker.sock", folder.path().display())
 }
 
+/// What is fast where the file system of a folder can do it; what works everywhere.
+fn storage_driver(folder: &TempDir) -> &'static str {
+    let kind = Command::new("stat").args(["-f", "-c", "%T"]).arg(folder.path()).output().expect("stat");
+    if kind.stdout.starts_with(b"ext2/ext3") || kind.stdout.starts_with(b"xfs") { "overlay2" } else { "vfs" }
+}
+
 fn start(folder: &TempDir) -> Child {
     let flags = format!(
-        "--data-root {0}/data --exec-root {0}/exec --pidfile {0}/pid --storage-driver vfs --shutdown-timeout 2 \
+        "--data-root {0}/data --exec-root {0}/exec --pidfile {0}/pid --storage-driver {2} --shutdown-timeout 2 \
          --containerd-namespace taskava-tests --containerd-plugins-namespace taskava-tests-plugins --host {1}",
         folder.path().display(),
-        address(folder)
+        address(folder),
+        storage_driver(folder)
     );
     // In new namespaces every process has a number that is in a file of the last time.
     let script = format!(

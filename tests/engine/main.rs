@@ -25,6 +25,7 @@ mod gc_images;
 mod hosts;
 mod in_container;
 mod interrupt;
+mod kill_matrix;
 mod lifecycle;
 mod locks;
 mod logs;

@@ -46,11 +46,11 @@ depends_on = ["redis"]
 "#;
 
 /// Numbers that look drawn and are the same again from the same seed (SplitMix64).
-struct Draws(u64);
+pub(crate) struct Draws(u64);
 
 impl Draws {
     /// From `TASKAVA_TEST_SEED`; otherwise a new one, which is shown.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let given = std::env::var("TASKAVA_TEST_SEED").ok();
         let seed = given.map_or_else(rand_seed, |text| text.parse().expect("TASKAVA_TEST_SEED is a number"));
         writeln!(io::stderr(), "the moments are those of TASKAVA_TEST_SEED={seed}").expect("stderr");
@@ -58,7 +58,7 @@ impl Draws {
     }
 
     /// From 0 to 1.
-    fn next(&mut self) -> f64 {
+    pub(crate) fn next(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -179,6 +179,12 @@ impl Running {
         assert!(Command::new("sh").args(["-c", &command]).status().expect("a shell").success(), "{command}");
     }
 
+    /// Sends a signal, unless it has ended by now.
+    pub(crate) fn signal_if_running(&self, signal: &str) {
+        let command = format!("kill -{signal} {} 2>/dev/null", self.child.id());
+        let _ = Command::new("sh").args(["-c", &command]).status().expect("a shell");
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn finish(mut self) -> Output {
