@@ -39,7 +39,8 @@ pub fn with_options(text: &str, options: &str) -> String {
     let mut out = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         out += COMMAND;
-        if !part.starts_with("-p ") && !is_of_no_stack(part) {
+        // One that begins with options was made with those of the command line already.
+        if !part.starts_with("-p ") && !part.starts_with("--") && !is_of_no_stack(part) {
             out += options;
             out.push(' ');
         }
@@ -71,6 +72,8 @@ mod tests {
         assert_eq!(with("or: taskava dev -p one down"), "or: taskava dev -p one down");
         assert_eq!(with("cd /x && taskava dev down"), "cd /x && taskava dev down");
         assert_eq!(with("taskava dev down && taskava dev up").matches("-p two").count(), 2);
+        let made_with_them = "finish it: taskava dev --project two snapshot remove base";
+        assert_eq!(with(made_with_them), made_with_them, "an option that stands twice would be refused");
         assert_eq!(with_options("taskava dev up", ""), "taskava dev up");
     }
 
