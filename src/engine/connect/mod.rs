@@ -18,6 +18,7 @@ use bollard::models::SystemVersion;
 
 pub(super) use self::candidates::Address;
 use self::candidates::{Candidate, candidates};
+pub(crate) use self::transport::AnyServer;
 pub(super) use self::transport::tls_config;
 use self::trouble::{Trouble, unreachable};
 use super::{About, Builder};
