@@ -173,7 +173,7 @@ fn few_open_files_are_enough_or_are_named() {
     assert!(!soft.said().contains("lost the engine"), "{}", soft.said());
     drop(soft);
     // Where no more are allowed, that is the reason.
-    let hard = limited("-n 24").finish();
+    let hard = limited("-n 16").finish();
     assert!(
         hard.code == 1 && hard.stderr.contains("Too many open files") && hard.stderr.contains("ulimit"),
         "{hard:?}"
