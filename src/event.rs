@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::diag::ErrorKind;
-use crate::model::ServiceName;
-use crate::model::secret::Masks;
+use crate::masks::Masks;
+use crate::model::{Endpoint, Failure, ServiceName};
 use crate::plan::{Plan, StepId};
 
 /// Version of the JSON form; grows when a field changes its meaning or goes.
@@ -130,49 +129,6 @@ pub struct Summary {
     pub ms: u64,
 }
 
-/// A service and where it can be reached.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Endpoint {
-    /// The service.
-    pub service: ServiceName,
-    /// `5432`, `http`, …: which of its ports.
-    pub label: String,
-    /// URL with passwords masked, or `host:port`.
-    pub url: String,
-}
-
-/// Why a service failed: everything one needs to go on.
-#[derive(Debug, Clone, Serialize)]
-pub struct Failure {
-    /// The service, if the failure belongs to one.
-    pub service: Option<ServiceName>,
-    /// Decides the exit code.
-    pub kind: ErrorKind,
-    /// What happened: `exited with code 1`, `not ready after 60 s`.
-    pub message: String,
-    /// Exit code, when its container ended.
-    pub exit_code: Option<i64>,
-    /// The engine ran out of memory for it.
-    pub oom_killed: bool,
-    /// What the last probe got as an answer.
-    pub last_probe: Option<String>,
-    /// The last lines of its log, sanitised.
-    pub log: Vec<String>,
-    /// The likely reason, when it is a known one.
-    pub reason: Option<String>,
-    /// The one command or edit to try next.
-    pub next: Option<String>,
-}
-
-impl Failure {
-    /// Masks the secrets in it.
-    pub fn mask(&mut self, masks: &Masks) {
-        let texts = [&mut self.last_probe, &mut self.reason, &mut self.next].into_iter().flatten();
-        texts.chain([&mut self.message]).for_each(|text| *text = masks.text(text).into_owned());
-        self.log = masks.log(&self.log);
-    }
-}
-
 /// Where events go. Cheap to clone; silent by default.
 #[derive(Clone)]
 pub struct Events(Arc<dyn Fn(&Event) + Send + Sync>);
@@ -253,6 +209,7 @@ pub fn counted(count: u64, one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diag::ErrorKind;
 
     #[test]
     fn sizes_for_people() {

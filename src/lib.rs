@@ -24,6 +24,8 @@
 
 pub mod aws;
 #[cfg(feature = "cli")]
+pub mod aws_map;
+#[cfg(feature = "cli")]
 pub mod backup;
 mod bounded;
 #[cfg(feature = "cli")]
@@ -32,18 +34,26 @@ pub mod cli;
 pub mod compose;
 pub mod config;
 pub mod context;
+pub mod database;
 pub mod diag;
 pub mod doctor;
 pub mod engine;
 pub mod event;
+pub mod gc;
+pub mod isolated;
 pub mod kinds;
 pub mod load;
+pub mod logs;
+pub mod masks;
 pub mod model;
 mod pieces;
 pub mod plan;
 pub mod remedy;
+pub mod resolve;
 pub mod run;
 pub mod starter;
 pub mod testing;
 #[cfg(feature = "cli")]
 pub mod ui;
+#[cfg(feature = "cli")]
+pub mod watch;

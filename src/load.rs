@@ -9,14 +9,13 @@ use std::io::{ErrorKind as Io, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
+use crate::config::{self, Config, FILE, MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
-use crate::model::resolve::{EnvFiles, MustBe, PathUse, Surroundings, resolve};
 use crate::model::secret::is_secret_name;
 use crate::model::{ServiceName, Stack, StackName, isolated};
+use crate::resolve::isolate::isolate;
+use crate::resolve::{EnvFiles, MustBe, PathUse, Surroundings, resolve};
 
-/// The file that describes a stack.
-pub const FILE: &str = "services.toml";
 /// The file beside it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
 
@@ -101,7 +100,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         return Err(Error::configuration(problems));
     }
     let stack = match ask.project.as_deref().filter(|name| isolated::is_name(name)) {
-        Some(name) => isolated::isolate(resolved.stack, isolated_name(name)?, None),
+        Some(name) => isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
     Ok(Loaded { stack, warnings: problems, files, sources })

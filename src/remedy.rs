@@ -3,9 +3,6 @@
 
 use std::path::Path;
 
-use crate::load::{FILE, sought};
-use crate::model::isolated;
-
 /// `taskava dev …`.
 pub fn dev(arguments: &[&str]) -> String {
     format!("taskava dev {}", arguments.join(" "))
@@ -14,18 +11,6 @@ pub fn dev(arguments: &[&str]) -> String {
 /// The same, typed from any folder: `cd FOLDER && taskava dev …`.
 pub fn dev_in(folder: &Path, arguments: &[&str]) -> String {
     format!("cd {} && {}", quoted(folder), dev(arguments))
-}
-
-/// Takes down a stack that is not the one at hand, from wherever this is typed. `root`: the folder in its labels.
-pub fn down_of(project: &str, root: &Path) -> String {
-    let data: &[&str] = if isolated::is_name(project) { &["-v", "-y"] } else { &[] };
-    if root.join(FILE).is_file() {
-        // Under the name that it has there, nothing more has to be said.
-        let name: &[&str] = if sought::name_in(root) == project { &[] } else { &["-p", project] };
-        return dev_in(root, &[name, &["down"], data].concat());
-    }
-    // A services.toml where this is typed has other services.
-    dev(&[&["-p", project, "down", "--remove-orphans"], data].concat())
 }
 
 /// A text whose commands lead to the same stack and engine as this one: with the options that this one was given, in
@@ -75,18 +60,5 @@ mod tests {
         let made_with_them = "finish it: taskava dev --project two snapshot remove base";
         assert_eq!(with(made_with_them), made_with_them, "an option that stands twice would be refused");
         assert_eq!(with_options("taskava dev up", ""), "taskava dev up");
-    }
-
-    #[test]
-    fn another_stack_is_taken_down_in_its_folder_or_by_its_name() {
-        let there = tempfile::tempdir().unwrap();
-        let root = there.path().canonicalize().unwrap().join("it's a folder");
-        std::fs::create_dir(&root).unwrap();
-        assert_eq!(down_of("shop", &root), "taskava dev -p shop down --remove-orphans", "it has no services.toml");
-        std::fs::write(root.join(FILE), "project = \"shop\"\n").unwrap();
-        let cd = format!(r"cd '{}' && taskava dev", root.display().to_string().replace('\'', r"'\''"));
-        assert_eq!(down_of("shop", &root), format!("{cd} down"));
-        assert_eq!(down_of("second", &root), format!("{cd} -p second down"));
-        assert_eq!(down_of("taskava-t-1", &root), format!("{cd} -p taskava-t-1 down -v -y"));
     }
 }

@@ -6,12 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use taskava::cli::config::resolved;
+use taskava::cli::commands::config::resolved;
 use taskava::config;
 use taskava::diag::{Diagnostic, Error, Severity, Source};
 use taskava::load::{self, Ask, Loaded};
 use taskava::model::Stack;
-use taskava::model::resolve::{Surroundings, resolve};
+use taskava::resolve::{Surroundings, resolve};
 use taskava::ui::errors;
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {

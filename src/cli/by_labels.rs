@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::session::ask;
+use crate::config::FILE;
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, Severity};
 use crate::engine::Engine;
+use crate::load;
 use crate::load::sought::Sought;
-use crate::load::{self, FILE};
-use crate::model::resolve::name_of_folder;
 use crate::model::{Stack, StackName, isolated};
 use crate::plan::remains::Remnant;
 use crate::remedy;
+use crate::resolve::name_of_folder;
 
 /// A stack, and the engine where that had to be asked for it.
 #[derive(Debug)]

@@ -46,7 +46,7 @@ pub struct Global {
         hide_env = true,
         value_name = "NAME"
     )]
-    #[arg(value_delimiter = ',', action = ArgAction::Append, add = super::completions::profiles())]
+    #[arg(value_delimiter = ',', action = ArgAction::Append, add = super::commands::completions::profiles())]
     pub profiles: Vec<String>,
     /// Address of the Docker engine (unix:///…, tcp://…)
     #[arg(long, global = true, hide_short_help = true, value_name = "ADDRESS", conflicts_with = "context")]
@@ -62,7 +62,7 @@ pub struct Global {
         value_name = "FORMAT",
         default_value = "auto",
         hide_default_value = true,
-        add = super::completions::formats()
+        add = super::commands::completions::formats()
     )]
     pub format: FormatArg,
     /// When to use colours

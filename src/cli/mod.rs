@@ -1,58 +1,18 @@
-//! The command line: one file a command, each with `Args` (their doc comments are the help) and `run`.
-//!
-//! Here are the frame that all commands share, and the way in. What a command prints goes through `ui::Screen`.
+//! The command line. `commands` has one file a command; here are the frame that all of them share, and the way in. What a command prints goes through `ui::Screen`.
 
-pub mod aws;
-pub mod backup;
-pub mod build;
 pub mod by_labels;
-pub mod check;
-pub mod completions;
-pub mod config;
-pub mod connect;
+pub mod commands;
 pub mod context;
-pub mod db;
 mod direct;
-pub mod doctor;
-pub mod down;
-pub mod env;
-pub mod events;
-pub mod exec;
-pub mod explain;
-pub mod export;
-pub mod gc;
 mod help;
-pub mod import;
-pub mod init;
 pub mod inside;
-pub mod janitor;
-pub mod lock;
-pub mod logs;
-pub mod man;
 #[cfg(test)]
 mod markdown;
-pub mod open;
-pub mod plan;
 mod process;
-pub mod ps;
-pub mod pull;
 #[cfg(test)]
 mod remedies;
-pub mod restart;
-pub mod restore;
-pub mod run;
-pub mod schema;
 pub mod session;
-pub mod snapshot;
-pub mod start;
-pub mod stats;
-pub mod stop;
 mod suggest;
-pub mod terraform;
-pub mod test;
-pub mod up;
-pub mod url;
-pub mod watch;
 
 use std::ffi::OsString;
 use std::io;
@@ -88,104 +48,7 @@ struct Dev {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
-    command: Command,
-}
-
-/// The commands. `help::GROUPS` says under which heading each is listed.
-#[derive(Debug, Subcommand)]
-enum Command {
-    Up(up::Args),
-    Ps(ps::Args),
-    Logs(logs::Args),
-    Down(down::Args),
-    Restart(restart::Args),
-    Stop(stop::Args),
-    Start(start::Args),
-    Exec(exec::Args),
-    Run(run::Args),
-    Connect(connect::Args),
-    Open(open::Args),
-    Url(url::Args),
-    Stats(stats::Args),
-    Events(events::Args),
-    Watch(watch::Args),
-    Plan(plan::Args),
-    Env(env::Args),
-    Explain(explain::Args),
-    Snapshot(snapshot::Args),
-    Backup(backup::Args),
-    Restore(restore::Args),
-    Db(db::Args),
-    Pull(pull::Args),
-    Build(build::Args),
-    Lock(lock::Args),
-    Check(check::Args),
-    Config(config::Args),
-    Doctor(doctor::Args),
-    Init(init::Args),
-    Import(import::Args),
-    Export(export::Args),
-    Schema(schema::Args),
-    Completions(completions::Args),
-    Test(test::Args),
-    Gc(gc::Args),
-    Aws(aws::Args),
-    Terraform(terraform::Args),
-    #[command(hide = true)]
-    Janitor(janitor::Args),
-    #[command(hide = true)]
-    Man(man::Args),
-}
-
-impl Command {
-    /// Carries out a command. Those that talk to an engine go through [`block_on`].
-    fn run(self, context: &Context) -> Result<ExitCode> {
-        if context.global.format.is_of_env() && !matches!(self, Self::Env(_)) {
-            let message = "this format is one of `taskava dev env`; others have auto, tty, plain and json";
-            return Err(Error::new(diag::ErrorKind::Usage, message));
-        }
-        match self {
-            Self::Up(args) => up::run(&args, context),
-            Self::Ps(args) => ps::run(&args, context),
-            Self::Logs(args) => logs::run(&args, context),
-            Self::Down(args) => down::run(&args, context),
-            Self::Restart(args) => restart::run(&args, context),
-            Self::Stop(args) => stop::run(&args, context),
-            Self::Start(args) => start::run(&args, context),
-            Self::Env(args) => env::run(&args, context),
-            Self::Exec(args) => exec::run(&args, context),
-            Self::Run(args) => run::run(&args, context),
-            Self::Connect(args) => connect::run(&args, context),
-            Self::Open(args) => open::run(&args, context),
-            Self::Url(args) => url::run(&args, context),
-            Self::Stats(args) => stats::run(&args, context),
-            Self::Events(args) => events::run(&args, context),
-            Self::Watch(args) => watch::run(&args, context),
-            Self::Plan(args) => plan::run(&args, context),
-            Self::Pull(args) => pull::run(&args, context),
-            Self::Build(args) => build::run(&args, context),
-            Self::Lock(args) => lock::run(&args, context),
-            Self::Check(args) => check::run(&args, context),
-            Self::Config(args) => config::run(&args, context),
-            Self::Doctor(args) => doctor::run(&args, context),
-            Self::Snapshot(args) => snapshot::run(&args, context),
-            Self::Backup(args) => backup::run(&args, context),
-            Self::Restore(args) => restore::run(&args, context),
-            Self::Db(args) => db::run(&args, context),
-            Self::Init(args) => init::run(&args, context),
-            Self::Import(args) => import::run(&args, context),
-            Self::Export(args) => export::run(&args, context),
-            Self::Schema(args) => schema::run(&args, context),
-            Self::Explain(args) => explain::run(&args, context),
-            Self::Completions(args) => completions::run(args, context),
-            Self::Aws(args) => aws::run(&args, context),
-            Self::Terraform(args) => terraform::run(&args, context),
-            Self::Test(args) => test::run(&args, context),
-            Self::Gc(args) => gc::run(&args, context),
-            Self::Janitor(args) => janitor::run(&args, context),
-            Self::Man(args) => man::run(&args),
-        }
-    }
+    command: commands::Command,
 }
 
 /// Runs a command that needs the asynchronous runtime. One thread is enough: the work is waiting.
@@ -215,7 +78,7 @@ pub fn command() -> clap::Command {
 
 /// The program.
 pub fn main() -> ExitCode {
-    clap_complete::CompleteEnv::with_factory(completions::command).complete();
+    clap_complete::CompleteEnv::with_factory(commands::completions::command).complete();
     process::allow_open_files();
     let Tool::Dev(dev) = match command().try_get_matches().and_then(|found| Taskava::from_arg_matches(&found)) {
         Ok(parsed) => parsed.tool,

@@ -9,10 +9,11 @@ use super::Context;
 use super::by_labels::{Found, stack_or_labels};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, How};
-use crate::event::{Endpoint, Event, Events, Summary};
+use crate::event::{Event, Events, Summary};
 use crate::kinds;
 use crate::load;
-use crate::model::secret::Masks;
+use crate::masks::Masks;
+use crate::model::Endpoint;
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Intent, Observed, Op, Plan, Request, Step};
@@ -26,7 +27,7 @@ use crate::run::{self, Lock, Run, objects, snapshot};
 #[derive(Debug, Clone, clap::Args)]
 pub struct ChangeArgs {
     /// Only these services
-    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    #[arg(value_name = "SERVICE", add = super::commands::completions::services())]
     pub services: Vec<String>,
     /// For other runs.
     #[command(flatten)]
@@ -366,7 +367,7 @@ pub fn tell_notes(session: &Session<'_>, seen: &Observed, request: &Request, pla
 pub fn other_checkout<'a>(stack: &Stack, containers: &'a [Container]) -> Option<&'a str> {
     let instance = stack.instance();
     let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty())?;
-    std::path::Path::new(&other.root).join(load::FILE).exists().then_some(other.root.as_str())
+    std::path::Path::new(&other.root).join(crate::config::FILE).exists().then_some(other.root.as_str())
 }
 
 /// Two checkouts with one stack name would take each other's containers down.
@@ -375,5 +376,5 @@ pub(super) fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> 
     let message = format!("stack {} runs from another checkout: {other}", stack.name);
     Err(Error::new(ErrorKind::Other, message)
         .hint(format!("run this one beside it under its own name: -p {}2 (and other ports)", stack.name))
-        .hint(format!("or take the other one down: {}", remedy::down_of(stack.name.as_str(), Path::new(other)))))
+        .hint(format!("or take the other one down: {}", load::sought::down_of(stack.name.as_str(), Path::new(other)))))
 }

@@ -2,7 +2,7 @@
 //!
 //! The steps, in order: `node` parses a text and merges the override into it, `interpolate` puts variables in, `decode`
 //! turns the tree into the types of `schema`. All of them collect every problem instead of stopping at the first. What
-//! the words mean together (unknown dependencies, duplicate ports, …) is `model::resolve`'s; the plain words of the
+//! the words mean together (unknown dependencies, duplicate ports, …) is `resolve`'s; the plain words of the
 //! model (kinds, policies) are shared with it.
 
 pub mod aws;
@@ -29,6 +29,8 @@ use crate::diag::{Diagnostic, Severity, Source};
 use decode::{Decode, Reader};
 use node::{Node, Value};
 
+/// The file that describes a stack.
+pub const FILE: &str = "services.toml";
 /// Largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 /// Most services in one stack.
@@ -74,7 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::resolve::{Surroundings, resolve};
+    use crate::resolve::{Surroundings, resolve};
 
     const EVERYTHING: &str = include_str!("../../tests/fixtures/ok/everything/services.toml");
 

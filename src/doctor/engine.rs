@@ -184,7 +184,7 @@ pub(super) async fn others(engine: &Engine, stack: Option<&Stack>) -> Result<Vec
     let mut checks = vec![match engine.about.inside.is_some() {
         // A folder of the host, or of another container, is not gone because it can't be seen.
         true => Check::ok("leftovers", "not looked for: the folders of other stacks can't be seen from this container"),
-        false => leftovers(&everybody, |root| Path::new(root).join(load::FILE).exists()),
+        false => leftovers(&everybody, |root| Path::new(root).join(crate::config::FILE).exists()),
     }];
     checks.extend(stack.and_then(|stack| namesakes(&everybody, stack)));
     Ok(checks)
@@ -207,7 +207,7 @@ pub(super) fn leftovers(everybody: &[Bystander], exists: impl Fn(&str) -> bool) 
         gone.iter().map(|(project, count)| format!("{project} ({})", counted(*count as u64, "container"))).collect();
     // What is left of test runs is removed by itself in time; of the others each has to be meant.
     let (of_tests, own): (Vec<&str>, Vec<&str>) = gone.keys().partition(|project| isolated::is_name(project));
-    let mut fixes: Vec<String> = own.iter().map(|project| remedy::down_of(project, Path::new(""))).collect();
+    let mut fixes: Vec<String> = own.iter().map(|project| load::sought::down_of(project, Path::new(""))).collect();
     fixes.extend((!of_tests.is_empty()).then(|| remedy::dev(&["gc"])));
     Check::warn("leftovers", format!("stacks whose folder is gone: {}", list.join(", ")), fixes.join("; "))
 }

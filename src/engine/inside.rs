@@ -16,7 +16,8 @@ use super::error::{failed, status};
 use super::ops::short;
 use super::{About, Engine};
 use crate::diag::Result;
-use crate::plan::observed::{Container, PublishedPort};
+use crate::model::PublishedPort;
+use crate::plan::observed::Container;
 
 /// On a connection to a network: it was made by us.
 const JOINED: &str = "dev.taskava.joined";

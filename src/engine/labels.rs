@@ -84,7 +84,7 @@ pub(super) fn left_alone(found: &HashMap<String, String>, stack: &Stack) -> Opti
         return Some("is not this stack's".into());
     }
     let root = &found[ROOT];
-    let other = found[INSTANCE] != stack.instance() && Path::new(root).join(crate::load::FILE).exists();
+    let other = found[INSTANCE] != stack.instance() && Path::new(root).join(crate::config::FILE).exists();
     other.then(|| format!("was made by another checkout, {root}"))
 }
 

@@ -14,10 +14,11 @@ use super::connect::answer;
 use super::error::{failed, status};
 use super::{Engine, helpers, intents, labels, nameless};
 use crate::diag::Result;
+use crate::model::PublishedPort;
 use crate::model::{Place, Protocol, ServiceName, Stack, fingerprint};
 use crate::plan::Intent;
 use crate::plan::observed::{
-    Container, ContainerState, Endpoint, HealthCheck, Helper, Image, Network, Observed, PublishedPort, Volume,
+    Container, ContainerState, Endpoint, HealthCheck, Helper, Image, Network, Observed, Volume,
 };
 
 /// A container that publishes a port.

@@ -22,8 +22,9 @@ use super::inside::own_ports;
 use super::observe::{Listed, mounted_volume};
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::model::PublishedPort;
 use crate::model::{Place, Protocol, Service, Stack, Volume, fingerprint};
-use crate::plan::observed::{ContainerState, PublishedPort};
+use crate::plan::observed::ContainerState;
 
 /// What `GET /containers/{id}/json` says, as far as we ask.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -1,4 +1,4 @@
-//! Images that we made, as the engine shows them, and one of them removed. Whether one may go is `run::gc`'s to say.
+//! Images that we made, as the engine shows them, and one of them removed. Whether one may go is `gc`'s to say.
 
 use std::collections::{HashMap, HashSet};
 

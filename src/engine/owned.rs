@@ -1,5 +1,5 @@
 //! Isolated stacks as the engine shows them: whose they are, and everything of one removed at once. Whether one may go
-//! is `run::gc`'s to say.
+//! is `gc`'s to say.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! Images of servers with their data in place. Which there should be is `run::snapshot::prepared`'s to say.
+//! Images of servers with their data in place. Which there should be is `isolated::prepared`'s to say.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! What goes on for as long as one listens: logs as raw bytes, and the starts of containers. Following, ordering and
-//! coming back after a lost connection are `run::logs`'s; a few lines of a log are had more easily from `lines`.
+//! coming back after a lost connection are `logs`'s; a few lines of a log are had more easily from `lines`.
 
 use std::collections::HashMap;
 use std::pin::Pin;

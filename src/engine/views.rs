@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn every_path_has_a_view_of_its_own() {
-        let stack = crate::model::sample::stack("[services.a]\nimage = \"a:1\"");
+        let stack = crate::resolve::sample::stack("[services.a]\nimage = \"a:1\"");
         assert_ne!(name(&stack, Path::new("/a")), name(&stack, Path::new("/a/b")));
         assert!(name(&stack, Path::new("/a")).starts_with(stack.name.as_str()));
     }

@@ -93,7 +93,7 @@ fn is_database(image: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sample::stack;
+    use crate::resolve::sample::stack;
 
     #[test]
     fn servers_are_known_by_their_images() {

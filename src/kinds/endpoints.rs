@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::event::Endpoint;
+use crate::model::Endpoint;
+use crate::model::PublishedPort;
 use crate::model::{Kind, Probe, Protocol, Service};
-use crate::plan::observed::PublishedPort;
 
 /// Ports that are almost always HTTP.
 const WEB: &[u16] =

@@ -1,7 +1,7 @@
 //! Known reasons for failures, as tables: each kind has its own, what any container can suffer from is here.
 
 use crate::diag::ErrorKind;
-use crate::event::Failure;
+use crate::model::Failure;
 use crate::model::reference::Reference;
 use crate::model::{MountSource, Service, Stack};
 

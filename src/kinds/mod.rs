@@ -24,9 +24,9 @@ use std::time::Duration;
 use arguments::Arguments;
 
 use crate::diag::ErrorKind;
-use crate::event::{Endpoint, Failure};
+use crate::model::PublishedPort;
+use crate::model::{Endpoint, Failure};
 use crate::model::{Kind, Probe, Service, Stack};
-use crate::plan::observed::PublishedPort;
 
 pub use arguments::{Files, Given};
 pub use clients::{Client, client};

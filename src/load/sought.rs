@@ -4,10 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Ask, FILE, OVERRIDE, find};
-use crate::config::{self, MAX_BYTES, Variables};
+use super::{Ask, OVERRIDE, find};
+use crate::config::{self, FILE, MAX_BYTES, Variables};
 use crate::diag::{Place, Source};
-use crate::model::resolve::name_of_folder;
+use crate::model::isolated;
+use crate::remedy;
+use crate::resolve::name_of_folder;
 
 /// Where a stack without a usable services.toml is looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,18 @@ pub fn name_in(root: &Path) -> String {
     files.iter().find_map(|file| project(file)).unwrap_or_else(|| name_of_folder(root))
 }
 
+/// Takes down a stack that is not the one at hand, from wherever this is typed. `root`: the folder in its labels.
+pub fn down_of(project: &str, root: &Path) -> String {
+    let data: &[&str] = if isolated::is_name(project) { &["-v", "-y"] } else { &[] };
+    if root.join(FILE).is_file() {
+        // Under the name that it has there, nothing more has to be said.
+        let name: &[&str] = if name_in(root) == project { &[] } else { &["-p", project] };
+        return remedy::dev_in(root, &[name, &["down"], data].concat());
+    }
+    // A services.toml where this is typed has other services.
+    remedy::dev(&[&["-p", project, "down", "--remove-orphans"], data].concat())
+}
+
 /// The `project` of a file that may have mistakes: by its syntax where that is right, else by its line.
 fn project(file: &Path) -> Option<String> {
     let mut bytes = std::fs::read(file).ok()?;
@@ -90,5 +104,18 @@ mod tests {
             std::fs::write(&file, text).unwrap();
             assert_eq!(project(&file).as_deref(), name, "{text}");
         }
+    }
+
+    #[test]
+    fn another_stack_is_taken_down_in_its_folder_or_by_its_name() {
+        let there = tempfile::tempdir().unwrap();
+        let root = there.path().canonicalize().unwrap().join("it's a folder");
+        std::fs::create_dir(&root).unwrap();
+        assert_eq!(down_of("shop", &root), "taskava dev -p shop down --remove-orphans", "it has no services.toml");
+        std::fs::write(root.join(FILE), "project = \"shop\"\n").unwrap();
+        let cd = format!(r"cd '{}' && taskava dev", root.display().to_string().replace('\'', r"'\''"));
+        assert_eq!(down_of("shop", &root), format!("{cd} down"));
+        assert_eq!(down_of("second", &root), format!("{cd} -p second down"));
+        assert_eq!(down_of("taskava-t-1", &root), format!("{cd} -p taskava-t-1 down -v -y"));
     }
 }

@@ -195,7 +195,7 @@ fn short(hash: &[u8; 32]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sample;
+    use crate::resolve::sample;
 
     fn service(build: &str) -> Service {
         let stack = sample::stack(&format!("[services.a]\nbuild = {build}\n"));

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::config::{self, Variables};
     use crate::diag::Source;
-    use crate::model::resolve::{Surroundings, resolve};
+    use crate::resolve::{Surroundings, resolve};
 
     fn stack(root: &str, lines: &str) -> Stack {
         let text = format!("project = \"x\"\n[services.a]\nimage = \"a:1\"\n{lines}\n[services.b]\nimage = \"b:1\"\n");

@@ -7,17 +7,14 @@
 
 pub mod aws;
 pub mod built;
+mod failure;
 pub mod fingerprint;
 pub mod graph;
 pub mod isolated;
 pub mod nameless;
 pub mod names;
 pub mod pins;
-pub mod prepared;
 pub mod reference;
-pub mod resolve;
-#[cfg(test)]
-pub(crate) mod sample;
 pub mod secret;
 mod service;
 pub mod subnet;
@@ -28,13 +25,14 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+pub use failure::{Endpoint, Failure};
 pub use isolated::{Isolation, Owner};
 pub use nameless::Place;
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use service::{
-    Build, Condition, EnvValue, Held, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PullPolicy, Readiness,
-    RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
+    Build, Condition, EnvValue, Held, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PublishedPort,
+    PullPolicy, Readiness, RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 
 use crate::diag::{Diagnostic, Error, ErrorKind, Result};

@@ -70,7 +70,7 @@ pub fn is_made_up(volume: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::sample::stack;
+    use crate::resolve::sample::stack;
 
     fn place(service: &str, target: &str) -> Place {
         Place { service: ServiceName::parse(service).unwrap(), target: target.into() }

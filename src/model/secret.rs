@@ -4,17 +4,10 @@
 //! may be written, `signs` what looks like a secret without being known, and [`Masks`] puts these together for texts that
 //! others wrote.
 
-mod forms;
-mod known;
-mod masks;
-mod signs;
-
 use std::borrow::Cow;
 use std::ops::Range;
 
 use super::EnvValue;
-
-pub use masks::{Lines, Masks};
 
 /// What is shown instead of a secret.
 pub const MASK: &str = "********";
@@ -72,7 +65,7 @@ const METHODS: [&str; 14] = [
 
 /// Whether what follows such a name is one: of options that only speak of `auth`, as `--auth-host` does, it has to look
 /// like a secret.
-fn is_value_of(name: &str, value: &str) -> bool {
+pub(crate) fn is_value_of(name: &str, value: &str) -> bool {
     let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
     let others: Vec<&str> = words.iter().copied().filter(|word| !word.eq_ignore_ascii_case("auth")).collect();
     if others.len() == words.len() || is_secret_name(&others.join("_")) {
@@ -86,7 +79,7 @@ fn is_value_of(name: &str, value: &str) -> bool {
 }
 
 /// A value under a name that is not a password's has to have so many characters.
-const LEAST_VALUE: usize = 8;
+pub(crate) const LEAST_VALUE: usize = 8;
 
 /// A value as it may be shown: secrets masked, passwords in URLs too.
 pub fn shown(value: &EnvValue) -> Cow<'_, str> {
@@ -110,7 +103,7 @@ pub fn mask_words(words: &[String]) -> Vec<String> {
 }
 
 /// Where in each word of a command a secret begins that goes on to the word's end.
-fn secret_words(words: &[impl AsRef<str>]) -> Vec<Option<usize>> {
+pub(crate) fn secret_words(words: &[impl AsRef<str>]) -> Vec<Option<usize>> {
     let mut before: Option<&str> = None;
     let look = |word| {
         let option = str::split_once(word, '=').filter(|(name, _)| is_secret_name(name));
@@ -141,7 +134,7 @@ pub fn mask_urls(text: &str) -> Cow<'_, str> {
 }
 
 /// Where the passwords of the URLs in a text are. None is empty.
-fn url_passwords(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+pub(crate) fn url_passwords(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
     memchr::memmem::find_iter(text, b"://").filter_map(|scheme| {
         let start = scheme + 3;
         let ends = |byte: &u8| matches!(byte, b'/' | b'?' | b'#' | b'"' | b'\'') || byte.is_ascii_whitespace();

@@ -1,5 +1,6 @@
 //! One service and everything that can be said of it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -461,4 +462,17 @@ pub enum WatchAction {
     #[serde(rename = "sync+restart")]
     SyncRestart,
     Exec,
+}
+
+/// A port the host can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct PublishedPort {
+    /// Host address it is bound to.
+    pub address: IpAddr,
+    /// Host port.
+    pub host: u16,
+    /// Port inside.
+    pub container: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
 }

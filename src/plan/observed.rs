@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Intent;
-use crate::model::{Place, Protocol, ServiceName, built};
+use crate::model::{Place, PublishedPort, ServiceName, built};
 
 /// Everything of one stack on the engine, from a fixed number of list calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -141,19 +141,6 @@ impl ContainerState {
             Self::Dead => "dead",
         }
     }
-}
-
-/// A port the host can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct PublishedPort {
-    /// Host address it is bound to.
-    pub address: IpAddr,
-    /// Host port.
-    pub host: u16,
-    /// Port inside.
-    pub container: u16,
-    /// TCP or UDP.
-    pub protocol: Protocol,
 }
 
 /// A network on the engine.

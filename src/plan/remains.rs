@@ -12,8 +12,8 @@ use toml::{Table, Value};
 
 use crate::config::{self, Variables};
 use crate::diag::Source;
-use crate::model::resolve::{Surroundings, resolve};
 use crate::model::{Protocol, ServiceName, Stack, StackName};
+use crate::resolve::{Surroundings, resolve};
 
 /// What there is of a stack on an engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

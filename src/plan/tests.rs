@@ -11,8 +11,8 @@ use proptest::sample::{Index, subsequence};
 use super::observed::{Container, ContainerState, Endpoint, Image, Network, Volume};
 use super::{Cause, Observed, Op, Plan, Request, down, needed, up};
 use crate::model::built::{Content, Item};
-use crate::model::sample::stack;
 use crate::model::{Condition, Kind, MountSource, Pins, Place, ServiceName, Stack, fingerprint, graph, nameless};
+use crate::resolve::sample::stack;
 
 fn request() -> Request {
     Request::default()

@@ -16,7 +16,8 @@ use super::address;
 use super::probe::Answer;
 use crate::engine::{Engine, Inspected};
 use crate::kinds::{self, Files, Given};
-use crate::model::secret::{Masks, is_secret_name};
+use crate::masks::Masks;
+use crate::model::secret::is_secret_name;
 use crate::model::{EnvValue, Kind, Probe, Service, Stack};
 use crate::plan::observed::Container;
 

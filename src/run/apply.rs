@@ -14,8 +14,9 @@ use super::cancel::Hurry;
 use super::step::{Ended, Known, carry_out};
 use super::stop::Stop;
 use crate::diag::ErrorKind;
-use crate::event::{Event, Failure, Summary, millis};
+use crate::event::{Event, Summary, millis};
 use crate::kinds;
+use crate::model::Failure;
 use crate::plan::observed::ContainerState;
 use crate::plan::{Cause, Op, Plan, Step, StepId};
 

@@ -2,8 +2,8 @@
 
 use crate::diag::{Error, ErrorKind};
 use crate::engine::{BuildFailed, Engine};
-use crate::event::Failure;
 use crate::kinds;
+use crate::model::Failure;
 use crate::model::{Service, Stack};
 
 /// How many of a service's last log lines a report shows.
@@ -13,7 +13,7 @@ const LOG_LINES: usize = 20;
 const TAIL: usize = 200;
 
 /// An error of a step as a failure of its service.
-pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
+pub(crate) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
     Failure {
         service: service.map(|service| service.name.clone()),
         kind: error.kind,
@@ -29,7 +29,7 @@ pub(super) fn of_error(service: Option<&Service>, error: &Error) -> Failure {
 
 /// Adds what the container can tell: exit code, memory, the last lines, the likely reason, and what to do next. Lines up to
 /// `earlier` are of a run of the container that this one did not start.
-pub(super) async fn explain(
+pub(crate) async fn explain(
     engine: &Engine,
     stack: &Stack,
     service: &Service,

@@ -6,16 +6,10 @@ pub mod address;
 mod apply;
 pub mod cancel;
 mod data;
-pub mod database;
-mod failure;
-pub mod gc;
-pub mod isolated;
-pub mod janitor;
+pub(crate) mod failure;
 pub mod lock;
-pub mod logs;
 pub mod objects;
 pub mod owner;
-pub mod parity;
 pub mod ports;
 pub(crate) mod postgres;
 pub mod probe;
@@ -28,7 +22,6 @@ pub mod stop;
 pub(crate) mod stream;
 pub mod views;
 mod wait;
-pub mod watch;
 
 use std::time::Duration;
 

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::engine::{Engine, Publisher};
+use crate::load::sought;
+use crate::model::PublishedPort;
 use crate::model::{Protocol, Service, Stack};
-use crate::plan::observed::PublishedPort;
 use crate::remedy;
 
 /// Who holds a port.
@@ -25,7 +26,7 @@ fn remedy(stack: Option<&Stack>, publisher: &Publisher, project: &str) -> String
             true => remedy::dev(&["up"]),
             false => remedy::dev(&["up", "--remove-orphans"]),
         },
-        None => remedy::down_of(project, Path::new(&publisher.root)),
+        None => sought::down_of(project, Path::new(&publisher.root)),
     }
 }
 

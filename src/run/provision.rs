@@ -18,7 +18,7 @@ use crate::plan::observed::Container;
 
 /// Makes an emulator have what is declared, tells each change and what is declared no more; returns how many changes there
 /// were.
-pub(super) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id: &str, ask: Ask) -> Result<usize> {
+pub(crate) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id: &str, ask: Ask) -> Result<usize> {
     let emulator = Emulator::new(client(run, service, id, ask.fresh).await?, run.stack.name.as_str());
     let declared: Vec<_> = run.stack.declared_in(&service.name).collect();
     let tell = |change: &Change| {
@@ -100,7 +100,7 @@ pub async fn differences(about: &About, stack: &Stack, containers: &[Container])
 }
 
 /// The emulators of a stack that run and can be reached.
-pub(super) fn running<'a>(
+pub(crate) fn running<'a>(
     about: &'a About,
     stack: &'a Stack,
     containers: &'a [Container],
@@ -116,7 +116,7 @@ pub(super) fn running<'a>(
 }
 
 /// A client of the emulator over the address that a client on the host uses.
-pub(super) async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bool) -> Result<Client> {
+pub(crate) async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bool) -> Result<Client> {
     let port = aws::port(service)
         .ok_or_else(|| Error::new(ErrorKind::Usage, format_args!("{} does not emulate AWS", service.name)))?;
     // Started anew, it may have got other ports.

@@ -8,7 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::diag::ErrorKind;
-use crate::event::Failure;
+use crate::model::Failure;
 use crate::model::{Probe, Readiness, RestartPolicy, ServiceName};
 use crate::run::probe::Answer;
 

@@ -14,8 +14,10 @@ use super::{Run, actual, data, failure, objects, owner, ports, provision, views,
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Copied, Progress};
-use crate::event::{self, Event, Failure};
+use crate::event;
+use crate::event::Event;
 use crate::kinds;
+use crate::model::Failure;
 use crate::model::{Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step, StepId};
 

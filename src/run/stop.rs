@@ -89,12 +89,12 @@ fn now() -> i64 {
 
 /// How containers are stopped in a run.
 #[derive(Debug, Clone)]
-pub(super) struct Stop<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) events: &'a Events,
+pub(crate) struct Stop<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) events: &'a Events,
     /// Twice Ctrl-C kills at once.
-    pub(super) cancel: &'a Cancel,
-    pub(super) notes: &'a Notes,
+    pub(crate) cancel: &'a Cancel,
+    pub(crate) notes: &'a Notes,
 }
 
 /// How waiting for the end of a container ended.
@@ -108,12 +108,12 @@ enum Waited {
 }
 
 impl<'a> Stop<'a> {
-    pub(super) fn of(run: &'a Run<'_>) -> Self {
+    pub(crate) fn of(run: &'a Run<'_>) -> Self {
         Self { engine: run.engine, events: run.events, cancel: run.cancel, notes: &run.notes }
     }
 
     /// Whether a run that was cut off has asked this container to stop, and its time is not over.
-    pub(super) fn is_under_way(&self, seen: &Observed, container: &str) -> bool {
+    pub(crate) fn is_under_way(&self, seen: &Observed, container: &str) -> bool {
         let mut all = seen.containers.iter().chain(&seen.one_offs);
         let stopping = all.any(|seen| seen.id == container && seen.state == ContainerState::Stopping);
         stopping && self.note(container).is_some_and(|note| note.under_way(now()).is_some())
@@ -128,7 +128,7 @@ impl<'a> Stop<'a> {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub(super) async fn stop(&self, container: &str, name: &ServiceName, service: Option<&Service>) -> Result<()> {
+    pub(crate) async fn stop(&self, container: &str, name: &ServiceName, service: Option<&Service>) -> Result<()> {
         let Some(seen) = self.engine.inspect(container).await?.filter(is_up) else {
             self.notes.end(container);
             return Ok(());

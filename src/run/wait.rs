@@ -19,7 +19,7 @@ use super::ready::{Effect, Gate, Input};
 use super::{Run, actual, address, failure};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Asked, Engine, Hanging, Health};
-use crate::event::Failure;
+use crate::model::Failure;
 use crate::model::{Probe, Protocol, Readiness, Service};
 use crate::plan::observed::{Container, ContainerState, Image};
 

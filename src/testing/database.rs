@@ -1,6 +1,6 @@
 //! A database of its own for each test, inside the stack's PostgreSQL: a copy that is made in milliseconds.
 //!
-//! `run::database` makes the copies. Here is who asks it: one thread for each stack, with one login, which makes the next
+//! `database` makes the copies. Here is who asks it: one thread for each stack, with one login, which makes the next
 //! copies while nobody waits for one.
 
 use std::thread;
@@ -9,11 +9,11 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, error::TryRecv
 use tokio::sync::oneshot;
 
 use super::{Error, Stack, runtime};
+use crate::database::{Ask, InUse, Server};
 use crate::diag;
 use crate::engine::Engine;
 use crate::model::{CopyName, Service};
 use crate::plan::observed::Container;
-use crate::run::database::{Ask, InUse, Server};
 
 /// How many copies are made ahead of time.
 const READY: usize = 4;

@@ -58,13 +58,16 @@ use crate::diag;
 use crate::engine::Engine;
 use crate::engine::connect::Ask;
 use crate::event::Events;
+use crate::gc;
+use crate::isolated;
+use crate::isolated::Isolated;
+use crate::isolated::janitor;
 use crate::kinds;
 use crate::load;
+use crate::masks::Masks;
 use crate::model::ServiceName;
-use crate::model::secret::Masks;
 use crate::run::actual;
-use crate::run::isolated::{self, Isolated};
-use crate::run::{Cancel, address, gc, janitor};
+use crate::run::{Cancel, address};
 
 /// Why a stack did not come up, or could not be asked. Shows the same with `{}` and `{:?}`, because tests end with either.
 pub struct Error(String);

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::diag::{Diagnostic, Error, Severity};
-use crate::event::{Failure, Summary};
+use crate::event::Summary;
+use crate::model::Failure;
 
 /// An error with what is wrong in the configuration, and what to do.
 pub(super) fn error(error: &Error) -> String {

@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use super::sanitise;
 use super::style::Paint;
 use crate::diag::{Diagnostic, Error, Severity};
-use crate::event::Failure;
+use crate::model::Failure;
 
 /// An error with its causes and remedies; before it, its diagnostics.
 pub fn error(error: &Error, color: bool) -> String {

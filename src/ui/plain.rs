@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::style::Paint;
 use super::{errors, github, sanitise, seconds, watch};
-use crate::event::{Event, Failure, Summary, counted};
+use crate::event::{Event, Summary, counted};
+use crate::model::Failure;
 use crate::model::ServiceName;
 use crate::plan::{Cause, Op, Plan, StepId};
 

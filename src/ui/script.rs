@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diag::ErrorKind;
-use crate::event::{Endpoint, Event, Failure, Summary};
+use crate::event::{Event, Summary};
 use crate::model::ServiceName;
+use crate::model::{Endpoint, Failure};
 use crate::plan::{Cause, Op, Plan, StepId};
 
 pub(super) fn name(text: &str) -> ServiceName {

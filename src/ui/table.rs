@@ -1,6 +1,6 @@
 //! Aligned columns for people, that wrap and fold where the terminal is narrow. What goes in them is the caller's.
 
-use crate::event::Endpoint;
+use crate::model::Endpoint;
 
 use super::style::Paint;
 

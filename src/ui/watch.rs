@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::style::Paint;
 use super::{sanitise, seconds};
-use crate::event::{Event, Failure, WatchDone};
+use crate::event::{Event, WatchDone};
+use crate::model::Failure;
 use crate::model::ServiceName;
 
 /// A line, and whose it is.

@@ -8,7 +8,8 @@ use bollard::query_parameters::RemoveImageOptions;
 use taskava::engine::Engine;
 use taskava::engine::connect::Ask as EngineAsk;
 use taskava::event::{Event, Events};
-use taskava::run::{Cancel, isolated};
+use taskava::isolated;
+use taskava::run::Cancel;
 
 use crate::docker;
 use crate::stack::{Running, Stack, heavy, image, wait_until};

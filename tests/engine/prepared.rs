@@ -5,11 +5,12 @@ use std::sync::Arc;
 use taskava::engine::Engine;
 use taskava::engine::connect::Ask as EngineAsk;
 use taskava::event::{Events, Summary};
-use taskava::model::{ServiceName, Stack as Model, prepared::select};
+use taskava::isolated::key::key;
+use taskava::isolated::prepared::{Ask, Prepared, find, prepared};
+use taskava::model::{ServiceName, Stack as Model};
 use taskava::plan::{self, Request};
+use taskava::resolve::prepared::select;
 use taskava::run::probe::{Limits, Prober};
-use taskava::run::snapshot::key::key;
-use taskava::run::snapshot::prepared::{Ask, Prepared, find, prepared};
 use taskava::run::{Cancel, Run, apply};
 
 use crate::clients::{POSTGRES, ask, postgres};

@@ -9,7 +9,7 @@ use super::{Answer, LONGEST_ANSWER, Limits, words};
 use crate::diag::{ErrorKind, Result};
 
 /// A client that asks the address it is given and nobody else: no proxy, no redirect, no connection kept.
-pub(in crate::run) fn client(limits: Limits) -> Result<reqwest::Client> {
+pub(crate) fn client(limits: Limits) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())

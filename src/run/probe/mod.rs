@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use crate::diag::Result;
 use crate::model::Probe;
 
-pub(super) use http::client as http_client;
+pub(crate) use http::client as http_client;
 pub(super) use redis::{answer as redis_answer, understand_client as understand_redis};
 
 /// What a service answered.

@@ -28,7 +28,7 @@ pub(super) async fn ask(
 
 /// The answers to `AUTH`, where there is a password, and `PING`, and whether it speaks TLS. None where it wants a
 /// client's certificate.
-pub(in crate::run) async fn answer(
+pub(crate) async fn answer(
     address: SocketAddr,
     tls: bool,
     user: Option<&str>,
@@ -89,7 +89,7 @@ fn is_refused_tls(error: &io::Error) -> bool {
 }
 
 /// What an answer to `PING` means.
-pub(in crate::run) fn understand(answer: &str) -> io::Result<Answer> {
+pub(crate) fn understand(answer: &str) -> io::Result<Answer> {
     match answer.split_at_checked(1) {
         Some(("+", "PONG")) => Ok(Answer::Ready),
         Some(("-", error)) => Ok(of_error(error)),
@@ -98,7 +98,7 @@ pub(in crate::run) fn understand(answer: &str) -> io::Result<Answer> {
 }
 
 /// The same as a client inside writes it.
-pub(in crate::run) fn understand_client(answer: &str) -> Answer {
+pub(crate) fn understand_client(answer: &str) -> Answer {
     let line = answer.lines().next_back().unwrap_or_default().trim();
     let line = line.trim_start_matches("(error) ");
     if line == "PONG" { Answer::Ready } else { of_error(line) }

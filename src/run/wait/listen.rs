@@ -13,7 +13,7 @@ use crate::model::{Probe, Service};
 
 /// A container that is listened to. Ends with this.
 #[derive(Debug)]
-pub(in crate::run) struct Listening {
+pub(crate) struct Listening {
     task: JoinHandle<bool>,
     ended: bool,
 }
@@ -23,7 +23,7 @@ impl Listening {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub(in crate::run) async fn begin(engine: &Engine, service: &Service, id: &str) -> Result<Option<Self>> {
+    pub(crate) async fn begin(engine: &Engine, service: &Service, id: &str) -> Result<Option<Self>> {
         let Probe::Log { pattern } = &service.ready.probe else { return Ok(None) };
         let (attached, pattern) = (engine.overhear(id, service.name.as_str()).await?, log::pattern(pattern)?);
         Ok(Some(Self { task: tokio::spawn(listen(attached, pattern)), ended: false }))

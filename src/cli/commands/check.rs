@@ -1,0 +1,63 @@
+//! `check`: is services.toml right? Says everything that is wrong with it and the files it names.
+
+use std::process::ExitCode;
+
+use crate::cli::Context;
+use crate::cli::session::ask;
+use crate::diag::{Diagnostic, Result, Severity};
+use crate::load::{self, Loaded};
+use crate::plan::{self, Observed, Plan, Request};
+use crate::ui::Format;
+
+/// Check services.toml and everything it refers to, without an engine
+#[derive(Debug, clap::Args)]
+pub struct Args {}
+
+/// Runs the command.
+pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
+    let mut loaded = load::stack(&ask(context))?;
+    // What is known without an engine: `plan` and `up` see the images.
+    let notes = plan::notes(&loaded.stack, &Observed::default(), &Request::default(), &Plan::default());
+    let warning = |note: plan::Note| Diagnostic::warning(note.place, note.message).hint(note.hint);
+    loaded.warnings.extend(notes.into_iter().map(warning));
+    let unusable = loaded.stack.unusable.values().flatten().cloned();
+    let unusable: Vec<_> = unusable.map(|problem| Diagnostic { severity: Severity::Warning, ..problem }).collect();
+    loaded.warnings.extend(unusable);
+    if !loaded.warnings.is_empty() {
+        context.screen.diagnostics(&loaded.warnings);
+    }
+    if context.format() == Format::Json {
+        let services: Vec<_> = loaded.stack.services.keys().collect();
+        let value = serde_json::json!({
+            "v": crate::event::VERSION,
+            "valid": true,
+            "project": loaded.stack.name,
+            "services": services,
+            "warnings": loaded.warnings.len(),
+            "files": loaded.files,
+        });
+        context.screen.json(&value)?;
+    } else if !context.global.quiet {
+        context.screen.out(&sentence(&loaded))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `services.toml is valid: 4 services (1 in inactive profiles), 2 volumes, 1 warning`
+fn sentence(loaded: &Loaded) -> String {
+    let stack = &loaded.stack;
+    let file = loaded.files.first().and_then(|path| path.file_name()).unwrap_or_default().to_string_lossy();
+    let mut parts = vec![count(stack.services.len(), "service")];
+    let inactive = stack.services.values().filter(|service| !service.active).count();
+    if inactive > 0 {
+        parts[0] += &format!(" ({inactive} in inactive profiles)");
+    }
+    let extra =
+        [(stack.volumes.len(), "volume"), (stack.networks.len() - 1, "network"), (loaded.warnings.len(), "warning")];
+    parts.extend(extra.into_iter().filter(|(number, _)| *number > 0).map(|(number, noun)| count(number, noun)));
+    format!("{file} is valid: {}\n", parts.join(", "))
+}
+
+fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

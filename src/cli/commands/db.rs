@@ -1,0 +1,247 @@
+//! `db`: private copies of a database, for one test each.
+
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::cli::session::load_stack;
+use crate::cli::{Context, block_on};
+use crate::database::{Ask, Copy, InUse, Role, Server};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::event::size;
+use crate::model::secret::mask_urls;
+use crate::model::{CopyName, Kind, Service, Stack};
+use crate::plan::Intent;
+use crate::ui::Format;
+use crate::ui::table::{Table, stdout_width};
+
+/// Private copies of a database, in milliseconds: one for each test
+///
+/// The first fork copies the database to a template, which is then copied inside the server. With `--pool` copies are
+/// kept ready, and a fork only takes one. Only databases that were made so are listed and dropped.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+#[expect(missing_docs, reason = "see the arguments of each")]
+pub enum What {
+    Fork(ForkArgs),
+    Drop(DropArgs),
+    List(ListArgs),
+    #[command(hide = true)]
+    Fill(FillArgs),
+}
+
+/// Make a private copy and print its URL
+#[derive(Debug, clap::Args)]
+pub struct ForkArgs {
+    /// Name of the copy
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Where the databases are.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// Database to copy; otherwise the one the service is made for (`POSTGRES_DB`)
+    #[arg(long, value_name = "DATABASE")]
+    pub from: Option<String>,
+    /// How many copies to keep ready; otherwise as many as before
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=100))]
+    pub pool: Option<u8>,
+    /// Copy the database anew, because it changed since its template was made
+    #[arg(long)]
+    pub refresh: bool,
+    /// End connections to the database where they are in the way of copying it
+    #[arg(long)]
+    pub disconnect: bool,
+    /// The password in clear text on a terminal, too
+    #[arg(long)]
+    pub show_secrets: bool,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Drop copies, whoever is connected to them
+#[derive(Debug, clap::Args)]
+pub struct DropArgs {
+    /// Names of the copies
+    #[arg(value_name = "NAME", required_unless_present = "all", add = super::completions::forks())]
+    pub names: Vec<String>,
+    /// All of them, those that are kept ready and the templates too
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
+    /// Where the databases are.
+    #[command(flatten)]
+    pub at: AtArgs,
+}
+
+/// List the copies
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Where the databases are.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// One JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Fill the pool; what a fork leaves to be done after it
+#[derive(Debug, clap::Args)]
+pub struct FillArgs {
+    /// Where the databases are.
+    #[command(flatten)]
+    pub at: AtArgs,
+    /// Database whose copies are made.
+    #[arg(long, value_name = "DATABASE")]
+    pub from: Option<String>,
+}
+
+/// Which server.
+#[derive(Debug, clap::Args)]
+pub struct AtArgs {
+    /// The service of kind postgres, where there are several
+    #[arg(long, value_name = "SERVICE", add = super::completions::services())]
+    pub service: Option<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        match &args.what {
+            What::Fork(args) => fork(args, context).await?,
+            What::Drop(args) => drop_copies(args, context).await?,
+            What::List(args) => list(args, context).await?,
+            What::Fill(args) => {
+                connect(&args.at, context).await?.0.fill(args.from.as_deref()).await?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
+    let name = CopyName::parse(&args.name).map_err(|why| Error::new(ErrorKind::Usage, why))?;
+    let (mut server, service, intent) = connect_whole(&args.at, context).await?;
+    if let Some(intent) = intent {
+        // A copy of what is only half there would look whole.
+        return Err(intent.error());
+    }
+    let ask = Ask {
+        from: args.from.clone(),
+        pool: args.pool.map(Into::into),
+        refresh: args.refresh,
+        in_use: if args.disconnect { InUse::Disconnect } else { InUse::Refuse },
+    };
+    let mut fork = server.fork(&name, &ask).await?;
+    if !context.screen.shows_secrets(args.show_secrets) {
+        fork.url = mask_urls(&fork.url).into_owned();
+    }
+    if fork.stale {
+        context.screen.note(&format!("{} changed since its template was made; copy it anew with --refresh", fork.from));
+    }
+    if args.json || context.format() == Format::Json {
+        let mut value = serde_json::to_value(&fork).map_err(std::io::Error::other)?;
+        value["v"] = crate::event::VERSION.into();
+        value["service"] = service.name.as_str().into();
+        context.screen.json(&value)?;
+    } else {
+        context.screen.data(&format!("{}\n", fork.url))?;
+    }
+    let (ready, wanted) = fork.ready;
+    if ready < wanted {
+        fill_later(context, &service, &fork.from);
+    }
+    Ok(())
+}
+
+/// Fills the pool in a process of its own: whoever asked for a fork need not wait. If it can't be started, the next
+/// fork makes its own copy.
+fn fill_later(context: &Context, service: &Service, from: &str) {
+    let Ok(program) = std::env::current_exe() else { return };
+    let mut command = Command::new(program);
+    command.arg("dev").args(context.arguments());
+    command.args(["db", "fill", "--service", service.name.as_str(), "--from", from]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    // Ctrl-C in the terminal is not meant for it.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    drop(command.spawn());
+}
+
+async fn drop_copies(args: &DropArgs, context: &Context) -> Result<()> {
+    let (mut server, _) = connect(&args.at, context).await?;
+    let names = if args.all {
+        server.list().await?.into_iter().map(|copy| copy.database).collect()
+    } else {
+        args.names.clone()
+    };
+    server.drop(&names).await?;
+    context.screen.note(&format!("dropped {}", if names.is_empty() { "nothing".into() } else { names.join(", ") }));
+    Ok(())
+}
+
+async fn list(args: &ListArgs, context: &Context) -> Result<()> {
+    let (mut server, service) = connect(&args.at, context).await?;
+    let copies = server.list().await?;
+    if args.json || context.format() == Format::Json {
+        let value = serde_json::json!({ "v": crate::event::VERSION, "service": service.name, "databases": copies });
+        return Ok(context.screen.json(&value)?);
+    }
+    if copies.is_empty() {
+        context.screen.note("no copies; make one with: taskava dev db fork NAME");
+        return Ok(());
+    }
+    let mut table = Table::new(&["NAME", "FROM", "FOR", "SIZE", "CONNECTIONS"]);
+    for Copy { database, role, from, size: bytes, connections, .. } in copies {
+        let role = match role {
+            Role::Fork => "fork",
+            Role::Pool => "kept ready",
+            Role::Template => "template",
+        };
+        table.row([database, from, role.into(), size(bytes), connections.to_string()]);
+    }
+    Ok(context.screen.out(&table.render(stdout_width(), context.screen.color()))?)
+}
+
+/// Logs in to the server of the service that is meant.
+async fn connect(at: &AtArgs, context: &Context) -> Result<(Server, Service)> {
+    let (server, service, _) = connect_whole(at, context).await?;
+    Ok((server, service))
+}
+
+/// The same, and what was cut off while it was at work on the service's data.
+async fn connect_whole(at: &AtArgs, context: &Context) -> Result<(Server, Service, Option<Intent>)> {
+    let stack = load_stack(context)?;
+    let service = the_service(&stack, at.service.as_deref())?.clone();
+    let engine = Engine::connect(&context.engine_ask()).await?;
+    let containers = engine.containers(stack.name.as_str()).await?;
+    let Some(container) = containers.iter().find(|seen| seen.service == service.name && seen.is_up()) else {
+        return Err(Error::new(ErrorKind::Other, format_args!("{} does not run", service.name))
+            .hint(format!("start it with: taskava dev up {}", service.name)));
+    };
+    let intents = engine.intents(stack.name.as_str()).await?;
+    let intent = intents.into_iter().find(|intent| intent.concerns(&stack, &service));
+    Ok((Server::connect(&engine, &service, container).await?, service, intent))
+}
+
+fn the_service<'a>(stack: &'a Stack, name: Option<&str>) -> Result<&'a Service> {
+    if let Some(name) = name {
+        return stack.named(name).map(|name| &stack.services[&name]);
+    }
+    let of_kind = stack.services.values().filter(|service| service.kind == Kind::Postgres);
+    let all: Vec<&Service> = of_kind.collect();
+    match all[..] {
+        [only] => Ok(only),
+        [] => Err(Error::new(ErrorKind::Usage, format_args!("no service of {} is of kind postgres", stack.name))),
+        _ => {
+            let names: Vec<&str> = all.iter().map(|service| service.name.as_str()).collect();
+            Err(Error::new(ErrorKind::Usage, "several services are of kind postgres")
+                .hint(format!("name one: --service {}", names.join(" or "))))
+        }
+    }
+}

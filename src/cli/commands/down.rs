@@ -1,0 +1,98 @@
+//! `down`: stops and removes; data only when asked for, and after asking back.
+
+use std::process::ExitCode;
+
+use crate::cli::session::{Change, ChangeArgs, Session, tell_orphans};
+use crate::cli::{Context, block_on};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::event::Event;
+use crate::model::isolated;
+use crate::plan::{self, Op, Plan, Request};
+use crate::run::snapshot;
+use crate::ui::Screen;
+
+/// Stop services and remove their containers and network; data volumes stay
+///
+/// Dependants stop before what they depend on. Only what carries this stack's labels is touched.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Remove the stack's own volumes too
+    ///
+    /// What is in them is saved first, as a snapshot of which the newest three are kept:
+    /// `taskava dev snapshot restore` brings it back. That takes half a second for a small database.
+    #[arg(short, long)]
+    pub volumes: bool,
+    /// Don't ask before data is removed
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Don't save the data as a snapshot before it is removed
+    #[arg(long)]
+    pub no_snapshot: bool,
+    /// Remove containers whose service is not in services.toml any more, too
+    #[arg(long)]
+    pub remove_orphans: bool,
+    /// Which services.
+    #[command(flatten)]
+    pub on: ChangeArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let session = Session::open_or_labels(context).await?;
+        // The data of a test run was made for it.
+        let of_test = isolated::is_name(session.stack.name.as_str());
+        let request = Request {
+            services: session.services(&args.on.services)?,
+            volumes: args.volumes,
+            snapshot: (args.volumes && !args.no_snapshot && !of_test).then(snapshot::auto_name),
+            remove_orphans: args.remove_orphans,
+            ..Request::default()
+        };
+        session
+            .change("down", &args.on, async |seen| {
+                tell_orphans(&session, seen, &request, "down");
+                let left = leave_alone(&session).await?;
+                let mut own = seen.clone();
+                own.volumes.retain(|volume| !left.contains(&format!("volume {}", volume.name)));
+                own.networks.retain(|network| !left.contains(&format!("network {}", network.name)));
+                let plan = plan::down(&session.stack, &own, &request);
+                if !args.yes {
+                    confirm(&context.screen, &plan)?;
+                }
+                Ok(Change { prune: request.snapshot.is_some(), ..Change::new(plan) })
+            })
+            .await
+    })
+}
+
+/// What carries this stack's name without being its own stays, and is named.
+async fn leave_alone(session: &Session<'_>) -> Result<Vec<String>> {
+    let left = session.engine.left_alone(&session.stack).await?;
+    if !left.is_empty() {
+        let named: Vec<String> = left.iter().map(|(what, why)| format!("{what} {why}")).collect();
+        session.events.emit(&Event::Warning {
+            message: format!("left alone: {}", named.join("; ")),
+            hint: Some("remove what is of no use any more yourself: docker volume rm, docker network rm".into()),
+        });
+    }
+    Ok(left.into_iter().map(|(what, _)| what).collect())
+}
+
+/// Asks on a terminal before data goes. In a pipe, `-v` was the answer.
+fn confirm(screen: &Screen, plan: &Plan) -> Result<()> {
+    let volumes = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::RemoveVolume { volume } => Some(volume.as_str()),
+        _ => None,
+    });
+    let volumes: Vec<&str> = volumes.collect();
+    if volumes.is_empty() {
+        return Ok(());
+    }
+    let saves = plan.steps.iter().any(|step| matches!(step.op, Op::SaveVolume { .. }));
+    let lost = if saves { " (a snapshot is taken first)" } else { "" };
+    if screen.may_go_on(&format!("this removes all data in: {}{lost}", volumes.join(", ")))? {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Other, "nothing was removed").hint("without -v, down keeps the data"))
+}

@@ -1,0 +1,85 @@
+//! `exec`: a command in the container of a service that runs.
+
+use std::process::ExitCode;
+
+use crate::cli::by_labels::stack_or_labels;
+use crate::cli::inside::{self, Streams};
+use crate::cli::{Context, block_on};
+use crate::diag::{ErrorKind, Result};
+use crate::engine::attach::{ExecAsk, not_run};
+
+/// Run a command in a service's container
+///
+/// In a terminal, where there is one; otherwise stdin, stdout and stderr are the command's own. The exit code is the
+/// command's: 127 where there is no such command, 126 where it can't be run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taskava dev exec api sh                          a shell in the api
+  taskava dev exec -T postgres pg_dump app > app.sql
+  echo hi | taskava dev exec -T api cat")]
+pub struct Args {
+    /// How the command is connected.
+    #[command(flatten)]
+    pub streams: Streams,
+    /// Set a variable for the command; NAME alone takes the value it has here
+    #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = inside::variable)]
+    pub env: Vec<String>,
+    /// Working directory inside
+    #[arg(short, long, value_name = "DIRECTORY")]
+    pub workdir: Option<String>,
+    /// User, and optionally group, to run as
+    #[arg(short, long, value_name = "USER[:GROUP]")]
+    pub user: Option<String>,
+    /// Return at once and let it run; its output goes nowhere
+    #[arg(short, long)]
+    pub detach: bool,
+    /// With all capabilities
+    #[arg(long)]
+    pub privileged: bool,
+    /// The service
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub service: String,
+    /// The command and its arguments
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let mut found = stack_or_labels(context).await?;
+        let name = found.stack.named(&args.service)?;
+        let engine = found.engine(context).await?;
+        let alone = format!("or run the command in a container of its own: taskava dev run {name} …");
+        let container = inside::container(&engine, &found.stack, &name).await.map_err(|error| match error.kind {
+            ErrorKind::Other if !found.by_labels => error.hint(alone),
+            _ => error,
+        })?;
+        let tty = if args.detach { None } else { args.streams.tty() };
+        let ask = ExecAsk {
+            command: args.command.clone(),
+            env: inside::variables(&args.env),
+            user: args.user.clone(),
+            working_dir: args.workdir.clone(),
+            privileged: args.privileged,
+            stdin: !args.detach && !args.streams.no_stdin,
+            output: !args.detach,
+            tty,
+        };
+        if !args.detach {
+            return inside::exec(context, &engine, &container, &ask).await;
+        }
+        let exec = engine.prepare_exec(&container.id, &ask).await?;
+        match engine.start_exec_detached(&exec).await {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(error) => match not_run(&error.to_string()) {
+                Some((code, why)) => {
+                    context.screen.error(&inside::cannot_run(&args.command, &why, &name));
+                    Ok(ExitCode::from(code))
+                }
+                None => Err(error),
+            },
+        }
+    })
+}

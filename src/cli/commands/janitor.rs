@@ -1,0 +1,37 @@
+//! `janitor`: what a test run starts beside itself; see `isolated::janitor`. Not for people.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::cli::{Context, block_on, process};
+use crate::diag::Result;
+use crate::engine::Engine;
+use crate::isolated::janitor;
+
+/// Remove an isolated stack when standard input ends without a word
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Name of the stack
+    #[arg(value_name = "PROJECT")]
+    pub stack: String,
+    /// The process that is watched over, to be seen in a list of processes
+    #[arg(long, value_name = "PID")]
+    pub owner: Option<u32>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    // Whoever ends everything in the terminal's session, or closes it, does not mean this one.
+    #[cfg(unix)]
+    let _ = rustix::process::setsid();
+    block_on(async {
+        let engine = Engine::connect(&context.engine_ask()).await?;
+        let say_ready = || {
+            let mut stdout = std::io::stdout();
+            stdout.write_all(b"ready\n")?;
+            stdout.flush()
+        };
+        janitor::watch(&engine, &args.stack, say_ready, process::end).await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

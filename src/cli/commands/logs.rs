@@ -1,0 +1,212 @@
+//! `logs`: what the containers of a stack write, as one, in the order of time.
+
+use std::process::ExitCode;
+
+use jiff::Zoned;
+use regex::bytes::Regex;
+
+use crate::cli::by_labels::stack_or_labels;
+use crate::cli::{Context, block_on};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::frames::{Line, Origin};
+use crate::event::Events;
+use crate::logs::{Ask, Logs, More, time};
+use crate::model::{ServiceName, Stack};
+use crate::plan::observed::Container;
+use crate::run::cancel::{Cancel, Hurry};
+use crate::ui::Format;
+use crate::ui::logs::{self as ui, Record, Sink};
+use crate::ui::sanitise;
+
+/// Show what services write, in the order of time
+///
+/// Follows through restarts and recreation with -f, until Ctrl-C, and says when a container ended (with its exit code), was
+/// started again or recreated; with --json these are lines with `event`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taskava dev logs -f --tail 20             the last lines, then what comes
+  taskava dev logs api --since 10m          one service, the last ten minutes
+  taskava dev logs --grep '(?i)error'       only lines that match, in any case
+  taskava dev logs --json | jq -r .line     for programs")]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
+pub struct Args {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// Go on with what is written from now on
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Only so many of the last lines of each service, or `all`
+    #[arg(short = 'n', long, value_name = "N", default_value = "all", hide_default_value = true, value_parser = tail)]
+    pub tail: Tail,
+    /// Only lines from this time on: 10m (ago), 2026-05-04T10:00:00Z, or seconds since 1970
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only lines up to this time
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<String>,
+    /// The time before each line
+    #[arg(short, long)]
+    pub timestamps: bool,
+    /// Only lines that match a regular expression; (?i) at its start for any case
+    #[arg(long, value_name = "REGEX")]
+    pub grep: Option<Regex>,
+    /// A JSON object a line: v, ts, service, stream, line
+    #[arg(long, conflicts_with = "timestamps")]
+    pub json: bool,
+    /// Without the service before each line
+    #[arg(long)]
+    pub no_prefix: bool,
+}
+
+impl Args {
+    /// The last lines of these services, then what comes.
+    pub fn following(services: Vec<String>) -> Self {
+        Self {
+            services,
+            follow: true,
+            tail: Tail(Some(10)),
+            since: None,
+            until: None,
+            timestamps: false,
+            grep: None,
+            json: false,
+            no_prefix: false,
+        }
+    }
+}
+
+/// `--tail`
+#[derive(Debug, Clone, Copy)]
+pub struct Tail(Option<u64>);
+
+fn tail(text: &str) -> Result<Tail, String> {
+    if text == "all" {
+        return Ok(Tail(None));
+    }
+    text.parse().map(|lines| Tail(Some(lines))).map_err(|_| "a number of lines, or `all`".into())
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        // Ctrl-C is how following ends: nothing to say about it.
+        let cancel = Cancel::on_signals(&Events::default());
+        let mut sink = Sink::default();
+        let shown = tokio::select! {
+            shown = show(args, context, &mut sink) => shown.map(|()| ExitCode::SUCCESS),
+            () = cancel.reached(Hurry::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
+        };
+        tokio::select! {
+            written = sink.finish() => if cancel.hurry() == Hurry::None { written? },
+            // Whoever reads does not read on.
+            () = cancel.reached(Hurry::Kill) => {}
+        }
+        if cancel.hurry() != Hurry::None {
+            context.screen.left("the stack keeps running");
+        }
+        shown
+    })
+}
+
+async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
+    let mut found = stack_or_labels(context).await?;
+    let (since, until) = (check_time(args.since.as_deref())?, check_time(args.until.as_deref())?);
+    let engine = found.engine(context).await?;
+    let stack = found.stack;
+    let containers = engine.containers(stack.name.as_str()).await?;
+    let services = services(args, &stack, &containers)?;
+    let wanted = |name: &ServiceName| services.is_empty() || services.contains(name);
+    if !containers.iter().any(|container| wanted(&container.service)) {
+        let then = if args.follow { "; waiting for the first" } else { "" };
+        context.screen.note(&format!("no containers of {} yet{then}", stack.name));
+    }
+    let now = if since.is_some_and(time::is_relative) || until.is_some_and(time::is_relative) {
+        engine.now().await.to_zoned(jiff::tz::TimeZone::system())
+    } else {
+        Zoned::now()
+    };
+    let at = |text: Option<&str>| text.map(|text| time::parse(text, &now)).transpose().map_err(usage);
+    let width = stack.services.values().filter(|service| service.active).map(|service| &service.name);
+    let width = width.chain(containers.iter().map(|container| &container.service)).filter(|name| wanted(name));
+    let json = args.json || context.format() == Format::Json;
+    let mut format = ui::Format::new(ui::Options {
+        json,
+        event: false,
+        prefix: !args.no_prefix,
+        timestamps: args.timestamps,
+        color: context.screen.color(),
+        width: width.map(|name| name.as_str().len()).max().unwrap_or(0),
+    });
+    let (since, until) = (at(since)?, at(until)?);
+    let project = stack.name.to_string();
+    let stamped = args.timestamps || json;
+    let ask = Ask { project, services, follow: args.follow, tail: args.tail.0, since, until, stamped };
+    let events = context.screen.events();
+    let mut logs = Logs::open(&engine, &events, ask, &containers).await?;
+    pass_on(&mut logs, &mut format, args.grep.as_ref(), sink).await
+}
+
+/// Shows lines until there are no more.
+pub(in crate::cli) async fn pass_on(
+    logs: &mut Logs<'_>,
+    format: &mut ui::Format,
+    grep: Option<&Regex>,
+    sink: &mut Sink,
+) -> Result<()> {
+    loop {
+        while let Some(note) = logs.note() {
+            if grep.is_none() {
+                format.note(&note, &mut sink.buffer);
+            }
+        }
+        while let Some(entry) = logs.next() {
+            if grep.is_none_or(|pattern| matches(pattern, &entry.line)) {
+                let stream = if entry.line.origin == Origin::Stdout { "stdout" } else { "stderr" };
+                let Line { stamp, text, .. } = entry.line;
+                let record = Record { service: entry.service, number: entry.number, stamp, stream, text };
+                format.line(&record, &mut sink.buffer);
+                if sink.is_full() {
+                    sink.flush().await?;
+                }
+            }
+        }
+        match logs.more().await? {
+            More::Lines => {}
+            More::Idle => {
+                sink.flush().await?;
+                logs.wait().await?;
+            }
+            More::End => return Ok(()),
+        }
+    }
+}
+
+/// Colours inside a line are not what one looks for.
+fn matches(pattern: &Regex, line: &Line<'_>) -> bool {
+    if !line.text.contains(&0x1b) {
+        return pattern.is_match(line.text);
+    }
+    let mut text = Vec::with_capacity(line.text.len());
+    sanitise::line(line.text, false, &mut text);
+    pattern.is_match(&text)
+}
+
+/// A time that can't be understood is told before the engine is asked.
+fn check_time(text: Option<&str>) -> Result<Option<&str>> {
+    text.map(|text| time::parse(text, &Zoned::now()).map(|_| text)).transpose().map_err(usage)
+}
+
+fn usage(message: String) -> Error {
+    Error::new(ErrorKind::Usage, message)
+}
+
+/// The services asked for; one that is only on the engine any more has logs too.
+fn services(args: &Args, stack: &Stack, containers: &[Container]) -> Result<Vec<ServiceName>> {
+    let known = |name: &String| {
+        let orphan = containers.iter().find(|container| container.service.as_str() == name);
+        orphan.map_or_else(|| stack.named(name), |container| Ok(container.service.clone()))
+    };
+    args.services.iter().map(known).collect()
+}

@@ -1,0 +1,104 @@
+//! One file a command: `Args`, whose doc comment is the help, and `run`. The list below is all that knows them.
+//!
+//! The macro also declares the modules, which `cargo fmt` does not follow: `scripts/check` formats them by name.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::Context;
+use crate::diag::{Error, ErrorKind, Result};
+
+/// Declares for each line a module, a variant of [`Command`] and the call that runs it, and for each heading what is listed
+/// under it in the help.
+macro_rules! commands {
+    ($($heading:literal { $($(#[$attribute:meta])* $module:ident $variant:ident)* })*) => {
+        $($(pub mod $module;)*)*
+
+        /// The commands.
+        #[derive(Debug, Subcommand)]
+        pub(super) enum Command {
+            $($($(#[$attribute])* $variant($module::Args),)*)*
+        }
+
+        impl Command {
+            fn call(&self, context: &Context) -> Result<ExitCode> {
+                match self {
+                    $($(Self::$variant(args) => $module::run(args, context),)*)*
+                }
+            }
+        }
+
+        /// Headings and what is listed under each, in the order of the help.
+        pub(super) const HEADINGS: &[(&str, &[&str])] = &[$(($heading, &[$(stringify!($module)),*])),*];
+    };
+}
+
+commands! {
+    "Every day" {
+        up Up
+        ps Ps
+        logs Logs
+        restart Restart
+        stop Stop
+        start Start
+        down Down
+        watch Watch
+    }
+    "See what and why" {
+        plan Plan
+        explain Explain
+        check Check
+        config Config
+        stats Stats
+        events Events
+    }
+    "Work with services" {
+        exec Exec
+        run Run
+        connect Connect
+        env Env
+        open Open
+        url Url
+        aws Aws
+        terraform Terraform
+    }
+    "Data and tests" {
+        snapshot Snapshot
+        backup Backup
+        restore Restore
+        test Test
+        db Db
+        gc Gc
+    }
+    "Images" {
+        pull Pull
+        build Build
+        lock Lock
+    }
+    "Set up" {
+        init Init
+        doctor Doctor
+        import Import
+        export Export
+        schema Schema
+        completions Completions
+    }
+    "Internal" {
+        #[command(hide = true)]
+        janitor Janitor
+        #[command(hide = true)]
+        man Man
+    }
+}
+
+impl Command {
+    /// Carries out a command. Those that talk to an engine go through [`super::block_on`].
+    pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
+        if context.global.format.is_of_env() && !matches!(self, Self::Env(_)) {
+            let message = "this format is one of `taskava dev env`; others have auto, tty, plain and json";
+            return Err(Error::new(ErrorKind::Usage, message));
+        }
+        self.call(context)
+    }
+}

@@ -1,0 +1,254 @@
+//! `run`: a command in a container of its own, made like a service's. What the service depends on is brought up first, as
+//! by `up`; the container is never taken for the service's.
+
+mod one_off;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::cli::inside::{self, Flow, Outside, Streams, What, pump};
+use crate::cli::session::{Session, Waiting};
+use crate::cli::{Context, block_on};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::engine::attach::{OneOffAsk, not_run};
+use crate::event::{Event, Events};
+use crate::model::{Service, Stack};
+use crate::plan::{self, Request};
+use crate::run::probe::{Limits, Prober};
+use crate::run::signals::Signal;
+use crate::run::{self, Run};
+use crate::ui::Format;
+use crate::ui::terminal::Raw;
+
+/// Run a command in a container of its own, made like a service's
+///
+/// Brings up what the service depends on, ready, then runs the command in a new container with the service's image,
+/// environment, mounts and networks. Without COMMAND, the service's own. The exit code is the command's. The container is
+/// removed at the end; `down` removes one that was kept.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taskava dev run api sh                           a shell beside the api
+  taskava dev run --rm api cargo test              a command in the api's image
+  taskava dev run --entrypoint sh api -c 'env'     instead of the image's entrypoint")]
+pub struct Args {
+    /// How the command is connected.
+    #[command(flatten)]
+    pub streams: Streams,
+    /// What the container is made of.
+    #[command(flatten)]
+    pub like: one_off::Like,
+    /// Remove the container when the command ends (the default; accepted for those who are used to it)
+    #[arg(long)]
+    pub rm: bool,
+    /// Keep the container when the command has ended
+    #[arg(long, visible_alias = "keep", conflicts_with = "rm")]
+    pub no_rm: bool,
+    /// Name of the container [default: the stack's and the service's with a number]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Don't bring up what the service depends on
+    #[arg(long)]
+    pub no_deps: bool,
+    /// For other runs.
+    #[command(flatten)]
+    pub waiting: Waiting,
+    /// The service
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub service: String,
+    /// The command and its arguments [default: the service's]
+    #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub command: Vec<String>,
+}
+
+/// Ctrl-C so often means now.
+const PATIENCE: usize = 3;
+
+/// How long a terminal's command may take to end after its output did, before it counts as left alone (Ctrl-P Ctrl-Q).
+const DETACHED: Duration = Duration::from_secs(3);
+
+/// A container that is made and about to be started.
+struct Made {
+    engine: Engine,
+    service: Service,
+    id: String,
+    ask: OneOffAsk,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        match make(args, context).await? {
+            // The screen is the command's from here on.
+            Ok(made) => {
+                context.screen.finish();
+                made.run(context).await
+            }
+            Err(code) => Ok(code),
+        }
+    })
+}
+
+/// Brings up what the service needs and makes the container. The lock is held until it is there, so that nobody takes its
+/// network away meanwhile. When something fails, it is told; the exit code is returned.
+async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> {
+    let session = Session::open(context).await?;
+    let name = session.stack.named(&args.service)?;
+    let (engine, stack) = (&session.engine, &session.stack);
+    let service = one_off::service(&args.like, stack, &name, &args.command)?;
+    // stdout is the command's alone.
+    let events = if context.format() == Format::Json { Events::default() } else { session.events.clone() };
+    let lock = session.lock("run", &args.waiting, &events).await?;
+    let seen = session.observe().await?;
+    let services = if args.no_deps { Vec::new() } else { service.depends_on.keys().cloned().collect() };
+    let request = Request { services, ..Request::default() };
+    let request = session.with_contents(&request).await?;
+    let plan = plan::needed(stack, &seen, &request, &service)?;
+    if !plan.steps.is_empty() {
+        // That everything is as it should be goes without saying.
+        let told = if plan.is_noop() { Events::default() } else { events.clone() };
+        let run = Run {
+            build: crate::engine::How::default(),
+            notes: lock.notes(),
+            engine,
+            stack,
+            seen: &seen,
+            prober: Prober::new(Limits::default())?,
+            events: &told,
+            cancel: &session.cancel,
+            timeout: None,
+            keep_going: false,
+        };
+        let summary = run::apply(&run, Arc::new(plan)).await;
+        if !summary.ok {
+            let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
+            let interrupted = session.cancel.hurry() != run::cancel::Hurry::None;
+            let kind = if interrupted { session.cancel.error().kind } else { failed };
+            session.events.emit(&Event::Summary(summary));
+            return Ok(Err(ExitCode::from(kind.exit_code())));
+        }
+        told.emit(&Event::Summary(summary));
+    }
+    let tty = args.streams.tty();
+    let name = args.name.clone().unwrap_or_else(|| one_off::name(stack, &service));
+    let ask = OneOffAsk { name, stdin: !args.streams.no_stdin, tty, remove: !args.no_rm };
+    let viewing = run::views::settle(engine, stack, &service, &events, &Mutex::default()).await?;
+    let id = create(engine, stack, viewing.as_ref().unwrap_or(&service), &ask, &events).await?;
+    if session.cancel.hurry() != run::cancel::Hurry::None {
+        engine.remove(&id, &ask.name).await?;
+        return Err(session.cancel.error());
+    }
+    Ok(Ok(Made { engine: engine.clone(), service, id, ask }))
+}
+
+async fn create(engine: &Engine, stack: &Stack, service: &Service, ask: &OneOffAsk, events: &Events) -> Result<String> {
+    let (id, warnings) = engine.create_one_off(stack, service, ask).await?;
+    for message in warnings {
+        events.emit(&Event::Warning { message, hint: None });
+    }
+    Ok(id)
+}
+
+impl Made {
+    async fn run(self, context: &Context) -> Result<ExitCode> {
+        let mut outside = Outside::listen();
+        let ended = self.attached(context, &mut outside).await;
+        let leaves = !matches!(&ended, Ok(Left::Detached));
+        if leaves && self.ask.remove {
+            // The engine does it as well; this is for when it could not, and waits until it has.
+            self.engine.remove(&self.id, &self.ask.name).await?;
+        }
+        match ended? {
+            Left::Code(code) => Ok(code),
+            Left::Detached => {
+                let (name, service) = (&self.ask.name, &self.service.name);
+                context.screen.note(&format!("detached; {service}'s command goes on in container {name}"));
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+
+    async fn attached(&self, context: &Context, outside: &mut Outside) -> Result<Left> {
+        let (engine, id, ask) = (&self.engine, &self.id, &self.ask);
+        let attached = engine.attach(id, ask).await?;
+        let ending = engine.ending(id, ask.remove).await?;
+        // Before the start: no key may be echoed.
+        let raw = ask.tty.map(|_| Raw::enter()).transpose()?;
+        if let Err(error) = engine.start(id, &ask.name).await {
+            drop(raw);
+            return self.refused(context, error);
+        }
+        if let Some(size) = ask.tty {
+            engine.resize(id, size).await;
+        }
+        let mut ends = 0;
+        let mut on = async |what| {
+            match what {
+                What::Resized(size) => engine.resize(id, size).await,
+                What::Signal(signal) => {
+                    ends += usize::from(Signal::ENDS.contains(&signal));
+                    let name = if ends >= PATIENCE { "SIGKILL" } else { signal.name() };
+                    engine.signal(id, name).await?;
+                    if signal == Signal::HangUp {
+                        return Ok(Flow::Leave(signal.exit_code()));
+                    }
+                }
+            }
+            Ok(Flow::GoOn)
+        };
+        let mut ending = std::pin::pin!(ending.code());
+        if let Some(code) = pump(attached, ask.stdin, outside, &mut on).await?.left {
+            return self.abandoned(code).await;
+        }
+        // It may have closed its output and go on; signals are for it even then.
+        let detached = async {
+            match ask.tty {
+                Some(_) => tokio::time::sleep(DETACHED).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut detached = std::pin::pin!(detached);
+        let code = loop {
+            tokio::select! {
+                code = &mut ending => break code?,
+                what = outside.next() => if let Flow::Leave(code) = on(what).await? {
+                    return self.abandoned(code).await;
+                },
+                () = &mut detached => return Ok(Left::Detached),
+            }
+        };
+        drop(raw);
+        Ok(Left::Code(inside::exit_code(code)))
+    }
+
+    /// The terminal is gone, and with it all who could end a command that takes no notice of that.
+    async fn abandoned(&self, code: u8) -> Result<Left> {
+        self.engine.stop(&self.id, &self.ask.name, self.service.stop_timeout).await?;
+        Ok(Left::Code(ExitCode::from(code)))
+    }
+
+    /// The container could not be started: a command that can't be run ends as in a shell.
+    fn refused(&self, context: &Context, error: Error) -> Result<Left> {
+        match not_run(&error.to_string()) {
+            Some((code, why)) => {
+                let words = self.service.entrypoint.iter().chain(&self.service.command).flatten().cloned();
+                let words: Vec<String> = words.take(1).collect();
+                context.screen.error(&inside::cannot_run(&words, &why, &self.service.name));
+                Ok(Left::Code(ExitCode::from(code)))
+            }
+            None => Err(error),
+        }
+    }
+}
+
+/// How a run was left.
+enum Left {
+    /// The command ended.
+    Code(ExitCode),
+    /// The command goes on.
+    Detached,
+}

@@ -1,0 +1,32 @@
+//! `start`: starts what was stopped, as it was.
+
+use std::process::ExitCode;
+
+use crate::cli::session::{Change, ChangeArgs, Session};
+use crate::cli::{Context, block_on};
+use crate::diag::Result;
+use crate::plan::{self, Request};
+
+/// Start stopped services as they are and wait until they are ready
+///
+/// With SERVICE: only these and what they depend on. Edits of services.toml are not applied; `up` and `restart` do that.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which services.
+    #[command(flatten)]
+    pub on: ChangeArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let session = Session::open(context).await?;
+        let services = session.services(&args.on.services)?;
+        let request = Request { services, start_only: true, ..Request::default() };
+        let plan = async |seen: &_| {
+            let plan = plan::up(&session.stack, seen, &request)?;
+            Ok(Change { endpoints: true, ..Change::new(plan) })
+        };
+        session.change("start", &args.on, plan).await
+    })
+}

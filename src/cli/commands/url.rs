@@ -1,0 +1,63 @@
+//! `url`: where a service can be reached.
+
+use std::process::ExitCode;
+
+use crate::cli::session::load_stack;
+use crate::cli::{Context, block_on, inside};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::kinds;
+use crate::run::actual;
+
+/// Print the URL of a service
+///
+/// Its web page, where it has one, else its first published port. Passwords are masked on a terminal only.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  psql \"$(taskava dev url postgres)\"
+  curl \"$(taskava dev url api)/health\"")]
+pub struct Args {
+    /// The service
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub service: String,
+    /// Of this port inside the container
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Of every published port, a line each
+    #[arg(long, conflicts_with = "port")]
+    pub all: bool,
+    /// Passwords in clear text on a terminal, too
+    #[arg(long)]
+    pub show_secrets: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    block_on(async {
+        let stack = load_stack(context)?;
+        let name = stack.named(&args.service)?;
+        let engine = Engine::connect(&context.engine_ask()).await?;
+        let container = inside::container(&engine, &stack, &name).await?;
+        let service = &actual::service(&engine, &stack.services[&name], &container).await.service;
+        let mut urls =
+            kinds::urls(service, &engine.about.host, &container.ports, context.screen.shows_secrets(args.show_secrets));
+        if urls.is_empty() {
+            return Err(Error::new(ErrorKind::Other, format_args!("{name} publishes no port"))
+                .hint(format!("give it one: `ports = [\"8080\"]` in [services.{name}], then: taskava dev up {name}")));
+        }
+        if let Some(port) = args.port {
+            let published: Vec<String> = urls.iter().map(|url| url.port.to_string()).collect();
+            urls.retain(|url| url.port == port);
+            if urls.is_empty() {
+                let message = format!("{name} does not publish port {port}");
+                let hint = format!("it publishes: {}", published.join(", "));
+                return Err(Error::new(ErrorKind::Usage, message).hint(hint));
+            }
+        }
+        let shown = if args.all { urls.len() } else { 1 };
+        let lines: String = urls.iter().take(shown).map(|url| format!("{}\n", url.url)).collect();
+        context.screen.data(&lines)?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

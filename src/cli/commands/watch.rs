@@ -1,0 +1,206 @@
+//! `watch`: stays with a stack that is up and does what its rules say when files change.
+
+use std::process::ExitCode;
+
+use super::logs::pass_on;
+use crate::cli::session::{ask, refuse_other_checkout};
+use crate::cli::{Context, block_on};
+use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
+use crate::event::Events;
+use crate::load::{self, Loaded};
+use crate::logs;
+use crate::logs::Logs;
+use crate::model::{ServiceName, graph};
+use crate::plan::Intent;
+use crate::run::cancel::{Cancel, Hurry};
+use crate::ui::Format;
+use crate::ui::logs::{self as ui, Sink};
+use crate::watch::{Ask, Show, Watch, services};
+
+/// Restart, rebuild or sync services when files change
+///
+/// Does what `watch` in services.toml says, for a stack that is up, and shows the logs of the watched services. An edit
+/// of services.toml, services.local.toml, .env or an env file is applied as by `up`. Ctrl-C leaves the stack running.
+///
+/// What git or .dockerignore ignores is not watched, nor what editors and compilers leave lying about.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  taskava dev up --watch                    start everything, then watch
+  taskava dev watch api                     only this service's rules
+  taskava dev watch --format json | jq -c 'select(.event == \"watch-done\")'")]
+pub struct Args {
+    /// Only these services
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub services: Vec<String>,
+    /// Look for changes twice a second, where the file system does not tell of them
+    #[arg(long)]
+    pub poll: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    let loaded = load::stack(&ask(context))?;
+    if !loaded.warnings.is_empty() {
+        context.screen.diagnostics(&loaded.warnings);
+    }
+    let named = names(&args.services, &loaded)?;
+    block_on(stay(loaded, named, args.poll, context))
+}
+
+/// Whether there is anything that `up --watch` could watch.
+pub(in crate::cli) fn check(started: &[String], context: &Context) -> Result<()> {
+    let loaded = load::stack(&ask(context))?;
+    concerned(started, &loaded).map(drop)
+}
+
+/// Watches what `up` started.
+pub(in crate::cli) fn after_up(started: &[String], context: &Context) -> Result<ExitCode> {
+    let loaded = load::stack(&ask(context))?;
+    let named = concerned(started, &loaded)?;
+    block_on(stay(loaded, named, false, context))
+}
+
+/// Those with rules among the services that were asked for and what they need; empty = all.
+fn concerned(started: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
+    let all = services(&loaded.stack, &[])?;
+    if started.is_empty() {
+        return Ok(Vec::new());
+    }
+    let started = names(started, loaded)?;
+    let closure = graph::closure(&loaded.stack, &started);
+    let concerned: Vec<ServiceName> = all.into_iter().filter(|name| closure.contains(&name)).collect();
+    if concerned.is_empty() { services(&loaded.stack, &started) } else { Ok(concerned) }
+}
+
+fn names(names: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
+    names.iter().map(|name| loaded.stack.named(name)).collect()
+}
+
+async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Context) -> Result<ExitCode> {
+    // Ctrl-C is how watching ends; what it does is said by `finish`.
+    let cancel = Cancel::on_signals(&Events::default());
+    let mut sink = Sink::default();
+    let stayed = tokio::select! {
+        stayed = follow(loaded, named, poll, context, &cancel, &mut sink) => stayed,
+        // Twice: whatever is being done.
+        () = cancel.reached(Hurry::Kill) => Ok(()),
+    };
+    tokio::select! {
+        written = sink.finish() => if cancel.hurry() == Hurry::None { written? },
+        // Whoever reads does not read on.
+        () = cancel.reached(Hurry::Kill) => {}
+    }
+    if cancel.hurry() != Hurry::None {
+        context.screen.left("not watching any more; the stack keeps running");
+    }
+    stayed.map(|()| ExitCode::from(cancel.error().kind.exit_code()))
+}
+
+/// Watches and shows logs until the user leaves.
+async fn follow(
+    loaded: Loaded,
+    named: Vec<ServiceName>,
+    poll: bool,
+    context: &Context,
+    cancel: &Cancel,
+    sink: &mut Sink,
+) -> Result<()> {
+    let where_to = context.engine_ask();
+    let engine = tokio::select! {
+        engine = Engine::connect(&where_to) => engine?,
+        () = cancel.reached(Hurry::Stop) => return Ok(()),
+    };
+    let project = loaded.stack.name.to_string();
+    must_be_up(&engine, &loaded, &named).await?;
+    let ask = Ask { load: ask(context), services: named, poll };
+    let (warnings, broken) = (context.screen.clone(), context.screen.clone());
+    let show = Show {
+        warnings: Box::new(move |found| warnings.diagnostics(found)),
+        broken: Box::new(move |error| broken.error(error)),
+    };
+    let mut watch = tokio::select! {
+        watch = Watch::start(ask, show, engine.clone(), context.screen.events(), loaded) => watch?,
+        () = cancel.reached(Hurry::Stop) => return Ok(()),
+    };
+    let (watched, events) = (watch.watched(), watch.events());
+    let ended = tokio::select! {
+        () = watch.run() => Ok(()),
+        shown = show_logs(&engine, &events, &project, watched, context, sink) => shown,
+        () = cancel.reached(Hurry::Stop) => Ok(()),
+    };
+    watch.finish().await;
+    ended
+}
+
+/// Nothing to watch where nothing runs.
+async fn must_be_up(engine: &Engine, loaded: &Loaded, named: &[ServiceName]) -> Result<()> {
+    let stack = &loaded.stack;
+    let containers = engine.containers(stack.name.as_str()).await?;
+    refuse_other_checkout(stack, &containers)?;
+    let watched = services(stack, named)?;
+    let intents = engine.intents(stack.name.as_str()).await?;
+    let concerns = |intent: &Intent| watched.iter().any(|name| intent.concerns(stack, &stack.services[name]));
+    if let Some(intent) = intents.iter().find(|intent| concerns(intent)) {
+        return Err(intent.error());
+    }
+    if containers.iter().any(|container| watched.contains(&container.service)) {
+        return Ok(());
+    }
+    let names: Vec<&str> = watched.iter().map(ServiceName::as_str).collect();
+    Err(Error::new(ErrorKind::Other, format_args!("none of what is watched has a container: {}", names.join(", ")))
+        .hint("start the stack and watch it with: taskava dev up --watch"))
+}
+
+/// Shows the logs of the watched services from now on; of others, when services.toml says so.
+async fn show_logs(
+    engine: &Engine,
+    events: &Events,
+    project: &str,
+    mut watched: tokio::sync::watch::Receiver<Vec<ServiceName>>,
+    context: &Context,
+    sink: &mut Sink,
+) -> Result<()> {
+    let json = context.format() == Format::Json;
+    let mut since = None;
+    loop {
+        let services = watched.borrow_and_update().clone();
+        if services.is_empty() {
+            // An empty list would mean all.
+            let _ = watched.changed().await;
+            continue;
+        }
+        let width = services.iter().map(|name| name.as_str().len()).max().unwrap_or(0);
+        let color = context.screen.color();
+        let mut format =
+            ui::Format::new(ui::Options { json, event: true, prefix: true, timestamps: false, color, width });
+        let containers = engine.containers(project).await?;
+        let tail = since.is_none().then_some(10);
+        let ask = logs::Ask {
+            project: project.to_owned(),
+            services: services.clone(),
+            follow: true,
+            tail,
+            since,
+            until: None,
+            stamped: json,
+        };
+        let mut logs = Logs::open(engine, events, ask, &containers).await?;
+        tokio::select! {
+            shown = pass_on(&mut logs, &mut format, None, sink) => return shown,
+            () = others(&mut watched, &services) => {}
+        }
+        since = u64::try_from(engine.now().await.as_nanosecond()).ok();
+    }
+}
+
+/// Waits until other services are watched.
+async fn others(watched: &mut tokio::sync::watch::Receiver<Vec<ServiceName>>, than: &[ServiceName]) {
+    while watched.changed().await.is_ok() {
+        if *watched.borrow_and_update() != than {
+            return;
+        }
+    }
+    std::future::pending().await
+}

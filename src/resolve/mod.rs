@@ -1,0 +1,330 @@
+//! [`Config`] → [`Stack`], and every reason why not. No I/O: what must be true of paths is returned as [`PathUse`]s, which
+//! `load` checks; env files come in as they were read.
+//!
+//! This file looks at what concerns several services, `service` at one (with `image`, `mounts` and `ready`), `resources`
+//! at volumes and networks, `aws` at `[aws]`, and `declared` at the resources in it.
+
+mod aws;
+mod declared;
+mod image;
+pub mod isolate;
+mod mounts;
+pub mod prepared;
+mod ready;
+mod resources;
+#[cfg(test)]
+pub(crate) mod sample;
+mod service;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Component, Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use crate::config::words::similar;
+use crate::config::{Config, dotenv};
+use crate::diag::{Diagnostic, Lines, Place};
+use crate::model::{Network, Port, Service, ServiceName, Stack, StackName, Volume, fingerprint_of};
+
+/// What is in env files: by path, the name under which each is shown, and its entries.
+pub type EnvFiles = BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>;
+
+/// What a configuration is resolved against.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Canonical folder of services.toml.
+    pub root: PathBuf,
+    /// What `~` stands for.
+    pub home: Option<PathBuf>,
+    /// Project name that was asked for.
+    pub project: Option<String>,
+    /// Active profiles.
+    pub profiles: Vec<String>,
+    /// Env files that could be read, by absolute path: name as shown, and entries.
+    pub env_files: EnvFiles,
+    /// Values of secret variables that the files take.
+    pub secrets: BTreeSet<String>,
+}
+
+impl Surroundings {
+    /// A path as written, made absolute without looking at the file system.
+    pub fn absolute(&self, path: &str) -> PathBuf {
+        let path = match (path.strip_prefix('~'), &self.home) {
+            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+                home.join(rest.trim_start_matches('/'))
+            }
+            _ => self.root.join(path),
+        };
+        let mut out = PathBuf::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => {
+                    out.pop();
+                }
+                Component::CurDir => {}
+                part => out.push(part),
+            }
+        }
+        out
+    }
+}
+
+/// A path that is used and what must be true of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathUse {
+    /// Absolute.
+    pub path: PathBuf,
+    /// As written.
+    pub written: String,
+    /// What it is, for messages: `build context`.
+    pub role: &'static str,
+    /// What must be there.
+    pub must_be: MustBe,
+    /// Where it is written.
+    pub place: Place,
+    /// The service that uses it.
+    pub service: Option<ServiceName>,
+}
+
+/// What must be at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MustBe {
+    /// Anything.
+    Anything,
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Resolved {
+    /// The stack; only to be used when there are no errors.
+    pub stack: Stack,
+    /// The paths it uses.
+    pub paths: Vec<PathUse>,
+}
+
+/// Collects what the parts of the resolution find.
+struct Resolver<'a> {
+    config: &'a Config,
+    around: &'a Surroundings,
+    name: StackName,
+    problems: &'a mut Vec<Diagnostic>,
+    paths: Vec<PathUse>,
+    /// The service that is looked at now.
+    current: Option<ServiceName>,
+    volumes: IndexMap<String, Volume>,
+    networks: IndexMap<String, Network>,
+    /// Where the lines of each file begin.
+    lines: HashMap<String, Lines>,
+}
+
+/// Builds the stack as far as it can be understood, and adds what is wrong to `problems`.
+pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagnostic>) -> Resolved {
+    let name = stack_name(config, around, problems);
+    let mut resolver = Resolver {
+        config,
+        around,
+        name: name.clone(),
+        problems,
+        paths: Vec::new(),
+        current: None,
+        volumes: IndexMap::new(),
+        networks: IndexMap::new(),
+        lines: HashMap::new(),
+    };
+    resolver.declared_volumes();
+    resolver.declared_networks();
+    let mut services = IndexMap::new();
+    for (text, entry) in &config.services {
+        match ServiceName::parse(text) {
+            Ok(name) => {
+                resolver.current = Some(name.clone());
+                services.insert(name.clone(), resolver.service(name, entry));
+                resolver.current = None;
+            }
+            Err(message) => {
+                let hint = format!("for example `{}`", sanitised(text));
+                resolver.error_hint(&entry.key, format!("`{text}` can't name a service: {message}"), hint);
+            }
+        }
+    }
+    resolver.cycles();
+    resolver.activate(&mut services);
+    resolver.accounts(&services);
+    resolver.duplicate_ports(&services);
+    let aws = resolver.aws(&mut services);
+    let Resolver { paths, volumes, networks, .. } = resolver;
+    let (root, secrets) = (around.root.clone(), around.secrets.clone());
+    let stack =
+        Stack { name, root, services, volumes, networks, aws, secrets, unusable: BTreeMap::new(), isolation: None };
+    Resolved { stack, paths }
+}
+
+/// The name asked for, else the file's, else the folder's with what a name can't hold replaced.
+fn stack_name(config: &Config, around: &Surroundings, problems: &mut Vec<Diagnostic>) -> StackName {
+    let (text, place) = match (&around.project, &config.project) {
+        (Some(asked), _) => (asked.clone(), None),
+        (None, Some(written)) => (written.value.clone(), Some(written.place.clone())),
+        (None, None) => (name_of_folder(&around.root), None),
+    };
+    StackName::parse(&text).unwrap_or_else(|message| {
+        let hint = format!("for example `{}`", sanitised(&text));
+        problems.push(Diagnostic::error(place, format!("`{text}` can't name a project: {message}")).hint(hint));
+        StackName::parse("unnamed").expect("it is a valid name")
+    })
+}
+
+/// The name of a stack whose services.toml has none: its folder's, with what a name can't hold replaced. A folder without
+/// a letter or digit that a name can hold gets one of its own from its path.
+pub fn name_of_folder(root: &Path) -> String {
+    let folder = root.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let has = |wanted: fn(char) -> bool| folder.contains(wanted);
+    // Digits beside letters that are left out say too little: `проект2` and `プロジェクト2` are two.
+    let digits = has(|c| c.is_ascii_digit()) && !has(|c| !c.is_ascii() && c.is_alphanumeric());
+    if has(|c| c.is_ascii_lowercase()) || digits {
+        return sanitised(&folder);
+    }
+    format!("stack-{}", &fingerprint_of(root.as_os_str().as_encoded_bytes())[..8])
+}
+
+/// The nearest text that can be a name.
+fn sanitised(text: &str) -> String {
+    let keep = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' { c } else { '-' };
+    let name: String = text.to_lowercase().chars().map(keep).collect();
+    let name: String = name.trim_matches(['-', '_']).chars().take(63).collect();
+    if name.is_empty() { "taskava".into() } else { name }
+}
+
+impl Resolver<'_> {
+    fn error(&mut self, place: &Place, message: impl Into<String>) {
+        self.problems.push(Diagnostic::error(place.clone(), message));
+    }
+
+    fn error_hint(&mut self, place: &Place, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Diagnostic::error(place.clone(), message).hint(hint));
+    }
+
+    /// Reports each dependency cycle once, as a path.
+    fn cycles(&mut self) {
+        let mut done: HashMap<&str, bool> = HashMap::new();
+        let mut found = Vec::new();
+        for name in self.config.services.keys() {
+            visit(self.config, name, &mut Vec::new(), &mut done, &mut found);
+        }
+        for (path, place) in found {
+            let hint = "one of them must start first: remove a dependency";
+            self.problems.push(Diagnostic::error(place, format!("dependency cycle: {path}")).hint(hint));
+        }
+    }
+
+    /// Marks what the active profiles and the dependencies of active services make active.
+    fn activate(&mut self, services: &mut IndexMap<ServiceName, Service>) {
+        for profile in &self.around.profiles {
+            let known: Vec<&str> = services.values().flat_map(|s| s.profiles.iter().map(String::as_str)).collect();
+            // Where no service could be read, something else is said already.
+            if !services.is_empty() && !known.contains(&profile.as_str()) {
+                let hint = match similar(profile, known.iter().copied()) {
+                    Some(similar) => format!("did you mean `{similar}`?"),
+                    None if known.is_empty() => "no service has `profiles`".into(),
+                    None => format!("known profiles: {}", sorted(&known).join(", ")),
+                };
+                self.problems
+                    .push(Diagnostic::error(None, format!("no service has the profile `{profile}`")).hint(hint));
+            }
+        }
+        let mut queue: Vec<ServiceName> = services.values().filter(|s| s.active).map(|s| s.name.clone()).collect();
+        while let Some(name) = queue.pop() {
+            for dependency in services[&name].depends_on.keys().cloned().collect::<Vec<_>>() {
+                if let Some(service) = services.get_mut(&dependency).filter(|service| !service.active) {
+                    service.active = true;
+                    queue.push(dependency);
+                }
+            }
+        }
+    }
+
+    /// Two active services can't have one host port.
+    fn duplicate_ports(&mut self, services: &IndexMap<ServiceName, Service>) {
+        let mut seen: HashMap<_, Vec<(&ServiceName, &Port)>> = HashMap::new();
+        for service in services.values().filter(|service| service.active) {
+            for port in &service.ports {
+                let Some(number) = port.host else { continue };
+                let owners = seen.entry((number, port.protocol)).or_default();
+                let clash = owners.iter().find(|(_, other)| {
+                    other.address == port.address || other.address.is_unspecified() || port.address.is_unspecified()
+                });
+                if let Some((owner, other)) = clash {
+                    let owner = if *owner == &service.name { "this service".into() } else { format!("`{owner}`") };
+                    let place = other.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
+                    let message = format!("host port {number} is already published by {owner}{place}");
+                    let hint =
+                        format!("choose another host port, or write \"{}\" to let the engine choose", port.container);
+                    self.problems.push(Diagnostic::error(port.place.clone(), message).hint(hint));
+                } else {
+                    owners.push((&service.name, port));
+                }
+            }
+        }
+    }
+}
+
+fn visit<'a>(
+    config: &'a Config,
+    name: &'a str,
+    path: &mut Vec<&'a str>,
+    done: &mut HashMap<&'a str, bool>,
+    found: &mut Vec<(String, Place)>,
+) {
+    let Some(service) = config.services.get(name) else { return };
+    if done.contains_key(name) {
+        return;
+    }
+    done.insert(name, false);
+    path.push(name);
+    for (dependency, (place, _)) in &service.depends_on.0 {
+        match done.get(dependency.as_str()) {
+            Some(true) => {}
+            Some(false) => {
+                let start = path.iter().position(|step| step == dependency).unwrap_or(0);
+                let mut cycle: Vec<&str> = path[start..].to_vec();
+                cycle.push(dependency);
+                found.push((cycle.join(" → "), place.clone()));
+            }
+            None => visit(config, dependency, path, done, found),
+        }
+    }
+    path.pop();
+    done.insert(name, true);
+}
+
+fn strings(pairs: &crate::config::forms::Pairs) -> IndexMap<String, String> {
+    pairs.0.iter().map(|(name, value)| (name.clone(), value.value.0.clone())).collect()
+}
+
+fn sorted<'a>(names: &[&'a str]) -> Vec<&'a str> {
+    let mut names = names.to_vec();
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_without_letters_that_a_name_can_hold_have_names_of_their_own() {
+        let names = ["/w/проект", "/w/プロジェクト", "/v/проект", "/w/проект2", "/w/---", "/"].map(|root| {
+            let name = name_of_folder(Path::new(root));
+            assert!(StackName::parse(&name).is_ok() && name.starts_with("stack-"), "{root}: {name}");
+            name
+        });
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+        for (root, name) in [("/w/My App", "my-app"), ("/w/2024", "2024"), ("/w/Größe", "gr--e"), ("/w/_x_", "x")] {
+            assert_eq!(name_of_folder(Path::new(root)), name);
+        }
+    }
+}
