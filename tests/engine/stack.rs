@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -45,10 +45,25 @@ fn with_images(text: &str) -> String {
     IMAGES.iter().fold(text.to_owned(), |text, (name, ..)| text.replace(name, image(name)))
 }
 
-/// Tests that load the machine take turns.
-pub(crate) fn heavy() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+/// A turn of a test that loads the machine.
+pub(crate) struct Turn(());
+
+/// How many of them there are at the moment.
+static TURNS: (Mutex<usize>, Condvar) = (Mutex::new(0), Condvar::new());
+
+/// Tests that load the machine take turns: one for each processor at a time, however many threads run the others.
+pub(crate) fn heavy() -> Turn {
+    let most = std::thread::available_parallelism().map_or(1, usize::from);
+    let taken = TURNS.0.lock().expect("no panic");
+    *TURNS.1.wait_while(taken, |taken| *taken >= most).expect("no panic") += 1;
+    Turn(())
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *TURNS.0.lock().expect("no panic") -= 1;
+        TURNS.1.notify_one();
+    }
 }
 
 /// Copies a folder with everything in it.

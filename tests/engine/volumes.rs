@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 
 use crate::clients::{POSTGRES, ask, postgres};
 use crate::docker::{self, engine};
-use crate::stack::{Stack, heavy, image};
+use crate::stack::{Stack, image};
 
 const BARE_REDIS: &str = "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\nports = [\"6379\"]\n";
 
@@ -100,7 +100,6 @@ fn as_before(stack: &Stack, service: &str) -> Vec<String> {
 
 #[test]
 fn databases_without_volumes_keep_their_data() {
-    let _turn = heavy();
     let services = format!("{}{BARE_REDIS}", without_volumes(POSTGRES));
     let stack = Stack::new("bare", &services);
     stack.up();
