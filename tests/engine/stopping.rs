@@ -173,7 +173,7 @@ fn is_finished_by_up(stack: &Stack, command: &[&str]) -> Output {
 
 #[test]
 fn one_up_is_enough_after_a_stop_that_was_killed() {
-    let stack = Stack::new("cut", SLOW);
+    let stack = Stack::new("stop-cut", SLOW);
     stack.up();
     for command in [&["stop"][..], &["restart"], &["up", "--recreate"], &["down"]] {
         is_finished_by_up(&stack, command);

@@ -272,7 +272,7 @@ fn a_volume_one_level_above_the_data_is_told() {
 #[test]
 fn data_in_the_container_itself_is_told() {
     let env = "POSTGRES_DB = \"app\", PGDATA = \"/pgdata\"";
-    let stack = Stack::new("inside", &without_volumes(POSTGRES).replace("POSTGRES_DB = \"app\"", env));
+    let stack = Stack::new("data-inside", &without_volumes(POSTGRES).replace("POSTGRES_DB = \"app\"", env));
     let line = "volumes = [\"postgres-data:/pgdata\"]";
     stack.dev(&["check"]).ends(0).says(&["keeps its data in its container, at /pgdata", line]);
     stack.dev(&["plan"]).ends(0).says(&[line]);
