@@ -120,8 +120,8 @@ fn hidden_by_image(seen: &Observed, service: &Service, plan: &Plan) -> Option<No
     if kinds::data_path(service).is_some() || plan.steps.iter().all(|step| !is_other_image(&step)) {
         return None;
     }
-    let volume = nameless::of(seen, service).next()?;
-    let target = &volume.place.as_ref()?.target;
+    // The same one each time, in whatever order the engine lists them.
+    let target = nameless::of(seen, service).filter_map(|volume| Some(&volume.place.as_ref()?.target)).min()?;
     let message = format!("{}: {target} stays as it is; what the new image has there is not seen", service.name);
     let hint = format!("begin with what the image has: taskava dev up -V {}", service.name);
     Some(Note::new(message, hint, service.place.as_ref()))

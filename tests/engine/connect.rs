@@ -4,11 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use crate::exec::piped;
 use crate::pty::Terminal;
-use crate::stack::{Stack, heavy};
+use crate::stack::Stack;
 
 #[test]
 fn the_client_of_each_kind_is_logged_in_and_takes_a_query() {
-    let _turn = heavy();
     let stack = Stack::new(
         "connect",
         r#"

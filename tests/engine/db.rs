@@ -22,7 +22,6 @@ fn list(stack: &Stack, of: &str) -> Vec<String> {
 
 #[test]
 fn each_fork_is_its_own_and_only_ours_are_dropped() {
-    let _turn = heavy();
     let stack = Stack::new("db", POSTGRES);
     stack.up();
     let mut source = postgres(stack.port("postgres", 5432));

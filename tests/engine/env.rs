@@ -16,6 +16,7 @@ image = "image:redis"
 ports = ["6379"]
 [services.web]
 image = "image:busybox"
+init = true
 command = "httpd -f -p 80"
 ports = ["80"]
 profiles = ["app"]

@@ -30,7 +30,7 @@ fn a_crash_is_reported_at_once_with_exit_code_and_log() {
 fn the_report_has_no_lines_of_an_earlier_run() {
     let script = "n=$(cat /n 2>/dev/null || echo 0); n=$((n + 1)); echo $n >/n; echo attempt $n; exit 3";
     let ready = "ports = [\"80\"]\nready = { tcp = 80, timeout = \"10m\" }";
-    let stack = Stack::new("again", &shell("api", script, ready));
+    let stack = Stack::new("crash-again", &shell("api", script, ready));
     stack.dev(&["up"]).ends(7).says(&["│ attempt 1"]);
     for attempt in [2, 3] {
         let up = stack.dev(&["up"]).ends(7).says(&[&format!("│ attempt {attempt}")]);

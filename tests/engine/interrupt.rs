@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::clients::postgres;
 use crate::docker;
 use crate::never_early::slow_postgres;
-use crate::stack::{Running, Stack, heavy, wait_until};
+use crate::stack::{Running, Stack, wait_until};
 
 /// `first` is ready at once, `never` never is.
 const NEVER_READY: &str = r#"
@@ -185,7 +185,6 @@ fn down_after_sigkill_leaves_nothing() {
 
 #[test]
 fn a_first_boot_of_postgres_that_was_cut_off_is_done_again() {
-    let _turn = heavy();
     let stack = slow_postgres("half");
     let up = stack.start(&["up"]);
     // The init script runs: the database looks finished from outside, but is not.
@@ -210,7 +209,6 @@ fn a_first_boot_of_postgres_that_was_cut_off_is_done_again() {
 
 #[test]
 fn ctrl_c_during_the_first_boot_of_postgres_leaves_no_half_database() {
-    let _turn = heavy();
     let stack = slow_postgres("half-int");
     let up = stack.start(&["up"]);
     let id = wait_until("a container", || stack.find("postgres"));

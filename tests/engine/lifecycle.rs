@@ -95,7 +95,8 @@ fn start_makes_nothing() {
 
 #[test]
 fn data_and_ports_survive_stop_and_start() {
-    let stack = Stack::new("data", "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\nports = [\"6379\"]\n");
+    let stack =
+        Stack::new("lives-on", "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\nports = [\"6379\"]\n");
     stack.up();
     assert_eq!(crate::clients::ask(&stack.address("redis", 6379), "SET key value"), "+OK");
     assert_eq!(crate::clients::ask(&stack.address("redis", 6379), "SAVE"), "+OK");

@@ -108,7 +108,7 @@ fn what_is_asked_for_is_shown() {
 
 #[test]
 fn a_stack_without_containers_has_no_logs() {
-    let stack = Stack::new("nothing", TWO);
+    let stack = Stack::new("logs-nothing", TWO);
     let output = stack.dev(&["logs"]).ends(0).says(&["no containers of"]);
     assert_eq!(output.stdout, "");
 }

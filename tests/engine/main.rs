@@ -54,6 +54,7 @@ mod test_command;
 mod testing_library;
 mod tiny;
 mod traps;
+mod turns;
 mod up;
 mod views;
 mod volumes;

@@ -1,9 +1,9 @@
-//! Ready is never said too early: thirty first boots of PostgreSQL, each with an init script that takes its time.
+//! Ready is never said too early: fifteen first boots of PostgreSQL, each with an init script that takes its time.
 
 use crate::clients::{POSTGRES, postgres};
 use crate::stack::{Stack, heavy};
 
-const COLD_STARTS: usize = 30;
+const COLD_STARTS: usize = 15;
 const AT_ONCE: usize = 5;
 
 /// What makes the temporary server of the first boot stay for a while.
@@ -18,7 +18,7 @@ pub(crate) fn slow_postgres(name: &str) -> Stack {
 }
 
 #[test]
-fn the_first_query_after_each_of_thirty_cold_starts_succeeds() {
+fn the_first_query_after_each_of_fifteen_cold_starts_succeeds() {
     let _turn = heavy();
     std::thread::scope(|scope| {
         for worker in 0..AT_ONCE {

@@ -15,7 +15,7 @@ use crate::stack::{Running, Stack, heavy, wait_until};
 use crate::test_command::isolated;
 
 /// Runs that are killed while they run; more when by then not every phase was hit.
-const KILLED: usize = 50;
+const KILLED: usize = 30;
 
 /// Runs at most.
 const MOST: usize = 120;
@@ -144,7 +144,7 @@ fn silent_registry() -> (TcpListener, String) {
 }
 
 #[test]
-fn fifty_runs_killed_at_random_moments_leave_nothing_and_touch_nobody() {
+fn thirty_runs_killed_at_random_moments_leave_nothing_and_touch_nobody() {
     let _turn = heavy();
     // The developer's stack, and a test run that goes on all the time.
     let others = Stack::new("others", SMALL);

@@ -2,7 +2,7 @@
 
 use crate::docker;
 use crate::pty::Terminal;
-use crate::stack::{Stack, heavy, image, wait_until};
+use crate::stack::{Stack, image, wait_until};
 
 const SERVICES: &str = r#"
 [services.redis]
@@ -132,7 +132,6 @@ fn each_form_of_output_has_what_it_promises() {
 
 #[test]
 fn ps_does_not_wait_for_what_is_not_ready_yet() {
-    let _turn = heavy();
     let stack = crate::never_early::slow_postgres("starting");
     let up = stack.start(&["up"]);
     wait_until("PostgreSQL boots", || (stack.state("postgres") == "running").then_some(()));

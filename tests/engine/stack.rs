@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::docker;
+use crate::turns::Name;
+pub(crate) use crate::turns::heavy;
 
 /// A command that runs longer hangs.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -43,12 +45,6 @@ fn of_the_tests(text: &str) -> String {
 /// The images of a text filled in.
 fn with_images(text: &str) -> String {
     IMAGES.iter().fold(text.to_owned(), |text, (name, ..)| text.replace(name, image(name)))
-}
-
-/// Tests that load the machine take turns.
-pub(crate) fn heavy() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Copies a folder with everything in it.
@@ -231,6 +227,7 @@ fn collect(stream: impl Read + Send + 'static) -> (Arc<Mutex<String>>, Option<Jo
 
 /// A stack of this test alone.
 pub(crate) struct Stack {
+    _name: Name,
     directory: TempDir,
     /// That folder as it is called on the engine; a test may remove it.
     pub(crate) root: String,
@@ -240,11 +237,13 @@ pub(crate) struct Stack {
 
 impl Stack {
     /// A stack with this services.toml; `project` is added, `image:redis` and the like are replaced.
+    #[track_caller]
     pub(crate) fn new(name: &str, services: &str) -> Self {
+        let own = Name::take(name);
         let project = format!("t-{}-{name}", std::process::id());
         let directory = TempDir::with_prefix("taskava-").expect("a folder");
         let root = directory.path().canonicalize().expect("a folder").display().to_string();
-        let stack = Self { directory, root, project };
+        let stack = Self { _name: own, directory, root, project };
         stack.services(services);
         stack
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::docker;
 use crate::pty::Terminal;
-use crate::stack::{Output, Running, Stack, heavy, wait_until};
+use crate::stack::{Output, Running, Stack, wait_until};
 
 /// Takes about four seconds to save what is in it.
 const SLOW_REDIS: &str = r#"
@@ -50,7 +50,6 @@ fn started_at(stack: &Stack, service: &str) -> String {
 
 #[test]
 fn redis_saves_everything_before_it_ends() {
-    let _turn = heavy();
     let stack = Stack::new("saves", SLOW_REDIS);
     stack.up();
     redis(&stack, &["DEBUG", "POPULATE", KEYS, "key", "40"]);
@@ -174,7 +173,7 @@ fn is_finished_by_up(stack: &Stack, command: &[&str]) -> Output {
 
 #[test]
 fn one_up_is_enough_after_a_stop_that_was_killed() {
-    let stack = Stack::new("cut", SLOW);
+    let stack = Stack::new("stop-cut", SLOW);
     stack.up();
     for command in [&["stop"][..], &["restart"], &["up", "--recreate"], &["down"]] {
         is_finished_by_up(&stack, command);
@@ -211,7 +210,6 @@ fn what_is_being_stopped_is_shown_and_finished_by_stop_too() {
 
 #[test]
 fn a_redis_that_saves_when_its_stop_is_killed_is_waited_for() {
-    let _turn = heavy();
     let stack = Stack::new("cut-saves", SLOW_REDIS);
     stack.up();
     redis(&stack, &["DEBUG", "POPULATE", KEYS, "key", "40"]);

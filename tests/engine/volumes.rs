@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 
 use crate::clients::{POSTGRES, ask, postgres};
 use crate::docker::{self, engine};
-use crate::stack::{Stack, heavy, image};
+use crate::stack::{Stack, image};
 
 const BARE_REDIS: &str = "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\nports = [\"6379\"]\n";
 
@@ -100,7 +100,6 @@ fn as_before(stack: &Stack, service: &str) -> Vec<String> {
 
 #[test]
 fn databases_without_volumes_keep_their_data() {
-    let _turn = heavy();
     let services = format!("{}{BARE_REDIS}", without_volumes(POSTGRES));
     let stack = Stack::new("bare", &services);
     stack.up();
@@ -273,7 +272,7 @@ fn a_volume_one_level_above_the_data_is_told() {
 #[test]
 fn data_in_the_container_itself_is_told() {
     let env = "POSTGRES_DB = \"app\", PGDATA = \"/pgdata\"";
-    let stack = Stack::new("inside", &without_volumes(POSTGRES).replace("POSTGRES_DB = \"app\"", env));
+    let stack = Stack::new("data-inside", &without_volumes(POSTGRES).replace("POSTGRES_DB = \"app\"", env));
     let line = "volumes = [\"postgres-data:/pgdata\"]";
     stack.dev(&["check"]).ends(0).says(&["keeps its data in its container, at /pgdata", line]);
     stack.dev(&["plan"]).ends(0).says(&[line]);
