@@ -12,14 +12,15 @@
 //! - [`plan`]: stack + what is there + request → [`plan::Plan`]
 //! - `pieces`: bytes on their way from who makes them to who sends them
 //! - [`engine`]: the only place that knows Docker
+//! - `http_client`: HTTP to what runs in a stack
 //! - [`aws`]: declared AWS resources → requests to the emulator
 //! - [`event`]: everything that can be told about a run
 //! - [`run`]: carries a plan out
 //! - `backup`: a stack's data and configuration in one portable file, and back
-//! - [`doctor`]: looks for everything that a new machine can get wrong
+//! - `doctor`: looks for everything that a new machine can get wrong
 //! - [`testing`]: stacks for tests, from Rust; the part that other packages use
 //! - `compose`: Docker Compose files, to services.toml and back
-//! - [`starter`]: the text of a first services.toml
+//! - `starter`: the text of a first services.toml
 //! - `ui`, `cli`: the only places that print and parse arguments
 
 pub mod aws;
@@ -33,9 +34,11 @@ pub mod compose;
 pub mod config;
 pub mod context;
 pub mod diag;
+#[cfg(feature = "cli")]
 pub mod doctor;
 pub mod engine;
 pub mod event;
+mod http_client;
 pub mod kinds;
 pub mod load;
 pub mod model;
@@ -43,6 +46,7 @@ mod pieces;
 pub mod plan;
 pub mod remedy;
 pub mod run;
+#[cfg(feature = "cli")]
 pub mod starter;
 pub mod testing;
 #[cfg(feature = "cli")]

@@ -4,13 +4,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use http::Method;
 use jiff::Timestamp;
-use reqwest::Method;
 use serde_json::Value;
 
 use super::sigv4::{self, Request, Signer};
 use super::xml;
-use crate::diag::{Error, ErrorKind, Result};
+use crate::http_client::{self, Body, Response};
 use crate::model::aws::Api;
 
 /// How long an answer may take: LocalStack loads a service when it is asked for the first time.
@@ -59,7 +59,7 @@ pub type Answer<T> = std::result::Result<T, Refused>;
 /// A client of one emulator.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    http: http_client::Client,
     address: SocketAddr,
     region: String,
     access_key: &'static str,
@@ -67,19 +67,9 @@ pub struct Client {
 
 impl Client {
     /// A client of the emulator at an address.
-    ///
-    /// # Errors
-    /// When the HTTP client can't be set up.
-    pub fn new(address: SocketAddr, region: impl Into<String>) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
-            .connect_timeout(Duration::from_secs(2))
-            .timeout(PATIENCE)
-            .build()
-            .map_err(|error| Error::from_source(ErrorKind::Other, error.into()))?;
-        Ok(Self { http, address, region: region.into(), access_key: "test" })
+    pub fn new(address: SocketAddr, region: impl Into<String>) -> Self {
+        let http = http_client::Client::new(Duration::from_secs(2), PATIENCE);
+        Self { http, address, region: region.into(), access_key: "test" }
     }
 
     /// The same for somebody whom the account does not know.
@@ -239,16 +229,16 @@ impl Client {
         path: &str,
         query: &[(&str, &str)],
         headers: &[(&str, &str)],
-        body: Option<(reqwest::Body, u64)>,
-    ) -> Answer<reqwest::Response> {
+        body: Option<(Body, u64)>,
+    ) -> Answer<Response> {
         let path = sigv4::encode_path(path);
         let length = body.as_ref().map(|(_, length)| length.to_string());
         let mut all = headers.to_vec();
         all.extend(length.as_deref().map(|length| ("content-length", length)));
         let asked = Asked { service: scope(Api::S3), method, path: &path, query, headers: &all };
-        let request = self.signed(&asked, "UNSIGNED-PAYLOAD").timeout(LONG_PATIENCE);
-        let request = body.into_iter().fold(request, |request, (body, _)| request.body(body));
-        let response = request.send().await.map_err(|error| no_answer(&error))?;
+        let body = body.map_or_else(|| http_client::whole(""), |(body, _)| body);
+        let request = self.signed(&asked, "UNSIGNED-PAYLOAD").body(body);
+        let response = self.http.with_limit(LONG_PATIENCE).send(request).await.map_err(|error| no_answer(&error))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -257,16 +247,16 @@ impl Client {
 
     /// Something of the emulator's own: `/_localstack/health`.
     pub async fn own(&self, path: &str) -> Answer<String> {
-        let request = self.http.get(format!("http://{}{path}", self.address));
-        read(request.send().await).await
+        read(self.http.get(&format!("http://{}{path}", self.address)).await).await
     }
 
     async fn send(&self, asked: &Asked<'_>, body: Vec<u8>) -> Answer<String> {
-        read(self.signed(asked, &sigv4::hex_digest(&body)).body(body).send().await).await
+        let request = self.signed(asked, &sigv4::hex_digest(&body)).body(http_client::whole(body));
+        read(self.http.send(request).await).await
     }
 
     /// A request without its body, of which `digest` is what the signature says.
-    fn signed(&self, asked: &Asked<'_>, digest: &str) -> reqwest::RequestBuilder {
+    fn signed(&self, asked: &Asked<'_>, digest: &str) -> http::request::Builder {
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let host = self.address.to_string();
         let mut headers = vec![("host", &*host), ("x-amz-date", &*time), ("x-amz-content-sha256", digest)];
@@ -278,7 +268,8 @@ impl Client {
         let authorization = signer.authorization(&signed, &time);
         let query = sigv4::query_string(asked.query);
         let mark = if query.is_empty() { "" } else { "?" };
-        let mut request = self.http.request(asked.method.clone(), format!("http://{host}{path}{mark}{query}"));
+        let url = format!("http://{host}{path}{mark}{query}");
+        let mut request = http::Request::builder().method(asked.method.clone()).uri(url);
         for (name, value) in headers.iter().filter(|(name, _)| *name != "host") {
             request = request.header(*name, *value);
         }
@@ -353,7 +344,7 @@ fn scope(api: Api) -> &'static str {
 const LONGEST: usize = 64 << 20;
 
 /// All of an answer.
-pub(super) async fn whole(mut response: reqwest::Response) -> Answer<Vec<u8>> {
+pub(super) async fn whole(mut response: Response) -> Answer<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.map_err(|error| no_answer(&error))? {
         body.extend_from_slice(&piece);
@@ -365,7 +356,7 @@ pub(super) async fn whole(mut response: reqwest::Response) -> Answer<Vec<u8>> {
     Ok(body)
 }
 
-async fn read(response: reqwest::Result<reqwest::Response>) -> Answer<String> {
+async fn read(response: Result<Response, http_client::Error>) -> Answer<String> {
     let response = response.map_err(|error| no_answer(&error))?;
     let status = response.status();
     let body = String::from_utf8_lossy(&whole(response).await?).into_owned();

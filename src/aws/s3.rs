@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use futures_util::future::try_join_all;
-use reqwest::Method;
+use http::Method;
 use serde_json::{Value, json};
 
 use super::client::{Answer, Refused};

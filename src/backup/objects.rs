@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::try_join_all;
-use reqwest::Method;
+use http::Method;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

@@ -91,7 +91,7 @@ async fn explain<'a>(
     let running = container.filter(|seen| seen.state == ContainerState::Running && service.kind != Kind::Job);
     let heard = match running {
         Some(container) => {
-            let prober = Prober::new(Limits::default())?;
+            let prober = Prober::new(Limits::default());
             Some(once::ask(&session.engine, &prober, service, container, None).await?)
         }
         None => None,

@@ -102,7 +102,7 @@ async fn rows(
     containers: &[Container],
     wanted: impl Fn(&ServiceName) -> bool,
 ) -> Result<Vec<Row>> {
-    let prober = Prober::new(Limits::default())?.without_login();
+    let prober = Prober::new(Limits::default()).without_login();
     let masks = Masks::of(stack);
     let of = |service: &ServiceName| containers.iter().find(|container| container.service == *service);
     let known = stack.services.values().filter(|service| wanted(&service.name)).filter_map(|service| {

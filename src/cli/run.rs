@@ -117,7 +117,7 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
             engine,
             stack,
             seen: &seen,
-            prober: Prober::new(Limits::default())?,
+            prober: Prober::new(Limits::default()),
             events: &told,
             cancel: &session.cancel,
             timeout: None,

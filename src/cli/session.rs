@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
             engine: &self.engine,
             stack: &self.stack,
             seen,
-            prober: Prober::new(Limits::default())?,
+            prober: Prober::new(Limits::default()),
             events: &self.events,
             cancel: &self.cancel,
             timeout: change.timeout,
@@ -238,14 +238,12 @@ impl<'a> Session<'a> {
         let message = format!("starting again what was stopped: {names}");
         self.events.emit(&Event::Notice { message });
         let request = Request { services, start_only: true, no_deps: true, ..Request::default() };
-        let (Ok(plan), Ok(prober)) = (plan::up(&self.stack, &now, &request), Prober::new(Limits::default())) else {
-            return;
-        };
+        let Ok(plan) = plan::up(&self.stack, &now, &request) else { return };
         let run = Run {
             engine: &self.engine,
             stack: &self.stack,
             seen: &now,
-            prober,
+            prober: Prober::new(Limits::default()),
             events: &self.events,
             // The one who leaves wants to find the stack as it was.
             cancel: &Cancel::default(),
@@ -334,7 +332,12 @@ pub fn load_stack(context: &Context) -> Result<Stack> {
 
 /// Which stack the global options ask for.
 pub fn ask(context: &Context) -> load::Ask {
-    load::Ask { files: context.files(), project: context.project().map(Into::into), profiles: context.profiles() }
+    load::Ask {
+        files: context.files(),
+        project: context.project().map(Into::into),
+        profiles: context.profiles(),
+        ..load::Ask::default()
+    }
 }
 
 /// Names containers that stay behind because their service is in services.toml no more.

@@ -142,7 +142,7 @@ async fn bring_up_once(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &E
         engine,
         stack,
         seen: &seen,
-        prober: Prober::new(Limits::default())?,
+        prober: Prober::new(Limits::default()),
         events,
         // Who is cut off removes everything: nothing has to be stopped first.
         cancel: &Cancel::default(),

@@ -15,6 +15,7 @@ pub mod lock;
 pub mod logs;
 pub mod objects;
 pub mod owner;
+#[cfg(feature = "cli")]
 pub mod parity;
 pub mod ports;
 pub(crate) mod postgres;
@@ -28,6 +29,7 @@ pub mod stop;
 pub(crate) mod stream;
 pub mod views;
 mod wait;
+#[cfg(feature = "cli")]
 pub mod watch;
 
 use std::time::Duration;

@@ -109,7 +109,7 @@ pub(super) fn running<'a>(
     let found = emulators.all().filter_map(|service| {
         let seen = containers.iter().find(|seen| seen.service == service.name && seen.is_up())?;
         let address = *address::of(about, service, seen).get(&aws::port(service)?)?;
-        let client = Client::new(address, stack.region()).ok()?;
+        let client = Client::new(address, stack.region());
         Some((Emulator::new(client, stack.name.as_str()), service, address))
     });
     found.collect()
@@ -132,5 +132,5 @@ pub(super) async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bo
         },
     };
     let address = addresses.get(&port).ok_or_else(|| address::unreachable(service, port))?;
-    Client::new(*address, run.stack.region())
+    Ok(Client::new(*address, run.stack.region()))
 }

@@ -56,8 +56,7 @@ async fn engine() -> Engine {
 }
 
 fn load(stack: &Stack) -> Model {
-    let ask =
-        taskava::load::Ask { files: vec![stack.path().join("services.toml")], project: None, profiles: Vec::new() };
+    let ask = taskava::load::Ask { files: vec![stack.path().join("services.toml")], ..taskava::load::Ask::default() };
     taskava::load::stack(&ask).expect("a stack").stack
 }
 
@@ -74,7 +73,7 @@ async fn prepare(engine: &Engine, stack: &Model) -> Model {
 async fn up(engine: &Engine, stack: &Model) -> Summary {
     let seen = engine.observe(stack).await.expect("seen");
     let plan = plan::up(stack, &seen, &Request::default()).expect("a plan");
-    let (events, cancel, prober) = (Events::default(), Cancel::default(), Prober::new(Limits::default()).expect("one"));
+    let (events, cancel, prober) = (Events::default(), Cancel::default(), Prober::new(Limits::default()));
     let (timeout, keep_going) = (None, false);
     let build = taskava::engine::How::default();
     let notes = taskava::run::lock::Notes::default();

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{Stream, TryStreamExt as _, stream};
-use reqwest::Method;
-use reqwest::header::HeaderMap;
+use http::{HeaderMap, Method};
 
 use super::list::{Lister, Version};
 use super::{AT_ONCE, Bucket, Content, Entry, Inner, Object, SMALL, Versioning};
@@ -96,7 +95,7 @@ async fn get(client: &Client, bucket: &str, version: Version) -> Answer<Option<O
     };
     let headers = kept(response.headers());
     let has_tags = response.headers().get("x-amz-tagging-count").is_some_and(|count| count != "0");
-    let size = response.content_length().unwrap_or(version.size);
+    let size = response.length().unwrap_or(version.size);
     let content = match size <= SMALL {
         true => Inner::Whole(Some(whole(response).await?.into())),
         false => Inner::Coming(response),
@@ -131,10 +130,7 @@ mod tests {
     fn what_an_object_was_given_is_kept_and_what_s3_says_of_it_is_not() {
         let kept = |pairs: &[(&'static str, &'static str)]| {
             let headers = pairs.iter().map(|(name, value)| {
-                (
-                    name.parse().expect("a name"),
-                    reqwest::header::HeaderValue::from_bytes(value.as_bytes()).expect("a value"),
-                )
+                (name.parse().expect("a name"), http::HeaderValue::from_bytes(value.as_bytes()).expect("a value"))
             });
             super::kept(&headers.collect()).into_keys().collect::<Vec<_>>()
         };

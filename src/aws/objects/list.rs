@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use reqwest::Method;
+use http::Method;
 
 use crate::aws::client::{Answer, Client};
 use crate::aws::xml::{all, text, verbatim};

@@ -19,6 +19,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::client::{Answer, Client, no_answer};
+use crate::http_client::Response;
 use crate::model::aws::Api;
 
 pub(crate) use feed::Source;
@@ -89,7 +90,7 @@ pub struct Content(Inner);
 #[derive(Debug)]
 enum Inner {
     Whole(Option<Bytes>),
-    Coming(reqwest::Response),
+    Coming(Response),
 }
 
 impl Content {

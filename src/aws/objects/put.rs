@@ -6,13 +6,14 @@ use std::io;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use reqwest::{Body, Method};
+use http::Method;
 
 use super::get::versioning;
 use super::list::{Lister, Version};
 use super::{Bucket, Entry, Versioning, buckets};
 use crate::aws::client::{Answer, Client, Refused};
 use crate::aws::sigv4;
+use crate::http_client::{streamed, whole};
 
 /// Puts versions of objects into an endpoint.
 ///
@@ -137,8 +138,8 @@ impl<'a> Putter<'a> {
             entry.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         headers.extend((!entry.tags.is_empty()).then_some(("x-amz-tagging", entry.tags.as_str())));
         let body = match entry.size {
-            0 => Body::from(Bytes::new()),
-            _ => Body::wrap_stream(content),
+            0 => whole(Bytes::new()),
+            _ => streamed(content),
         };
         self.client.s3_stream(Method::PUT, &path, &[], &headers, Some((body, entry.size))).await?;
         Ok(Put::Done)

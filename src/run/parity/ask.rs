@@ -14,6 +14,7 @@ use super::{Declared, Line};
 use crate::aws::{Emulator, Refused, Seen, survey};
 use crate::diag::Result;
 use crate::engine::Engine;
+use crate::http_client::Client;
 use crate::model::aws::{Api, Emulators, NONE, Resource, ResourceKind};
 use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::{Container, ContainerState};
@@ -21,7 +22,7 @@ use crate::run::actual;
 use crate::run::address;
 use crate::run::database::Server;
 use crate::run::once;
-use crate::run::probe::{Answer, Limits, Prober, http_client};
+use crate::run::probe::{Answer, Limits, Prober, http};
 use crate::run::provision::running as emulators_that_run;
 use crate::run::stream::Stream;
 
@@ -39,7 +40,7 @@ struct Asking<'a> {
     engine: &'a Engine,
     stack: &'a Stack,
     containers: &'a [Container],
-    http: reqwest::Client,
+    http: Client,
     prober: Prober,
 }
 
@@ -58,7 +59,7 @@ struct Surveyed<'a> {
 /// When there is nothing to ask with. Whoever does not answer is in the lines.
 pub async fn ask(engine: &Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Line>> {
     let limits = Limits::default();
-    let asking = Asking { engine, stack, containers, http: http_client(limits)?, prober: Prober::new(limits)? };
+    let asking = Asking { engine, stack, containers, http: http::client(limits), prober: Prober::new(limits) };
     let found = emulators_that_run(&engine.about, stack, containers).into_iter();
     let surveyed = join_all(found.map(async |(emulator, service, _)| {
         let declared: Vec<_> = stack.declared_in(&service.name).collect();
@@ -227,8 +228,7 @@ impl Asking<'_> {
         let Some(address) = self.addresses(service, container).get(port).copied() else {
             return (Err(format!("port {port} of {name} can't be reached from here")), None);
         };
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        match self.http.get(format!("http://{address}{slash}{path}")).send().await {
+        match self.http.get(&http::url(address, path)).await {
             Err(_) => (Err(format!("{name} does not answer")), None),
             Ok(answer) => {
                 let server =

@@ -6,34 +6,15 @@ use std::net::SocketAddr;
 use serde::Deserialize;
 
 use super::{Answer, LONGEST_ANSWER, Limits, words};
-use crate::diag::{ErrorKind, Result};
+use crate::http_client::{Client, Error, Response};
 
 /// A client that asks the address it is given and nobody else: no proxy, no redirect, no connection kept.
-pub(in crate::run) fn client(limits: Limits) -> Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        .connect_timeout(limits.connect)
-        .timeout(limits.connect + limits.answer)
-        .build()
-        .map_err(|error| crate::diag::Error::from_source(ErrorKind::Other, error.into()))
-}
-
-/// A client, and how long one answer may take in all.
-#[derive(Clone, Copy)]
-pub(super) struct Asking<'a> {
-    pub(super) client: &'a reqwest::Client,
-    pub(super) limit: std::time::Duration,
+pub(crate) fn client(limits: Limits) -> Client {
+    Client::without_pool(limits.connect, limits.connect + limits.answer)
 }
 
 /// `GET` answers with a status that will do.
-pub(super) async fn status(
-    http: Asking<'_>,
-    address: SocketAddr,
-    path: &str,
-    good: impl FnOnce(u16) -> bool,
-) -> Answer {
+pub(super) async fn status(http: &Client, address: SocketAddr, path: &str, good: impl FnOnce(u16) -> bool) -> Answer {
     match get(http, address, path).await {
         Ok(response) if good(response.status().as_u16()) => Answer::Ready,
         Ok(response) => Answer::NotYet(format!("HTTP {}", response.status().as_u16())),
@@ -42,7 +23,7 @@ pub(super) async fn status(
 }
 
 /// LocalStack is ready when its READY stage is through and none of the scripts in it failed.
-pub(super) async fn localstack(http: Asking<'_>, address: SocketAddr) -> Answer {
+pub(super) async fn localstack(http: &Client, address: SocketAddr) -> Answer {
     let body = match get(http, address, "/_localstack/init").await {
         Ok(response) if response.status() == 200 => body(response).await,
         Ok(response) => Err(format!("HTTP {}", response.status().as_u16())),
@@ -91,17 +72,18 @@ impl Init {
     }
 }
 
-async fn get(http: Asking<'_>, address: SocketAddr, path: &str) -> Result<reqwest::Response, String> {
-    let slash = if path.starts_with('/') { "" } else { "/" };
-    http.client
-        .get(format!("http://{address}{slash}{path}"))
-        .timeout(http.limit)
-        .send()
-        .await
-        .map_err(|error| why(&error))
+async fn get(http: &Client, address: SocketAddr, path: &str) -> Result<Response, String> {
+    http.get(&url(address, path)).await.map_err(|error| why(&error))
 }
 
-async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
+/// The URL of a path, in which whatever may not stand in a URL is encoded.
+pub(crate) fn url(address: SocketAddr, path: &str) -> String {
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let written = format!("http://{address}{slash}{path}");
+    url::Url::parse(&written).map_or(written, Into::into)
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>, String> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| why(&error))? {
         if body.len() + chunk.len() > LONGEST_ANSWER {
@@ -113,9 +95,11 @@ async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, String> {
 }
 
 /// The innermost cause in plain words; what is around it repeats the URL.
-fn why(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return if error.is_connect() { "not accepted in time" } else { "accepted, but no answer in time" }.into();
+fn why(error: &Error) -> String {
+    match error {
+        Error::NotAccepted => return "not accepted in time".into(),
+        Error::NoAnswer => return "accepted, but no answer in time".into(),
+        Error::Other(_) => {}
     }
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {

@@ -3,7 +3,7 @@
 //! One question, one [`Answer`]; when to ask again is `run::ready`'s. Logs, commands inside and the engine's health
 //! check are not asked here ([`is_network`]).
 
-mod http;
+pub(crate) mod http;
 mod postgres;
 mod redis;
 mod tcp;
@@ -17,10 +17,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::diag::Result;
+use crate::http_client::Client;
 use crate::model::Probe;
 
-pub(super) use http::client as http_client;
 pub(super) use redis::{answer as redis_answer, understand_client as understand_redis};
 
 /// What a service answered.
@@ -77,15 +76,15 @@ pub fn is_network(probe: &Probe) -> bool {
 /// Asks services over the network. Made once a run; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Prober {
-    http: reqwest::Client,
+    http: Client,
     limits: Limits,
     logs_in: bool,
 }
 
 impl Prober {
     /// A prober with these limits.
-    pub fn new(limits: Limits) -> Result<Self> {
-        Ok(Self { http: http::client(limits)?, limits, logs_in: true })
+    pub fn new(limits: Limits) -> Self {
+        Self { http: http::client(limits), limits, logs_in: true }
     }
 
     /// The same, but PostgreSQL's question ends where it asks for the password: a login costs both sides thousands of
@@ -120,8 +119,8 @@ impl Prober {
         self.try_ask(probe, addresses, own).await.unwrap_or_else(|refusal| refusal)
     }
 
-    fn http(&self) -> http::Asking<'_> {
-        http::Asking { client: &self.http, limit: self.limits.connect + self.limits.answer }
+    fn http(&self) -> Client {
+        self.http.with_limit(self.limits.connect + self.limits.answer)
     }
 
     /// As [`Self::ask`]; `Err` ends it early with what could not be done.
@@ -131,6 +130,7 @@ impl Prober {
         addresses: &BTreeMap<u16, SocketAddr>,
         own: &[IpAddr],
     ) -> Result<Answer, Answer> {
+        let client = self.http();
         let at = |port: &u16| addresses.get(port).copied().ok_or_else(|| unreachable_port(*port));
         Ok(match probe {
             Probe::Postgres { port, user, password, database } => {
@@ -142,18 +142,18 @@ impl Prober {
                 let (address, user, password) = (at(port)?, user.as_deref(), password.as_deref());
                 self.talk(address, |stream| redis::ask(stream, address, *tls, user, password)).await
             }
-            Probe::Localstack { port } => http::localstack(self.http(), at(port)?).await,
+            Probe::Localstack { port } => http::localstack(&client, at(port)?).await,
             Probe::Ministack { port } => {
-                http::status(self.http(), at(port)?, "/_ministack/ready", |status| status == 200).await
+                http::status(&client, at(port)?, "/_ministack/ready", |status| status == 200).await
             }
             Probe::Mail { http, smtp, path, .. } => {
                 // A page that asks for a login is an API that answers.
-                let api = http::status(self.http(), at(http)?, path, |status| status == 200 || status == 401);
+                let api = http::status(&client, at(http)?, path, |status| status == 200 || status == 401);
                 let (api, greeting) = tokio::join!(api, self.talk(at(smtp)?, tcp::smtp));
                 worst([api.of("HTTP"), greeting.of("SMTP")])
             }
             Probe::Smtp { port } => self.talk(at(port)?, tcp::smtp).await,
-            Probe::Http { port, path } => http::status(self.http(), at(port)?, path, |status| status < 400).await,
+            Probe::Http { port, path } => http::status(&client, at(port)?, path, |status| status < 400).await,
             Probe::Tcp { ports } => {
                 let ports = if ports.is_empty() { addresses.keys().copied().collect() } else { ports.clone() };
                 let asked = ports.iter().map(async |port| match at(port) {

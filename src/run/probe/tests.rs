@@ -57,7 +57,7 @@ fn nobody() -> (TcpSocket, SocketAddr) {
 
 async fn ask_at(probe: &Probe, addresses: &[(u16, SocketAddr)]) -> Answer {
     let limits = Limits { answer: Duration::from_millis(200), ..Limits::default() };
-    Prober::new(limits).unwrap().ask(probe, &addresses.iter().copied().collect()).await
+    Prober::new(limits).ask(probe, &addresses.iter().copied().collect()).await
 }
 
 async fn ask(probe: &Probe, script: &'static [Turn]) -> Answer {
@@ -322,7 +322,7 @@ async fn slow_forwarder(after: Duration) -> SocketAddr {
 #[cfg(target_os = "linux")]
 async fn what_the_container_itself_refuses_is_not_ready_whatever_the_forwarder_says() {
     let published = serve(&[Hangs]).await;
-    let prober = Prober::new(Limits::default()).unwrap();
+    let prober = Prober::new(Limits::default());
     let ask = async |own: &[&str], port: u16| {
         let own: Vec<IpAddr> = own.iter().map(|address| address.parse().unwrap()).collect();
         prober.ask_of(&TCP, &[(port, published)].into(), &own).await
@@ -342,10 +342,10 @@ async fn what_the_container_itself_refuses_is_not_ready_whatever_the_forwarder_s
 #[tokio::test]
 async fn a_forwarder_that_closes_late_gets_more_time_once_it_was_seen() {
     let late = slow_forwarder(Duration::from_millis(300)).await;
-    let prober = Prober::new(Limits::default()).unwrap().with_open_for(Duration::from_secs(1));
+    let prober = Prober::new(Limits::default()).with_open_for(Duration::from_secs(1));
     assert_eq!(prober.ask(&TCP, &[(1, late)].into()).await, not_yet("port 1: accepted, then closed"));
     let not_so_late = slow_forwarder(Duration::from_millis(100)).await;
-    let prober = Prober::new(Limits { stays_open: Duration::from_millis(150), ..Limits::default() }).unwrap();
+    let prober = Prober::new(Limits { stays_open: Duration::from_millis(150), ..Limits::default() });
     assert_eq!(prober.ask(&TCP, &[(1, not_so_late)].into()).await, not_yet("port 1: accepted, then closed"));
 }
 
@@ -353,7 +353,7 @@ async fn a_forwarder_that_closes_late_gets_more_time_once_it_was_seen() {
 async fn an_answer_is_waited_for_as_long_as_it_is_said() {
     for probe in [postgres(None), redis(None), http("/"), LOCALSTACK, SMTP] {
         let silent = serve(&[Hangs]).await;
-        let prober = Prober::new(Limits::default()).unwrap().with_answer_within(Duration::from_millis(50));
+        let prober = Prober::new(Limits::default()).with_answer_within(Duration::from_millis(50));
         let began = std::time::Instant::now();
         assert!(matches!(prober.ask(&probe, &[(1, silent)].into()).await, Answer::NotYet(_)), "{probe:?}");
         assert!(began.elapsed() < Duration::from_millis(900), "{probe:?}: {:?}", began.elapsed());

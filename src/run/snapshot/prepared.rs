@@ -111,7 +111,7 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
         engine,
         stack: &stack,
         seen: &seen,
-        prober: Prober::new(Limits::default())?,
+        prober: Prober::new(Limits::default()),
         events: ask.events,
         cancel: ask.cancel,
         timeout: ask.timeout,

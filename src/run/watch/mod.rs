@@ -128,7 +128,7 @@ impl Watch {
         let Loaded { stack, files: read, .. } = loaded;
         let watched = services(&stack, &ask.services)?;
         let filter = Arc::new(Filter::new(&stack, &watched, &read));
-        let world = Rc::new(World::new(engine, events, stack)?);
+        let world = Rc::new(World::new(engine, events, stack));
         tell::mounts(&world.events, &world.stack(), &watched);
         let (files, answers, told) = Files::start(filter.clone(), ask.poll)?;
         let mut watch = Self {

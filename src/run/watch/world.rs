@@ -40,13 +40,13 @@ pub(super) struct World {
 
 impl World {
     /// `bare`: nothing is masked yet.
-    pub(super) fn new(engine: Engine, bare: Events, stack: Stack) -> Result<Self> {
-        let prober = Prober::new(Limits::default())?;
+    pub(super) fn new(engine: Engine, bare: Events, stack: Stack) -> Self {
+        let prober = Prober::new(Limits::default());
         let masked = Arc::new(RwLock::new(bare.masked(Arc::new(Masks::of(&stack)))));
         let present = masked.clone();
         let events = Events::to(move |event| present.read().unwrap_or_else(PoisonError::into_inner).emit(event));
         let (stack, lock) = (RefCell::new(Arc::new(stack)), Mutex::new(Weak::new()));
-        Ok(Self { engine, events, bare, masked, stack, prober, owner: RefCell::default(), lock })
+        Self { engine, events, bare, masked, stack, prober, owner: RefCell::default(), lock }
     }
 
     /// The stack as it should be.
