@@ -17,7 +17,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout_at};
 
-/// How long a connection may be silent before the system asks whether the other side is still there.
+/// How long a connection may be silent before the system probes whether the other side is still alive.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// What is sent with a request.

@@ -16,9 +16,8 @@ pub struct Output {
 }
 
 impl Stack {
-    /// Runs a command in the container of a service and waits for its end, like `taskava dev exec`. It is not run by a shell,
-    /// has no standard input and no terminal, and there is no limit of time. A command that fails is no error: look at
-    /// [`Output::code`].
+    /// Runs a command in the container of a service, like `taskava dev exec`, and waits for its end, however long that takes.
+    /// It has no shell around it, no standard input and no terminal. A command that fails is no error: see [`Output::code`].
     ///
     /// ```no_run
     /// # async fn test(stack: &taskava::testing::Stack) -> Result<(), taskava::testing::Error> {

@@ -369,9 +369,7 @@ fn commands_run_inside_with_their_output_and_exit_code() {
     assert_eq!(ran, Output { code: 3, stdout: "out\n".into(), stderr: "err\n".into() });
     let large = run(own.exec("idle", ["seq", "100000"])).expect("it runs");
     assert_eq!((large.code, large.stdout.lines().count(), large.stdout.lines().last()), (0, 100_000, Some("100000")));
-    // As a future that moves between threads, and with no standard input to wait for.
-    let command = vec!["cat".to_owned()];
-    let empty = block_on(async { own.exec("idle", command).await }).expect("it ends");
+    let empty = run(own.exec("idle", vec!["cat".to_owned()])).expect("there is no standard input to wait for");
     assert_eq!(empty, Output { code: 0, stdout: String::new(), stderr: String::new() });
 
     for (service, command, kind, text) in [
@@ -381,13 +379,18 @@ fn commands_run_inside_with_their_output_and_exit_code() {
             ErrorKind::CommandMissing,
             "can't run `no-such-program` in idle: executable file not found",
         ),
-        ("idle", &["/etc"], ErrorKind::CommandRefused, "can't run `/etc` in idle: "),
-        ("idle", &[], ErrorKind::Usage, "no command is given"),
-        ("redis", &["true"], ErrorKind::Usage, "no `redis` runs; there are: idle"),
+        ("idle", &["/etc"][..], ErrorKind::CommandRefused, "can't run `/etc` in idle: "),
+        ("idle", &[][..], ErrorKind::Usage, "no command is given"),
+        ("redis", &["true"][..], ErrorKind::Usage, "no `redis` runs; there are: idle"),
     ] {
         let error = run(own.exec(service, command.iter().copied())).expect_err(text);
         assert_eq!((error.kind(), error.to_string().contains(text)), (kind, true), "{error}");
     }
+    // As a future that may move between threads.
+    let own = std::sync::Arc::new(own);
+    let shared = own.clone();
+    let spawned = run(async move { tokio::spawn(async move { shared.exec("idle", ["true"]).await }).await });
+    assert_eq!(spawned.expect("no panic").expect("it runs").code, 0);
     // A command's own 127 is no error.
     assert_eq!(run(own.exec("idle", ["sh", "-c", "exit 127"])).expect("it runs").code, 127);
 }
