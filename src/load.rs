@@ -31,6 +31,8 @@ pub struct Ask {
     pub project: Option<String>,
     /// Active profiles.
     pub profiles: Vec<String>,
+    /// Variables that come before those of the environment.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// A stack and what it was made from.
@@ -64,7 +66,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     }
     let before = sources.len();
     sources.extend(more.iter().filter_map(|file| reading.toml(file)));
-    let variables = reading.variables(&folder.join(".env"));
+    let variables = reading.variables(&ask.variables, &folder.join(".env"));
     if sources.is_empty() || sources.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
     }
@@ -232,9 +234,12 @@ impl Reading {
         }
     }
 
-    /// The process environment, then `.env`.
-    fn variables(&mut self, dotenv: &Path) -> Variables {
+    /// Those that are given, the process environment, then `.env`.
+    fn variables(&mut self, given: &BTreeMap<String, String>, dotenv: &Path) -> Variables {
         let mut variables = Variables::default();
+        for (name, value) in given {
+            variables.add(name, value, "the caller");
+        }
         for (name, value) in std::env::vars_os() {
             if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
                 variables.add(name, value, "environment");

@@ -70,7 +70,8 @@ fn is_test(path: &str, all: &BTreeMap<String, String>) -> bool {
     }
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
     let parents = [format!("{folder}/mod.rs"), format!("{folder}.rs"), "lib.rs".to_owned()];
-    let declared = Regex::new(&format!(r"#\[cfg\(test\)\]\s*(?:pub(?:\([a-z]+\))? )?mod {};", stem(name))).expect("a pattern");
+    let declared =
+        Regex::new(&format!(r"#\[cfg\(test\)\]\s*(?:pub(?:\([a-z]+\))? )?mod {};", stem(name))).expect("a pattern");
     parents.iter().filter_map(|parent| all.get(parent)).any(|text| declared.is_match(text))
 }
 
@@ -204,8 +205,11 @@ fn the_table_allows_no_more_than_is_used() {
     let table = table(&std::fs::read_to_string(root.join("ARCHITECTURE.md")).expect("ARCHITECTURE.md"));
     let files = sources(&root.join("src"));
     for (name, row) in &table {
-        let own = files.iter().filter(|(path, _)| path.split('/').next().is_some_and(|top| top.trim_end_matches(".rs") == name));
-        let used: BTreeSet<String> = own.filter(|(path, _)| !is_test(path, &files)).flat_map(|(_, text)| targets(&code(text))).collect();
+        let own = files
+            .iter()
+            .filter(|(path, _)| path.split('/').next().is_some_and(|top| top.trim_end_matches(".rs") == name));
+        let used: BTreeSet<String> =
+            own.filter(|(path, _)| !is_test(path, &files)).flat_map(|(_, text)| targets(&code(text))).collect();
         let unused: Vec<_> = row.uses.iter().filter(|target| !used.contains(*target)).collect();
         assert!(unused.is_empty(), "`{name}` does not use {unused:?}: take them out of its row");
     }
@@ -229,7 +233,11 @@ After.
 
     #[track_caller]
     fn broken(markdown: &str, files: &[(&str, &str)], expected: &[&str]) {
-        let all = [("low.rs", "pub struct Word;"), ("high/mod.rs", "use crate::low::Word;"), ("lib.rs", "mod low; mod high;")];
+        let all = [
+            ("low.rs", "pub struct Word;"),
+            ("high/mod.rs", "use crate::low::Word;"),
+            ("lib.rs", "mod low; mod high;"),
+        ];
         let files = all.iter().chain(files).map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
         assert_eq!(problems(&table(markdown), &files), expected);
     }
@@ -249,7 +257,11 @@ After.
         broken(TABLE, &[("low.rs", "use crate::high::Work;")], &one);
         broken(TABLE, &[("low.rs", "use crate::{diag, high::{a, b}};")], &one);
         broken(TABLE, &[("low.rs", "fn a() { crate::high::work() }")], &one);
-        broken(TABLE, &[("low/part.rs", "pub use crate::high;")], &["src/low/part.rs uses `high`, which `low` may not"]);
+        broken(
+            TABLE,
+            &[("low/part.rs", "pub use crate::high;")],
+            &["src/low/part.rs uses `high`, which `low` may not"],
+        );
     }
 
     #[test]

@@ -91,23 +91,19 @@ impl<'a> Script<'a> {
         while let Some((_, piece)) = self.attached.output.next().await? {
             complain(&mut self.complaint, &piece);
         }
-        loop {
-            match self.engine.exec_code(&self.exec).await? {
-                Some(0) => return Ok(self.complaint),
-                Some(code) => {
-                    let said = match self.complaint.trim() {
-                        "" => format!("exit code {code}"),
-                        said => said.to_owned(),
-                    };
-                    let error = Error::new(ErrorKind::Other, format_args!("{what}: {said}"));
-                    return Err(match said.contains("No space left") {
-                        true => error.hint("the engine's disk is full; `docker system df` shows what takes the room"),
-                        false => error,
-                    });
-                }
-                None => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
-            }
+        let code = self.engine.exec_end(&self.exec).await?;
+        if code == 0 {
+            return Ok(self.complaint);
         }
+        let said = match self.complaint.trim() {
+            "" => format!("exit code {code}"),
+            said => said.to_owned(),
+        };
+        let error = Error::new(ErrorKind::Other, format_args!("{what}: {said}"));
+        Err(match said.contains("No space left") {
+            true => error.hint("the engine's disk is full; `docker system df` shows what takes the room"),
+            false => error,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! A stack's data and configuration in one portable file, and back.
 //!
-//! The file is a tar of small members (`archive`), perhaps encrypted (`sealed`); its last but one member says what it
+//! The file is a tar of small members (`archive`), perhaps encrypted (`encryption`), on the disk (`sealed`); its last but one member says what it
 //! holds ([`Manifest`]), its last is the digest of all before it. That it holds only what a backup can hold is looked at
 //! before anything is done with it (`contents`, `dump`, `roles`). What of a service is saved, and how it is put back and
 //! checked, is of `postgres`, `redis` and `objects`. Asking the user, and bringing a stack up, is left to `cli`.
@@ -8,6 +8,11 @@
 pub mod archive;
 pub mod contents;
 mod dump;
+#[cfg(feature = "encrypt")]
+mod encryption;
+#[cfg(not(feature = "encrypt"))]
+#[path = "no_encryption.rs"]
+mod encryption;
 mod inside;
 pub mod objects;
 pub mod postgres;

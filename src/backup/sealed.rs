@@ -1,15 +1,11 @@
-//! The file on the disk: written beside its place and put there when it is whole; encrypted with `age`, where that is
+//! The file on the disk: written beside its place and put there when it is whole; encrypted by `encryption`, where that is
 //! asked for.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
-use std::str::FromStr as _;
 
-use age::secrecy::SecretString;
-use age::{Decryptor, Encryptor, IdentityFile, Recipient, scrypt, x25519};
-
-use crate::bounded;
+use super::encryption::{self, Encrypted};
 use crate::diag::{Error, ErrorKind, Result};
 
 /// How every file begins that `age` encrypted.
@@ -36,18 +32,8 @@ pub struct Keys {
     pub passphrase: Option<PathBuf>,
 }
 
-fn usage(message: impl std::fmt::Display) -> Error {
+pub(super) fn usage(message: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Usage, message)
-}
-
-/// The first line of a file.
-fn passphrase(path: &Path) -> Result<SecretString> {
-    let text = bounded::text(path, bounded::WRITTEN)
-        .map_err(|error| usage(format_args!("can't read {}: {error}", path.display())))?;
-    match text.lines().next().unwrap_or_default() {
-        "" => Err(usage(format_args!("there is no passphrase in the first line of {}", path.display()))),
-        line => Ok(SecretString::from(line.to_owned())),
-    }
 }
 
 impl Seal {
@@ -55,30 +41,12 @@ impl Seal {
     pub fn is_closed(&self) -> bool {
         !matches!(self, Self::Open)
     }
-
-    fn encryptor(&self) -> Result<Option<Encryptor>> {
-        match self {
-            Self::Open => Ok(None),
-            Self::Passphrase(path) => Ok(Some(Encryptor::with_user_passphrase(passphrase(path)?))),
-            Self::Recipients(recipients) => {
-                let parse = |text: &String| {
-                    x25519::Recipient::from_str(text).map_err(|why| {
-                        usage(format_args!("`{text}` is no recipient of age: {why}"))
-                            .hint("`age-keygen -o key.txt` makes a key and prints its recipient, age1…")
-                    })
-                };
-                let all = recipients.iter().map(parse).collect::<Result<Vec<_>>>()?;
-                let encryptor = Encryptor::with_recipients(all.iter().map(|recipient| recipient as &dyn Recipient));
-                Ok(Some(encryptor.map_err(|error| usage(error.to_string()))?))
-            }
-        }
-    }
 }
 
 /// Where the file's bytes go.
 enum To {
     Plain(BufWriter<File>),
-    Sealed(Box<age::stream::StreamWriter<BufWriter<File>>>),
+    Sealed(Encrypted),
 }
 
 /// A file that is being written: `FILE.partial` until it is whole. Removed when it is given up.
@@ -101,7 +69,7 @@ impl Output {
     /// # Errors
     /// When there is one already and it is not to be replaced, or it can't be written.
     pub fn create(place: &Path, replace: bool, seal: &Seal) -> Result<Self> {
-        let encryptor = seal.encryptor()?;
+        let encryptor = encryption::encryptor(seal)?;
         if place.is_dir() {
             return Err(usage(format_args!("{} is a folder", place.display())).hint("name a file in it"));
         }
@@ -117,7 +85,7 @@ impl Output {
         let mut output = Self { to: None, partial, place: place.into(), written: 0 };
         output.to = Some(match encryptor {
             None => To::Plain(file),
-            Some(encryptor) => To::Sealed(Box::new(encryptor.wrap_output(file)?)),
+            Some(encryptor) => To::Sealed(encryptor.begin(file)?),
         });
         Ok(output)
     }
@@ -250,29 +218,7 @@ pub fn open(path: &Path, keys: &Keys) -> Result<(u64, Box<dyn Read>)> {
     if !sealed {
         return Ok((size, Box::new(file)));
     }
-    let decryptor = Decryptor::new_buffered(file).map_err(|error| cannot(path, &error))?;
-    let opened = match (&keys.identity, &keys.passphrase) {
-        (_, Some(secret)) => {
-            let identity = scrypt::Identity::new(passphrase(secret)?);
-            decryptor.decrypt(std::iter::once(&identity as &dyn age::Identity))
-        }
-        (Some(identity), None) => {
-            let wrong = |why: &dyn std::fmt::Display| usage(format_args!("can't use {}: {why}", identity.display()));
-            let file = IdentityFile::from_file(identity.to_string_lossy().into_owned()).map_err(|why| wrong(&why))?;
-            let identities = file.into_identities().map_err(|why| wrong(&why))?;
-            decryptor.decrypt(identities.iter().map(|identity| &**identity as &dyn age::Identity))
-        }
-        (None, None) => {
-            let remedy = if decryptor.is_scrypt() { "--passphrase-file FILE" } else { "--identity FILE" };
-            return Err(usage(format_args!("{} is encrypted", path.display())).hint(format!("give the key: {remedy}")));
-        }
-    };
-    Ok((size, Box::new(opened.map_err(|error| cannot(path, &error))?)))
-}
-
-fn cannot(path: &Path, error: &age::DecryptError) -> Error {
-    Error::new(ErrorKind::Other, format_args!("can't decrypt {}: {error}; nothing was touched", path.display()))
-        .hint("is it the right key or passphrase, and the file as it was written?")
+    Ok((size, encryption::decrypt(file, path, keys)?))
 }
 
 #[cfg(test)]
@@ -324,31 +270,5 @@ mod tests {
             assert!(Output::create(&place, true, &Seal::Open).unwrap_err().hints[0].contains("move it away"));
             assert_eq!(fs::read(&other).unwrap(), b"precious");
         }
-    }
-
-    #[test]
-    fn only_who_has_the_key_can_read() {
-        use age::secrecy::ExposeSecret as _;
-        let folder = tempfile::tempdir().unwrap();
-        let (place, key) = (folder.path().join("a"), folder.path().join("key"));
-        let identity = x25519::Identity::generate();
-        fs::write(&key, identity.to_string().expose_secret()).unwrap();
-        let seal = Seal::Recipients(vec![identity.to_public().to_string()]);
-        let mut output = Output::create(&place, false, &seal).unwrap();
-        output.write_all(b"secret").unwrap();
-        output.finish().unwrap();
-        let file = fs::read(&place).unwrap();
-        assert!(!file.windows(6).any(|window| window == b"secret"));
-        let keys = Keys { identity: Some(key), passphrase: None };
-        let mut text = String::new();
-        open(&place, &keys).unwrap().1.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "secret");
-        let without = open(&place, &Keys::default()).err().unwrap();
-        assert!(without.hints[0].contains("--identity"), "{without}");
-        // Cut short: found when it is read.
-        fs::write(&place, &file[..file.len() - 1]).unwrap();
-        assert!(open(&place, &keys).unwrap().1.read_to_string(&mut text).is_err());
-        let seal = Seal::Recipients(vec!["age1nonsense".into()]);
-        assert_eq!(Output::create(&place, true, &seal).unwrap_err().kind, ErrorKind::Usage);
     }
 }

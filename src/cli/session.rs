@@ -335,7 +335,12 @@ pub fn load_stack(context: &Context) -> Result<Stack> {
 
 /// Which stack the global options ask for.
 pub fn ask(context: &Context) -> load::Ask {
-    load::Ask { files: context.files(), project: context.project().map(Into::into), profiles: context.profiles() }
+    load::Ask {
+        files: context.files(),
+        project: context.project().map(Into::into),
+        profiles: context.profiles(),
+        ..load::Ask::default()
+    }
 }
 
 /// Names containers that stay behind because their service is in services.toml no more.

@@ -2,6 +2,7 @@
 //! terminal's size, signals, and how they ended. What is at the other end of the streams is the caller's.
 
 use std::io;
+use std::time::Duration;
 
 use bollard::exec::ResizeExecOptions;
 use bollard::models::{ExecConfig, NetworkConnectRequest};
@@ -16,6 +17,9 @@ use super::{Engine, spec};
 use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Service, Stack};
+
+/// Longest pause between two questions whether a command has ended.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Rows and columns of a terminal.
 pub type Size = (u16, u16);
@@ -225,11 +229,23 @@ impl Engine {
         let _ = self.docker.resize_exec(exec, ResizeExecOptions { height, width }).await;
     }
 
-    /// The exit code of a command; none while it runs.
+    /// The exit code of a command whose output has ended; it may take a moment longer, or have closed its output and go on.
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub async fn exec_code(&self, exec: &str) -> Result<Option<i64>> {
+    pub async fn exec_end(&self, exec: &str) -> Result<i64> {
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if let Some(code) = self.exec_code(exec).await? {
+                return Ok(code);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE);
+        }
+    }
+
+    /// The exit code of a command; none while it runs.
+    async fn exec_code(&self, exec: &str) -> Result<Option<i64>> {
         let seen = answer(self.docker.inspect_exec(exec)).await;
         let seen = seen.map_err(|error| failed("lost sight of the command", &error))?;
         Ok(if seen.running == Some(true) { None } else { Some(seen.exit_code.unwrap_or(0)) })

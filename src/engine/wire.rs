@@ -6,14 +6,13 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader};
 
-use super::connect::{Address, tls_config};
+use super::connect::{Address, tls};
 
 /// What the engine sends.
 pub(super) type Reader = BufReader<Pin<Box<dyn AsyncRead + Send>>>;
@@ -127,18 +126,15 @@ async fn dial(address: &Address) -> io::Result<(Pin<Box<dyn AsyncRead + Send>>, 
             let (reader, writer) = tokio::io::split(pipe);
             Ok((Box::pin(reader), Box::pin(writer)))
         }
-        Address::Tcp { host, port, tls } => {
+        Address::Tcp { host, port, tls: files } => {
             let stream = tokio::net::TcpStream::connect((host.as_str(), *port)).await?;
             // Keystrokes are not to wait for each other.
             stream.set_nodelay(true)?;
-            let Some(tls) = tls else {
+            let Some(files) = files else {
                 let (reader, writer) = stream.into_split();
                 return Ok((Box::pin(reader), Box::pin(writer)));
             };
-            let config = tls_config(tls).map_err(io::Error::other)?;
-            let name = rustls::pki_types::ServerName::try_from(host.clone()).map_err(io::Error::other)?;
-            let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-            let (reader, writer) = tokio::io::split(stream);
+            let (reader, writer) = tokio::io::split(tls::connect(stream, host, files).await?);
             Ok((Box::pin(reader), Box::pin(writer)))
         }
         other => Err(io::Error::other(format!("{other} can't be used on {}", std::env::consts::OS))),

@@ -4,18 +4,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ClientConfig;
-use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
-use crate::engine::connect::AnyServer;
+use crate::engine::connect::tls;
 
 /// A connection.
 #[derive(Debug)]
@@ -23,7 +17,7 @@ pub(crate) enum Stream {
     /// In clear text.
     Plain(TcpStream),
     /// Over TLS.
-    Secure(Box<TlsStream<TcpStream>>),
+    Secure(Box<tls::Connection>),
 }
 
 impl Stream {
@@ -31,6 +25,7 @@ impl Stream {
     ///
     /// # Errors
     /// When nothing listens there, or it speaks no TLS.
+    #[cfg(feature = "cli")]
     pub(crate) async fn connect(address: SocketAddr, tls: bool) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -42,16 +37,7 @@ impl Stream {
     /// # Errors
     /// When the other side speaks no TLS, or none that can be spoken here.
     pub(crate) async fn secure(stream: TcpStream, address: SocketAddr) -> io::Result<Self> {
-        let provider = Arc::new(ring::default_provider());
-        let versions = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-        let config = versions
-            .map_err(io::Error::other)?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
-            .with_no_client_auth();
-        let connector = TlsConnector::from(Arc::new(config));
-        let stream = connector.connect(ServerName::from(address.ip()), stream).await?;
-        Ok(Self::Secure(Box::new(stream)))
+        Ok(Self::Secure(Box::new(tls::connect_unverified(stream, address).await?)))
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, error::TryRecvError};
 use tokio::sync::oneshot;
 
-use super::{Error, Stack, runtime};
+use super::{Error, ErrorKind, Stack, runtime};
 use crate::database::{Ask, InUse, Server};
 use crate::diag;
 use crate::engine::Engine;
@@ -62,7 +62,7 @@ impl Stack {
 
     async fn ask_forks<T>(&self, wish: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Wish) -> Result<T, Error> {
         let (sender, receiver) = oneshot::channel();
-        let gone = || Error("the thread that copies databases is gone".into());
+        let gone = || Error::new(ErrorKind::Other, "the thread that copies databases is gone");
         self.forks()?.0.send(wish(sender)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
     }
@@ -72,7 +72,7 @@ impl Stack {
         if let Some(forks) = self.forks.get() {
             return Ok(forks);
         }
-        let none = || Error("the stack has no PostgreSQL to fork a database of".into());
+        let none = || Error::new(ErrorKind::Usage, "the stack has no PostgreSQL to fork a database of");
         let service = self.postgres().ok_or_else(none)?.clone();
         let containers = &self.isolated().containers;
         let container = containers.iter().find(|seen| seen.service == service.name).ok_or_else(none)?.clone();

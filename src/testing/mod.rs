@@ -38,10 +38,11 @@
 //! for a day.
 
 mod database;
+mod error;
+mod exec;
 mod report;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::task::{self, Poll, Wake, Waker};
@@ -53,6 +54,8 @@ use tokio::sync::oneshot;
 use database::Forks;
 
 pub use database::Database;
+pub use error::{Error, ErrorKind};
+pub use exec::Output;
 
 use crate::diag;
 use crate::engine::Engine;
@@ -68,29 +71,6 @@ use crate::masks::Masks;
 use crate::model::ServiceName;
 use crate::run::actual;
 use crate::run::{Cancel, address};
-
-/// Why a stack did not come up, or could not be asked. Shows the same with `{}` and `{:?}`, because tests end with either.
-pub struct Error(String);
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Error {}
-
-impl From<diag::Error> for Error {
-    fn from(error: diag::Error) -> Self {
-        Self(report::error(&error))
-    }
-}
 
 /// What stack is wanted: made by [`Stack::from_file`].
 #[derive(Debug, Clone)]
@@ -113,6 +93,14 @@ impl Builder {
     /// Also the services of this profile.
     pub fn profile(mut self, profile: impl Into<String>) -> Self {
         self.ask.profiles.push(profile.into());
+        self
+    }
+
+    /// A variable for `${NAME}` in services.toml, and for services that are given `NAME` from the environment. It comes before
+    /// one of the same name in the environment of the test, which stays as it is, and before `.env`. A later value of a
+    /// name replaces an earlier one.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.ask.variables.insert(name.into(), value.into());
         self
     }
 
@@ -161,9 +149,9 @@ impl Builder {
             // It ends up in the log of a job, which everybody may read.
             let (mut summary, masks) = (isolated.summary.clone().unwrap_or_default(), Masks::of(&isolated.stack));
             summary.failures.iter_mut().for_each(|failure| failure.mask(&masks));
-            let text = report::summary(&summary);
+            let error = Error::of_summary(&summary);
             isolated.remove(&engine).await?;
-            return Err(Error(text));
+            return Err(error);
         }
         let (found, _) = actual::stack(&engine, &isolated.stack, &isolated.containers).await;
         let variables = kinds::variables(&found, address::published(&engine.about, &isolated.containers));
@@ -180,10 +168,11 @@ fn folders() -> Vec<PathBuf> {
 
 fn not_found(file: &Path) -> Error {
     if file.is_absolute() {
-        return Error(format!("{} doesn't exist", file.display()));
+        return Error::new(ErrorKind::Usage, format!("{} doesn't exist", file.display()));
     }
     let folders: Vec<String> = folders().iter().map(|folder| folder.display().to_string()).collect();
-    Error(format!("no {} in {}, nor in a folder above", file.display(), folders.join(" or ")))
+    let text = format!("no {} in {}, nor in a folder above", file.display(), folders.join(" or "));
+    Error::new(ErrorKind::Usage, text)
 }
 
 /// Whether the environment says that stacks are to stay.
@@ -223,17 +212,59 @@ impl Stack {
     /// URL of a service, password included: `postgres://…`, `redis://…`, `http://…`.
     ///
     /// # Panics
-    /// When there is no such service, or it has no URL; the message says which there are.
+    /// When there is no such service, or it has no URL; the message says which there are. [`Stack::try_url`] does not panic.
     #[track_caller]
     pub fn url(&self, service: &str) -> &str {
+        self.try_url(service).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same as [`Stack::url`], with an error instead of a panic.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] when there is no such service, or it has no URL; the message says which there are.
+    pub fn try_url(&self, service: &str) -> Result<&str, Error> {
         let key = format!("{}_URL", service.to_ascii_uppercase().replace(['-', '.'], "_"));
-        match self.env.get(&key) {
-            Some(url) => url,
-            None => {
-                let known: Vec<&str> = self.env.keys().filter_map(|name| name.strip_suffix("_URL")).collect();
-                panic!("no URL of `{service}` ({key}); there are: {}", known.join(", "));
-            }
-        }
+        self.env.get(&key).map(String::as_str).ok_or_else(|| {
+            let known: Vec<&str> = self.env.keys().filter_map(|name| name.strip_suffix("_URL")).collect();
+            let text = format!("no URL of `{service}` ({key}); there are: {}", known.join(", "));
+            Error::new(ErrorKind::Usage, text)
+        })
+    }
+
+    /// The host at which published ports are reached: `127.0.0.1`, or the name or address of the machine of a remote engine.
+    ///
+    /// Where the test itself runs in a container of the engine, each service has a host of its own; [`Stack::address`] has
+    /// the right one everywhere.
+    pub fn host(&self) -> &str {
+        &self.engine.about.host
+    }
+
+    /// The port of [`Stack::host`] at which a client reaches a TCP port of a service: `port("postgres", 5432)` is 32768, for
+    /// instance. `port` is the number inside the container, as in `ports` of services.toml.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] when no such service runs; [`ErrorKind::Other`] when the port can't be reached, because services.toml does
+    /// not publish it.
+    pub fn port(&self, service: &str, port: u16) -> Result<u16, Error> {
+        self.reach(service, port).map(|(_, port)| port)
+    }
+
+    /// Host and port at which a client reaches a TCP port of a service, as
+    /// [`TcpStream::connect`](std::net::TcpStream::connect) takes them: `127.0.0.1:32768`.
+    ///
+    /// # Errors
+    /// As [`Stack::port`].
+    pub fn address(&self, service: &str, port: u16) -> Result<String, Error> {
+        let (host, port) = self.reach(service, port)?;
+        Ok(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+    }
+
+    fn reach(&self, service: &str, port: u16) -> Result<(String, u16), Error> {
+        self.container(service)?;
+        let isolated = self.isolated();
+        let service = isolated.stack.services.get(service).expect("its container is of the stack");
+        let found = address::published(&self.engine.about, &isolated.containers)(service, port);
+        found.ok_or_else(|| address::unreachable(service, port).into())
     }
 
     /// The variables an application finds the stack by, as `taskava dev env` prints them; for
@@ -245,7 +276,7 @@ impl Stack {
     /// What a service wrote so far, both streams.
     ///
     /// # Errors
-    /// When the service has no container.
+    /// [`ErrorKind::Usage`] when no such service runs.
     pub async fn logs(&self, service: &str) -> Result<String, Error> {
         let (id, engine) = (self.container(service)?, self.engine.clone());
         on_a_thread(|| async move {
@@ -268,7 +299,8 @@ impl Stack {
         let isolated = self.isolated();
         let found = isolated.containers.iter().find(|seen| seen.service.as_str() == service);
         let known = || isolated.containers.iter().map(|seen| seen.service.as_str()).collect::<Vec<_>>().join(", ");
-        found.map(|seen| seen.id.clone()).ok_or_else(|| Error(format!("no `{service}` runs; there are: {}", known())))
+        let none = || Error::new(ErrorKind::Usage, format!("no `{service}` runs; there are: {}", known()));
+        found.map(|seen| seen.id.clone()).ok_or_else(none)
     }
 
     fn isolated(&self) -> &Isolated {
@@ -351,12 +383,13 @@ async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
     let thread = move || {
         let result = match runtime() {
             Ok(runtime) => runtime.block_on(work()),
-            Err(error) => Err(Error(error.to_string())),
+            Err(error) => Err(Error::new(ErrorKind::Other, error.to_string())),
         };
         // Nobody waits any more: what was made is dropped, and so removed.
         drop(sender.send(result));
     };
     let spawned = thread::Builder::new().name("taskava".into()).spawn(thread);
-    spawned.map_err(|error| Error(format!("can't start a thread: {error}")))?;
-    receiver.await.unwrap_or_else(|_| Err(Error("the thread that started the stack is gone".into())))
+    spawned.map_err(|error| Error::new(ErrorKind::Other, format!("can't start a thread: {error}")))?;
+    let gone = || Error::new(ErrorKind::Other, "the thread that did it is gone");
+    receiver.await.unwrap_or_else(|_| Err(gone()))
 }

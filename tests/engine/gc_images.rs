@@ -227,8 +227,7 @@ fn a_run_whose_image_is_removed_under_its_hands_prepares_it_again() {
     let stack = seeded("gc-race");
     run(&stack);
     let before = prepared(&stack);
-    let ask =
-        taskava::load::Ask { files: vec![stack.path().join("services.toml")], project: None, profiles: Vec::new() };
+    let ask = taskava::load::Ask { files: vec![stack.path().join("services.toml")], ..taskava::load::Ask::default() };
     let model = taskava::load::stack(&ask).expect("a stack").stack;
     // When the plan is made, the image was there.
     let plans = std::sync::Arc::new(AtomicUsize::new(0));

@@ -57,8 +57,7 @@ async fn engine() -> Engine {
 }
 
 fn load(stack: &Stack) -> Model {
-    let ask =
-        taskava::load::Ask { files: vec![stack.path().join("services.toml")], project: None, profiles: Vec::new() };
+    let ask = taskava::load::Ask { files: vec![stack.path().join("services.toml")], ..taskava::load::Ask::default() };
     taskava::load::stack(&ask).expect("a stack").stack
 }
 

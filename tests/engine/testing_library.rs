@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
-use taskava::testing::{Database, Stack as Isolated, block_on};
+use taskava::testing::{Database, ErrorKind, Output, Stack as Isolated, block_on};
 use tokio::sync::OnceCell;
 
 use crate::clients::ask;
@@ -150,6 +150,7 @@ fn what_does_not_come_up_says_why_and_leaves_nothing() {
     let (shown, debug) = (failed.to_string(), format!("{failed:?}"));
     assert!(shown.contains("exited with code 3") && shown.contains("| no key given, only ********"), "{shown}");
     assert_eq!(shown, debug, "tests end with either");
+    assert_eq!(failed.kind(), ErrorKind::Crashed);
     let unknown = run(Isolated::from_file(file(&stack)).services(["nobody"]).start()).expect_err("no such");
     assert!(unknown.to_string().contains("no service `nobody`"), "{unknown}");
     let misspelt = run(Isolated::from_file(file(&stack)).services(["postgre"]).start()).expect_err("no such");
@@ -316,16 +317,80 @@ fn which(tool: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(tool)).find(|file| file.is_file())
 }
 
+/// Redis, whose password services.toml takes from a variable, and a port that is not published.
+const VARIABLE: &str = r#"
+[services.redis]
+kind = "redis"
+image = "image:redis"
+command = ["redis-server", "--requirepass", "${TASKAVA_TEST_SECRET:?a password}"]
+ports = ["6379"]
+[services.idle]
+image = "image:busybox"
+command = ["sleep", "1000"]
+ready = { exec = "true" }
+"#;
+
 #[test]
-fn the_library_alone_needs_nothing_of_the_command_line() {
-    let tree = Command::new("cargo")
-        .args(["tree", "--locked", "--offline", "--no-default-features", "-e", "normal", "--prefix", "none"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo");
-    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
-    assert!(tree.contains("bollard v"), "{tree}");
-    for name in ["age", "annotate-snippets", "clap", "console", "granit-parser", "indicatif"] {
-        assert!(!tree.lines().any(|line| line.starts_with(&format!("{name} v"))), "{name} in\n{tree}");
+fn a_stack_is_reached_at_its_host_and_ports() {
+    let stack = Stack::new("lib-reach", VARIABLE);
+    let start = || Isolated::from_file(file(&stack));
+    let unset = run(start().start()).expect_err("the variable is not set");
+    assert_eq!(unset.kind(), ErrorKind::Usage);
+    assert!(unset.to_string().contains("a password"), "{unset}");
+
+    let own = run(start().env("TASKAVA_TEST_SECRET", "first").env("TASKAVA_TEST_SECRET", "s3cret").start());
+    let own = own.expect("it comes up");
+    assert!(std::env::var_os("TASKAVA_TEST_SECRET").is_none(), "the environment stays as it is");
+    assert_eq!(own.try_url("redis").expect("a URL"), own.url("redis"));
+    assert!(own.url("redis").contains("s3cret@"), "{}", own.url("redis"));
+    let address = own.address("redis", 6379).expect("an address");
+    assert_eq!(address, format!("{}:{}", own.host(), own.port("redis", 6379).expect("a port")));
+    assert_eq!(ask(&address, "AUTH s3cret"), "+OK");
+
+    let missing = own.try_url("nobody").expect_err("no such service");
+    assert_eq!(missing.kind(), ErrorKind::Usage);
+    assert_eq!(missing.to_string(), "no URL of `nobody` (NOBODY_URL); there are: REDIS");
+    let missing = own.port("nobody", 6379).expect_err("no such service");
+    assert_eq!(missing.kind(), ErrorKind::Usage);
+    assert_eq!(missing.to_string(), "no `nobody` runs; there are: idle, redis");
+    for unpublished in [own.port("redis", 16379).map(drop), own.address("idle", 80).map(drop)] {
+        let error = unpublished.expect_err("not published");
+        assert_eq!(error.kind(), ErrorKind::Other);
+        assert!(error.to_string().contains("publish it: ports = ["), "{error}");
     }
+}
+
+#[test]
+fn commands_run_inside_with_their_output_and_exit_code() {
+    let stack = Stack::new("lib-exec", VARIABLE);
+    let own = run(Isolated::from_file(file(&stack)).env("TASKAVA_TEST_SECRET", "x").services(["idle"]).start());
+    let own = own.expect("it comes up");
+    let ran = run(own.exec("idle", ["sh", "-c", "echo out; echo err >&2; exit 3"])).expect("it runs");
+    assert_eq!(ran, Output { code: 3, stdout: "out\n".into(), stderr: "err\n".into() });
+    let large = run(own.exec("idle", ["seq", "100000"])).expect("it runs");
+    assert_eq!((large.code, large.stdout.lines().count(), large.stdout.lines().last()), (0, 100_000, Some("100000")));
+    let empty = run(own.exec("idle", vec!["cat".to_owned()])).expect("there is no standard input to wait for");
+    assert_eq!(empty, Output { code: 0, stdout: String::new(), stderr: String::new() });
+
+    for (service, command, kind, text) in [
+        (
+            "idle",
+            &["no-such-program"][..],
+            ErrorKind::CommandMissing,
+            "can't run `no-such-program` in idle: executable file not found",
+        ),
+        ("idle", &["/etc"][..], ErrorKind::CommandRefused, "can't run `/etc` in idle: "),
+        ("idle", &[][..], ErrorKind::Usage, "no command is given"),
+        ("redis", &["true"][..], ErrorKind::Usage, "no `redis` runs; there are: idle"),
+    ] {
+        let error = run(own.exec(service, command.iter().copied())).expect_err(text);
+        assert_eq!((error.kind(), error.to_string().contains(text)), (kind, true), "{error}");
+    }
+    // As a future that may move between threads.
+    let own = std::sync::Arc::new(own);
+    let shared = own.clone();
+    let spawned = run(async move { tokio::spawn(async move { shared.exec("idle", ["true"]).await }).await });
+    assert_eq!(spawned.expect("no panic").expect("it runs").code, 0);
+    // A command's own 127 is no error.
+    assert_eq!(run(own.exec("idle", ["sh", "-c", "exit 127"])).expect("it runs").code, 127);
 }

@@ -45,9 +45,10 @@ async fn another_order_is_alone_in_its_database() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_cache_answers() {
-    let address = stack().await.url("redis").trim_start_matches("redis://").to_owned();
+    let stack = stack().await;
+    let (host, port) = (stack.host(), stack.port("redis", 6379).expect("services.toml publishes it"));
     let answer = apart(move || {
-        let mut stream = TcpStream::connect(address).expect("a connection");
+        let mut stream = TcpStream::connect((host, port)).expect("a connection");
         stream.write_all(b"PING\r\n").expect("a question");
         let mut answer = [0; 7];
         stream.read_exact(&mut answer).expect("an answer");
@@ -55,4 +56,11 @@ async fn the_cache_answers() {
     })
     .await;
     assert_eq!(&answer, b"+PONG\r\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_is_in_place() {
+    let query = ["psql", "-U", "postgres", "-d", "shop", "-Atc", "select count(*) from orders"];
+    let answer = stack().await.exec("postgres", query).await.expect("psql runs");
+    assert_eq!((answer.code, answer.stdout.trim()), (0, "0"), "{}", answer.stderr);
 }

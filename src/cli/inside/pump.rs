@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, stderr, stdin, stdout};
+use tokio::time::timeout;
 
 use super::{Outside, What};
 use crate::diag::Result;
@@ -32,8 +33,6 @@ const LONGEST_REFUSAL: usize = 4096;
 
 /// How long a command in a terminal may take to end after its output did, before it counts as left alone (Ctrl-P Ctrl-Q).
 const DETACHED: Duration = Duration::from_secs(3);
-/// Longest pause between two questions whether a command has ended.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Passes on what comes, until the process closes its output or `on` says to leave.
 pub async fn pump(
@@ -108,16 +107,6 @@ pub(super) async fn write(channel: Channel, piece: &[u8]) -> Result<()> {
 /// The exit code of a command whose output has ended; it may take a moment longer, or have closed its output and go on.
 /// None: it was detached from.
 pub(super) async fn exec_end(engine: &Engine, exec: &str, tty: bool) -> Result<Option<i64>> {
-    let (mut pause, mut waited) = (Duration::from_millis(1), Duration::ZERO);
-    loop {
-        if let Some(code) = engine.exec_code(exec).await? {
-            return Ok(Some(code));
-        }
-        if tty && waited >= DETACHED {
-            return Ok(None);
-        }
-        tokio::time::sleep(pause).await;
-        waited += pause;
-        pause = (pause * 2).min(PAUSE);
-    }
+    let end = engine.exec_end(exec);
+    if tty { timeout(DETACHED, end).await.ok().transpose() } else { end.await.map(Some) }
 }

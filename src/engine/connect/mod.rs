@@ -5,6 +5,11 @@
 mod candidates;
 #[cfg(unix)]
 mod ping;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+pub(crate) mod tls;
 mod transport;
 mod trouble;
 
@@ -18,8 +23,6 @@ use bollard::models::SystemVersion;
 
 pub(super) use self::candidates::Address;
 use self::candidates::{Candidate, candidates};
-pub(crate) use self::transport::AnyServer;
-pub(super) use self::transport::tls_config;
 use self::trouble::{Trouble, unreachable};
 use super::{About, Builder};
 use crate::bounded;

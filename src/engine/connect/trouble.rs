@@ -7,6 +7,7 @@ use std::time::Duration;
 use bollard::errors::Error as Bollard;
 
 use super::candidates::{Address, Candidate};
+use super::tls;
 use crate::diag::{Error, ErrorKind};
 
 /// Why a candidate isn't the engine.
@@ -81,10 +82,10 @@ impl Trouble {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             return io::Error::from(error.kind()).into();
         }
-        match cause.downcast_ref::<rustls::Error>() {
-            Some(rustls::Error::InvalidMessage(_)) => Self::TlsMismatch,
-            _ if connected(error) => Self::Strange(cause.to_string()),
-            _ => Self::Other(cause.to_string()),
+        match cause {
+            cause if tls::is_mismatch(cause) => Self::TlsMismatch,
+            cause if connected(error) => Self::Strange(cause.to_string()),
+            cause => Self::Other(cause.to_string()),
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use crate::diag::Result;
 use crate::model::Probe;
 
+#[cfg(feature = "cli")]
 pub(crate) use http::client as http_client;
 pub(super) use redis::{answer as redis_answer, understand_client as understand_redis};
 

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use tokio::net::TcpStream;
 
 use super::{Answer, exchange, unexpected};
+use crate::engine::connect::tls;
 use crate::run::stream::Stream;
 
 /// Who may do what is not asked here: an answer of any kind is one of a server that is up.
@@ -40,14 +41,14 @@ pub(crate) async fn answer(
 async fn talk(
     stream: TcpStream,
     address: SocketAddr,
-    tls: bool,
+    is_tls: bool,
     user: Option<&str>,
     password: Option<&str>,
 ) -> io::Result<(Vec<String>, bool)> {
     let mut send = password.map(|password| command(&[Some("AUTH"), user, Some(password)])).unwrap_or_default();
     send.push_str(&command(&[Some("PING")]));
     let lines = if password.is_some() { 2 } else { 1 };
-    let stream = if tls {
+    let stream = if is_tls {
         stream
     } else {
         match exchange(&mut Stream::from(stream), send.as_bytes(), lines).await {
@@ -61,11 +62,11 @@ async fn talk(
     // One that serves TLS only closes what begins otherwise.
     let mut stream = match Stream::secure(stream, address).await {
         Ok(stream) => stream,
-        Err(error) if is_refused_tls(&error) => return Ok((Vec::new(), true)),
+        Err(error) if tls::is_refusal(&error) => return Ok((Vec::new(), true)),
         Err(error) => return Err(error),
     };
     match exchange(&mut stream, send.as_bytes(), lines).await {
-        Err(error) if is_closed(&error) || is_refused_tls(&error) => Ok((Vec::new(), true)),
+        Err(error) if is_closed(&error) || tls::is_refusal(&error) => Ok((Vec::new(), true)),
         answered => answered.map(|answers| (answers, true)),
     }
 }
@@ -80,12 +81,6 @@ fn command(words: &[Option<&str>]) -> String {
 fn is_closed(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
-}
-
-/// Whether the other side speaks TLS, and only refuses us.
-fn is_refused_tls(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(inner, Some(rustls::Error::AlertReceived(_) | rustls::Error::PeerIncompatible(_)))
 }
 
 /// What an answer to `PING` means.
