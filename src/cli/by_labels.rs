@@ -4,15 +4,20 @@
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use super::session::ask;
+use super::inside;
+use super::session::{Session, ask};
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, Severity};
 use crate::engine::Engine;
+use crate::event::Event;
 use crate::load::sought::Sought;
 use crate::load::{self, FILE};
 use crate::model::resolve::name_of_folder;
-use crate::model::{Stack, StackName, isolated};
+use crate::model::{ServiceName, Stack, StackName, isolated};
+use crate::plan::observed::Container;
 use crate::plan::remains::Remnant;
+use crate::plan::{Observed, Op, Plan};
 use crate::remedy;
+use crate::run::provision;
 
 /// A stack, and the engine where that had to be asked for it.
 #[derive(Debug)]
@@ -40,6 +45,60 @@ impl Found {
             None => Engine::connect(&context.engine_ask()).await,
         }
     }
+
+    /// The container of a service, which has to run.
+    ///
+    /// # Errors
+    /// When it does not, with what can be done about it by labels, too.
+    pub async fn container(&self, engine: &Engine, service: &ServiceName) -> Result<Container> {
+        let found = inside::container(engine, &self.stack, service).await;
+        found.map_err(|mut error| {
+            if self.by_labels {
+                let words = ["start", "logs"].map(|command| remedy::dev(&[command, service.as_str()]));
+                error.hints = vec![format!("start it as it is: {}", words[0]), format!("see why: {}", words[1])];
+            }
+            error
+        })
+    }
+}
+
+/// What a plan that starts services has to say, and may not do, where they are known by labels alone: they start as they
+/// are, and what services.toml says beside that is not known.
+///
+/// # Errors
+/// When there is nothing of the stack; when an emulator would forget resources that nothing here could make again.
+pub async fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) -> Result<()> {
+    if !session.by_labels {
+        return Ok(());
+    }
+    let name = &session.stack.name;
+    if plan.steps.is_empty() && seen.containers.is_empty() {
+        let message = format!("{name} has no container on this engine: there is nothing to start");
+        return Err(Error::new(ErrorKind::Other, message)
+            .hint(format!("where its {FILE} is, and can be used: {}", remedy::dev(&["up"]))));
+    }
+    let starts = |service: &ServiceName| plan.steps.iter().any(|step| step.op.starts() == Some(service));
+    let stopped = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Stop { service, .. } if starts(service) => Some(service),
+        _ => None,
+    });
+    let stopped: Vec<&ServiceName> = stopped.collect();
+    let made = provision::resources(&session.engine.about, &session.stack, &seen.containers).await;
+    if let Some((emulator, _)) = made.iter().find(|(service, _)| stopped.contains(&service)) {
+        let resources = made.iter().filter(|(service, _)| service == emulator).map(|(_, id)| id.to_string());
+        let resources = resources.collect::<Vec<_>>().join(", ");
+        let message = format!("{emulator} forgets when it stops what was made in it: {resources}");
+        return Err(Error::new(ErrorKind::Other, message)
+            .hint(format!("only {FILE} says how to make that again ([aws]): mend it, then run this again"))
+            .hint("or name the services that are meant, without this one"));
+    }
+    if plan.steps.iter().any(|step| step.op.starts().is_some()) {
+        session.events.emit(&Event::Warning {
+            message: format!("without {FILE}, services start as they are: `ready`, `hooks` and [aws] are not known"),
+            hint: Some(format!("once it can be used: {}", remedy::dev(&["up"]))),
+        });
+    }
+    Ok(())
 }
 
 /// Loads the stack, or makes it up from labels.

@@ -5,10 +5,9 @@ mod format;
 use std::process::ExitCode;
 
 use super::context::FormatArg;
-use super::session::load_stack;
+use super::by_labels::stack_or_labels;
 use super::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
 use crate::kinds::{self, Variable};
 use crate::model::secret::{MASK, Masks, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
@@ -38,9 +37,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let stack = load_stack(context)?;
-        let chosen = args.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let mut here = stack_or_labels(context).await?;
+        let chosen = args.services.iter().map(|name| here.stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let engine = here.engine(context).await?;
+        let (stack, by_labels) = (here.stack, here.by_labels);
         let containers = engine.containers(stack.name.as_str()).await?;
         let (stack, unknown) = actual::stack(&engine, &stack, &containers).await;
         let ids = provision::ids(&engine.about, &stack, &containers).await;
@@ -52,6 +52,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         // In JSON a remark would be a second object beside the one that is asked for.
         for note in unknown.iter().filter(is_meant).filter(|_| context.global.format != FormatArg::Json) {
             context.screen.note(note);
+        }
+        if by_labels && context.global.format != FormatArg::Json {
+            context.screen.note("what `exports` and [aws] name is left out: only services.toml says it");
         }
         let masked = !context.screen.shows_secrets(args.show_secrets);
         if masked {
@@ -88,7 +91,7 @@ fn tell_missing(
     let runs =
         |name: &&&crate::model::ServiceName| containers.iter().any(|seen| seen.service == ***name && seen.is_up());
     let missing: Vec<&str> = all.iter().filter(|name| !runs(name)).map(|name| name.as_str()).collect();
-    if missing.is_empty() {
+    if missing.is_empty() && !stack.services.is_empty() {
         return Ok(());
     }
     if missing.len() == all.len() {

@@ -363,7 +363,7 @@ pub struct Request {
     pub snapshot: Option<String>,
     /// `down`: only stop.
     pub stop_only: bool,
-    /// `start`: only start what is there; never create or recreate.
+    /// `start`, and `restart` by labels: only start what is there; never create or recreate.
     pub start_only: bool,
 }
 
