@@ -50,6 +50,7 @@ pub mod stop;
 mod suggest;
 pub mod terraform;
 pub mod test;
+pub mod unfinished;
 pub mod up;
 pub mod url;
 pub mod watch;
