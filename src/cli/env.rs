@@ -4,8 +4,8 @@ mod format;
 
 use std::process::ExitCode;
 
-use super::context::FormatArg;
 use super::by_labels::stack_or_labels;
+use super::context::FormatArg;
 use super::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::kinds::{self, Variable};
