@@ -34,7 +34,7 @@ use crate::model::aws::{Properties, ResourceId};
 
 pub use client::{Answer, Client, Protocol, Question, Refused};
 pub use diff::{Change, Seen, What, diff};
-pub use reconcile::{Ask, Failed, Outcome, compare, look, made, reconcile, survey};
+pub use reconcile::{Ask, Failed, Outcome, compare, look, reconcile, survey};
 
 /// Tag of everything that was made for a stack; its value is the stack's name.
 pub const STACK_TAG: &str = "taskava:stack";

@@ -87,18 +87,6 @@ pub async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     }
 }
 
-/// What was made for the stack and is there, whatever is declared.
-///
-/// # Errors
-/// The first answer that was none.
-pub async fn made(emulator: &Emulator) -> Answer<BTreeSet<ResourceId>> {
-    let (seen, failed) = look_at(emulator, &[], false).await;
-    match failed.into_iter().next() {
-        Some((_, refused)) => Err(refused),
-        None => Ok(seen.undeclared),
-    }
-}
-
 /// What an emulator has of what is declared, and which services of AWS would not say.
 pub async fn survey(emulator: &Emulator, declared: &[&Resource]) -> (Seen, Vec<(Api, Refused)>) {
     let declared: Vec<Resource> = declared.iter().map(|resource| with_seed(resource)).collect();

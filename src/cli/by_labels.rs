@@ -17,7 +17,6 @@ use crate::plan::observed::Container;
 use crate::plan::remains::Remnant;
 use crate::plan::{Observed, Op, Plan};
 use crate::remedy;
-use crate::run::provision;
 
 /// A stack, and the engine where that had to be asked for it.
 #[derive(Debug)]
@@ -66,8 +65,9 @@ impl Found {
 /// are, and what services.toml says beside that is not known.
 ///
 /// # Errors
-/// When there is nothing of the stack; when an emulator would forget resources that nothing here could make again.
-pub async fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) -> Result<()> {
+/// When there is nothing of the stack; when an emulator would forget resources that nothing here could make
+/// again.
+pub fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) -> Result<()> {
     if !session.by_labels {
         return Ok(());
     }
@@ -82,15 +82,13 @@ pub async fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) ->
         Op::Stop { service, .. } if starts(service) => Some(service),
         _ => None,
     });
-    let stopped: Vec<&ServiceName> = stopped.collect();
-    let made = provision::resources(&session.engine.about, &session.stack, &seen.containers).await;
-    if let Some((emulator, _)) = made.iter().find(|(service, _)| stopped.contains(&service)) {
-        let resources = made.iter().filter(|(service, _)| service == emulator).map(|(_, id)| id.to_string());
-        let resources = resources.collect::<Vec<_>>().join(", ");
-        let message = format!("{emulator} forgets when it stops what was made in it: {resources}");
-        return Err(Error::new(ErrorKind::Other, message)
-            .hint(format!("only {FILE} says how to make that again ([aws]): mend it, then run this again"))
-            .hint("or name the services that are meant, without this one"));
+    let mut stopped = stopped.filter(|service| session.stack.is_emulator(service));
+    if let Some(emulator) = stopped.next() {
+        let message =
+            format!("{emulator} forgets when it stops what [aws] declares, and {FILE} can't be used to make it again");
+        return Err(Error::new(ErrorKind::Other, message).hint(format!(
+            "mend {FILE}, then run this again; or name the services that are meant, without {emulator}"
+        )));
     }
     if plan.steps.iter().any(|step| step.op.starts().is_some()) {
         session.events.emit(&Event::Warning {

@@ -12,6 +12,7 @@ use crate::kinds::{self, Variable};
 use crate::model::secret::{MASK, Masks, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
+use crate::remedy;
 use crate::run::actual;
 use crate::run::{address, provision};
 use crate::ui::github;
@@ -46,7 +47,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let ids = provision::ids(&engine.about, &stack, &containers).await;
         let mut found = kinds::variables_with(&stack, address::published(&engine.about, &containers), &ids);
         found.retain(|variable| chosen.is_empty() || chosen.contains(&variable.service));
-        tell_missing(context, &stack, &containers, |name| chosen.is_empty() || chosen.iter().any(|one| one == name))?;
+        let start = remedy::dev(&[if by_labels { "start" } else { "up" }]);
+        tell_missing(context, &stack, &containers, &start, |name| {
+            chosen.is_empty() || chosen.iter().any(|one| one == name)
+        })?;
         let is_meant =
             |note: &&String| chosen.is_empty() || chosen.iter().any(|name| note.starts_with(&format!("{name}: ")));
         // In JSON a remark would be a second object beside the one that is asked for.
@@ -84,6 +88,7 @@ fn tell_missing(
     context: &Context,
     stack: &Stack,
     containers: &[Container],
+    start: &str,
     wanted: impl Fn(&crate::model::ServiceName) -> bool,
 ) -> Result<()> {
     let services = stack.services.values().filter(|service| service.active && service.kind != Kind::Job);
@@ -96,11 +101,11 @@ fn tell_missing(
     }
     if missing.len() == all.len() {
         let message = format!("nothing runs of {}: there is nothing to connect to", stack.name);
-        return Err(Error::new(ErrorKind::Other, message).hint("start it with: taskava dev up"));
+        return Err(Error::new(ErrorKind::Other, message).hint(format!("start it with: {start}")));
     }
     // In JSON a remark would be a second object beside the one that is asked for.
     if context.global.format != FormatArg::Json {
-        context.screen.note(&format!("not running, so left out: {}; start with: taskava dev up", missing.join(", ")));
+        context.screen.note(&format!("not running, so left out: {}; start with: {start}", missing.join(", ")));
     }
     Ok(())
 }

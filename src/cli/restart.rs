@@ -25,11 +25,18 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let session = Session::open_or_labels(context).await?;
         let services = session.services(&args.on.services)?;
         let no_deps = !services.is_empty();
-        let request = Request { services, no_deps, restart: true, start_only: session.by_labels, ..Request::default() };
+        let request = Request {
+            services,
+            no_deps,
+            restart: true,
+            start_only: session.by_labels,
+            undeclared: session.by_labels,
+            ..Request::default()
+        };
         let plan = async |seen: &Observed| {
             tell_orphans(&session, seen, &request, "up");
             let plan = plan::up(&session.stack, seen, &request)?;
-            as_they_are(&session, seen, &plan).await?;
+            as_they_are(&session, seen, &plan)?;
             Ok(Change { endpoints: true, ..Change::new(plan) })
         };
         session.change("restart", &args.on, plan).await

@@ -111,7 +111,7 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<ExitCode> {
                 .hint(format!("take another name, or remove it: taskava dev snapshot remove {name}")));
         }
         let plan = plan::save(&session.stack, seen, &services, name.as_str())?;
-        as_they_are(&session, seen, &plan).await?;
+        as_they_are(&session, seen, &plan)?;
         Ok(Change::new(plan))
     };
     session.change("snapshot save", &args.on, change).await

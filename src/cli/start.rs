@@ -24,10 +24,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open_or_labels(context).await?;
         let services = session.services(&args.on.services)?;
-        let request = Request { services, start_only: true, ..Request::default() };
+        let request = Request { services, start_only: true, undeclared: session.by_labels, ..Request::default() };
         let plan = async |seen: &Observed| {
             let plan = plan::up(&session.stack, seen, &request)?;
-            as_they_are(&session, seen, &plan).await?;
+            as_they_are(&session, seen, &plan)?;
             Ok(Change { endpoints: true, ..Change::new(plan) })
         };
         session.change("start", &args.on, plan).await

@@ -366,6 +366,8 @@ pub struct Request {
     pub stop_only: bool,
     /// `start`, and `restart` by labels: only start what is there; never create or recreate.
     pub start_only: bool,
+    /// What [aws] declares is not known: nothing of it is made, and nothing is too much.
+    pub undeclared: bool,
 }
 
 /// The step a dependant's start waits for; none when the dependency is up already and was not asked to be ready.

@@ -319,7 +319,7 @@ impl<'a> Builder<'a> {
     fn provision(&mut self, name: &ServiceName, cause: Cause, ready: StepId) -> StepId {
         let fresh = cause != Cause::Unchanged;
         let declares = self.stack.declared_in(name).next().is_some();
-        if !declares && (fresh || !self.stack.is_emulator(name)) {
+        if self.ask.undeclared || !declares && (fresh || !self.stack.is_emulator(name)) {
             return ready;
         }
         let op = Op::Provision { service: name.clone(), prune: self.ask.prune };

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use indexmap::IndexMap;
 
 use super::{Run, address, objects};
-use crate::aws::{Ask, Change, Client, Emulator, Outcome, compare, look, made, reconcile};
+use crate::aws::{Ask, Change, Client, Emulator, Outcome, compare, look, reconcile};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::About;
 use crate::event::Event;
@@ -95,16 +95,6 @@ pub async fn differences(about: &About, stack: &Stack, containers: &[Container])
         let declared: Vec<_> = stack.declared_in(&service.name).collect();
         let changes = compare(emulator, &declared).await.unwrap_or_default();
         changes.into_iter().map(|change| (service.name.clone(), change)).collect::<Vec<_>>()
-    });
-    join_all(asked).await.into_iter().flatten().collect()
-}
-
-/// What was made for the stack in the emulators that run. What does not answer has nothing.
-pub async fn resources(about: &About, stack: &Stack, containers: &[Container]) -> Vec<(ServiceName, ResourceId)> {
-    let emulators = running(about, stack, containers);
-    let asked = emulators.iter().map(async |(emulator, service, _)| {
-        let made = made(emulator).await.unwrap_or_default();
-        made.into_iter().map(|id| (service.name.clone(), id)).collect::<Vec<_>>()
     });
     join_all(asked).await.into_iter().flatten().collect()
 }

@@ -236,9 +236,11 @@ volumes = ["data:/var/lib/localstack"]
     let began = docker::inspect(&stack.container("localstack")).started_at;
     spoil(&stack, "variable");
     for command in [&["restart"][..], &["snapshot", "save", "base"]] {
-        stack.dev(command).ends(1).says(&["localstack forgets", "kept", "only services.toml"]);
+        stack.dev(command).ends(1).says(&["localstack forgets", "[aws]", "services.toml"]);
     }
     assert_eq!(docker::inspect(&stack.container("localstack")).started_at, began);
+    let start = stack.dev(&["start"]).ends(0);
+    assert!(!start.stderr.contains("not declared"), "what is declared is not known: {}", start.stderr);
     // Once it is stopped there is nothing to lose.
     stack.dev(&["stop"]).ends(0);
     stack.dev(&["start"]).ends(0).says(&["services start as they are"]);
