@@ -210,7 +210,6 @@ fn saved(seen: bollard::models::ImageSummary) -> Option<Saved> {
     })
 }
 
-/// How many files and folders are in an archive.
 /// The beginning of a volume's archive, and whether there is nothing in it.
 async fn glance(
     archive: &mut (impl Stream<Item = Result<Bytes, Bollard>> + Unpin),
@@ -228,6 +227,7 @@ async fn glance(
     Ok((start, false))
 }
 
+/// How many files and folders are in an archive.
 fn entries(archive: &[u8]) -> usize {
     tar::Archive::new(archive).entries().map(Iterator::count).unwrap_or_default()
 }
