@@ -53,8 +53,9 @@ impl Found {
         let found = inside::container(engine, &self.stack, service).await;
         found.map_err(|mut error| {
             if self.by_labels {
-                let words = ["start", "logs"].map(|command| remedy::dev(&[command, service.as_str()]));
-                error.hints = vec![format!("start it as it is: {}", words[0]), format!("see why: {}", words[1])];
+                let start = remedy::dev(&["start", service.as_str()]);
+                let logs = remedy::dev(&["logs", service.as_str()]);
+                error.hints = vec![format!("start it as it is: {start}"), format!("see why: {logs}")];
             }
             error
         })

@@ -12,7 +12,6 @@ use crate::kinds::{self, Variable};
 use crate::model::secret::{MASK, Masks, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
-use crate::remedy;
 use crate::run::actual;
 use crate::run::{address, provision};
 use crate::ui::github;
@@ -47,8 +46,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let ids = provision::ids(&engine.about, &stack, &containers).await;
         let mut found = kinds::variables_with(&stack, address::published(&engine.about, &containers), &ids);
         found.retain(|variable| chosen.is_empty() || chosen.contains(&variable.service));
-        let start = remedy::dev(&[if by_labels { "start" } else { "up" }]);
-        tell_missing(context, &stack, &containers, &start, |name| {
+        let start = if by_labels { "taskava dev start" } else { "taskava dev up" };
+        tell_missing(context, &stack, &containers, start, |name| {
             chosen.is_empty() || chosen.iter().any(|one| one == name)
         })?;
         let is_meant =
