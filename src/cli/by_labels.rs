@@ -4,14 +4,18 @@
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use super::session::ask;
+use super::inside;
+use super::session::{Session, ask};
 use crate::config::FILE;
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, Severity};
 use crate::engine::Engine;
+use crate::event::Event;
 use crate::load;
 use crate::load::sought::Sought;
-use crate::model::{Stack, StackName, isolated};
+use crate::model::{ServiceName, Stack, StackName, isolated};
+use crate::plan::observed::Container;
 use crate::plan::remains::Remnant;
+use crate::plan::{Observed, Op, Plan};
 use crate::remedy;
 use crate::resolve::name_of_folder;
 
@@ -41,6 +45,60 @@ impl Found {
             None => Engine::connect(&context.engine_ask()).await,
         }
     }
+
+    /// The container of a service, which has to run.
+    ///
+    /// # Errors
+    /// When it does not, with what can be done about it by labels, too.
+    pub async fn container(&self, engine: &Engine, service: &ServiceName) -> Result<Container> {
+        let found = inside::container(engine, &self.stack, service).await;
+        found.map_err(|mut error| {
+            if self.by_labels {
+                let start = remedy::dev(&["start", service.as_str()]);
+                let logs = remedy::dev(&["logs", service.as_str()]);
+                error.hints = vec![format!("start it as it is: {start}"), format!("see why: {logs}")];
+            }
+            error
+        })
+    }
+}
+
+/// What a plan that starts services has to say, and may not do, where they are known by labels alone: they start as they
+/// are, and what services.toml says beside that is not known.
+///
+/// # Errors
+/// When there is nothing of the stack; when an emulator would forget resources that nothing here could make
+/// again.
+pub fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) -> Result<()> {
+    if !session.by_labels {
+        return Ok(());
+    }
+    let name = &session.stack.name;
+    if plan.steps.is_empty() && seen.containers.is_empty() {
+        let message = format!("{name} has no container on this engine: there is nothing to start");
+        return Err(Error::new(ErrorKind::Other, message)
+            .hint(format!("where its {FILE} is, and can be used: {}", remedy::dev(&["up"]))));
+    }
+    let starts = |service: &ServiceName| plan.steps.iter().any(|step| step.op.starts() == Some(service));
+    let stopped = plan.steps.iter().filter_map(|step| match &step.op {
+        Op::Stop { service, .. } if starts(service) => Some(service),
+        _ => None,
+    });
+    let mut stopped = stopped.filter(|service| session.stack.is_emulator(service));
+    if let Some(emulator) = stopped.next() {
+        let message =
+            format!("{emulator} forgets when it stops what [aws] declares, and {FILE} can't be used to make it again");
+        return Err(Error::new(ErrorKind::Other, message).hint(format!(
+            "mend {FILE}, then run this again; or name the services that are meant, without {emulator}"
+        )));
+    }
+    if plan.steps.iter().any(|step| step.op.starts().is_some()) {
+        session.events.emit(&Event::Warning {
+            message: format!("without {FILE}, services start as they are: `ready`, `hooks` and [aws] are not known"),
+            hint: Some(format!("once it can be used: {}", remedy::dev(&["up"]))),
+        });
+    }
+    Ok(())
 }
 
 /// Loads the stack, or makes it up from labels.

@@ -13,6 +13,7 @@ mod process;
 mod remedies;
 pub mod session;
 mod suggest;
+pub mod unfinished;
 
 use std::ffi::OsString;
 use std::io;

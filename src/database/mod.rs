@@ -4,9 +4,10 @@
 //! to; copies are made from that, and a pool of them ahead of time: a fork then only takes one and gives it a name. What
 //! we made carries a comment that says so, and nothing else is ever listed or dropped. No state but those comments.
 //!
-//! `template` makes the first copy; all that is made from it is here.
+//! `template` makes the first copy, `unfinished` those of the pool, and drops what was cut off; the rest is here.
 
 mod template;
+mod unfinished;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -316,40 +317,27 @@ impl Server {
         self.run(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", identifier(name))).await.map(drop)
     }
 
-    /// Our databases, how often the source was written to, and whether a name is taken: in one question.
+    /// Our databases, how often the source was written to, and whether a name is taken: in one question. What is left of some
+    /// whose making was cut off goes.
     async fn look(&mut self, from: &str, name: &str, sizes: bool) -> Result<(Vec<Copy>, u64, bool)> {
         // The server looks at each file for it.
         let size = if sizes { "pg_database_size(d.oid)" } else { "0" };
         let sql = format!(
             "SELECT d.datname, shobj_description(d.oid, 'pg_database') AS mark, {size}, \
-             s.numbackends, s.tup_inserted + s.tup_updated + s.tup_deleted \
+             s.numbackends, s.tup_inserted + s.tup_updated + s.tup_deleted, d.datconnlimit = {} \
              FROM pg_database d JOIN pg_stat_database s ON s.datid = d.oid \
              WHERE shobj_description(d.oid, 'pg_database') LIKE '{MARK}%' OR d.datname IN ({}, {}) \
-             ORDER BY mark, d.datname",
+             OR d.datconnlimit = {0} ORDER BY mark, d.datname",
+            unfinished::MAKING,
             literal(from),
             literal(name)
         );
         let rows = self.run(&sql).await?;
+        let unfinished = rows.iter().filter(|row| row[5].as_deref() == Some("t")).filter_map(|row| row[0].clone());
+        self.sweep(&unfinished.collect::<Vec<_>>()).await?;
         let of = |wanted: &str| rows.iter().find(|row| row[0].as_deref() == Some(wanted));
         let writes = of(from).and_then(|row| row[4].as_deref()?.parse().ok()).unwrap_or_default();
         Ok((rows.iter().filter_map(|row| copy(row)).collect(), writes, of(name).is_some()))
-    }
-
-    /// Makes one more copy for the pool. Returns its name.
-    async fn add(&mut self, from: &str) -> Result<String> {
-        loop {
-            let name = format!("{}{:08x}", pooled(from), random());
-            let create =
-                format!("CREATE DATABASE {} TEMPLATE {}", identifier(&name), identifier(&template::name(from)));
-            match self.ask(&create).await? {
-                Ok(_) => {
-                    self.run(&comment(&name, &format!("{MARK}pool of {from}"))).await?;
-                    return Ok(name);
-                }
-                Err(refusal) if refusal.code == "42P04" => {}
-                Err(refusal) => return Err(refused(&format!("can't copy {from}"), &refusal)),
-            }
-        }
     }
 
     /// Whether the server went away: a new connection may be had.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::unfinished::MAKING;
 use super::{InUse, MARK, Server, identifier, literal, random, refused};
 use crate::diag::{Error, ErrorKind, Result};
 
@@ -86,24 +87,28 @@ impl Server {
     async fn dump(&mut self, from: &str) -> Result<()> {
         let copy = format!("taskava_copy_{:08x}", random());
         let create = self.empty_like(from, &copy).await?;
-        self.run(&create).await?;
-        let copied = self.read_and_write(from, &copy).await;
-        let named = match copied {
-            Ok(()) => {
-                let allow = format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", identifier(&copy));
-                self.run(&allow).await?;
-                let rename = format!("ALTER DATABASE {} RENAME TO {}", identifier(&copy), identifier(&name(from)));
-                match self.ask(&rename).await? {
-                    Ok(_) => return Ok(()),
-                    // Made by another run meanwhile.
-                    Err(refusal) if refusal.code == "42P04" => Ok(()),
-                    Err(refusal) => Err(refused(&format!("can't copy {from}"), &refusal)),
-                }
-            }
-            Err(error) => Err(error),
-        };
-        self.drop_one(&copy).await?;
-        named
+        self.begin(&copy).await?;
+        let named = self.dump_into(from, &copy, &create).await;
+        let dropped = if named.as_ref().is_ok_and(|named| *named) { Ok(()) } else { self.drop_one(&copy).await };
+        named?;
+        dropped?;
+        self.end(&copy).await
+    }
+
+    /// Whether the copy became the template: another run may have made that meanwhile.
+    async fn dump_into(&mut self, from: &str, copy: &str, create: &str) -> Result<bool> {
+        self.run(create).await?;
+        self.read_and_write(from, copy).await?;
+        let (own, final_name) = (identifier(copy), identifier(&name(from)));
+        // In one transaction: it is whole under its name, or unfinished under the other.
+        let rename = format!(
+            "ALTER DATABASE {own} ALLOW_CONNECTIONS false CONNECTION LIMIT -1; ALTER DATABASE {own} RENAME TO {final_name}"
+        );
+        match self.ask(&rename).await? {
+            Ok(_) => Ok(true),
+            Err(refusal) if refusal.code == "42P04" => Ok(false),
+            Err(refusal) => Err(refused(&format!("can't copy {from}"), &refusal)),
+        }
     }
 
     /// The statement that makes a database without content, with the owner and the rules of order of another.
@@ -128,7 +133,7 @@ impl Server {
         let (encoding, collate, ctype) = (text(0), text(1), text(2));
         Ok(format!(
             "CREATE DATABASE {} TEMPLATE template0 OWNER {owner} ENCODING {encoding} LC_COLLATE {collate} \
-             LC_CTYPE {ctype}{provider}",
+             LC_CTYPE {ctype}{provider} CONNECTION LIMIT {MAKING}",
             identifier(copy)
         ))
     }

@@ -2,6 +2,7 @@
 
 mod asked;
 pub mod attach;
+mod blank;
 mod build;
 pub mod connect;
 mod credentials;

@@ -27,6 +27,7 @@ use crate::model::{Condition, Pins, Place, ServiceName, built};
 
 pub use down::{down, removable_volumes};
 pub use fetch::{LeftOut, build, pull};
+pub use foreign::volume_of_another;
 pub use intent::{Intent, Work, refuse, volumes};
 pub use notes::{Note, kept, notes};
 pub use observed::Observed;
@@ -363,8 +364,10 @@ pub struct Request {
     pub snapshot: Option<String>,
     /// `down`: only stop.
     pub stop_only: bool,
-    /// `start`: only start what is there; never create or recreate.
+    /// `start`, and `restart` by labels: only start what is there; never create or recreate.
     pub start_only: bool,
+    /// What [aws] declares is not known: nothing of it is made, and nothing is too much.
+    pub undeclared: bool,
 }
 
 /// The step a dependant's start waits for; none when the dependency is up already and was not asked to be ready.

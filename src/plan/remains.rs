@@ -137,7 +137,7 @@ impl Remains {
         put("networks", made.networks.iter().map(|name| text(short(stack, name))).collect::<Vec<_>>().into());
         let known = |name: &&String| self.containers.iter().any(|other| other.service.as_str() == name.as_str());
         let depends_on = made.depends_on.iter().filter(known);
-        put("depends_on", depends_on.map(|name| (name.clone(), "started".into())).collect::<Table>().into());
+        put("depends_on", depends_on.map(|name| (name.clone(), "ready".into())).collect::<Table>().into());
         if let Some(signal) = &made.stop_signal {
             put("stop_signal", text(signal));
         }

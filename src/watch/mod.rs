@@ -119,16 +119,17 @@ pub fn services(stack: &Stack, named: &[ServiceName]) -> Result<Vec<ServiceName>
 }
 
 impl Watch {
-    /// Begins to watch; returns when all files were looked at once. The secrets of the stack, and of what it is edited
+    /// Begins to watch; returns when all files were looked at once, and what emulators were owed is put back. The secrets of the stack, and of what it is edited
     /// to, are masked in what is told to `events`.
     ///
     /// # Errors
-    /// When there is nothing to watch.
+    /// When there is nothing to watch, or what is owed can't be put back.
     pub async fn start(ask: Ask, show: Show, engine: Engine, events: Events, loaded: Loaded) -> Result<Self> {
         let Loaded { stack, files: read, .. } = loaded;
         let watched = services(&stack, &ask.services)?;
         let filter = Arc::new(Filter::new(&stack, &watched, &read));
         let world = Rc::new(World::new(engine, events, stack)?);
+        world.settle().await?;
         tell::mounts(&world.events, &world.stack(), &watched);
         let (files, answers, told) = Files::start(filter.clone(), ask.poll)?;
         let mut watch = Self {

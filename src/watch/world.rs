@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify};
 
-use crate::diag::Result;
+use crate::diag::{Error, Result};
 use crate::engine::Engine;
 use crate::event::{Event, Events, Summary};
 use crate::masks::Masks;
-use crate::model::Stack;
+use crate::model::{ServiceName, Stack};
 use crate::plan::{self, Observed, Op, Plan, Request};
 use crate::run::probe::{Limits, Prober};
-use crate::run::{self, Cancel, Lock, Run};
+use crate::run::{self, Cancel, Lock, Run, objects};
 
 /// How long an action waits while another run changes the stack.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -86,6 +86,27 @@ impl World {
         Ok(lock)
     }
 
+    /// Puts back what emulators are owed, as `up` does, so that no action begins before that is done.
+    pub(super) async fn settle(&self) -> Result<()> {
+        let stack = self.stack();
+        let containers = self.engine.containers(stack.name.as_str()).await?;
+        let services: Vec<ServiceName> = objects::owed(&self.engine, &stack, &containers).await?.into_iter().collect();
+        if services.is_empty() {
+            // An empty list would mean all.
+            return Ok(());
+        }
+        let ask =
+            |_: &Stack, _: &Observed| Ok(Request { services, no_deps: true, start_only: true, ..Request::default() });
+        match self.apply(ask, || ()).await?.1.failures.into_iter().next() {
+            None => Ok(()),
+            Some(failed) => {
+                let of = failed.service.iter().map(|name| format!("{name}: "));
+                let error = Error::new(failed.kind, of.chain([failed.message]).collect::<String>());
+                Err(error.hint(failed.next.unwrap_or_else(|| "finish it with: taskava dev up".into())))
+            }
+        }
+    }
+
     /// Plans and carries the plan out. `worked` is called when only readiness is still waited for; others may change the
     /// stack from then on. Returns the plan, too.
     pub(super) async fn apply(
@@ -95,7 +116,8 @@ impl World {
     ) -> Result<(Arc<Plan>, Summary)> {
         let stack = self.stack();
         let lock = self.lock().await?;
-        let seen = run::observe(&self.engine, &stack).await?;
+        let mut seen = run::observe(&self.engine, &stack).await?;
+        seen.owed = objects::owed(&self.engine, &stack, &seen.containers).await?;
         let plan = Arc::new(plan::up(&stack, &seen, &run::with_contents(&stack, &ask(&stack, &seen)?).await?)?);
         let over = Arc::new(Notify::new());
         let run = Run {

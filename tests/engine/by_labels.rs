@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::docker;
-use crate::stack::{Output, Running, Stack};
+use crate::stack::{Output, Running, Stack, heavy};
 
 /// Two services of which one depends on the other, with a volume.
 const SHOP: &str = r#"
@@ -179,4 +179,69 @@ command = ["sh", "-c", "trap '' TERM; while :; do sleep 0.1; done"]
     spoil(&stack, "deleted");
     let stopped = stack.dev(&["stop"]).ends(0);
     assert!(stopped.took.as_secs_f64() < 8.0, "not the 10 s of unknown services: {:?}", stopped.took);
+}
+
+#[test]
+fn what_needs_only_the_engine_goes_on_without_the_file() {
+    let stack = Stack::new("as-it-is", SHOP);
+    stack.up();
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let dev = |arguments: &[&str]| dev_in(elsewhere.path(), &[&["-p", &stack.project], arguments].concat());
+    let told = |arguments: &[&str]| stack.dev(arguments).ends(0).stdout;
+    let (url, env) = (told(&["url", "store"]), told(&["env", "store"]));
+    let ids = stack.containers(["store", "front"]);
+    spoil(&stack, "bind source");
+
+    assert_eq!(stack.dev(&["url", "store"]).ends(0).says(&["./gone.conf"]).stdout, url);
+    assert_eq!(dev(&["url", "store"]).ends(0).stdout, url);
+    assert_eq!(dev(&["env", "store"]).ends(0).says(&["only services.toml says it"]).stdout, env);
+    dev(&["open", "store"]).ends(1).says(&["store has no web page"]);
+
+    let began = docker::inspect(&ids[0]).started_at;
+    stack.dev(&["restart"]).ends(0).says(&["./gone.conf", "services start as they are", "taskava dev up"]);
+    assert_ne!(docker::inspect(&ids[0]).started_at, began);
+    dev(&["stop"]).ends(0);
+    dev(&["exec", "-T", "front", "true"]).ends(1).says(&["front does not run", "start front"]);
+    let start = dev(&["start"]).ends(0);
+    let at = |words: &str| start.stderr.find(words).unwrap_or_else(|| panic!("no {words} in {}", start.stderr));
+    assert!(at("store  ready") < at("front  started"), "what it depends on first: {}", start.stderr);
+    assert_eq!(stack.containers(["store", "front"]), ids, "nothing is recreated");
+
+    dev(&["snapshot", "save", "base"]).ends(0);
+    assert_eq!((stack.state("store"), stack.containers(["store", "front"])), ("running".into(), ids));
+    assert!(dev(&["snapshot", "list"]).ends(0).stdout.contains("base"));
+    stack.dev(&["snapshot", "restore", "base"]).ends(2).says(&["./gone.conf"]);
+    dev(&["snapshot", "remove", "base"]).ends(0);
+
+    for command in ["start", "restart"] {
+        dev_in(elsewhere.path(), &["-p", "t-no-such-stack", command]).ends(1).says(&["has no container"]);
+    }
+    dev_in(elsewhere.path(), &["-p", "t-no-such-stack", "env"]).ends(1).says(&["nothing runs of t-no-such-stack"]);
+}
+
+#[test]
+fn an_emulator_is_not_made_to_forget_what_only_the_file_declares() {
+    let _turn = heavy();
+    let emulator = r#"
+[services.localstack]
+kind = "localstack"
+image = "image:localstack"
+ready = { timeout = "4m" }
+ports = ["4566"]
+env = { SERVICES = "s3" }
+volumes = ["data:/var/lib/localstack"]
+"#;
+    let stack = Stack::new("forgets", &format!("{emulator}[aws.buckets]\nkept = {{ versioning = true }}\n"));
+    stack.up();
+    let began = docker::inspect(&stack.container("localstack")).started_at;
+    spoil(&stack, "variable");
+    for command in [&["restart"][..], &["snapshot", "save", "base"]] {
+        stack.dev(command).ends(1).says(&["localstack forgets", "[aws]", "services.toml"]);
+    }
+    assert_eq!(docker::inspect(&stack.container("localstack")).started_at, began);
+    let start = stack.dev(&["start"]).ends(0);
+    assert!(!start.stderr.contains("not declared"), "what is declared is not known: {}", start.stderr);
+    // Once it is stopped there is nothing to lose.
+    stack.dev(&["stop"]).ends(0);
+    stack.dev(&["start"]).ends(0).says(&["services start as they are"]);
 }

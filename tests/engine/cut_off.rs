@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::clients::{POSTGRES, REDIS, ask, postgres};
 use crate::docker;
 use crate::objects::S3;
-use crate::stack::{Output, Stack, heavy, wait_until};
+use crate::stack::{Output, Stack, heavy, image, wait_until};
 
 /// A volume that takes a second or two to copy, and two small ones.
 const THREE: &str = r#"
@@ -94,6 +94,12 @@ fn a_restore_whose_client_is_killed_is_finished_by_the_command_that_is_named() {
     }
     stack.dev(&["ps"]).ends(0).says(&words);
     assert!(stack.dev(&["doctor"]).stdout.contains("restoring snapshot base was cut off"));
+    for command in [&["ps", "--json"][..], &["--format", "json", "explain", "big"]] {
+        let all = stack.dev(command).ends(0).json().remove(0)["unfinished"].clone();
+        assert_eq!((&all[0]["what"], &all[0]["of"]), (&"restore-snapshot".into(), &"base".into()), "{all}");
+        assert!(all[0]["finish"].as_str().is_some_and(|finish| finish.contains("snapshot restore base")), "{all}");
+        assert!(all[0]["services"].as_array().is_some_and(|names| names.contains(&"big".into())), "{all}");
+    }
     assert!(stack.dev(&["explain", "big"]).ends(0).stdout.contains("restoring snapshot base was cut off"));
     stack.dev(&["snapshot", "remove", "base"]).ends(1).says(&words);
     stack.dev(&["up", "apart"]).ends(0);
@@ -212,18 +218,22 @@ image = "image:ministack"
 ports = ["4566"]
 env = { STATE_DIR = "/state" }
 volumes = ["data:/state"]
+watch = [{ path = "src", action = "restart" }]
 "#;
 
 #[test]
 fn objects_that_are_not_all_put_back_are_finished_by_whatever_comes_next() {
     let _turn = heavy();
     let stack = Stack::new("cut-objects", MINISTACK);
+    stack.file("src/main", "");
     stack.up();
     let s3 = S3::of(&stack, "ministack");
     s3.make_bucket("made");
     s3.fill("made", 900);
     stack.dev(&["down"]).ends(0);
-    for (signal, next) in [("KILL", "up"), ("HUP", "backup"), ("KILL", "save"), ("KILL", "start"), ("", "restarted")] {
+    for (signal, next) in
+        [("KILL", "up"), ("HUP", "backup"), ("KILL", "save"), ("KILL", "start"), ("", "watch"), ("", "restarted")]
+    {
         if signal.is_empty() {
             docker::restart(&stack.container("ministack"));
         } else {
@@ -242,6 +252,10 @@ fn objects_that_are_not_all_put_back_are_finished_by_whatever_comes_next() {
         let plan = stack.dev(&["plan", "--exit-code"]).ends(10);
         assert!(plan.stdout.contains("put back objects of ministack"), "{}", plan.stdout);
         assert_eq!(stack.ps("ministack")["ready"], false);
+        let all = stack.dev(&["ps", "--json"]).ends(0).json().remove(0)["unfinished"].clone();
+        let [what, service, finish] = [&all[0]["what"], &all[0]["services"][0], &all[0]["finish"]];
+        assert_eq!([what, service], ["put-back-objects", "ministack"]);
+        assert!(finish.as_str().is_some_and(|finish| finish.ends_with("up ministack")), "{all}");
         match next {
             "backup" => {
                 let file = stack.path().join("a.tar").display().to_string();
@@ -250,16 +264,22 @@ fn objects_that_are_not_all_put_back_are_finished_by_whatever_comes_next() {
             }
             "save" => drop(stack.dev(&["snapshot", "save", "all"]).ends(0)),
             "start" => drop(stack.dev(&["start"]).ends(0)),
+            "watch" => {
+                let mut watch = stack.start(&["watch"]);
+                watch.wait_for("put back");
+                watch.wait_for("watching");
+                watch.signal("INT");
+                watch.finish().ends(130);
+            }
             _ => drop(stack.up()),
         }
         assert_eq!(S3::of(&stack, "ministack").count("made"), 900, "after {next}");
         stack.dev(&["plan", "--exit-code"]).ends(0);
         stack.dev(&["stop"]).ends(0);
-        if next != "start" {
-            stack.dev(&["down"]).ends(0);
-        }
-        if next == "start" {
+        if matches!(next, "start" | "watch") {
             stack.up();
+        } else {
+            stack.dev(&["down"]).ends(0);
         }
     }
 }
@@ -295,4 +315,39 @@ fn a_backup_that_was_half_restored_is_restored_before_anything_else() {
     assert_eq!((rows, ask(&stack.address("redis", 6379), "STRLEN key")), (300_000, ":5".into()));
     stack.dev(&["db", "fork", "copy"]).ends(0);
     assert_eq!(names(&stack).len(), 1, "the data of before, and not what was half-restored");
+}
+
+#[test]
+fn a_volume_that_lost_its_labels_is_created_again_unless_it_is_somebodys() {
+    let stack = Stack::new("cut-volume", THREE);
+    // As an engine leaves it that is killed while it creates one.
+    let nameless = [stack.volume("bare"), stack.volume("small")].map(|name| docker::create_volume(&name));
+    let plan = stack.dev(&["plan"]).ends(0).stdout;
+    assert!(
+        plan.contains(&format!("create volume {}", stack.volume("bare"))) && plan.contains("was cut off"),
+        "{plan}"
+    );
+    stack.up().says(&[&format!("{} was empty and had lost its labels", nameless[0])]);
+    assert_eq!(mark(&stack, "small"), "first");
+    let own = docker::left(&stack.label());
+    assert!(nameless.iter().all(|name| own.contains(&format!("volume {name}"))), "{own:?}");
+    stack.dev(&["plan", "--exit-code"]).ends(0);
+    stack.dev(&["down", "-v", "--no-snapshot"]).ends(0);
+
+    // With a file in it, however small, or held by a container, it is somebody's: nothing that runs is touched.
+    stack.dev(&["up", "apart"]).ends(0);
+    stack.edit("[\"sleep\", \"1000\"]\n", "[\"sleep\", \"1001\"]\nvolumes = [\"theirs:/v\"]\n");
+    let theirs = docker::ForeignVolume::create(&stack.volume("theirs"));
+    let before = stack.container("apart");
+    docker::run_in_volume(&theirs.0, image("image:busybox"), &["touch", "/volume/empty-file"]);
+    stack.dev(&["up", "apart"]).ends(1).says(&["that this stack did not make", "external = true"]);
+    assert_eq!((stack.container("apart"), stack.state("apart")), (before.clone(), "running".into()));
+    docker::run_in_volume(&theirs.0, image("image:busybox"), &["rm", "/volume/empty-file"]);
+    let holder = docker::create_with_volume(&theirs.0, image("image:busybox"));
+    stack.dev(&["up", "apart"]).ends(1).says(&["that this stack did not make"]);
+    assert_eq!(stack.container("apart"), before);
+    drop(holder);
+    stack.dev(&["up", "apart"]).ends(0).says(&["had lost its labels"]);
+    stack.dev(&["down", "-v", "--no-snapshot"]).ends(0);
+    std::mem::forget(theirs);
 }

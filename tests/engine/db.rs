@@ -96,3 +96,72 @@ fn without_a_server_it_is_said_why() {
     let redis = Stack::new("db-none", "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\n");
     redis.dev(&["db", "list"]).ends(2).says(&["is of kind postgres"]);
 }
+
+#[test]
+fn what_is_left_of_a_copy_that_was_cut_off_is_dropped_by_whatever_looks_next() {
+    let stack = Stack::new("db-cut", POSTGRES);
+    stack.up();
+    let port = stack.port("postgres", 5432);
+    let mut source = postgres(port);
+    let names = |source: &mut Client| -> Vec<String> {
+        let rows = source.query("select datname::text from pg_database where datname like '%taskava%' order by 1", &[]);
+        rows.expect("a list").iter().map(|row| row.get(0)).collect()
+    };
+    // As a kill leaves them: of a dump, of a copy for the pool, one that is still being made, and one of the user's own.
+    for (name, made_so) in [
+        ("taskava_copy_00000001", "connection limit 1907433521"),
+        ("app_taskava_00000002", "connection limit 1907433521"),
+        ("taskava_copy_00000003", "connection limit 1907433521"),
+        ("taskava_copy_00000004", ""),
+    ] {
+        source.batch_execute(&format!("create database {name} {made_so}")).expect("a database");
+    }
+    // The locks of the sessions that make databases are those of one database.
+    let mut maker = Client::connect(&format!("postgres://app:secret@127.0.0.1:{port}/postgres"), NoTls).expect("in");
+    maker.batch_execute("select pg_advisory_lock(hashtext('taskava making taskava_copy_00000003'))").expect("the lock");
+    stack.dev(&["db", "list"]).ends(0);
+    assert_eq!(names(&mut source), ["taskava_copy_00000003", "taskava_copy_00000004"]);
+    drop(maker);
+    drop(source);
+    // Its session ends a moment after its connection.
+    wait_until("the lock to be free", || {
+        stack.dev(&["db", "list"]).ends(0);
+        (names(&mut postgres(port)) == ["taskava_copy_00000004"]).then_some(())
+    });
+    stack.dev(&["db", "fork", "one", "--pool", "1", "--disconnect"]).ends(0);
+    wait_until("a full pool", || (list(&stack, "pool").len() == 1).then_some(()));
+    let limits = "select count(*) from pg_database where datconnlimit = 1907433521";
+    let unfinished: i64 = postgres(port).query_one(limits, &[]).expect("a number").get(0);
+    assert_eq!(unfinished, 0, "what is whole has no mark of what is not");
+}
+
+#[test]
+fn a_fork_that_is_killed_leaves_nothing_that_the_next_one_does_not_drop() {
+    let _turn = heavy();
+    let stack = Stack::new("db-kill", POSTGRES);
+    stack.up();
+    let port = stack.port("postgres", 5432);
+    postgres(port).batch_execute("create table seeded (id int)").expect("seeded");
+    stack.dev(&["db", "fork", "first"]).ends(0);
+    let count = |client: &mut Client, of: &str| -> i64 {
+        client.query_one(&format!("select count(*) from {of}"), &[]).expect("a number").get(0)
+    };
+    let unmarked = "pg_database where datname like 'app_taskava_%' and shobj_description(oid, 'pg_database') is null";
+    let mut kills = 0;
+    for number in 0..20 {
+        let fork = stack.start(&["db", "fork", &format!("f{number}")]);
+        let mut admin = postgres(port);
+        wait_until("a copy", || {
+            let begun = count(&mut admin, "pg_stat_activity where query like 'CREATE DATABASE%' and state = 'active'");
+            let ended = count(&mut admin, &format!("pg_database where datname = 'f{number}'"));
+            (begun + ended > 0).then_some(())
+        });
+        fork.signal_if_running("KILL");
+        kills += i32::from(fork.finish().code != 0);
+    }
+    assert!(kills > 0, "none was cut off");
+    wait_until("nothing is left", || {
+        stack.dev(&["db", "list"]).ends(0);
+        (count(&mut postgres(port), unmarked) == 0).then_some(())
+    });
+}

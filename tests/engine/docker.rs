@@ -332,6 +332,41 @@ impl Drop for ForeignVolume {
     }
 }
 
+/// Creates a volume without a label that a test's stack removes. Returns its name.
+pub(crate) fn create_volume(name: &str) -> String {
+    let request = VolumeCreateRequest { name: Some(name.into()), ..Default::default() };
+    engine(async |docker| docker.create_volume(request).await).name
+}
+
+/// Creates a container that has a volume at `/volume`, and does not start it.
+pub(crate) fn create_with_volume(volume: &str, image: &str) -> Foreign {
+    with_volume(volume, image, &["true"])
+}
+
+/// Runs a command in a container of its own that has a volume at `/volume`.
+pub(crate) fn run_in_volume(volume: &str, image: &str, command: &[&str]) {
+    let made = with_volume(volume, image, command);
+    engine(async |docker| {
+        docker.start_container(&made.0, None::<bollard::query_parameters::StartContainerOptions>).await?;
+        let mut waited = docker.wait_container(&made.0, None::<bollard::query_parameters::WaitContainerOptions>);
+        futures_util::StreamExt::next(&mut waited).await.expect("an end").map(drop)
+    });
+}
+
+fn with_volume(volume: &str, image: &str, command: &[&str]) -> Foreign {
+    let body = ContainerCreateBody {
+        image: Some(image.into()),
+        entrypoint: Some(Vec::new()),
+        cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
+        host_config: Some(bollard::models::HostConfig {
+            binds: Some(vec![format!("{volume}:/volume")]),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    Foreign(engine(async |docker| docker.create_container(None::<CreateContainerOptions>, body).await).id)
+}
+
 /// A network of nobody's stack, removed when it goes out of scope.
 pub(crate) struct ForeignNetwork(String);
 

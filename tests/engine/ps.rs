@@ -105,6 +105,12 @@ fn each_form_of_output_has_what_it_promises() {
     assert_eq!(lines(&["ps", "--services", "web"]), ["web"]);
     stack.dev(&["ps", "nobody"]).ends(2);
 
+    docker::kill(&ids[1]);
+    let shown = stack.dev(&["ps", "--color", "always"]).ends(0).stdout;
+    assert!(shown.contains("\u{1b}[33m\u{1b}[1mexited (137)\u{1b}[0m"), "{shown:?}");
+    assert!(shown.contains("  exited (0)"), "a job that did its work: {shown:?}");
+    stack.up();
+
     assert_eq!(lines(&["ps", "--quiet"]), quiet, "as docker compose has it");
     assert_eq!(lines(&["config", "--quiet"]), [""; 0]);
 

@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use indexmap::IndexMap;
 
-use super::test::command;
+use crate::cli::by_labels::stack_or_labels;
 use crate::cli::inside::{self, Streams};
-use crate::cli::session::load_stack;
+use super::test::command;
 use crate::cli::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -58,8 +58,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         return map::run(args, context);
     }
     block_on(async {
-        let stack = load_stack(context)?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let mut found = stack_or_labels(context).await?;
+        let engine = found.engine(context).await?;
+        let stack = found.stack;
+        if found.by_labels {
+            let region = stack.region();
+            context
+                .screen
+                .note(&format!("without services.toml the region is taken to be {region}; --region says another"));
+        }
         let Some(program) = on_path("aws") else { return in_container(args, context, &stack, &engine).await };
         let variables = surroundings(&stack, &engine).await?;
         let urls = urls(&stack, &engine).await?;

@@ -51,7 +51,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let mut found = stack_or_labels(context).await?;
         let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
-        let container = inside::container(&engine, &found.stack, &name).await?;
+        let container = found.container(&engine, &name).await?;
         let Actual { service, unknown } = actual::service(&engine, &found.stack.services[&name], &container).await;
         if let Some(unknown) = unknown {
             context.screen.note(&unknown);

@@ -2,11 +2,10 @@
 
 use std::process::{Command, ExitCode, Stdio};
 
-use crate::cli::session::load_stack;
+use crate::cli::by_labels::stack_or_labels;
 use crate::cli::{Context, block_on};
 use crate::database::{Ask, Copy, InUse, Role, Server};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
 use crate::event::size;
 use crate::model::secret::mask_urls;
 use crate::model::{CopyName, Kind, Service, Stack};
@@ -216,9 +215,10 @@ async fn connect(at: &AtArgs, context: &Context) -> Result<(Server, Service)> {
 
 /// The same, and what was cut off while it was at work on the service's data.
 async fn connect_whole(at: &AtArgs, context: &Context) -> Result<(Server, Service, Option<Intent>)> {
-    let stack = load_stack(context)?;
-    let service = the_service(&stack, at.service.as_deref())?.clone();
-    let engine = Engine::connect(&context.engine_ask()).await?;
+    let mut found = stack_or_labels(context).await?;
+    let service = the_service(&found.stack, at.service.as_deref())?.clone();
+    let engine = found.engine(context).await?;
+    let stack = found.stack;
     let containers = engine.containers(stack.name.as_str()).await?;
     let Some(container) = containers.iter().find(|seen| seen.service == service.name && seen.is_up()) else {
         return Err(Error::new(ErrorKind::Other, format_args!("{} does not run", service.name))

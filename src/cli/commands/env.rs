@@ -4,11 +4,10 @@ mod format;
 
 use std::process::ExitCode;
 
+use crate::cli::by_labels::stack_or_labels;
 use crate::cli::context::FormatArg;
-use crate::cli::session::load_stack;
 use crate::cli::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
 use crate::kinds::{self, Variable};
 use crate::masks::Masks;
 use crate::model::secret::{MASK, is_secret_name, mask_urls};
@@ -39,20 +38,27 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let stack = load_stack(context)?;
-        let chosen = args.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let mut here = stack_or_labels(context).await?;
+        let chosen = args.services.iter().map(|name| here.stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let engine = here.engine(context).await?;
+        let (stack, by_labels) = (here.stack, here.by_labels);
         let containers = engine.containers(stack.name.as_str()).await?;
         let (stack, unknown) = actual::stack(&engine, &stack, &containers).await;
         let ids = provision::ids(&engine.about, &stack, &containers).await;
         let mut found = kinds::variables_with(&stack, address::published(&engine.about, &containers), &ids);
         found.retain(|variable| chosen.is_empty() || chosen.contains(&variable.service));
-        tell_missing(context, &stack, &containers, |name| chosen.is_empty() || chosen.iter().any(|one| one == name))?;
+        let start = if by_labels { "taskava dev start" } else { "taskava dev up" };
+        tell_missing(context, &stack, &containers, start, |name| {
+            chosen.is_empty() || chosen.iter().any(|one| one == name)
+        })?;
         let is_meant =
             |note: &&String| chosen.is_empty() || chosen.iter().any(|name| note.starts_with(&format!("{name}: ")));
         // In JSON a remark would be a second object beside the one that is asked for.
         for note in unknown.iter().filter(is_meant).filter(|_| context.global.format != FormatArg::Json) {
             context.screen.note(note);
+        }
+        if by_labels && context.global.format != FormatArg::Json {
+            context.screen.note("what `exports` and [aws] name is left out: only services.toml says it");
         }
         let masked = !context.screen.shows_secrets(args.show_secrets);
         if masked {
@@ -82,6 +88,7 @@ fn tell_missing(
     context: &Context,
     stack: &Stack,
     containers: &[Container],
+    start: &str,
     wanted: impl Fn(&crate::model::ServiceName) -> bool,
 ) -> Result<()> {
     let services = stack.services.values().filter(|service| service.active && service.kind != Kind::Job);
@@ -89,16 +96,16 @@ fn tell_missing(
     let runs =
         |name: &&&crate::model::ServiceName| containers.iter().any(|seen| seen.service == ***name && seen.is_up());
     let missing: Vec<&str> = all.iter().filter(|name| !runs(name)).map(|name| name.as_str()).collect();
-    if missing.is_empty() {
+    if missing.is_empty() && !stack.services.is_empty() {
         return Ok(());
     }
     if missing.len() == all.len() {
         let message = format!("nothing runs of {}: there is nothing to connect to", stack.name);
-        return Err(Error::new(ErrorKind::Other, message).hint("start it with: taskava dev up"));
+        return Err(Error::new(ErrorKind::Other, message).hint(format!("start it with: {start}")));
     }
     // In JSON a remark would be a second object beside the one that is asked for.
     if context.global.format != FormatArg::Json {
-        context.screen.note(&format!("not running, so left out: {}; start with: taskava dev up", missing.join(", ")));
+        context.screen.note(&format!("not running, so left out: {}; start with: {start}", missing.join(", ")));
     }
     Ok(())
 }

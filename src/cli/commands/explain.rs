@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::cli::session::Session;
+use crate::cli::unfinished::Unfinished;
 use crate::cli::{Context, block_on};
 use crate::diag::{Place, Result};
 use crate::engine::Inspected;
@@ -39,6 +40,8 @@ struct Explained<'a> {
     service: &'a Service,
     /// What was cut off while it was at work on its data.
     intents: Vec<Intent>,
+    /// Not all that was saved of its buckets is put back.
+    owed: bool,
     container: Option<&'a Container>,
     inspected: Option<Inspected>,
     heard: Option<Heard>,
@@ -110,7 +113,8 @@ async fn explain<'a>(
     }
     let declared = seen.images.get(&service.image).map(|image| image.volumes.clone());
     let nameless = nameless::targets(service, &declared.or_else(|| kinds::declared(service)).unwrap_or_default());
-    Ok(Explained { session, service, intents, container, inspected, heard, next, log, nameless, show_secrets })
+    let owed = seen.owed.contains(name);
+    Ok(Explained { session, service, intents, owed, container, inspected, heard, next, log, nameless, show_secrets })
 }
 
 impl Explained<'_> {
@@ -128,6 +132,11 @@ impl Explained<'_> {
         for intent in &self.intents {
             line("data", &intent.message());
             intent.remedies().iter().for_each(|remedy| line("", remedy));
+        }
+        if self.owed {
+            let objects = Unfinished::objects(self.session.context, &service.name);
+            line("data", &objects.message);
+            line("", &format!("finish it with: {}", objects.finish));
         }
         line("ready", &self.ready());
         if let Some(container) = self.container {
@@ -186,6 +195,8 @@ impl Explained<'_> {
         let env = self.service.env.iter().map(
             |(name, env)| json!({ "name": name, "value": self.shown(env), "secret": env.secret, "origin": env.origin }),
         );
+        let owed = self.owed.then(|| Unfinished::objects(self.session.context, &self.service.name));
+        let unfinished: Vec<_> = self.intents.iter().map(Unfinished::from).chain(owed).collect();
         let next: Vec<_> = self.next.iter().map(|(op, cause)| json!({ "op": op, "cause": cause })).collect();
         json!({
             "v": crate::event::VERSION,
@@ -194,6 +205,7 @@ impl Explained<'_> {
             "declared": self.service.place.as_ref().map(ToString::to_string),
             "state": self.container.map(|container| container.state),
             "ready": self.ready(),
+            "unfinished": unfinished,
             "made_because": self.container.map(|container| &container.cause),
             "image": self.service.image,
             "image_from": self.service.image_place.as_ref().map(ToString::to_string),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cli::by_labels::stack_or_labels;
 use crate::cli::session::other_checkout;
+use crate::cli::unfinished::Unfinished;
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::Engine;
@@ -19,6 +20,7 @@ use crate::run::once::{self, Heard};
 use crate::run::probe::{Answer, Limits, Prober};
 use crate::run::{self, objects};
 use crate::ui::Format;
+use crate::ui::style::Paint;
 use crate::ui::table::Table;
 
 /// Show services: state, whether they are ready now, ports
@@ -91,7 +93,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         for intent in &intents {
             context.screen.note(&format!("{}; {}", intent.message(), intent.remedies().join("; ")));
         }
-        show(args, context, &stack, rows)?;
+        let owed = owed.iter().map(|service| Unfinished::objects(context, service));
+        let unfinished: Vec<_> = intents.iter().map(Unfinished::from).chain(owed).collect();
+        show(args, context, &stack, rows, &unfinished)?;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -190,7 +194,7 @@ fn since(status: &str) -> Option<String> {
     Some(format!("{number}{unit}"))
 }
 
-fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result<()> {
+fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinished: &[Unfinished<'_>]) -> Result<()> {
     // docker compose says --quiet.
     let ids = args.ids || context.global.quiet && !args.names && !args.json;
     if ids || args.names {
@@ -199,7 +203,12 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result
         return Ok(context.screen.out(&lines)?);
     }
     if args.json || context.format() == Format::Json {
-        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "services": rows });
+        let value = serde_json::json!({
+            "v": crate::event::VERSION,
+            "stack": stack.name,
+            "services": rows,
+            "unfinished": unfinished,
+        });
         return Ok(context.screen.json(&value)?);
     }
     if rows.is_empty() {
@@ -211,12 +220,15 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>) -> Result
     let expected = stack.services.values().filter(|service| service.active && args.services.is_empty());
     let missing: Vec<&str> =
         expected.map(|service| &service.name).filter(|name| !listed(name)).map(ServiceName::as_str).collect();
+    let paint = Paint(context.screen.color());
     let mut table = Table::new(&["SERVICE", "STATE", "READY", "SINCE", "PORTS", "IMAGE"]);
     for row in rows {
         let state = match row.exit_code {
             Some(code) => format!("{} ({code})", row.state),
             None => row.state.to_owned(),
         };
+        // What has ended is worth a look, unless it is a job that did its work.
+        let state = if row.exit_code.is_some() && row.ready != Some(true) { paint.warn(&state) } else { state };
         let ready = match (row.ready, &row.reason) {
             _ if row.orphan => "not in services.toml".into(),
             (None, Some(why)) => format!("unknown: {}", crate::ui::sanitise::text(why)),

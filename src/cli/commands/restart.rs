@@ -2,15 +2,16 @@
 
 use std::process::ExitCode;
 
+use crate::cli::by_labels::as_they_are;
 use crate::cli::session::{Change, ChangeArgs, Session, tell_orphans};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
-use crate::plan::{self, Request};
+use crate::plan::{self, Observed, Request};
 
 /// Restart services and wait until they are ready; edits of services.toml are applied
 ///
 /// A service whose configuration or image changed is made anew, the others are stopped and started. What the services
-/// depend on is left alone.
+/// depend on is left alone. Without services.toml, what the engine has is restarted as it is.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which services.
@@ -21,13 +22,21 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::open(context).await?;
+        let session = Session::open_or_labels(context).await?;
         let services = session.services(&args.on.services)?;
         let no_deps = !services.is_empty();
-        let request = Request { services, no_deps, restart: true, ..Request::default() };
-        let plan = async |seen: &_| {
+        let request = Request {
+            services,
+            no_deps,
+            restart: true,
+            start_only: session.by_labels,
+            undeclared: session.by_labels,
+            ..Request::default()
+        };
+        let plan = async |seen: &Observed| {
             tell_orphans(&session, seen, &request, "up");
             let plan = plan::up(&session.stack, seen, &request)?;
+            as_they_are(&session, seen, &plan)?;
             Ok(Change { endpoints: true, ..Change::new(plan) })
         };
         session.change("restart", &args.on, plan).await

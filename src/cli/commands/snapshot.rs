@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use crate::cli::session::{Change, ChangeArgs, Session, Waiting, load_stack};
+use crate::cli::by_labels::{as_they_are, stack_or_labels};
+use crate::cli::session::{Change, ChangeArgs, Session, Waiting};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
 use crate::event::size;
 use crate::model::CopyName;
-use crate::plan::{self, Request};
+use crate::plan::{self, Observed, Request};
 use crate::run::cancel::Hurry;
 use crate::run::snapshot::{self, Snapshot};
 use crate::ui::Format;
@@ -102,15 +102,17 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<ExitCode> {
     if snapshot::is_auto(name.as_str()) {
         return Err(Error::new(ErrorKind::Usage, "names that begin with `auto-` are of snapshots that come and go"));
     }
-    let session = Session::open(context).await?;
+    let session = Session::open_or_labels(context).await?;
     let services = session.services(&args.on.services)?;
-    let change = async |seen: &_| {
+    let change = async |seen: &Observed| {
         let all = snapshot::all(&session.engine, session.stack.name.as_str()).await?;
         if all.iter().any(|snapshot| snapshot.name == name.as_str()) {
             return Err(Error::new(ErrorKind::Usage, format_args!("there is a snapshot `{name}` already"))
                 .hint(format!("take another name, or remove it: taskava dev snapshot remove {name}")));
         }
-        plan::save(&session.stack, seen, &services, name.as_str()).map(Change::new)
+        let plan = plan::save(&session.stack, seen, &services, name.as_str())?;
+        as_they_are(&session, seen, &plan)?;
+        Ok(Change::new(plan))
     };
     session.change("snapshot save", &args.on, change).await
 }
@@ -140,8 +142,9 @@ async fn restore(args: &RestoreArgs, context: &Context) -> Result<ExitCode> {
 }
 
 async fn list(args: &ListArgs, context: &Context) -> Result<ExitCode> {
-    let stack = load_stack(context)?;
-    let engine = Engine::connect(&context.engine_ask()).await?;
+    let mut found = stack_or_labels(context).await?;
+    let engine = found.engine(context).await?;
+    let stack = found.stack;
     let ((all, parts), now) = (snapshot::both(&engine, stack.name.as_str()).await?, engine.now().await);
     for part in parts.iter().filter(|part| !part.auto) {
         let name = &part.name;
@@ -168,7 +171,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result<ExitCode> {
 }
 
 async fn remove(args: &RemoveArgs, context: &Context) -> Result<ExitCode> {
-    let session = Session::open(context).await?;
+    let session = Session::open_or_labels(context).await?;
     let _lock = session.lock("snapshot remove", &args.waiting, &session.events).await?;
     let mut found = Vec::new();
     for name in &args.names {

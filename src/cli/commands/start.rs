@@ -2,14 +2,16 @@
 
 use std::process::ExitCode;
 
+use crate::cli::by_labels::as_they_are;
 use crate::cli::session::{Change, ChangeArgs, Session};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
-use crate::plan::{self, Request};
+use crate::plan::{self, Observed, Request};
 
 /// Start stopped services as they are and wait until they are ready
 ///
 /// With SERVICE: only these and what they depend on. Edits of services.toml are not applied; `up` and `restart` do that.
+/// Works without services.toml, too, by what the engine has.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which services.
@@ -20,11 +22,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::open(context).await?;
+        let session = Session::open_or_labels(context).await?;
         let services = session.services(&args.on.services)?;
-        let request = Request { services, start_only: true, ..Request::default() };
-        let plan = async |seen: &_| {
+        let request = Request { services, start_only: true, undeclared: session.by_labels, ..Request::default() };
+        let plan = async |seen: &Observed| {
             let plan = plan::up(&session.stack, seen, &request)?;
+            as_they_are(&session, seen, &plan)?;
             Ok(Change { endpoints: true, ..Change::new(plan) })
         };
         session.change("start", &args.on, plan).await

@@ -2,10 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::cli::session::load_stack;
-use crate::cli::{Context, block_on, inside};
+use crate::cli::by_labels::stack_or_labels;
+use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::Engine;
 use crate::kinds;
 use crate::run::actual;
 
@@ -35,10 +34,11 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let stack = load_stack(context)?;
-        let name = stack.named(&args.service)?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
-        let container = inside::container(&engine, &stack, &name).await?;
+        let mut found = stack_or_labels(context).await?;
+        let name = found.stack.named(&args.service)?;
+        let engine = found.engine(context).await?;
+        let container = found.container(&engine, &name).await?;
+        let stack = found.stack;
         let service = &actual::service(&engine, &stack.services[&name], &container).await.service;
         let mut urls =
             kinds::urls(service, &engine.about.host, &container.ports, context.screen.shows_secrets(args.show_secrets));

@@ -39,7 +39,9 @@ impl Builder<'_> {
                 return Err(Error::new(ErrorKind::Other, message)
                     .hint(format!("create it again with: taskava dev up {}", service.name)));
             }
+            let requested = self.ask.restart && self.named(service) && service.kind != Kind::Job;
             return Ok(match container.state {
+                ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
                 ContainerState::Running | ContainerState::Restarting => Fate::Keep,
                 state @ ContainerState::Stopping => Fate::Restart(Cause::NotRunning { state: state.as_str().into() }),
                 _ if service.kind == Kind::Job && container.exit_code == Some(0) => Fate::Done,
