@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use super::logs::pass_on;
-use super::session::{ask, refuse_other_checkout};
+use super::session::{ask, load, refuse_other_checkout};
 use super::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::Events;
-use crate::load::{self, Loaded};
+use crate::load::Loaded;
 use crate::model::{ServiceName, graph};
 use crate::plan::Intent;
 use crate::run::cancel::{Cancel, Hurry};
@@ -40,23 +40,18 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    let loaded = load::stack(&ask(context))?;
-    if !loaded.warnings.is_empty() {
-        context.screen.diagnostics(&loaded.warnings);
-    }
+    let loaded = load(context)?;
     let named = names(&args.services, &loaded)?;
     block_on(stay(loaded, named, args.poll, context))
 }
 
 /// Whether there is anything that `up --watch` could watch.
-pub(super) fn check(started: &[String], context: &Context) -> Result<()> {
-    let loaded = load::stack(&ask(context))?;
-    concerned(started, &loaded).map(drop)
+pub(super) fn check(started: &[String], loaded: &Loaded) -> Result<()> {
+    concerned(started, loaded).map(drop)
 }
 
-/// Watches what `up` started.
-pub(super) fn after_up(started: &[String], context: &Context) -> Result<ExitCode> {
-    let loaded = load::stack(&ask(context))?;
+/// Watches what `up` started, as it was loaded then.
+pub(super) fn after_up(started: &[String], loaded: Loaded, context: &Context) -> Result<ExitCode> {
     let named = concerned(started, &loaded)?;
     block_on(stay(loaded, named, false, context))
 }
