@@ -1,5 +1,5 @@
 //! A build context: which files of a folder belong to it, and what they amount to as a hash. Reads the file system, changes
-//! nothing. Sending it is `engine::images`'s, what follows from a hash is `plan`'s.
+//! nothing. Sending it is `engine::build`'s, what follows from a hash is `plan`'s.
 
 mod hash;
 mod ignore;
