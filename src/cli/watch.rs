@@ -196,5 +196,5 @@ async fn others(watched: &mut tokio::sync::watch::Receiver<Vec<ServiceName>>, th
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

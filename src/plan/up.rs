@@ -188,7 +188,7 @@ impl<'a> Builder<'a> {
         for (name, fate) in fates {
             let mut after: Vec<StepId> = graph::dependents(self.stack, &name)
                 .iter()
-                .flat_map(|other| stopped.get(*other))
+                .filter_map(|other| stopped.get(*other))
                 .flatten()
                 .copied()
                 .collect();
