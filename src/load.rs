@@ -70,7 +70,8 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     if sources.is_empty() || sources.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
     }
-    let (config, problems) = config::parse(&sources, &variables);
+    let mut taken = BTreeSet::new();
+    let (config, problems) = config::parse_noting(&sources, &variables, &mut taken);
     reading.problems.extend(problems);
     let mut around = Surroundings {
         root: folder,
@@ -79,7 +80,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
         project: ask.project.clone().filter(|name| !isolated::is_name(name)),
         profiles: ask.profiles.clone(),
         env_files: BTreeMap::new(),
-        secrets: taken_secrets(&sources, &variables),
+        secrets: secrets_among(&taken, &variables),
     };
     let parsed = reading.problems.len();
     let (env_files, mut of_services) = reading.env_files(&config, &around, &variables);
@@ -108,14 +109,11 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     Ok(Loaded { stack, warnings: problems, files, sources })
 }
 
-/// Values of the variables that texts take, as far as their names say that they are secret. Where a text puts them decides
+/// Values of the variables that are used, as far as their names say that they are secret. Where a value is put decides
 /// nothing: a command has no names.
-fn taken_secrets(sources: &[Arc<Source>], variables: &Variables) -> BTreeSet<String> {
-    let names = sources.iter().flat_map(|source| source.text.split("${").skip(1)).filter_map(|rest| {
-        let name = rest.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).next()?;
-        Some(name).filter(|name| is_secret_name(name))
-    });
-    names.filter_map(|name| variables.get(name)).map(|variable| variable.value.clone()).collect()
+fn secrets_among(taken: &BTreeSet<String>, variables: &Variables) -> BTreeSet<String> {
+    let secret = taken.iter().filter(|name| is_secret_name(name));
+    secret.filter_map(|name| variables.get(name)).map(|variable| variable.value.clone()).collect()
 }
 
 fn isolated_name(name: &str) -> Result<StackName> {
@@ -356,4 +354,28 @@ fn in_order(problems: &mut Vec<Diagnostic>) {
         problem.place.as_ref().map(|place| (files.iter().position(|name| *name == place.source.name), place.span.start))
     });
     problems.dedup();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_variables_are_known_where_they_are_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join(FILE);
+        let text = r#"
+# Once it was ${COMMENT_PASSWORD}.
+[services.a]
+image = "a:1"
+command = ["a", "${COMMAND_PASSWORD}", "${NONE:-${DEFAULT_PASSWORD}}", "${PLAIN}", "$${ESCAPED_PASSWORD}"]
+"#;
+        let names = ["COMMENT_PASSWORD", "COMMAND_PASSWORD", "DEFAULT_PASSWORD", "PLAIN", "ESCAPED_PASSWORD"];
+        let dotenv = names.map(|name| format!("{name}=value-of-{name}\n")).concat();
+        std::fs::write(&file, text).unwrap();
+        std::fs::write(folder.path().join(".env"), dotenv).unwrap();
+        let loaded = stack(&Ask { files: vec![file], ..Ask::default() }).unwrap();
+        let secrets: Vec<&str> = loaded.stack.secrets.iter().map(String::as_str).collect();
+        assert_eq!(secrets, ["value-of-COMMAND_PASSWORD", "value-of-DEFAULT_PASSWORD"]);
+    }
 }

@@ -83,6 +83,7 @@ impl Client {
     }
 
     /// The same for somebody whom the account does not know.
+    #[must_use]
     pub fn as_stranger(&self) -> Self {
         Self { access_key: "AKIASTRANGER", ..self.clone() }
     }

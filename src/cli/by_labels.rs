@@ -200,7 +200,8 @@ fn tell(context: &Context, error: &Error, sought: &Sought, name: &StackName, sta
         // It was asked for in so many words.
         _ if context.project().is_some() => {}
         _ => {
-            screen.diagnostics(&[Diagnostic::warning(None, format!("{error}; going by what the engine has of {name}"))])
+            screen
+                .diagnostics(&[Diagnostic::warning(None, format!("{error}; going by what the engine has of {name}"))]);
         }
     }
 }

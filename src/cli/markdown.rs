@@ -80,6 +80,23 @@ fn docs_say_what_the_command_line_does() {
     assert!(there == page, "docs/cli.md is out of date: UPDATE_DOCS=1 cargo test --lib cli:: writes it anew");
 }
 
+#[test]
+fn each_example_is_one_command_on_a_line_of_its_own() {
+    fn examples(command: &Command) -> Vec<String> {
+        let more = command.get_after_long_help().or_else(|| command.get_after_help()).map(ToString::to_string);
+        let more = more.unwrap_or_default();
+        let own = more.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty());
+        let mut lines: Vec<String> = own.map(ToOwned::to_owned).collect();
+        lines.extend(command.get_subcommands().flat_map(examples));
+        lines
+    }
+    let lines = examples(&super::command());
+    assert!(lines.len() > 20, "{lines:?}");
+    for line in lines {
+        assert!(line.starts_with("  ") && line.matches("taskava dev ").count() == 1, "{line:?}");
+    }
+}
+
 /// The code spans of a Markdown text, of several lines, too.
 fn spans(text: &str) -> impl Iterator<Item = String> {
     let prose = text.split("```").step_by(2);

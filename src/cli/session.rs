@@ -11,7 +11,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, How};
 use crate::event::{Event, Events, Summary};
 use crate::kinds;
-use crate::load;
+use crate::load::{self, Loaded};
 use crate::masks::Masks;
 use crate::model::Endpoint;
 use crate::model::{ServiceName, Stack};
@@ -65,6 +65,11 @@ impl<'a> Session<'a> {
     /// Loads the stack and finds the engine. Signals are listened to from here on.
     pub async fn open(context: &'a Context) -> Result<Self> {
         Self::open_with(context, async || Ok(Found::of_file(load_stack(context)?))).await
+    }
+
+    /// The same for a stack that was loaded already.
+    pub async fn of(context: &'a Context, stack: Stack) -> Result<Self> {
+        Self::open_with(context, async || Ok(Found::of_file(stack))).await
     }
 
     /// The same for a command that can do without services.toml: then the stack is what labels say.
@@ -326,11 +331,16 @@ impl Change {
 
 /// Loads the stack; warnings about services.toml are shown.
 pub fn load_stack(context: &Context) -> Result<Stack> {
+    Ok(load(context)?.stack)
+}
+
+/// The same, with what the stack was made from.
+pub fn load(context: &Context) -> Result<Loaded> {
     let loaded = load::stack(&ask(context))?;
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }
-    Ok(loaded.stack)
+    Ok(loaded)
 }
 
 /// Which stack the global options ask for.

@@ -4,6 +4,7 @@
 //! `$$` is a dollar sign, and a `$` before anything else stays as it is. Defaults may hold variables themselves.
 //! First match wins: process environment, `.env`, the file's `[env]`.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use indexmap::IndexMap;
@@ -193,11 +194,11 @@ pub(crate) fn closing(text: &str, start: usize, end: usize) -> Option<usize> {
     None
 }
 
-/// Puts variables into all strings of a document, its own `[env]` first.
-pub fn document(root: &mut Node, variables: &Variables, problems: &mut Vec<Diagnostic>) {
+/// Puts variables into all strings of a document, its own `[env]` first. Adds the names of those that were used to `names`.
+pub fn document(root: &mut Node, variables: &Variables, problems: &mut Vec<Diagnostic>, names: &mut BTreeSet<String>) {
     let mut all = variables.clone();
     if let Some(env) = root.get_mut("env") {
-        walk(env, variables, false, problems);
+        walk(env, variables, false, problems, names);
         if let Value::Table(table) = &env.value {
             for (name, item) in table {
                 if let Some(value) = scalar(&item.node) {
@@ -208,7 +209,7 @@ pub fn document(root: &mut Node, variables: &Variables, problems: &mut Vec<Diagn
     }
     let Value::Table(table) = &mut root.value else { return };
     for (_, item) in table.iter_mut().filter(|(key, _)| *key != "env") {
-        walk(&mut item.node, &all, false, problems);
+        walk(&mut item.node, &all, false, problems, names);
     }
 }
 
@@ -223,12 +224,18 @@ pub fn scalar(node: &Node) -> Option<String> {
     }
 }
 
-fn walk(node: &mut Node, variables: &Variables, placeholders: bool, problems: &mut Vec<Diagnostic>) {
+fn walk(
+    node: &mut Node,
+    variables: &Variables,
+    placeholders: bool,
+    problems: &mut Vec<Diagnostic>,
+    names: &mut BTreeSet<String>,
+) {
     match &mut node.value {
-        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, variables, placeholders, problems)),
+        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, variables, placeholders, problems, names)),
         Value::Table(table) => {
             for (key, item) in table {
-                walk(&mut item.node, variables, placeholders || key == "exports", problems);
+                walk(&mut item.node, variables, placeholders || key == "exports", problems, names);
             }
         }
         Value::String(text) if text.contains('$') => {
@@ -239,7 +246,11 @@ fn walk(node: &mut Node, variables: &Variables, placeholders: bool, problems: &m
             }
             for taken in expanded.taken {
                 node.story.push(match taken {
-                    Taken::Variable(name, origin) => format!("{name} from {origin}"),
+                    Taken::Variable(name, origin) => {
+                        let story = format!("{name} from {origin}");
+                        names.insert(name);
+                        story
+                    }
                     Taken::Default(span) => format!("default in {}", within(&node.place, text, span)),
                 });
             }

@@ -20,6 +20,7 @@ pub mod schema;
 pub(crate) mod template;
 pub mod words;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use interpolate::Variables;
@@ -41,6 +42,15 @@ pub const MAX_SERVICES: usize = 500;
 ///
 /// Always returns what could be understood; the diagnostics tell whether it can be used.
 pub fn parse(files: &[Arc<Source>], variables: &Variables) -> (Config, Vec<Diagnostic>) {
+    parse_noting(files, variables, &mut BTreeSet::new())
+}
+
+/// The same; adds the names of the variables that were used to `taken`.
+pub fn parse_noting(
+    files: &[Arc<Source>],
+    variables: &Variables,
+    taken: &mut BTreeSet<String>,
+) -> (Config, Vec<Diagnostic>) {
     let mut problems = Vec::new();
     let mut root: Option<Node> = None;
     for file in files {
@@ -54,7 +64,7 @@ pub fn parse(files: &[Arc<Source>], variables: &Variables) -> (Config, Vec<Diagn
     }
     // With a syntax error anything said about the rest would be guesswork.
     let Some(mut root) = root.filter(|_| problems.is_empty()) else { return (Config::default(), problems) };
-    interpolate::document(&mut root, variables, &mut problems);
+    interpolate::document(&mut root, variables, &mut problems, taken);
     let mut reader = Reader::new(problems);
     let config = Config::decode(&root, &mut reader).unwrap_or_default();
     let mut problems = reader.finish();

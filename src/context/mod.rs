@@ -1,5 +1,5 @@
 //! A build context: which files of a folder belong to it, and what they amount to as a hash. Reads the file system, changes
-//! nothing. Sending it is `engine::images`'s, what follows from a hash is `plan`'s.
+//! nothing. Sending it is `engine::build`'s, what follows from a hash is `plan`'s.
 
 mod hash;
 mod ignore;
@@ -142,7 +142,7 @@ struct Listing<'a> {
 
 impl Listing<'_> {
     fn folder(&mut self, folder: &Path, inside: &str) -> Result<()> {
-        let read = fs::read_dir(folder).and_then(|found| found.collect::<Result<Vec<_>, _>>());
+        let read = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut found = read.map_err(|error| unreadable(folder, &error))?;
         found.sort_by_key(fs::DirEntry::file_name);
         for found in found {

@@ -92,7 +92,7 @@ fn made(seen: ContainerInspectResponse) -> Option<(Made, PathBuf)> {
         networks: networks.into_keys().collect(),
         stop_signal: config.stop_signal.filter(|signal| !signal.is_empty()),
         stop_timeout: config.stop_timeout,
-        created: seen.created.map(|at| at.to_string()).unwrap_or_default(),
+        created: seen.created.unwrap_or_default(),
     };
     Some((made, found.remove(labels::ROOT).unwrap_or_default().into()))
 }

@@ -117,9 +117,7 @@ fn mounts(stack: &Stack, service: &Service) -> String {
 }
 
 fn networks(stack: &Stack, service: &Service) -> String {
-    // An isolated stack may be on the engine's network instead of its own; seen from inside, that is no change.
-    let own = |network: &Network| !network.external || stack.isolation.is_some();
-    if service.networks == ["default"] && stack.networks.get("default").is_none_or(own) {
+    if service.networks == ["default"] && stack.networks.get("default").is_none_or(|network| !network.external) {
         return String::new();
     }
     lines(
@@ -248,8 +246,15 @@ mod tests {
     #[test]
     fn a_network_that_must_be_made_anew() {
         let plain = Network { name: "x-default".into(), ..Network::default() };
-        let internal = Network { internal: true, ..plain.clone() };
-        assert_eq!(network(&plain), network(&plain.clone()));
-        assert_ne!(network(&plain), network(&internal));
+        let renamed = Network { name: "y-default".into(), ..plain.clone() };
+        assert_eq!(network(&plain), network(&renamed), "another name is another network, not a change of this one");
+        for other in [
+            Network { internal: true, ..plain.clone() },
+            Network { driver: Some("bridge".into()), ..plain.clone() },
+            Network { subnet: Some("10.9.0.0/24".into()), ..plain.clone() },
+            Network { labels: [("a".into(), "1".into())].into(), ..plain.clone() },
+        ] {
+            assert_ne!(network(&plain), network(&other), "{other:?}");
+        }
     }
 }

@@ -24,7 +24,7 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
     }
     for name in reverse_order(stack, seen) {
         let after: Vec<StepId> =
-            graph::dependents(stack, name).iter().flat_map(|other| stopped.get(*other)).flatten().copied().collect();
+            graph::dependents(stack, name).iter().filter_map(|other| stopped.get(*other)).flatten().copied().collect();
         for container in seen.of(name).filter(&chosen) {
             let (service, id) = (name.clone(), container.id.clone());
             let mut after = after.clone();

@@ -9,7 +9,7 @@ use super::{Cause, Observed, Op, Plan, Request, nameless, snapshot, up};
 use crate::diag::Place;
 use crate::kinds;
 use crate::model::nameless::{clean, targets};
-use crate::model::{Mount, MountSource, Service, Stack, Volume};
+use crate::model::{Mount, MountSource, Service, ServiceName, Stack, Volume};
 
 /// Something to know, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn differing(stack: &Stack, seen: &Observed, short: &str) -> Option<Note> {
     if differences.is_empty() {
         return None;
     }
-    let users: Vec<&str> = snapshot::users(stack, seen, &declared.name).into_iter().map(|name| name.as_str()).collect();
+    let users: Vec<&str> = snapshot::users(stack, seen, &declared.name).into_iter().map(ServiceName::as_str).collect();
     let message = format!(
         "volume {} was created with other settings than [volumes.{short}], and keeps them: {}",
         declared.name,

@@ -344,7 +344,7 @@ fn any_situation() -> impl Strategy<Value = (Stack, Observed)> {
                 Happened::Removed => seen.networks.clear(),
                 Happened::Replaced => seen.networks.iter_mut().for_each(|network| network.id = "another".into()),
                 Happened::Edited => {
-                    seen.networks.iter_mut().for_each(|network| network.config = Some("another".into()))
+                    seen.networks.iter_mut().for_each(|network| network.config = Some("another".into()));
                 }
             }
             // As the engine's list comes from `engine::observe`.
@@ -365,7 +365,7 @@ fn any_request() -> impl Strategy<Value = Request> {
     (any::<[bool; 6]>(), prop::option::of(any::<Index>())).prop_map(|(flags, pull)| {
         let [no_deps, recreate, restart, build, remove_orphans, _] = flags;
         let pull = pull.map(|index| *index.get(&[crate::model::PullPolicy::Always, crate::model::PullPolicy::Missing]));
-        Request { no_deps, recreate, restart, build, remove_orphans, pull, ..request() }
+        Request { no_deps, recreate, restart, pull, build, remove_orphans, ..request() }
     })
 }
 

@@ -187,9 +187,12 @@ impl<'a> Builder<'a> {
             }
         }
         for (name, fate) in fates {
-            let dependents = graph::dependents(self.stack, &name);
-            let mut after: Vec<StepId> =
-                dependents.iter().flat_map(|other| stopped.get(*other)).flatten().copied().collect();
+            let mut after: Vec<StepId> = graph::dependents(self.stack, &name)
+                .iter()
+                .filter_map(|other| stopped.get(*other))
+                .flatten()
+                .copied()
+                .collect();
             // One that turns out to be somebody's costs nothing then.
             after.extend(self.names.volumes.values());
             let seen: &'a Observed = self.seen;

@@ -81,7 +81,7 @@ impl Resolver<'_> {
         let mut each: Vec<&str> = Vec::new();
         missing.into_iter().for_each(|name| {
             if !each.contains(&name) {
-                each.push(name)
+                each.push(name);
             }
         });
         if !each.is_empty() {

@@ -145,10 +145,7 @@ mod tests {
             let (found_servers, found_jobs) = selected(&format!("{SERVERS}{text}"));
             assert_eq!(
                 (found_servers, found_jobs),
-                (
-                    servers.iter().map(|name| name.to_string()).collect(),
-                    jobs.iter().map(|name| name.to_string()).collect()
-                ),
+                (servers.iter().map(ToString::to_string).collect(), jobs.iter().map(ToString::to_string).collect()),
                 "{text}"
             );
         };

@@ -44,7 +44,7 @@ impl Cancel {
     pub async fn reached(&self, hurry: Hurry) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|state| state.hurry >= hurry).await.is_err() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -39,7 +39,7 @@ pub(crate) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id:
     }
     let Some(first) = failed.first() else {
         // A bucket that was missing: the emulator may have been restarted by somebody else, and has forgotten the rest too.
-        if ask.fresh || done.iter().any(|change| change.is_new_bucket()) {
+        if ask.fresh || done.iter().any(Change::is_new_bucket) {
             objects::put_back(run, step, service, id, ask.fresh).await?;
         }
         return Ok(done.len());

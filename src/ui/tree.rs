@@ -104,7 +104,7 @@ impl Tree {
                 *row = Row { state: State::Doing, text: "stopping".into(), began: Some(at), ..Row::default() };
             }
             Event::ServiceStopping { service, saves, .. } => {
-                self.row(service).progress(None, still(*saves), None, None)
+                self.row(service).progress(None, still(*saves), None, None);
             }
             Event::ServiceStopped { service, .. } => self.row(service).end(State::Skipped, "stopped".into(), at),
             Event::Summary(Summary { ok: false, .. }) => self.services.values_mut().for_each(Row::cut_off),

@@ -54,7 +54,7 @@ pub(super) fn words(event: &Event, color: bool) -> Words<'_> {
     }
 }
 
-fn done_words<'a>(done: &'a WatchDone, paint: Paint) -> Words<'a> {
+fn done_words(done: &WatchDone, paint: Paint) -> Words<'_> {
     let took = seconds(Duration::from_millis(done.ms));
     let (action, names) = (&done.action, paths(&done.path, done.files));
     let mut output = String::new();

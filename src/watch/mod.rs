@@ -125,7 +125,7 @@ impl Watch {
     /// # Errors
     /// When there is nothing to watch, or what is owed can't be put back.
     pub async fn start(ask: Ask, show: Show, engine: Engine, events: Events, loaded: Loaded) -> Result<Self> {
-        let Loaded { stack, files: read, .. } = loaded;
+        let Loaded { stack, files: read, sources, .. } = loaded;
         let watched = services(&stack, &ask.services)?;
         let filter = Arc::new(Filter::new(&stack, &watched, &read));
         let world = Rc::new(World::new(engine, events, stack)?);
@@ -152,6 +152,12 @@ impl Watch {
             watch.poll_if_needed(&first);
             tell::links(&watch.world.events, &watch.world.stack(), &first.leading_out);
             watch.tell_started(first.size);
+        }
+        // What the first look found counts as known; the stack may be of what was there before.
+        if let Some(path) = reload::edited(&watch.ask.load, &watch.world.stack(), &sources, &read) {
+            let change = Change { path, gone: false, of_stack: true, hits: Vec::new() };
+            let since = watch.now();
+            watch.feed(Input::Found { since, changes: vec![change] });
         }
         Ok(watch)
     }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::act::shown;
 use super::filter::Filter;
 use super::sync;
 use super::world::World;
-use crate::diag::{Error, ErrorKind, Result};
+use crate::diag::{Error, ErrorKind, Result, Source};
 use crate::event::{Event, millis};
 use crate::model::Failure;
 use crate::model::{ServiceName, Stack, graph};
@@ -98,6 +99,24 @@ fn words(plan: &Plan) -> Vec<String> {
         _ => None,
     };
     plan.changes().filter_map(|step| word(&step.op, &step.cause)).collect()
+}
+
+/// The file that makes the stack another one than `stack`, which was made from `sources` and `files`.
+pub(super) fn edited(
+    ask: &crate::load::Ask,
+    stack: &Stack,
+    sources: &[Arc<Source>],
+    files: &[PathBuf],
+) -> Option<PathBuf> {
+    let any = || files.first().cloned();
+    let Ok(now) = crate::load::stack(ask) else { return any() };
+    if now.stack == *stack {
+        return None;
+    }
+    // Files are read in the order of the sources, env files come last.
+    let mut pairs = now.files.iter().zip(&now.sources).enumerate();
+    let other = pairs.find(|(at, (_, source))| sources.get(*at).is_none_or(|before| before.text != source.text));
+    other.map(|(_, (path, _))| path.clone()).or_else(any)
 }
 
 /// Reads the files anew.

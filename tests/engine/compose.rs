@@ -235,7 +235,7 @@ fn describe(
             Some(name) => own(&name),
             None => mount.source.unwrap_or_default(),
         };
-        let kind = mount.typ.map(|typ| typ.to_string()).unwrap_or_default();
+        let kind = mount.typ.unwrap_or_default();
         let target = mount.destination.unwrap_or_default();
         // A memory file system is one, whichever way it was asked for.
         if kind == "tmpfs" {

@@ -339,7 +339,7 @@ fn commands_that_are_cut_off_by_the_end_of_their_engine_lose_nothing() {
         marked.begin(case.from);
         let words = marked.words(case);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let moment = Duration::from_millis(3000).mul_f64(drawn.next());
+        let moment = Duration::from_secs(3).mul_f64(drawn.next());
         let what = format!("{words:?} from {:?}, its engine killed after {moment:?}", case.from);
         let _ = writeln!(std::io::stderr(), "{what}");
         let running = marked.start(&words);

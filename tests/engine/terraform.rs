@@ -28,6 +28,7 @@ impl Terraform {
         let mut variables = vec![("CHECKPOINT_DISABLE", "1".into()), ("TF_IN_AUTOMATION", "1".into())];
         if let Some(mirror) = std::env::var_os("TASKAVA_TEST_TERRAFORM_MIRROR") {
             let file = folder.path().join("terraform.rc");
+            #[expect(clippy::unnecessary_debug_formatting, reason = "quoted as in HCL")]
             let text = format!("provider_installation {{\n  filesystem_mirror {{\n    path = {mirror:?}\n  }}\n}}\n");
             std::fs::write(&file, text).expect("a file");
             variables.push(("TF_CLI_CONFIG_FILE", file));

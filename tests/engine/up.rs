@@ -2,7 +2,7 @@
 
 use crate::clients::{POSTGRES, ask, get, postgres};
 use crate::docker;
-use crate::stack::{Stack, heavy};
+use crate::stack::{Stack, heavy, wait_until};
 
 /// Any signature will do for an emulator.
 const AWS: &str = "Authorization: AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, \
@@ -128,44 +128,55 @@ fn services_without_a_published_port_are_ready_too() {
 
 #[test]
 fn each_test_of_ready_is_waited_for() {
+    const SERVICES: [&str; 4] = ["log", "exec", "tcp", "http"];
     let stack = Stack::new(
         "ready",
         r#"
 [services.log]
 image = "image:busybox"
-command = ["sh", "-c", "echo starting; sleep 1; echo listening on 80; exec sleep 1000"]
+command = ["sh", "-c", "echo starting; until test -e /go; do sleep 0.1; done; echo listening on 80; exec sleep 1000"]
 stop_signal = "SIGKILL"
 ready = { log = "listening on \\d+" }
 
 [services.exec]
 image = "image:busybox"
-command = ["sh", "-c", "sleep 1; touch /tmp/done; exec sleep 1000"]
+command = ["sleep", "1000"]
 stop_signal = "SIGKILL"
-ready = { exec = ["test", "-e", "/tmp/done"] }
+ready = { exec = ["test", "-e", "/go"] }
 
 [services.tcp]
 image = "image:busybox"
-command = ["sh", "-c", "sleep 1; exec httpd -f -p 80"]
+command = ["sh", "-c", "until test -e /go; do sleep 0.1; done; exec httpd -f -p 80"]
 stop_signal = "SIGKILL"
 ports = ["80"]
 ready = { tcp = 80 }
 
 [services.http]
 image = "image:busybox"
-command = ["sh", "-c", "mkdir /www; httpd -p 80 -h /www; sleep 1; touch /www/health; exec sleep 1000"]
+command = ["sh", "-c", "mkdir /www; httpd -p 80 -h /www; until test -e /go; do sleep 0.1; done; touch /www/health; exec sleep 1000"]
 stop_signal = "SIGKILL"
 ports = ["80"]
 ready = { http = "http://:80/health" }
 "#,
     );
-    let up = stack.dev(&["--format", "json", "up"]).ends(0);
-    let events = up.json();
-    for service in ["log", "exec", "tcp", "http"] {
-        let of = |event: &serde_json::Value| event["service"] == service;
-        let began = |event: &&serde_json::Value| of(event) && event["text"] == format!("wait {service}").as_str();
-        let ready = events.iter().find(|event| event["event"] == "step-done" && began(event)).expect("ready");
-        let waited = ready["ms"].as_u64().expect("a time");
-        // Each says so a second after it started; the start itself is another step.
-        assert!((700..20_000).contains(&waited), "{service} was ready after {waited} ms");
+    let up = stack.start(&["--format", "json", "up"]);
+    let is_ready = |service: &str| {
+        let is_meant = |event: &serde_json::Value| {
+            event["event"] == "step-done" && event["text"] == format!("wait {service}").as_str()
+        };
+        up.printed().lines().filter_map(|line| serde_json::from_str(line).ok()).any(|event| is_meant(&event))
+    };
+    for service in SERVICES {
+        wait_until(service, || (stack.find(service).is_some() && stack.state(service) == "running").then_some(()));
+        // This asks what `up` asks.
+        assert_eq!(stack.ps(service)["ready"], false, "{service}");
     }
+    for (at, service) in SERVICES.into_iter().enumerate() {
+        for later in &SERVICES[at..] {
+            assert!(!is_ready(later), "{later} before its time: {}", up.printed());
+        }
+        docker::exec(&stack.container(service), &["touch", "/go"]);
+        wait_until(&format!("{service} to be ready"), || is_ready(service).then_some(()));
+    }
+    up.finish().ends(0);
 }

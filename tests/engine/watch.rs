@@ -159,6 +159,24 @@ fn up_watch_stays_shows_logs_and_says_what_it_does() {
 }
 
 #[test]
+fn an_edit_while_up_watch_starts_the_stack_is_applied() {
+    let text = app(r#"{ path = "src" }"#) + "env = { A = \"1\" }\nready = { exec = [\"test\", \"-e\", \"/go\"] }\n";
+    let stack = Stack::new("watch-up-edit", &text);
+    stack.file("src/main.txt", "0");
+    let mut watching = stack.start(&["up", "--watch"]);
+    wait_until("a container", || (stack.state("app") == "running").then_some(()));
+    let first = stack.container("app");
+    // `up` waits for readiness and has read the file.
+    stack.edit("env = { A = \"1\" }\nready = { exec = [\"test\", \"-e\", \"/go\"] }", "env = { A = \"2\" }");
+    docker::exec(&first, &["touch", "/go"]);
+    watching.wait_for("watching for app: ");
+    watching.wait_for("config changed: env.A");
+    wait_until("another container", || stack.find("app").is_some_and(|id| id != first).then_some(()));
+    watching.signal("INT");
+    watching.finish().ends(130);
+}
+
+#[test]
 fn a_checkout_of_thousands_of_files_is_one_action() {
     let stack = Stack::new("watch-git", &app(r#"{ path = "src" }"#));
     let git = |arguments: &[&str]| {

@@ -202,7 +202,7 @@ type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
-    let body = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let method = head.method.as_str();
     let path = head.uri.path();
     let query = head.uri.query().unwrap_or_default();

@@ -58,7 +58,7 @@ async fn a_port_that_is_taken_has_its_own_exit_code() {
 
 #[tokio::test]
 async fn a_container_that_exits_at_once_is_told_with_code_and_log() {
-    // A log line as the engine frames it: stream 2, length 15.
+    // A log line as the engine frames it: stream 2, length 46 (2e).
     let fake =
         Fake::new().exits("app", 1, false).log("\x02\0\0\0\0\0\0\x2e2026-05-04T10:00:00.000000000Z no such config\n");
     dev(&fake, APP, &["up"]).await.ends(7, &["app", "exited with code 1", "no such config"]);

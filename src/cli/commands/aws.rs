@@ -8,9 +8,9 @@ use std::process::ExitCode;
 
 use indexmap::IndexMap;
 
+use super::test::command;
 use crate::cli::by_labels::stack_or_labels;
 use crate::cli::inside::{self, Streams};
-use super::test::command;
 use crate::cli::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;

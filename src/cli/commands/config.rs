@@ -287,7 +287,7 @@ impl Show<'_> {
             Probe::Http { port, path } => put(&mut table, "http", text(&format!("http://:{port}{path}"))),
             Probe::Tcp { ports } if ports.is_empty() => put(&mut table, "tcp", true),
             Probe::Tcp { ports } => {
-                put(&mut table, "tcp", ports.iter().map(|p| port(*p).into()).collect::<Vec<Value>>())
+                put(&mut table, "tcp", ports.iter().map(|p| port(*p).into()).collect::<Vec<Value>>());
             }
             Probe::Log { pattern } => put(&mut table, "log", text(pattern)),
             Probe::Exec { command } => put(&mut table, "exec", self.words(command)),

@@ -170,7 +170,7 @@ fn named(leftover: &Leftover) -> (String, &str) {
     }
 }
 
-fn row<'a>(Judged { owned, why }: &'a Judged, dry_run: bool) -> Row<'a> {
+fn row(Judged { owned, why }: &Judged, dry_run: bool) -> Row<'_> {
     Row {
         what: "stack",
         project: &owned.project,

@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use super::{logs, watch};
-use crate::cli::session::{Change, ChangeArgs, Session, tell_notes, tell_orphans};
+use crate::cli::session::{self, Change, ChangeArgs, Session, tell_notes, tell_orphans};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::load;
-use crate::model::PullPolicy;
+use crate::model::{PullPolicy, Stack};
 use crate::plan::{self, Request};
 use crate::run::snapshot;
 
@@ -119,13 +119,15 @@ impl UpArgs {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    // Once: what is watched afterwards is what was brought up, and an edit in between is a change.
+    let loaded = session::load(context)?;
     if args.watch {
-        watch::check(&args.on.services, context)?;
+        watch::check(&args.on.services, &loaded)?;
     }
-    let code = bring_up(args, context)?;
+    let code = bring_up(args, context, loaded.stack.clone())?;
     if args.watch && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
-        return watch::after_up(&args.on.services, context);
+        return watch::after_up(&args.on.services, loaded, context);
     }
     if args.follow && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
@@ -134,9 +136,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     Ok(code)
 }
 
-fn bring_up(args: &Args, context: &Context) -> Result<ExitCode> {
+fn bring_up(args: &Args, context: &Context, stack: Stack) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::open(context).await?;
+        let session = Session::of(context, stack).await?;
         let request = args.change.request(&session, &args.on.services)?;
         session
             .change("up", &args.on, async |seen| {

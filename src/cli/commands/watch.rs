@@ -3,12 +3,12 @@
 use std::process::ExitCode;
 
 use super::logs::pass_on;
-use crate::cli::session::{ask, refuse_other_checkout};
+use crate::cli::session::{ask, load, refuse_other_checkout};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::Events;
-use crate::load::{self, Loaded};
+use crate::load::Loaded;
 use crate::logs;
 use crate::logs::Logs;
 use crate::model::{ServiceName, graph};
@@ -41,23 +41,18 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    let loaded = load::stack(&ask(context))?;
-    if !loaded.warnings.is_empty() {
-        context.screen.diagnostics(&loaded.warnings);
-    }
+    let loaded = load(context)?;
     let named = names(&args.services, &loaded)?;
     block_on(stay(loaded, named, args.poll, context))
 }
 
 /// Whether there is anything that `up --watch` could watch.
-pub(in crate::cli) fn check(started: &[String], context: &Context) -> Result<()> {
-    let loaded = load::stack(&ask(context))?;
-    concerned(started, &loaded).map(drop)
+pub(in crate::cli) fn check(started: &[String], loaded: &Loaded) -> Result<()> {
+    concerned(started, loaded).map(drop)
 }
 
-/// Watches what `up` started.
-pub(in crate::cli) fn after_up(started: &[String], context: &Context) -> Result<ExitCode> {
-    let loaded = load::stack(&ask(context))?;
+/// Watches what `up` started, as it was loaded then.
+pub(in crate::cli) fn after_up(started: &[String], loaded: Loaded, context: &Context) -> Result<ExitCode> {
     let named = concerned(started, &loaded)?;
     block_on(stay(loaded, named, false, context))
 }
@@ -202,5 +197,5 @@ async fn others(watched: &mut tokio::sync::watch::Receiver<Vec<ServiceName>>, th
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }

@@ -155,7 +155,7 @@ impl Importer<'_> {
     }
 
     pub(super) fn logging(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let driver = entry.node.get("driver").map(|node| self.value(node)).unwrap_or_else(|| "json-file".into());
+        let driver = entry.node.get("driver").map_or_else(|| "json-file".into(), |node| self.value(node));
         if !matches!(driver.as_str(), "json-file" | "local" | "") {
             let remedy = "logs are kept by the engine, where `taskava dev logs` reads them; `logging` bounds them";
             self.lost(&entry.key, &format!("logging.driver: {driver}"), remedy);

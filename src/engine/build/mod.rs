@@ -348,7 +348,7 @@ fn encode(query: &[(&str, String)]) -> String {
         text.bytes().fold(String::new(), |mut out, byte| {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => {
-                    out.push(byte.into())
+                    out.push(byte.into());
                 }
                 byte => out.push_str(&format!("%{byte:02X}")),
             }

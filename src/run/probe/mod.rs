@@ -91,6 +91,7 @@ impl Prober {
 
     /// The same, but PostgreSQL's question ends where it asks for the password: a login costs both sides thousands of
     /// rounds of hashing, and whether it succeeds was settled when the service was started.
+    #[must_use]
     pub fn without_login(self) -> Self {
         Self { logs_in: false, ..self }
     }
