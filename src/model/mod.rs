@@ -9,6 +9,7 @@ pub mod aws;
 pub mod built;
 pub mod fingerprint;
 pub mod graph;
+mod image_env;
 pub mod isolated;
 pub mod nameless;
 pub mod names;
