@@ -11,6 +11,7 @@ mod dump;
 mod inside;
 pub mod objects;
 pub mod postgres;
+mod records;
 pub mod redis;
 mod resp;
 mod roles;

@@ -252,7 +252,7 @@ mod tests {
         );
         let postgres = "kind = \"postgres\"\nimage = \"postgres:15\"\n";
         let memory = "volumes = [\"v:/var/lib/postgresql\"]\ntmpfs = \"/var/lib/postgresql/data:size=64m\"";
-        says(&format!("{postgres}{memory}"), None, "in memory, at /var/lib/postgresql/data, and not in volume p_v");
+        says(&format!("{postgres}{memory}"), None, "in memory, at /var/lib/postgresql/data, and not in volume p-v");
         for right in [
             "tmpfs = \"/var/lib/postgresql/data\"",
             "volumes = [\"v:/var/lib/postgresql/data\", \"wal:/var/lib/postgresql/data/pg_wal\"]",
