@@ -35,6 +35,7 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
         // One that is not known: being asked for it is then the answer.
         password: arguments.env_or_file("POSTGRES_PASSWORD").known(),
         database,
+        tls: false,
     }
 }
 
