@@ -202,7 +202,18 @@ impl Error {
 
     /// An error of a kind with its chain of causes.
     pub fn from_source(kind: ErrorKind, source: anyhow::Error) -> Self {
-        Self { kind, source, hints: Vec::new(), diagnostics: Vec::new() }
+        let error = Self { kind, source, hints: Vec::new(), diagnostics: Vec::new() };
+        // It may happen wherever a file or a connection is opened.
+        if error.is_out_of_files() {
+            error.hint("allow this process more open files, for example: ulimit -n 1024")
+        } else {
+            error
+        }
+    }
+
+    /// Whether this process may open no more files, connections among them.
+    pub fn is_out_of_files(&self) -> bool {
+        self.to_string().contains("Too many open files")
     }
 
     /// The configuration can't be used, and these are the reasons.

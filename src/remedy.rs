@@ -25,7 +25,7 @@ pub fn with_options(text: &str, options: &str) -> String {
     for part in parts {
         out += COMMAND;
         // One that begins with options was made with those of the command line already.
-        if !part.starts_with("-p ") && !part.starts_with("--") && !is_of_no_stack(part) {
+        if !part.starts_with('-') && !is_of_no_stack(part) {
             out += options;
             out.push(' ');
         }
@@ -39,11 +39,11 @@ fn is_of_no_stack(part: &str) -> bool {
     ["init", "import", "completions", "schema", "gc"].contains(&part.split(' ').next().unwrap_or_default())
 }
 
-/// A path as a shell takes it.
+/// A path, or another word, as a shell takes it.
 pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+@%:,=".contains(c);
-    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 #[cfg(test)]

@@ -346,3 +346,22 @@ fn a_syntax_error_is_the_only_error() {
     assert_eq!(output.status.code(), Some(2));
     assert!(said.contains("1 error in") && !said.contains("no service has the profile"), "{said}");
 }
+
+#[cfg(unix)]
+#[test]
+fn too_few_open_files_are_named_wherever_they_are_missed() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = "project = \"x\"\n[services.a]\nimage = \"a:1\"\n";
+    std::fs::write(folder.path().join("services.toml"), file).expect("a file in it");
+    let missed = (4..24).filter(|limit| {
+        let mut command = Command::new("sh");
+        let program = env!("CARGO_BIN_EXE_taskava");
+        command.args(["-c", &format!("ulimit -n {limit}; exec {program} dev ps")]).current_dir(folder.path());
+        command.env_clear().env("HOME", folder.path()).env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        let said = text(&command.output().expect("a shell runs").stderr);
+        let is_missed = said.contains("Too many open files") && said.starts_with("error: ");
+        assert!(!is_missed || said.contains("ulimit -n 1024"), "{limit}: {said}");
+        is_missed
+    });
+    assert!(missed.count() > 0, "some limit is too low for the program and not for the shell");
+}

@@ -295,6 +295,7 @@ impl Found {
                 match &mut used {
                     Use::Keep(kept) => kept.extend_from_slice(piece),
                     Use::Dump(dump) => dump.add(piece),
+                    Use::Records(records) => records.add(piece),
                     Use::Nothing => {}
                 }
             })?;

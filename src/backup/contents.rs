@@ -3,11 +3,12 @@
 //!
 //! The members are exactly those that the manifest's services have, in their order; every name is one that a server could
 //! have; roles are only what roles are (`roles`), dumps only files of `pg_dump` (`dump`), and of the database that they are
-//! said to be of.
+//! said to be of, objects only of the buckets that the manifest has (`records`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::dump::Dump;
+use super::records::Records;
 use super::{Data, Manifest, objects, postgres, roles};
 use crate::model::{ServiceName, StackName};
 
@@ -32,6 +33,8 @@ pub struct Contents {
     /// Roles as they are in the file.
     texts: BTreeMap<String, Vec<u8>>,
     dumps: BTreeMap<String, Dump>,
+    /// Objects, by saved service.
+    records: BTreeMap<String, Records>,
 }
 
 /// What is done with the content of a member.
@@ -39,6 +42,7 @@ pub struct Contents {
 pub(super) enum Use<'a> {
     Keep(&'a mut Vec<u8>),
     Dump(&'a mut Dump),
+    Records(&'a mut Records),
     Nothing,
 }
 
@@ -55,6 +59,9 @@ impl Contents {
         if name == CONFIGURATION {
             bounded(LONGEST_CONFIGURATION)?;
             return Ok(Use::Keep(&mut self.configuration));
+        }
+        if let Some((service, _)) = name.strip_prefix("s3/").and_then(|rest| rest.split_once('/')) {
+            return Ok(Use::Records(self.records.entry(service.to_owned()).or_default()));
         }
         let Some((service, part)) = name.strip_prefix("postgres/").and_then(|rest| rest.split_once('/')) else {
             return Ok(Use::Nothing);
@@ -84,7 +91,15 @@ impl Contents {
         }
         drop(expected);
         for saved in &manifest.services {
-            let Data::Postgres(data) = &saved.data else { continue };
+            let data = match &saved.data {
+                Data::Postgres(data) => data,
+                Data::S3(data) => {
+                    let records = self.records.remove(&saved.service).unwrap_or_default();
+                    records.end(data).map_err(|why| format!("s3/{} {why}", saved.service))?;
+                    continue;
+                }
+                Data::Redis(_) => continue,
+            };
             let text = self.texts.remove(&saved.service).unwrap_or_default();
             let statements =
                 roles::parse(&text).map_err(|why| format!("postgres/{}/roles.sql {why}", saved.service))?;
@@ -194,6 +209,7 @@ fn buckets(service: &str, data: &objects::Saved) -> Result<(), String> {
 mod tests {
     use super::super::archive::{Writer, verify};
     use super::super::dump::tests::{contents, tar};
+    use super::super::records::tests::record;
     use super::super::{FORMAT, Saved, redis};
     use super::*;
 
@@ -286,6 +302,40 @@ mod tests {
         for bad in [&["../etc"][..], &["a/b/c"], &["x?y=z"], &["a\0bc"], &["ab"], &["abc", "abc"]] {
             assert!(super::buckets("s3", &saved(bad)).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn objects_that_no_s3_has_are_found_before_anything_is_touched() {
+        let s3 = |versions: u64, record: &[u8]| {
+            let data = serde_json::json!({
+                "buckets": [{ "name": "kept", "versioning": "off" }], "versions": versions, "bytes": 1, "parts": 1,
+            });
+            let data = Data::S3(serde_json::from_value(data).unwrap());
+            said(manifest(vec![Saved { service: "s3".into(), data }]), &[("s3/s3/000000", record)])
+        };
+        let good = record("kept", "a/../b c?", &[("content-type", "text/plain"), ("x-amz-meta-who", "ä")], b"content");
+        assert_eq!(s3(1, &good), "taken");
+        let long = "x".repeat(1025);
+        for (bucket, key, headers, why) in [
+            ("other", "a", &[][..], "an object of \"other\", which its manifest does not have"),
+            ("../kept", "a", &[], "an object of \"../kept\""),
+            ("kept/a?acl", "a", &[], "which its manifest does not have"),
+            ("kept", "", &[], "a key that is none"),
+            ("kept", "a\0b", &[], "a key that is none"),
+            ("kept", &long, &[], "a key that is none"),
+            ("kept", "a", &[("host", "example.com")], "a header that none has: \"host\""),
+            ("kept", "a", &[("x-amz-copy-source", "/kept/b")], "a header that none has"),
+            ("kept", "a", &[("content-type", "a\r\nhost: b")], "a header that none has"),
+            ("kept", "a", &[("x-amz-meta-a b", "c")], "a header that none has"),
+        ] {
+            // The first of two: what comes before it would be put already.
+            let said = s3(2, &[good.clone(), record(bucket, key, headers, b"x")].concat());
+            assert!(said.contains(why) && said.contains("nothing was touched"), "{bucket:?} {key:?}: {said}");
+        }
+        assert!(s3(2, &good).contains("has 1 versions of objects, and not 2"));
+        assert!(s3(1, &good[..good.len() - 1]).contains("ends in the middle of an object"));
+        assert!(s3(1, &[0xff; 8]).contains("too many words"));
+        assert!(s3(1, &[&[4, 0, 0, 0][..], b"null"].concat()).contains("an object of no S3"));
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod encryption;
 mod inside;
 pub mod objects;
 pub mod postgres;
+mod records;
 pub mod redis;
 mod resp;
 mod roles;

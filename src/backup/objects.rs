@@ -19,7 +19,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::model::hex;
 
 /// No entry is longer; S3 bounds keys, headers and tags far below.
-const LONGEST_ENTRY: usize = 1 << 20;
+pub(super) const LONGEST_ENTRY: usize = 1 << 20;
 
 /// What is saved of an emulator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -235,20 +235,12 @@ impl<R: Read> Joined<'_, R> {
 /// The versions that were saved; digests each as it is read.
 struct Versions<'a, R> {
     joined: Joined<'a, R>,
-    /// Those that the manifest names; the others are none of a restore's business.
-    buckets: &'a [Bucket],
     /// The one whose content is read, what is left of that, and what was read of it.
     now: Option<Entry>,
     left: u64,
     digest: Sha256,
     /// Of all before.
     digests: Digests,
-}
-
-/// Whether an object is in one of these buckets, under a key that could be one.
-fn is_of(buckets: &[Bucket], entry: &Entry) -> bool {
-    let named = buckets.iter().any(|bucket| bucket.name == entry.bucket);
-    named && !entry.key.is_empty() && entry.key.len() <= 1024 && !entry.key.contains('\0')
 }
 
 impl<R: Read> Source for Versions<'_, R> {
@@ -258,10 +250,6 @@ impl<R: Read> Source for Versions<'_, R> {
             note(&mut self.digests, &entry, &std::mem::take(&mut self.digest).finalize());
         }
         self.now = self.joined.entry()?;
-        if let Some(entry) = self.now.as_ref().filter(|entry| !is_of(self.buckets, entry)) {
-            let message = format!("an object of {:?}, which its manifest does not have", entry.bucket);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
-        }
         self.left = self.now.as_ref().map_or(0, |entry| entry.size);
         Ok(self.now.clone())
     }
@@ -312,14 +300,7 @@ async fn put_all(
     let refused = |refused: Refused| server.refused(&refused);
     let putter = Putter::open(&server.client, &saved.buckets).await.map_err(refused)?;
     let joined = Joined { from, progress, left: saved.parts, part: Bytes::new() };
-    let mut versions = Versions {
-        joined,
-        buckets: &saved.buckets,
-        now: None,
-        left: 0,
-        digest: Sha256::new(),
-        digests: Digests::new(),
-    };
+    let mut versions = Versions { joined, now: None, left: 0, digest: Sha256::new(), digests: Digests::new() };
     putter.put_all(&mut versions, refused).await?;
     putter.close().await.map_err(refused)?;
     Ok(versions.digests)

@@ -63,7 +63,7 @@ impl<'a> Server<'a> {
         }
         let address_of = |port| address::of_port(&engine.about, &service, container, port);
         match service.own.clone() {
-            Probe::Postgres { port, user, password, database } => Ok(Self::Postgres(postgres::Server {
+            Probe::Postgres { port, user, password, database, .. } => Ok(Self::Postgres(postgres::Server {
                 service: name,
                 engine,
                 container: container.id.clone(),

@@ -132,17 +132,28 @@ pub fn split(list: &Path) -> Vec<PathBuf> {
     std::env::split_paths(list).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
-/// See [`Context::same_stack`]. What the environment says, it says for the next command too.
-fn same_stack(global: &Global) -> String {
-    let said = |name: &str, value: &str| std::env::var_os(name).is_some_and(|said| said == *value);
+/// Where a command is typed that has to find the same stack and engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Typed {
+    /// Here and next: what the environment says, it says for that one too.
+    Next,
+    /// In any folder, at any time.
+    Anywhere,
+}
+
+/// The options that lead there, in words; empty where none is needed.
+fn same_stack(global: &Global, typed: Typed) -> String {
+    let said =
+        |name: &str, value: &str| typed == Typed::Next && std::env::var_os(name).is_some_and(|said| said == *value);
     let mut words = Vec::new();
-    let mut add = |option: &str, value: &str| words.extend([option.to_owned(), remedy::quoted(Path::new(value))]);
-    for file in global.file.iter().filter(|file| !file.as_os_str().is_empty()) {
-        let file = file.display().to_string();
-        if !said("TASKAVA_FILE", &file) {
-            add("-f", &file);
+    let mut add = |option: &str, value: &Path| words.extend([option.to_owned(), remedy::quoted(value)]);
+    for file in global.file.iter().filter(|file| !said("TASKAVA_FILE", &file.display().to_string())) {
+        for file in split(file) {
+            let absolute = if typed == Typed::Anywhere { std::path::absolute(&file).ok() } else { None };
+            add("-f", &absolute.unwrap_or(file));
         }
     }
+    let mut add = |option: &str, value: &str| add(option, Path::new(value));
     if let Some(name) = global.project.as_deref().filter(|name| !name.is_empty() && !said("TASKAVA_PROJECT", name)) {
         add("-p", name);
     }
@@ -182,7 +193,7 @@ impl Context {
             },
             quiet: global.quiet,
             verbose: global.verbose,
-            same_stack: same_stack(&global),
+            same_stack: same_stack(&global, Typed::Next),
         };
         Self { screen: Screen::new(&options, &Surroundings::read()), global }
     }
@@ -219,25 +230,15 @@ impl Context {
     /// The options that a command to type next needs to lead to the same stack and engine, in words; empty where it needs
     /// none.
     pub fn same_stack(&self) -> String {
-        same_stack(&self.global)
+        same_stack(&self.global, Typed::Next)
     }
 
-    /// A command of ours as it is typed, which finds the same stack from any folder below it.
+    /// A command of ours as it is typed, which finds the same stack and engine from any folder.
     pub fn command<'a>(&self, words: impl IntoIterator<Item = &'a str>) -> String {
-        let mut options = self.arguments().into_iter().peekable();
-        let mut all = vec!["taskava".to_owned(), "dev".to_owned()];
-        while let Some(option) = options.next() {
-            let is_file = option == "--file";
-            all.push(option.to_string_lossy().into_owned());
-            if let Some(value) = options.next_if(|_| is_file) {
-                let path = std::path::absolute(&value).unwrap_or_else(|_| value.into());
-                all.push(quoted(&path.to_string_lossy()));
-            } else if let Some(value) = options.next() {
-                all.push(quoted(&value.to_string_lossy()));
-            }
-        }
-        all.extend(words.into_iter().map(quoted));
-        all.join(" ")
+        let options = Some(same_stack(&self.global, Typed::Anywhere)).filter(|options| !options.is_empty());
+        let words = words.into_iter().map(|word| remedy::quoted(Path::new(word)));
+        let all: Vec<String> = options.into_iter().chain(words).collect();
+        remedy::dev(&all.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// The same as options, for a process of ours that is to find the same engine.
@@ -251,13 +252,4 @@ impl Context {
     pub fn format(&self) -> Format {
         self.screen.format()
     }
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_@%+=:,./-".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }

@@ -38,6 +38,8 @@ pub struct Server {
     password: Option<String>,
     /// The database the service is made for.
     database: String,
+    /// It takes connections over TLS alone.
+    tls: bool,
     /// Where its own programs are.
     inside: Inside,
     /// The connection was lost.
@@ -141,7 +143,7 @@ impl Server {
     /// When it is no PostgreSQL, can't be reached from here, or refuses.
     pub async fn connect(engine: &Engine, service: &Service, container: &Container) -> Result<Self> {
         let Actual { service, unknown } = actual::service(engine, service, container).await;
-        let Probe::Postgres { port, user, password, database } = service.own.clone() else {
+        let Probe::Postgres { port, user, password, database, tls } = service.own.clone() else {
             return Err(Error::new(ErrorKind::Usage, format_args!("{} is no PostgreSQL", service.name)));
         };
         let (Some(user), Some(database)) = (user, database) else {
@@ -155,7 +157,7 @@ impl Server {
         match tokio::time::timeout(CONNECT, open(address, &user, password.as_deref(), "postgres")).await {
             Ok(Ok(Login::Done(connection))) => {
                 let inside = Inside { engine: engine.clone(), container: container.id.clone(), port };
-                Ok(Self { connection, address, user, password, database, inside, gone: false })
+                Ok(Self { connection, address, user, password, database, tls, inside, gone: false })
             }
             Ok(Ok(Login::Asked)) => Err(failed(&"it wants a password that is not known here")),
             Ok(Ok(Login::Refused(refusal))) => Err(failed(&refusal.message)),
@@ -214,7 +216,7 @@ impl Server {
             ours.into_iter().filter(|copy| copy.role == Role::Pool).map(|copy| copy.database).collect();
         let pooled = !pool.is_empty();
         self.take(&mut pool, name, &from).await?;
-        let url = kinds::postgres_url(&self.user, self.password.as_deref(), self.address, name.as_str());
+        let url = kinds::postgres_url(&self.user, self.password.as_deref(), self.address, name.as_str(), self.tls);
         Ok(Fork { database: name.to_string(), from, url, pooled, ready: (pool.len(), size), stale })
     }
 

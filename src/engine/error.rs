@@ -4,14 +4,6 @@ use bollard::errors::Error as Bollard;
 
 use crate::diag::{Error, ErrorKind};
 
-/// What the system says when a process may open no more files, connections among them.
-const OUT_OF_FILES: &str = "Too many open files";
-
-/// Whether a call failed because this process may open no more files: no sign that the engine is gone.
-pub fn is_out_of_files(error: &Error) -> bool {
-    error.to_string().contains(OUT_OF_FILES)
-}
-
 /// The HTTP status of an answer that was an error.
 pub(super) fn status(error: &Bollard) -> Option<u16> {
     match error {
@@ -46,9 +38,12 @@ fn causes(error: &dyn std::error::Error) -> String {
 /// An engine call failed: says what was tried, and sorts by what the user can do about it.
 pub(super) fn failed(what: impl std::fmt::Display, error: &Bollard) -> Error {
     let text = message(error);
-    // The engine is there: it is this process that can't open a connection.
-    let kind = if text.contains(OUT_OF_FILES) { ErrorKind::Other } else { kind(error, &text) };
-    let failed = Error::new(kind, format_args!("{what}: {text}"));
+    let failed = Error::new(kind(error, &text), format_args!("{what}: {text}"));
+    if failed.is_out_of_files() {
+        // The engine is there: it is this process that can't open a connection.
+        return Error { kind: ErrorKind::Other, ..failed };
+    }
+    let kind = failed.kind;
     match hint(&text) {
         Some(hint) => failed.hint(hint),
         None if kind == ErrorKind::Engine => failed.hint("is the engine still running? try: taskava dev ps"),
@@ -95,9 +90,6 @@ fn hint(text: &str) -> Option<&'static str> {
     }
     if text.contains("No such image") {
         return Some("the image was removed meanwhile; run the command again");
-    }
-    if text.contains(OUT_OF_FILES) {
-        return Some("allow this process more open files, for example: ulimit -n 1024");
     }
     if text.contains("no space left on device") {
         return Some("the engine's disk is full; `docker system df` shows what takes the room");

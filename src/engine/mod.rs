@@ -39,7 +39,6 @@ use bollard::Docker;
 
 pub use asked::{Asked, Hanging};
 pub use build::{BuildFailed, How};
-pub use error::is_out_of_files;
 pub use images::Progress;
 pub use observe::Publisher;
 pub use ops::{Executed, Health, Inspected};

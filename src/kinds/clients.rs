@@ -51,7 +51,7 @@ pub fn client(service: &Service) -> Option<Client> {
 fn of(probe: &Probe, service: &Service) -> Option<Client> {
     let program = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     match probe {
-        Probe::Postgres { port, user, password, database } => {
+        Probe::Postgres { port, user, password, database, .. } => {
             let mut env = vec![format!("PGPORT={port}")];
             env.extend(user.iter().map(|user| format!("PGUSER={user}")));
             env.extend(database.iter().map(|database| format!("PGDATABASE={database}")));

@@ -10,6 +10,9 @@ use crate::model::{Kind, Probe, Protocol, Service};
 /// Ports that are almost always HTTP.
 const WEB: &[u16] =
     &[80, 3000, 3001, 4000, 4173, 4200, 4321, 5000, 5173, 8000, 8001, 8025, 8080, 8081, 8088, 8888, 9000, 9090, 15672];
+/// What clients of a PostgreSQL that takes TLS alone are told; many try a plain connection only. Certificates are of the
+/// developer's own making: they are not verified.
+pub(super) const SSL_MODE: &str = "require";
 /// Ports that are almost always HTTPS.
 const SECURE_WEB: &[u16] = &[443, 8443];
 
@@ -102,8 +105,8 @@ pub(super) fn form(service: &Service, port: u16, protocol: Protocol, passwords: 
     }
     // The kind's own idea of its ports first: what is probed may have been chosen otherwise.
     match [&service.own, &service.ready.probe].into_iter().find(|probe| asks(probe, port)) {
-        Some(Probe::Postgres { user, password, database, .. }) => {
-            postgres(user.as_deref(), secret(password.as_deref(), passwords), database.as_deref())
+        Some(Probe::Postgres { user, password, database, tls, .. }) => {
+            postgres(user.as_deref(), secret(password.as_deref(), passwords), database.as_deref(), *tls)
         }
         Some(Probe::Redis { user, password, tls, .. }) => {
             let scheme = if *tls { "rediss" } else { "redis" };
@@ -128,9 +131,12 @@ pub(super) fn form(service: &Service, port: u16, protocol: Protocol, passwords: 
 }
 
 /// Without a user, what follows it would be taken for one.
-fn postgres(user: Option<&str>, secret: String, database: Option<&str>) -> Form {
+fn postgres(user: Option<&str>, secret: String, database: Option<&str>, tls: bool) -> Form {
     let who = user.map(|user| format!("{}{secret}@", encode(user))).unwrap_or_default();
-    let after = database.map(|database| format!("/{}", encode(database))).unwrap_or_default();
+    let mut after = database.map(|database| format!("/{}", encode(database))).unwrap_or_default();
+    if tls {
+        let _ = write!(after, "?sslmode={SSL_MODE}");
+    }
     Form { label: "postgres".into(), before: format!("postgres://{who}"), after }
 }
 
@@ -158,8 +164,8 @@ fn asks(probe: &Probe, asked: u16) -> bool {
 }
 
 /// The URL of a database, with the password.
-pub fn postgres_url(user: &str, password: Option<&str>, at: SocketAddr, database: &str) -> String {
-    postgres(Some(user), secret(password, Passwords::Shown), Some(database)).url(&at.to_string())
+pub fn postgres_url(user: &str, password: Option<&str>, at: SocketAddr, database: &str, tls: bool) -> String {
+    postgres(Some(user), secret(password, Passwords::Shown), Some(database), tls).url(&at.to_string())
 }
 
 /// Percent-encodes what could be taken for a part of the URL.

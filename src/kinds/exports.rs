@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use indexmap::IndexMap;
 
-use super::endpoints::{Passwords, form};
+use super::endpoints::{Passwords, SSL_MODE, form};
 use crate::model::aws::{Emulators, ResourceId, ResourceKind};
 use crate::model::secret::is_secret_name;
 use crate::model::{Kind, Probe, Protocol, Service, ServiceName, Stack};
@@ -125,13 +125,14 @@ fn usual(stack: &Stack, service: &Service, reach: Reach<'_>) -> Vec<Variable> {
         return emulator(stack, service, reach);
     }
     let pairs: Vec<(&str, String)> = match service.own.clone() {
-        Probe::Postgres { port, user, password, database } => {
+        Probe::Postgres { port, user, password, database, tls } => {
             at(port).map_or_else(Vec::new, |(authority, host, at)| {
                 let mut pairs =
                     vec![("DATABASE_URL", url(port, &authority)), ("PGHOST", host), ("PGPORT", at.to_string())];
                 pairs.extend(user.map(|user| ("PGUSER", user)));
                 pairs.extend(database.map(|database| ("PGDATABASE", database)));
                 pairs.extend(password.map(|password| ("PGPASSWORD", password)));
+                pairs.extend(tls.then(|| ("PGSSLMODE", SSL_MODE.into())));
                 pairs
             })
         }

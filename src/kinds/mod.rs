@@ -192,27 +192,40 @@ pub fn is_probe_noise(kind: Kind, line: &str) -> bool {
     }
 }
 
-/// Where a service keeps its data, inside.
+/// Where a service keeps its data, inside. An image can say so too: see `Observed::on_image`.
 pub fn data_path(service: &Service) -> Option<String> {
-    let moved = (service.kind == Kind::Postgres).then(|| service.env.get("PGDATA")).flatten();
-    moved.map(|env| env.value.clone()).or_else(|| defaults(service.kind).data_path.map(Into::into))
+    let moved = match service.kind {
+        Kind::Postgres => service.env.get("PGDATA").map(|env| env.value.clone()),
+        Kind::Ministack => ministack::data_path(service),
+        _ => None,
+    };
+    moved.or_else(|| defaults(service.kind).data_path.map(Into::into))
 }
 
-/// The same, when the environment of its image is known (`NAME=value`), or its version is by the image's tag. None where it is
-/// not known for sure.
-pub fn data_path_in(service: &Service, image_env: &[String]) -> Option<String> {
+/// The same; none where it is not known for sure, by a variable or the image's tag.
+pub fn known_data_path(service: &Service) -> Option<String> {
     match service.kind {
-        Kind::Postgres => postgres::data_path_in(service, image_env),
-        Kind::Redis => redis::data_path_in(service),
+        Kind::Postgres => postgres::known_data_path(service),
+        Kind::Redis => redis::known_data_path(service),
+        Kind::Localstack if service.entrypoint.is_none() => data_path(service),
+        Kind::Ministack if ministack::is_kept(service) => data_path(service),
         _ => None,
     }
+}
+
+/// Whether all that a service keeps belongs together, so that a part of its folder is of no use by itself.
+pub fn is_one_database(kind: Kind) -> bool {
+    matches!(kind, Kind::Postgres | Kind::Redis)
 }
 
 /// The folders that the image of a service declares as volumes, when that is known by its kind and tag.
 pub fn declared(service: &Service) -> Option<Vec<String>> {
     match service.kind {
         Kind::Postgres => postgres::declared(service),
-        Kind::Redis if service.build.is_none() => Some(redis::DEFAULTS.data_path?.to_owned()).map(|path| vec![path]),
+        Kind::Redis | Kind::Localstack if service.build.is_none() => {
+            defaults(service.kind).data_path.map(|path| vec![path.into()])
+        }
+        Kind::Ministack if service.build.is_none() => Some(Vec::new()),
         _ => None,
     }
 }

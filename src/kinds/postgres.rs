@@ -35,6 +35,7 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
         // One that is not known: being asked for it is then the answer.
         password: arguments.env_or_file("POSTGRES_PASSWORD").known(),
         database,
+        tls: false,
     }
 }
 
@@ -69,14 +70,13 @@ fn tagged(service: &Service) -> Option<u32> {
 }
 
 /// Where it keeps its data; none when nothing says so.
-pub(super) fn data_path_in(service: &Service, image_env: &[String]) -> Option<String> {
+pub(super) fn known_data_path(service: &Service) -> Option<String> {
     let given = service.env.get("PGDATA").map(|env| env.value.clone());
-    let of_image = || image_env.iter().find_map(|line| line.strip_prefix("PGDATA=")).map(Into::into);
     if !is_movable(service) {
         return None;
     }
-    given.or_else(of_image).or_else(|| match tagged(service)? {
-        DATA_MOVED.. => None,
+    given.or_else(|| match tagged(service)? {
+        major @ DATA_MOVED.. => Some(format!("/var/lib/postgresql/{major}/docker")),
         _ => DEFAULTS.data_path.map(Into::into),
     })
 }

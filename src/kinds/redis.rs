@@ -140,7 +140,7 @@ pub(super) fn is_movable(service: &Service) -> bool {
 }
 
 /// Where it keeps its data; none when that is not known for sure.
-pub(super) fn data_path_in(service: &Service) -> Option<String> {
+pub(super) fn known_data_path(service: &Service) -> Option<String> {
     let arguments =
         Arguments::new(Given::declared(&service.env, service.entrypoint.as_deref(), service.command.as_deref()));
     let file = service.command.iter().flatten().any(|word| word.ends_with(".conf"));

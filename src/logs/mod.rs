@@ -19,9 +19,9 @@ use tokio::time::Instant;
 use self::feed::{Feed, Feeds, Mark, Phase};
 use self::turns::Turns;
 use crate::diag::Result;
+use crate::engine::Engine;
 use crate::engine::frames::Line;
 use crate::engine::streams::{LogAsk, LogError, Turned};
-use crate::engine::{Engine, is_out_of_files};
 use crate::event::{Event, Events, Note, Turn};
 use crate::model::ServiceName;
 use crate::plan::observed::Container;
@@ -225,7 +225,7 @@ impl<'a> Logs<'a> {
                     message: format!("{service}: its log driver keeps nothing that can be read"),
                     hint: Some("remove the service's `logging` driver, or look where it sends the lines".into()),
                 }),
-                LogError::Failed(error) if !self.ask.follow || is_out_of_files(&error) => return Err(error),
+                LogError::Failed(error) if !self.ask.follow || error.is_out_of_files() => return Err(error),
                 LogError::Failed(_) => {}
             }
         }
@@ -285,7 +285,7 @@ impl<'a> Logs<'a> {
                 }
             }
             Some(Ok(_)) => {}
-            Some(Err(error)) if is_out_of_files(&error) => return Err(error),
+            Some(Err(error)) if error.is_out_of_files() => return Err(error),
             Some(Err(_)) | None => self.lose(),
         }
         Ok(())
@@ -322,7 +322,7 @@ impl<'a> Logs<'a> {
         }
         let containers = match self.engine.containers(&self.ask.project).await {
             Ok(containers) => containers,
-            Err(error) if is_out_of_files(&error) => return Err(error),
+            Err(error) if error.is_out_of_files() => return Err(error),
             Err(_) => {
                 self.lose();
                 return Ok(());

@@ -10,6 +10,7 @@ pub mod built;
 mod failure;
 pub mod fingerprint;
 pub mod graph;
+mod image_env;
 pub mod isolated;
 pub mod nameless;
 pub mod names;

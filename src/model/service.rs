@@ -334,6 +334,8 @@ pub enum Probe {
         password: Option<String>,
         /// Database; none where it can't be known.
         database: Option<String>,
+        /// It takes connections over TLS alone; only the server itself says so.
+        tls: bool,
     },
     /// `PING`.
     Redis {

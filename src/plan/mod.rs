@@ -11,6 +11,7 @@ mod nameless;
 mod networks;
 mod notes;
 pub mod observed;
+mod placement;
 pub mod remains;
 mod snapshot;
 #[cfg(test)]

@@ -36,7 +36,7 @@ pub(super) fn renew<'a>(
 
 /// The volume of ours that is there and holds a server's data, whether services.toml gives it a name or not.
 pub(super) fn data_volume(stack: &Stack, seen: &Observed, service: &Service) -> Option<String> {
-    let path = kinds::data_path(service)?;
+    let path = kinds::data_path(&seen.on_image(service))?;
     let is_in = |target: &str| Path::new(&path).starts_with(target);
     let declared = service.mounts.iter().filter(|mount| is_in(&mount.target)).map(|mount| {
         let volume = match &mount.source {

@@ -2,14 +2,13 @@
 //! created with other settings, and what becomes of volumes that services.toml gives no name.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::observed::Volume as Seen;
-use super::{Cause, Observed, Op, Plan, Request, nameless, snapshot, up};
+use super::{Cause, Observed, Op, Plan, Request, nameless, placement, snapshot, up};
 use crate::diag::Place;
 use crate::kinds;
 use crate::model::nameless::{clean, targets};
-use crate::model::{Mount, MountSource, Service, ServiceName, Stack, Volume};
+use crate::model::{MountSource, Service, ServiceName, Stack, Volume};
 
 /// Something to know, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,7 @@ pub struct Note {
 }
 
 impl Note {
-    fn new(message: String, hint: String, place: Option<&Place>) -> Self {
+    pub(super) fn new(message: String, hint: String, place: Option<&Place>) -> Self {
         Self { message, hint, place: place.cloned(), differs: false }
     }
 }
@@ -52,22 +51,16 @@ fn of_service(stack: &Stack, seen: &Observed, service: &Service) -> Vec<Note> {
         return Vec::new();
     };
     let targets = targets(service, &declared);
+    let data = kinds::known_data_path(&seen.on_image(service)).map(|path| clean(&path));
+    let data = data.as_deref();
     let mut found: Vec<Note> = targets
         .iter()
-        .filter_map(|target| above(service, target).map(|at| beside(stack, seen, service, at, target)))
+        .filter_map(|target| {
+            placement::above(service, target, data)
+                .map(|over| placement::beside(stack, seen, service, &over, target, data))
+        })
         .collect();
-    let path = kinds::data_path_in(service, image.map(|image| image.env.as_slice()).unwrap_or_default());
-    if let Some(path) = path.map(|path| clean(&path)) {
-        let is_in = |target: &str| Path::new(&path).starts_with(target);
-        let mounted = service.mounts.iter().map(|mount| clean(&mount.target));
-        let in_memory = service.tmpfs.iter().map(|tmpfs| clean(&tmpfs.target));
-        if !targets.iter().cloned().chain(mounted).chain(in_memory).any(|target| is_in(&target)) {
-            let name = &service.name;
-            let message = format!("{name} keeps its data in its container, at {path}: recreating that loses it");
-            let hint = format!("add to [services.{name}]: volumes = [\"{name}-data:{path}\"]");
-            found.push(Note::new(message, hint, service.place.as_ref()));
-        }
-    }
+    found.extend(data.and_then(|data| placement::misplaced(stack, service, &targets, data)));
     let shadowed = nameless::of(seen, service).filter_map(|volume| {
         let target = &volume.place.as_ref()?.target;
         let mount = service.mounts.iter().find(|mount| clean(&mount.target) == *target)?;
@@ -82,34 +75,6 @@ fn of_service(stack: &Stack, seen: &Observed, service: &Service) -> Vec<Note> {
         found.push(Note::new(message, hint, mount.place.as_ref()));
     }
     found
-}
-
-/// The named volume that is mounted above a folder, the nearest.
-fn above<'a>(service: &'a Service, target: &str) -> Option<&'a Mount> {
-    let is_above = |mount: &&Mount| {
-        let at = clean(&mount.target);
-        at != target && Path::new(target).starts_with(at)
-    };
-    let nearest = service.mounts.iter().filter(is_above).max_by_key(|mount| clean(&mount.target).len())?;
-    (matches!(nearest.source, MountSource::Volume(_)) && !nearest.read_only).then_some(nearest)
-}
-
-/// The image keeps a folder out of the named volume that is mounted above it.
-fn beside(stack: &Stack, seen: &Observed, service: &Service, mount: &Mount, target: &str) -> Note {
-    let (name, at) = (&service.name, clean(&mount.target));
-    let MountSource::Volume(short) = &mount.source else { unreachable!("of a named volume") };
-    let message = format!(
-        "{name}: {target} is not in volume {}, which is mounted at {at}: the image keeps it in a volume of its own",
-        stack.volumes[short].name
-    );
-    let mut hint = format!("mount it there: volumes = [\"{short}:{target}\"] in [services.{name}]");
-    if nameless::of(seen, service).any(|volume| volume.place.as_ref().is_some_and(|place| place.target == target)) {
-        hint.push_str("; it begins empty: save what is there first");
-        if kinds::data_path(service).is_some_and(|path| clean(&path) == target) {
-            hint.push_str(", with `taskava dev backup`");
-        }
-    }
-    Note::new(message, hint, mount.place.as_ref())
 }
 
 /// A container of another image takes over what was in a folder of the old one; what the new image has there is not seen.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Intent;
-use crate::model::{Place, PublishedPort, ServiceName, built};
+use crate::model::{Place, PublishedPort, Service, ServiceName, built};
 
 /// Everything of one stack on the engine, from a fixed number of list calls.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -34,6 +34,12 @@ impl Observed {
     /// The containers of a service; the first is the one that counts: of the right name, else one that runs, else the newest.
     pub fn of<'a>(&'a self, service: &'a ServiceName) -> impl Iterator<Item = &'a Container> {
         self.containers.iter().filter(move |container| &container.service == service)
+    }
+
+    /// A service with the variables that its image sets, where that is there: where its data is may be one of them.
+    pub fn on_image(&self, service: &Service) -> Service {
+        let image = self.images.get(&service.image);
+        service.with_env(image.map(|image| image.env.as_slice()).unwrap_or_default())
     }
 }
 

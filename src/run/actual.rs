@@ -10,15 +10,13 @@ mod ask;
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
-use indexmap::IndexMap;
 
 use super::address;
 use super::probe::Answer;
 use crate::engine::{Engine, Inspected};
 use crate::kinds::{self, Files, Given};
 use crate::masks::Masks;
-use crate::model::secret::is_secret_name;
-use crate::model::{EnvValue, Kind, Probe, Service, Stack};
+use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::Container;
 
 pub use ask::{elsewhere, inside};
@@ -107,8 +105,7 @@ async fn filled(engine: &Engine, service: &Service, id: &str, seen: &Inspected) 
     if seen.env.is_empty() && seen.entrypoint.is_empty() && seen.command.is_empty() {
         return service.clone();
     }
-    let mut found = service.clone();
-    found.env = environment(service, &seen.env);
+    let mut found = service.with_env(&seen.env);
     found.entrypoint = Some(seen.entrypoint.clone());
     found.command = Some(seen.command.clone());
     // The kind of what is only probed so, too: `ready = { postgres = true }` of an image of one's own.
@@ -147,19 +144,6 @@ fn given<'a>(service: &'a Service, files: &'a Files) -> Given<'a> {
         files,
         whole: true,
     }
-}
-
-/// The variables of a container; those of services.toml with their story.
-fn environment(service: &Service, seen: &[String]) -> IndexMap<String, EnvValue> {
-    let mut env = service.env.clone();
-    for (name, value) in seen.iter().filter_map(|line| line.split_once('=')) {
-        env.entry(name.into()).or_insert_with(|| EnvValue {
-            value: value.into(),
-            origin: vec![format!("image {}", service.image)],
-            secret: is_secret_name(name),
-        });
-    }
-    env
 }
 
 /// The files inside that hold settings.

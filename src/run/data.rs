@@ -79,7 +79,9 @@ pub(super) async fn discard_half_booted(run: &Run<'_>, service: &Service, id: &s
 /// `listen_addresses=''`. None there: no server ever started, as after initdb, but also in a copy that is not whole. A
 /// directory restored from a base backup has no such file either, but has `backup_label` or `backup_manifest`.
 async fn look(engine: &Engine, service: &Service, container: &str) -> Result<Found> {
-    let Some(path) = kinds::data_path(service) else { return Ok(Found::Fine) };
+    let Some(seen) = engine.inspect(container).await? else { return Ok(Found::Fine) };
+    // Its image may say where.
+    let Some(path) = kinds::data_path(&service.with_env(&seen.env)) else { return Ok(Found::Fine) };
     let read = |file: &str| {
         let path = format!("{path}/{file}");
         async move { engine.read_file(container, &path).await }

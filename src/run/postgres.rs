@@ -77,6 +77,16 @@ pub(crate) async fn continued(
     }
 }
 
+/// Whether a server has no rule for a plain connection, and takes one over TLS.
+pub(crate) async fn takes_tls_alone(address: SocketAddr, user: &str, database: &str) -> io::Result<bool> {
+    let plain = TcpStream::connect(address).await?;
+    match login(plain.into(), user, None, database).await? {
+        Login::Refused(refusal) if refusal.has_no_rule() => Ok(!matches!(secure(address).await?, Offer::None)),
+        Login::Done(connection) => connection.end().await.map(|()| false),
+        Login::Refused(_) | Login::Asked => Ok(false),
+    }
+}
+
 /// What a server says when it is asked for TLS.
 enum Offer {
     None,

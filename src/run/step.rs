@@ -346,8 +346,9 @@ impl Doing<'_> {
     async fn stop(&self, name: &ServiceName, container: &str) -> Result<()> {
         self.check_ports().await?;
         let stop = Stop::of(self.run);
-        let discarded =
-            |service: &Service| objects::is_discarded(self.run.stack, service, &self.known.borrow().discarded);
+        let discarded = |service: &Service| {
+            objects::is_discarded(self.run.stack, self.run.seen, service, &self.known.borrow().discarded)
+        };
         // Where an earlier run has sent the signal, it has saved them before.
         let saves = self.run.cancel.hurry() < Hurry::Kill && !stop.is_under_way(self.run.seen, container);
         if let Some(service) = self.service.filter(|service| saves && !discarded(service)) {

@@ -33,6 +33,9 @@ const STAYS_UP: Duration = Duration::from_millis(100);
 /// time has that.
 const INSIDE: Duration = Duration::from_secs(5);
 
+/// How often it is looked whether a log was dropped up to its start.
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(2);
+
 /// How much longer than the time that is left a command inside is waited for: until it has been ended.
 const ENDING: Duration = Duration::from_secs(4);
 
@@ -109,6 +112,8 @@ struct Waiting<'a> {
     fresh: bool,
     /// The container as it was before, when this run left it as it was.
     seen: Option<&'a Container>,
+    /// It was, and ran: its line may have been dropped from its log since.
+    unchanged: bool,
     question: Question,
     /// How long the next answer may take. What is asked in vain for that long has twice the time when it is asked again:
     /// a question that hangs once costs little, and what is always slow gets its time.
@@ -149,6 +154,7 @@ impl<'a> Waiting<'a> {
             id,
             fresh,
             seen,
+            unchanged: seen.is_some_and(|seen| seen.state == ContainerState::Running),
             question,
             patience,
             listening: None,
@@ -242,15 +248,13 @@ impl<'a> Waiting<'a> {
     /// Waits for what comes by itself.
     async fn wait(&mut self, left: Duration) -> Result<Input> {
         self.watch();
-        let unchanged = self.seen.take().filter(|seen| seen.state == ContainerState::Running);
-        let Self { run, id, service, question, said, listening, exit, .. } = self;
+        let first = self.seen.take().is_some() && self.unchanged;
+        let Self { run, id, service, question, said, listening, exit, unchanged, .. } = self;
         let event = async {
             match question {
                 Question::Engine => healthy(run.engine, id, said).await,
                 Question::Log(pattern) => {
-                    if unchanged.is_some()
-                        && once::line(run.engine, service, id, pattern, INSIDE).await?.answer == Answer::Ready
-                    {
+                    if first && once::line(run.engine, service, id, pattern, INSIDE).await?.answer == Answer::Ready {
                         return Ok(Input::LogMatched);
                     }
                     if said.is_none() {
@@ -259,6 +263,7 @@ impl<'a> Waiting<'a> {
                     let found = tokio::select! {
                         found = log::wait(run.engine, id, pattern) => found?,
                         found = heard(run.engine, id, listening) => found?,
+                        found = dropped(run.engine, service, id, pattern), if *unchanged => found?,
                     };
                     Ok(match found {
                         log::Found::Line => Input::LogMatched,
@@ -309,6 +314,17 @@ async fn heard(engine: &Engine, id: &str, listening: &mut Option<Listening>) -> 
         Some(seen) if seen.running && seen.restarts == 0 => Ok(log::Found::Line),
         // Its end is reported by who watches it; the next run is in the log.
         _ => std::future::pending().await,
+    }
+}
+
+/// Looks again and again whether a log of a container that runs unchanged still goes back to its start: that shows only
+/// with time where a single file is kept.
+async fn dropped(engine: &Engine, service: &Service, id: &str, pattern: &Regex) -> Result<log::Found> {
+    loop {
+        tokio::time::sleep(LOOK_BACK_EVERY).await;
+        if once::line(engine, service, id, pattern, INSIDE).await?.answer == Answer::Ready {
+            return Ok(log::Found::Line);
+        }
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clients::postgres;
+use crate::clients::{POSTGRES, postgres};
 use crate::docker;
 use crate::never_early::slow_postgres;
-use crate::stack::{Running, Stack, wait_until};
+use crate::stack::{Running, Stack, heavy, image, wait_until};
 
 /// `first` is ready at once, `never` never is.
 const NEVER_READY: &str = r#"
@@ -219,4 +219,33 @@ fn ctrl_c_during_the_first_boot_of_postgres_leaves_no_half_database() {
     let mut client = postgres(stack.port("postgres", 5432));
     let count: i64 = client.query_one("select count(*) from seeded", &[]).expect("the whole database").get(0);
     assert_eq!(count, 3);
+}
+
+#[test]
+fn a_data_directory_that_was_copied_in_half_is_neither_started_on_nor_removed() {
+    let _turn = heavy();
+    let copier = "[services.copier]\nimage = \"image:busybox\"\ninit = true\ncommand = [\"sleep\", \"1000\"]\nvolumes = [\"data:/data\"]\n";
+    // Where it is may be what only the image says.
+    let own =
+        POSTGRES.replace("image = \"image:postgres\"", "build = \"db\"").replace("/var/lib/postgresql/data", "/srv/pg");
+    for (name, services) in [("copied", POSTGRES.to_owned()), ("copied-own", own)] {
+        let stack = Stack::new(name, &format!("{services}{copier}"));
+        let from = format!("FROM {}\nLABEL test={}\nENV PGDATA=/srv/pg\n", image("image:postgres"), stack.project);
+        stack.file("db/Dockerfile", &from);
+        stack.up();
+        postgres(stack.port("postgres", 5432)).batch_execute("create table kept as select 1").expect("written");
+        stack.dev(&["stop", "postgres"]).ends(0);
+        let copier = stack.container("copier");
+        let content = || docker::output(&copier, &["sh", "-c", "cd /data && find . -type f -exec cksum {} + | sort"]);
+        // In the order of names, cut off earlier and earlier.
+        for cut in ["rm -f postmaster.*", "rm -rf pg_* postgresql*", "rm -rf global", "rm -rf base/[4-9]*"] {
+            docker::exec(&copier, &["sh", "-c", &format!("cd /data && {cut}")]);
+            let before = content();
+            let words = ["the data of postgres in volume", &stack.volume("data"), "is incomplete", "left as it is"];
+            stack.dev(&["up"]).ends(1).says(&words);
+            assert_ne!(stack.state("postgres"), "running", "{cut}");
+            assert!(before.contains("PG_VERSION") && before == content(), "{cut}");
+        }
+        assert!(!stack.dev(&["snapshot", "list"]).ends(0).stdout.contains("auto-"), "nothing was removed");
+    }
 }

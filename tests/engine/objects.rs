@@ -5,7 +5,7 @@ use regex::Regex;
 use reqwest::Method;
 
 use crate::docker;
-use crate::stack::{Stack, heavy};
+use crate::stack::{Stack, heavy, image};
 
 pub(crate) const LOCALSTACK: &str = r#"
 [services.localstack]
@@ -260,4 +260,16 @@ fn ministack_keeps_objects_too_and_without_a_volume_it_is_said_what_is_lost() {
     s3.put("/made-by-the-app", &[], b"");
     s3.put("/made-by-the-app/file", &[], b"one");
     stack.dev(&["down"]).ends(0).says(&["ministack has no volume; with it goes what is in its buckets: 1 object"]);
+
+    // The image may be what says where its data is.
+    let from = format!("FROM {}\nLABEL test={}\nENV STATE_DIR=/state\n", image("image:ministack"), stack.project);
+    stack.file("mini/Dockerfile", &from);
+    let own = MINISTACK.replace("image = \"image:ministack\"", "build = \"mini\"");
+    stack.services(&own.replace("env = { STATE_DIR = \"/state\" }\n", ""));
+    stack.up();
+    S3::of(&stack, "ministack").make_bucket("made-by-the-app");
+    S3::of(&stack, "ministack").put("/made-by-the-app/file", &[], b"one");
+    stack.dev(&["down"]).ends(0).says(&["ministack: 1 object in its buckets saved"]);
+    stack.up().says(&["1 object put back"]);
+    assert_eq!(S3::of(&stack, "ministack").get("/made-by-the-app/file").body, b"one");
 }

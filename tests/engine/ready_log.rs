@@ -58,6 +58,24 @@ fn what_was_ready_stays_ready_when_its_line_is_dropped() {
 }
 
 #[test]
+fn a_single_file_that_is_begun_anew_takes_nothing_back() {
+    let chatty = "echo 'server started'; while :; do for i in 1 2 3 4 5 6 7 8 9; do echo request $i took some time and was answered; done; sleep 0.05; done";
+    let more =
+        "logging = { max_size = \"4k\", max_files = 1 }\nready = { log = \"server started\", timeout = \"14s\" }";
+    let stack = Stack::new("log-single", &service("app", chatty, more));
+    stack.up();
+    crate::stack::wait_until("the line was dropped", || {
+        let log = stack.dev(&["logs", "app"]).stdout;
+        (log.contains("request") && !log.contains("server started")).then_some(())
+    });
+    // Only with time it shows that it was: before this run's own time is over.
+    stack.dev(&["up"]).ends(0);
+    assert_eq!(stack.ps("app")["ready"], true);
+    let again = stack.dev(&["up"]).ends(0).says(&["nothing to do"]);
+    assert!(again.took < Duration::from_secs(5), "{:?}", again.took);
+}
+
+#[test]
 fn what_was_not_ready_is_not_when_it_is_asked_again() {
     let never = "echo booting; exec sleep 1000";
     let stack =

@@ -113,7 +113,12 @@ echo "ssl = on" >> "$PGDATA/postgresql.conf"
     rule("hostssl all all all scram-sha-256");
     stack.up();
     databases(&stack, &[("secure", "postgres", "postgres")]);
-    stack.dev(&["db", "fork", "copy"]).ends(0);
+    assert!(stack.dev(&["db", "fork", "copy"]).ends(0).stdout.contains("?sslmode=require"));
+    // Most clients try a plain connection only, where the address does not say more.
+    let url = stack.dev(&["url", "secure"]).ends(0).stdout;
+    assert!(url.trim_end().ends_with("/postgres?sslmode=require"), "{url}");
+    let env = stack.dev(&["env", "--format", "dotenv"]).ends(0).stdout;
+    assert!(env.contains("PGSSLMODE=require") && env.contains("/postgres?sslmode=require"), "{env}");
     let saved = stack.path().join("saved.tkv");
     stack.dev(&["backup", saved.to_str().expect("a path")]).ends(0);
     stack.dev(&["down", "-v"]).ends(0);

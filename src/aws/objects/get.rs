@@ -107,12 +107,17 @@ async fn get(client: &Client, bucket: &str, version: Version) -> Answer<Option<O
     Ok(Some(Object { entry, content: Content(content) }))
 }
 
+/// Whether a header is one of those that an object gets again; in lower case.
+pub fn is_given_again(name: &str) -> bool {
+    let is_checksum = name.starts_with(CHECKSUM) && name != "x-amz-checksum-type";
+    KEPT.contains(&name) || name.starts_with(USER) || is_checksum
+}
+
 /// The headers that are given again.
 fn kept(headers: &HeaderMap) -> BTreeMap<String, String> {
     // A checksum of parts says nothing of the whole.
     let of_parts = headers.get("x-amz-checksum-type").is_some_and(|kind| kind == "COMPOSITE");
-    let is_checksum = |name: &str| name.starts_with(CHECKSUM) && name != "x-amz-checksum-type" && !of_parts;
-    let wanted = |name: &str| KEPT.contains(&name) || name.starts_with(USER) || is_checksum(name);
+    let wanted = |name: &str| is_given_again(name) && !(of_parts && name.starts_with(CHECKSUM));
     let wanted = headers.iter().filter(|(name, _)| wanted(name.as_str()));
     wanted.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
 }

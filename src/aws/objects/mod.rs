@@ -22,7 +22,7 @@ use super::client::{Answer, Client, no_answer};
 use crate::model::aws::Api;
 
 pub(crate) use feed::Source;
-pub use get::{buckets, objects};
+pub use get::{buckets, is_given_again, objects};
 pub use list::{Lister, Version};
 use put::Put;
 pub use put::Putter;

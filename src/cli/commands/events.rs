@@ -13,8 +13,8 @@ use serde::Serialize;
 use crate::cli::by_labels::stack_or_labels;
 use crate::cli::{Context, block_until_interrupted};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::Engine;
 use crate::engine::events::Happened;
-use crate::engine::{Engine, is_out_of_files};
 use crate::event::VERSION;
 use crate::logs::time;
 use crate::model::{ServiceName, Stack};
@@ -117,7 +117,7 @@ impl Follow<'_> {
         self.context.screen.note("lost the engine; waiting until it is back");
         let mut pause = Duration::from_millis(100);
         while let Err(error) = self.engine.containers(self.stack.name.as_str()).await {
-            if is_out_of_files(&error) {
+            if error.is_out_of_files() {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;

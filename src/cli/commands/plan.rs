@@ -117,7 +117,7 @@ async fn up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Resu
 /// Before it stops an emulator, `down` saves what is in its buckets: no step of its own, but worth knowing.
 fn show_down(session: &Session<'_>, seen: &plan::Observed, plan: &Plan) -> Result<()> {
     let context = session.context;
-    let saved: Vec<&ServiceName> = run::saves_objects(&session.stack, plan).collect();
+    let saved: Vec<&ServiceName> = run::saves_objects(&session.stack, seen, plan).collect();
     let kept = plan::kept(&session.stack, seen, plan);
     if context.format() == Format::Json {
         let steps: Vec<_> = plan.changes().collect();

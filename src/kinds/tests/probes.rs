@@ -36,7 +36,8 @@ fn every_product_has_a_pinned_image() {
 #[test]
 fn postgres_follows_the_official_image() {
     let expect = |variables: &[(&str, &str)], command: &[&str], expected: (u16, &str, Option<&str>, &str)| {
-        let Probe::Postgres { port, user, password, database } = probe_of(Kind::Postgres, variables, command) else {
+        let Probe::Postgres { port, user, password, database, .. } = probe_of(Kind::Postgres, variables, command)
+        else {
             panic!("not a postgres probe")
         };
         assert_eq!(
@@ -113,7 +114,7 @@ fn redis(port: u16, user: Option<&str>, password: Option<&str>) -> Probe {
 fn postgres_reads_the_files_that_it_is_told() {
     let variables = [("POSTGRES_USER_FILE", "/u"), ("POSTGRES_PASSWORD_FILE", "/p"), ("POSTGRES_DB_FILE", "/d")];
     let text = |text: &str| Some(text.to_owned());
-    let postgres = |port, user, password, database| Probe::Postgres { port, user, password, database };
+    let postgres = |port, user, password, database| Probe::Postgres { port, user, password, database, tls: false };
     let files = [("/u", "shop\n"), ("/p", "p w\n\n")];
     let found = probe_with(Kind::Postgres, &variables, &[], &files);
     assert_eq!(found, postgres(5432, text("shop"), text("p w"), None));

@@ -124,12 +124,19 @@ async fn postgres(engine: &Engine, mut service: Service, container: &Container) 
             let found = environ.iter().find(|(found, _)| found == name);
             found.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
         };
-        if let Probe::Postgres { port, user, password, database } = &mut login {
+        if let Probe::Postgres { port, user, password, database, .. } = &mut login {
             *port = real.unwrap_or(*port);
             *user = user.take().or_else(|| of("POSTGRES_USER"));
             *password = password.take().or_else(|| of("POSTGRES_PASSWORD"));
             *database = database.take().or_else(|| of("POSTGRES_DB")).or_else(|| user.clone());
         }
+    }
+    if let Probe::Postgres { port, user, database, tls, .. } = &mut login
+        && let Some(address) = address_of(engine, &service, container, *port)
+    {
+        let user = user.as_deref().unwrap_or("postgres");
+        let asked = postgres::takes_tls_alone(address, user, database.as_deref().unwrap_or(user));
+        *tls = matches!(timeout(SOON, asked).await, Ok(Ok(true)));
     }
     let unknown = unknown_of_postgres(engine, &service, container, &login).await;
     set(&mut service, &login);
@@ -143,7 +150,7 @@ async fn unknown_of_postgres(
     login: &Probe,
 ) -> Option<String> {
     let name = &service.name;
-    let Probe::Postgres { port, user, password, database } = login else { return None };
+    let Probe::Postgres { port, user, password, database, .. } = login else { return None };
     let Some(user) = user else {
         return Some(format!(
             "{name}: its user is not known here; write it down: `env.POSTGRES_USER` of services.{name}"

@@ -27,7 +27,7 @@ use crate::model::aws::Api;
 use crate::model::{Kind, Mount, MountSource, Service, ServiceName, Stack};
 use crate::pieces;
 use crate::plan::observed::{Container, ContainerState};
-use crate::plan::{Op, Plan, Step};
+use crate::plan::{Observed, Op, Plan, Step};
 
 /// The folder in the data volume.
 const FOLDER: &str = "taskava-objects";
@@ -68,6 +68,7 @@ struct Objects<'a> {
 /// When there is something, but it could not be saved. An emulator that does not answer is no error: what it had can't be
 /// had any more, which is told.
 pub(super) async fn save(run: &Run<'_>, step: &Step, service: &Service, container: &str) -> Result<()> {
+    let service = &of_container(run.engine, service, container).await?;
     if run.stack.isolation.is_some() || !is_forgetful(run.stack, service) {
         return Ok(());
     }
@@ -100,6 +101,7 @@ pub(super) async fn put_back(
     container: &str,
     fresh: bool,
 ) -> Result<()> {
+    let service = &of_container(run.engine, service, container).await?;
     if !is_forgetful(run.stack, service) {
         return Ok(());
     }
@@ -114,7 +116,7 @@ pub(super) async fn put_back(
 }
 
 /// The emulators that run and have not got back all that was saved of their buckets: that was cut off, or they were
-/// restarted since by another than this program. Two or three calls for each that can have something, all at once.
+/// restarted since by another than this program. Two to four calls for each that can have something, all at once.
 ///
 /// # Errors
 /// When the engine can't be asked.
@@ -124,20 +126,27 @@ pub async fn owed(engine: &Engine, stack: &Stack, containers: &[Container]) -> R
     }
     let up = containers.iter().filter(|seen| seen.state == ContainerState::Running);
     let asked = up.filter_map(|seen| {
-        let service = stack.services.get(&seen.service).filter(|service| is_forgetful(stack, service))?;
-        Some((service, place(service)?, &seen.id))
+        let service = stack.services.get(&seen.service)?;
+        stack.serves(&service.name, Api::S3).then_some((service, &seen.id))
     });
-    let asked = asked.map(async |(service, place, id)| {
-        let (loaded, summary) = (format!("{place}/{FOLDER}/{LOADED}"), format!("{place}/{FOLDER}/{SUMMARY}"));
-        let seen = try_join!(engine.inspect(id), engine.read_file(id, &loaded));
-        let (started, loaded) = match seen {
-            Ok((Some(seen), loaded)) if seen.running => (seen.started_at.unwrap_or_default(), loaded),
+    let asked = asked.map(async |(service, id)| {
+        let seen = match engine.inspect(id).await {
+            Ok(Some(seen)) if seen.running => seen,
             // It ended meanwhile.
             Ok(_) => return Ok(None),
             Err(error) if error.kind == ErrorKind::Engine => return Err(error),
             // What can't be looked at is no reason not to stop it.
             Err(_) => return Ok(None),
         };
+        let service = &service.with_env(&seen.env);
+        let Some(place) = place(service).filter(|_| is_forgetful(stack, service)) else { return Ok(None) };
+        let (loaded, summary) = (format!("{place}/{FOLDER}/{LOADED}"), format!("{place}/{FOLDER}/{SUMMARY}"));
+        let loaded = match engine.read_file(id, &loaded).await {
+            Err(error) if error.kind == ErrorKind::Engine => return Err(error),
+            Err(_) => return Ok(None),
+            Ok(loaded) => loaded,
+        };
+        let started = seen.started_at.unwrap_or_default();
         let is_owed = match loaded {
             Some(loaded) => loaded != started.as_bytes(),
             None => {
@@ -165,6 +174,11 @@ fn is_forgetful(stack: &Stack, service: &Service) -> bool {
         && !(service.kind == Kind::Ministack && is_on("PERSIST_STATE") && is_on("S3_PERSIST"))
 }
 
+/// A service with the variables of its container: its image sets some, too.
+async fn of_container(engine: &Engine, service: &Service, id: &str) -> Result<Service> {
+    Ok(engine.inspect(id).await?.map_or_else(|| service.clone(), |seen| service.with_env(&seen.env)))
+}
+
 /// A folder of a service that outlives its container.
 fn place(service: &Service) -> Option<String> {
     mounted(service).map(|(path, _)| path)
@@ -172,10 +186,7 @@ fn place(service: &Service) -> Option<String> {
 
 /// That folder, and what it is in.
 fn mounted(service: &Service) -> Option<(String, &MountSource)> {
-    let path = match service.kind {
-        Kind::Ministack => service.env.get("STATE_DIR").map(|value| value.value.clone()),
-        _ => kinds::data_path(service),
-    }?;
+    let path = kinds::data_path(service)?;
     let is_in = |mount: &&Mount| Path::new(&path).starts_with(&mount.target);
     let mount = service.mounts.iter().filter(is_in).max_by_key(|mount| mount.target.len())?;
     let keeps = !mount.read_only && mount.source != MountSource::Anonymous;
@@ -183,13 +194,14 @@ fn mounted(service: &Service) -> Option<(String, &MountSource)> {
 }
 
 /// Whether what would be saved is about to be removed.
-pub(super) fn is_discarded(stack: &Stack, service: &Service, discarded: &BTreeSet<String>) -> bool {
-    let Some((_, MountSource::Volume(short))) = mounted(service) else { return false };
+pub(super) fn is_discarded(stack: &Stack, seen: &Observed, service: &Service, discarded: &BTreeSet<String>) -> bool {
+    let service = seen.on_image(service);
+    let Some((_, MountSource::Volume(short))) = mounted(&service) else { return false };
     discarded.contains(&stack.volumes[short].name)
 }
 
 /// The emulators whose buckets are saved, if there is something in them, before a plan stops them.
-pub fn saves<'a>(stack: &'a Stack, plan: &'a Plan) -> impl Iterator<Item = &'a ServiceName> {
+pub fn saves<'a>(stack: &'a Stack, seen: &'a Observed, plan: &'a Plan) -> impl Iterator<Item = &'a ServiceName> {
     let removed = plan.steps.iter().filter_map(|step| match &step.op {
         Op::RemoveVolume { volume } => Some(volume.clone()),
         _ => None,
@@ -201,8 +213,9 @@ pub fn saves<'a>(stack: &'a Stack, plan: &'a Plan) -> impl Iterator<Item = &'a S
     plan.steps.iter().filter_map(move |step| match &step.op {
         Op::Stop { service, .. } if stack.isolation.is_none() => {
             let known = stack.services.get(service)?;
-            let kept = mounted(known).is_some() && !is_discarded(stack, known, &discarded);
-            (kept && is_forgetful(stack, known)).then_some(service)
+            let on_image = seen.on_image(known);
+            let kept = mounted(&on_image).is_some() && !is_discarded(stack, seen, known, &discarded);
+            (kept && is_forgetful(stack, &on_image)).then_some(service)
         }
         _ => None,
     })

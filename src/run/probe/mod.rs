@@ -135,7 +135,7 @@ impl Prober {
     ) -> Result<Answer, Answer> {
         let at = |port: &u16| addresses.get(port).copied().ok_or_else(|| unreachable_port(*port));
         Ok(match probe {
-            Probe::Postgres { port, user, password, database } => {
+            Probe::Postgres { port, user, password, database, .. } => {
                 let (address, password) = (at(port)?, password.as_deref().filter(|_| self.logs_in));
                 let (user, database) = (user.as_deref(), database.as_deref());
                 self.talk(address, |stream| postgres::ask(stream, address, user, password, database)).await

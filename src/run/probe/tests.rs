@@ -73,7 +73,13 @@ fn never(text: &str) -> Answer {
 }
 
 fn postgres(password: Option<&str>) -> Probe {
-    Probe::Postgres { port: 1, user: Some("u".into()), password: password.map(Into::into), database: Some("d".into()) }
+    Probe::Postgres {
+        port: 1,
+        user: Some("u".into()),
+        password: password.map(Into::into),
+        database: Some("d".into()),
+        tls: false,
+    }
 }
 
 fn redis(password: Option<&str>) -> Probe {
@@ -192,7 +198,7 @@ async fn postgres_errors_are_told_apart_by_their_code() {
 
 #[tokio::test]
 async fn postgres_of_an_unknown_user_is_ready_when_it_says_anything_but_that_it_is_starting() {
-    let unknown = Probe::Postgres { port: 1, user: None, password: Some("pw".into()), database: None };
+    let unknown = Probe::Postgres { port: 1, user: None, password: Some("pw".into()), database: None, tls: false };
     let cases: [(&'static [Turn], Answer); 4] = [
         (&[Says(b"E\0\0\0\x16C57P03\0Mstarting\0\0")], not_yet("starting")),
         (&[Says(b"E\0\0\0\x15C28000\0Mno role\0\0")], Answer::Ready),
