@@ -77,6 +77,12 @@ impl fmt::Display for Place {
     }
 }
 
+/// What to do where the system says that a process may open no more files: that may be wherever a file or a connection is
+/// opened.
+fn out_of_files(text: &str) -> Option<&'static str> {
+    text.contains("Too many open files").then_some("allow this process more open files, for example: ulimit -n 1024")
+}
+
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -104,7 +110,9 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at a place.
     pub fn error(place: impl Into<Option<Place>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), place: place.into(), label: None, hint: None }
+        let message = message.into();
+        let hint = out_of_files(&message).map(Into::into);
+        Self { severity: Severity::Error, message, place: place.into(), label: None, hint }
     }
 
     /// A warning at a place.
@@ -202,18 +210,14 @@ impl Error {
 
     /// An error of a kind with its chain of causes.
     pub fn from_source(kind: ErrorKind, source: anyhow::Error) -> Self {
-        let error = Self { kind, source, hints: Vec::new(), diagnostics: Vec::new() };
-        // It may happen wherever a file or a connection is opened.
-        if error.is_out_of_files() {
-            error.hint("allow this process more open files, for example: ulimit -n 1024")
-        } else {
-            error
-        }
+        let mut error = Self { kind, source, hints: Vec::new(), diagnostics: Vec::new() };
+        error.hints.extend(out_of_files(&error.to_string()).map(Into::into));
+        error
     }
 
     /// Whether this process may open no more files, connections among them.
     pub fn is_out_of_files(&self) -> bool {
-        self.to_string().contains("Too many open files")
+        out_of_files(&self.to_string()).is_some()
     }
 
     /// The configuration can't be used, and these are the reasons.

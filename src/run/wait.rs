@@ -34,7 +34,7 @@ const STAYS_UP: Duration = Duration::from_millis(100);
 const INSIDE: Duration = Duration::from_secs(5);
 
 /// How often it is looked whether a log was dropped up to its start.
-const LOOK_BACK_EVERY: Duration = Duration::from_secs(2);
+const LOOK_BACK_EVERY: Duration = Duration::from_secs(1);
 
 /// How much longer than the time that is left a command inside is waited for: until it has been ended.
 const ENDING: Duration = Duration::from_secs(4);

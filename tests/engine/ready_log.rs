@@ -59,7 +59,7 @@ fn what_was_ready_stays_ready_when_its_line_is_dropped() {
 
 #[test]
 fn a_single_file_that_is_begun_anew_takes_nothing_back() {
-    let chatty = "echo 'server started'; while :; do for i in 1 2 3 4 5 6 7 8 9; do echo request $i took some time and was answered; done; sleep 0.05; done";
+    let chatty = "echo 'server started'; while :; do for i in 1 2 3 4 5 6 7 8 9; do echo request $i took some time and was answered; done; sleep 0.3; done";
     let more =
         "logging = { max_size = \"4k\", max_files = 1 }\nready = { log = \"server started\", timeout = \"14s\" }";
     let stack = Stack::new("log-single", &service("app", chatty, more));
