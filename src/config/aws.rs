@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::decode::{At, Decode, Entry, Map, Reader, choice, integer, table};
 use super::describe::Shape;
-use super::forms::{OneOrMany, Pairs};
+use super::forms::{Number, OneOrMany, Pairs};
 use super::node::{Node, Value};
 
 table! {
@@ -418,26 +418,6 @@ choice!(Statistic {
     "Maximum" => Statistic::Maximum,
     "SampleCount" => Statistic::SampleCount,
 });
-
-/// A number with or without a fraction.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Number(pub f64);
-
-impl Decode for Number {
-    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
-        let number = match &node.value {
-            Value::Integer(_) | Value::Float(_) => super::interpolate::scalar(node)?.parse().ok(),
-            _ => None,
-        };
-        if number.is_none() {
-            reader.wrong::<Self>(node);
-        }
-        number.map(Self)
-    }
-    fn shape() -> Shape {
-        Shape::Number
-    }
-}
 
 table! {
     /// An IAM role. The emulators do not enforce what it allows.

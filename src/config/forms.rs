@@ -305,3 +305,23 @@ impl Decode for UlimitSpec {
         Shape::Any(vec![Shape::Integer(-1, i64::MAX), UlimitTable::shape()])
     }
 }
+
+/// A number with or without a fraction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number(pub f64);
+
+impl Decode for Number {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let number = match &node.value {
+            Value::Integer(_) | Value::Float(_) => super::interpolate::scalar(node)?.parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            reader.wrong::<Self>(node);
+        }
+        number.map(Self)
+    }
+    fn shape() -> Shape {
+        Shape::Number
+    }
+}

@@ -10,7 +10,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::Engine;
 use super::connect::answer;
 use super::error::failed;
-use super::ops::{Executed, short};
+use super::exec::Executed;
+use super::ops::short;
 use crate::diag::Result;
 
 /// Carries a word of our own into a command's environment, and so into that of every process it starts: by that they are

@@ -15,6 +15,7 @@ pub mod isolated;
 pub mod nameless;
 pub mod names;
 pub mod pins;
+mod ports;
 pub mod reference;
 pub mod secret;
 mod service;
@@ -31,9 +32,10 @@ pub use isolated::{Isolation, Owner};
 pub use nameless::Place;
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
+pub use ports::{Port, Protocol, PublishedPort};
 pub use service::{
-    Build, Condition, EnvValue, Held, Kind, Logging, Mount, MountSource, Port, Probe, Protocol, PublishedPort,
-    PullPolicy, Readiness, RestartPolicy, Service, Tmpfs, Ulimit, WatchAction, WatchRule,
+    Build, Condition, EnvValue, Held, Kind, Logging, Mount, MountSource, Probe, PullPolicy, Readiness, RestartPolicy,
+    Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 
 use crate::diag::{Diagnostic, Error, ErrorKind, Result};

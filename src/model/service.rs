@@ -1,13 +1,12 @@
 //! One service and everything that can be said of it.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::ServiceName;
+use super::{Port, ServiceName};
 use crate::diag::Place;
 
 /// One service.
@@ -183,40 +182,6 @@ pub struct EnvValue {
     pub origin: Vec<String>,
     /// Masked when shown: the name or origin says that it is a password, token or key.
     pub secret: bool,
-}
-
-/// A published port.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Port {
-    /// Host address it is bound to.
-    pub address: std::net::IpAddr,
-    /// Host port; none = the engine chooses.
-    pub host: Option<u16>,
-    /// Port inside.
-    pub container: u16,
-    /// TCP or UDP.
-    pub protocol: Protocol,
-    /// Where it is declared.
-    pub place: Option<Place>,
-}
-
-/// Transport of a port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "self-evident")]
-pub enum Protocol {
-    Tcp,
-    Udp,
-}
-
-impl Protocol {
-    /// As the Engine API writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-        }
-    }
 }
 
 /// A volume or bind mount.
@@ -464,17 +429,4 @@ pub enum WatchAction {
     #[serde(rename = "sync+restart")]
     SyncRestart,
     Exec,
-}
-
-/// A port the host can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-pub struct PublishedPort {
-    /// Host address it is bound to.
-    pub address: IpAddr,
-    /// Host port.
-    pub host: u16,
-    /// Port inside.
-    pub container: u16,
-    /// TCP or UDP.
-    pub protocol: Protocol,
 }

@@ -1,5 +1,7 @@
 //! One step of a plan, as engine calls.
 
+mod contents;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
@@ -10,8 +12,7 @@ use tokio::sync::Mutex;
 
 use super::cancel::Hurry;
 use super::stop::Stop;
-use super::{Run, actual, data, failure, objects, owner, ports, provision, views, wait};
-use crate::aws;
+use super::{Run, actual, data, failure, objects, owner, ports, views, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Copied, Progress};
 use crate::event;
@@ -389,29 +390,6 @@ impl Doing<'_> {
         }
     }
 
-    /// Objects of an emulator in which nothing is declared; in others that comes after what is declared.
-    async fn put_back(&self, service: &Service, id: &str, fresh: bool) -> Result<()> {
-        if !fresh || self.run.stack.declared_in(&service.name).next().is_some() {
-            return Ok(());
-        }
-        objects::put_back(self.run, self.step, service, id, fresh).await
-    }
-
-    /// Objects that an emulator which runs already has not got back.
-    async fn finish_putting_back(&self, service: &Service) -> Result<(), Ended> {
-        let putting = async {
-            let id = self.container(&service.name)?;
-            objects::put_back(self.run, self.step, service, &id, false).await
-        };
-        tokio::select! {
-            put = putting => match put {
-                Ok(()) => Ok(()),
-                Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
-            },
-            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
-        }
-    }
-
     /// What the engine left of a volume that it was creating when it was killed.
     async fn discard_blank(&self, volume: &str) -> Result<()> {
         self.run.engine.discard_blank(self.run.stack, volume).await?;
@@ -425,47 +403,6 @@ impl Doing<'_> {
             Some(helper) => self.run.engine.remove_helper(helper).await,
             None => Ok(()),
         }
-    }
-
-    /// Part of readiness: what is declared exists.
-    async fn provision(&self, service: &Service, prune: bool) -> Result<(), Ended> {
-        let fresh = self.known.borrow().started.contains(&service.name);
-        let provisioned = async {
-            let id = self.container(&service.name)?;
-            let service = &actual::read(self.run.engine, service, &id).await;
-            provision::provision(self.run, self.step, service, &id, aws::Ask { prune, fresh }).await
-        };
-        tokio::select! {
-            provisioned = provisioned => match provisioned {
-                Ok(changes) => {
-                    self.known.borrow_mut().provisioned += changes;
-                    Ok(())
-                }
-                Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
-            },
-            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
-        }
-    }
-
-    /// Commands inside that belong to getting ready, each time it was started.
-    async fn ready_hooks(&self, service: &Service, id: &str) -> Result<(), Ended> {
-        if !self.known.borrow().started.contains(&service.name) {
-            return Ok(());
-        }
-        for command in &service.ready_hooks {
-            let error = match self.run.engine.exec(id, command).await {
-                Ok(executed) if executed.code == 0 => continue,
-                Ok(executed) => {
-                    let (command, code) = (command.join(" "), executed.code);
-                    let message = format!("its ready hook `{command}` exited with code {code}: {}", executed.output);
-                    Error::new(ErrorKind::Crashed, message)
-                        .hint(format!("edit `hooks.ready` of [services.{}]", service.name))
-                }
-                Err(error) => error,
-            };
-            return Err(Ended::Failed(Box::new(failure::of_error(Some(service), &error))));
-        }
-        Ok(())
     }
 
     /// Adds what the container can tell of this run.

@@ -21,24 +21,18 @@ pub(crate) fn engine<T>(work: impl AsyncFnOnce(Docker) -> Result<T, bollard::err
     try_engine(work).unwrap_or_else(|error| panic!("the engine: {error}"))
 }
 
-fn try_engine<T>(
-    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
-) -> Result<T, bollard::errors::Error> {
+type Answer<T> = Result<T, bollard::errors::Error>;
+
+fn try_engine<T>(work: impl AsyncFnOnce(Docker) -> Answer<T>) -> Answer<T> {
     run(Docker::connect_with_defaults().expect("an address"), work)
 }
 
 /// The same on another engine.
-pub(crate) fn at<T>(
-    address: &str,
-    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
-) -> Result<T, bollard::errors::Error> {
+pub(crate) fn at<T>(address: &str, work: impl AsyncFnOnce(Docker) -> Answer<T>) -> Answer<T> {
     run(Docker::connect_with_host(address)?, work)
 }
 
-fn run<T>(
-    docker: Docker,
-    work: impl AsyncFnOnce(Docker) -> Result<T, bollard::errors::Error>,
-) -> Result<T, bollard::errors::Error> {
+fn run<T>(docker: Docker, work: impl AsyncFnOnce(Docker) -> Answer<T>) -> Answer<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(work(docker))
 }

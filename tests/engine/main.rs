@@ -59,3 +59,4 @@ mod up;
 mod views;
 mod volumes;
 mod watch;
+mod watch_actions;

@@ -21,7 +21,7 @@ use crate::aws::objects::{self, Bucket, Entry, Putter, Source};
 use crate::aws::{Answer, Client, Refused};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::event::{Event, size};
+use crate::event::{Event, counted, size};
 use crate::kinds;
 use crate::model::aws::Api;
 use crate::model::{Kind, Mount, MountSource, Service, ServiceName, Stack};
@@ -250,7 +250,7 @@ impl Objects<'_> {
             return Ok(());
         }
         let summary = self.write(place, buckets).await?;
-        let (name, count, bytes) = (&self.service.name, versions(summary.versions), size(summary.bytes));
+        let (name, count, bytes) = (&self.service.name, counted(summary.versions, "object"), size(summary.bytes));
         if summary.versions > 0 {
             let message = format!("{name}: {count} in its buckets saved ({bytes}); `up` puts them back");
             self.run.events.emit(&Event::Notice { message });
@@ -335,7 +335,8 @@ impl Objects<'_> {
         self.note_loaded(place, &started).await?;
         if put > 0 {
             let age = age(self.run.engine.now().await.as_second() - summary.saved);
-            let message = format!("{}: {} put back, as they were saved {age} ago", self.service.name, versions(put));
+            let message =
+                format!("{}: {} put back, as they were saved {age} ago", self.service.name, counted(put, "object"));
             self.run.events.emit(&Event::Notice { message });
         }
         Ok(())
@@ -350,7 +351,7 @@ impl Objects<'_> {
             Told { objects: self, archive: Reader::new(Box::pin(archive)), count: 0, of: summary.versions };
         let put = putter.put_all(&mut archive, answered).await?;
         if archive.count != summary.versions {
-            let message = format!("only {} of {} are there", archive.count, versions(summary.versions));
+            let message = format!("only {} of {} are there", archive.count, counted(summary.versions, "object"));
             return Err(Error::new(ErrorKind::Other, message));
         }
         putter.close().await.map_err(answered)?;
@@ -382,7 +383,7 @@ impl Objects<'_> {
             None => format!("env.STATE_DIR = \"/state\" and volumes = [\"{name}-data:/state\"]"),
         };
         self.run.events.emit(&Event::Warning {
-            message: format!("{name} has no volume; with it goes what is in its buckets: {}", versions(count)),
+            message: format!("{name} has no volume; with it goes what is in its buckets: {}", counted(count, "object")),
             hint: Some(format!("to keep it the next time, add to [services.{name}]: {hint}")),
         });
         Ok(())
@@ -433,11 +434,6 @@ impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Source for Told<'_, S> {
 
 fn refused_by(service: &Service, refused: &Refused) -> Error {
     Error::new(ErrorKind::Other, format_args!("{}: {refused}", service.name))
-}
-
-/// `1 object`, `12 objects`: old versions are objects too.
-fn versions(count: u64) -> String {
-    format!("{count} {}", if count == 1 { "object" } else { "objects" })
 }
 
 /// `12 seconds`, `3 minutes`, …

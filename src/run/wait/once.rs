@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 
-use super::{INSIDE, Question, client, inside, log, question, starting};
+use super::ask::{Question, client, gone, inside, question, seconds, starting};
+use super::{INSIDE, log};
 use crate::diag::Result;
 use crate::engine::{Engine, Health};
 use crate::model::Service;
@@ -95,13 +96,13 @@ pub(super) async fn line(
     limit: Duration,
 ) -> Result<Heard> {
     let look = async {
-        let Some(seen) = engine.inspect(id).await? else { return Ok(super::gone().into()) };
+        let Some(seen) = engine.inspect(id).await? else { return Ok(gone().into()) };
         if !seen.running {
             return Ok(Answer::NotYet("not running".into()).into());
         }
         let size = match log::search(engine, id, &seen, pattern).await? {
             log::Found::Line => return Ok(Answer::Ready.into()),
-            log::Found::Gone => return Ok(super::gone().into()),
+            log::Found::Gone => return Ok(gone().into()),
             log::Found::Unreadable => return Ok(Answer::Never(log::unreadable()).into()),
             log::Found::Nothing { size } => size,
         };
@@ -110,6 +111,6 @@ pub(super) async fn line(
         }
         Ok(Answer::NotYet(log::not_there(pattern)).into())
     };
-    let late = || Answer::NotYet(format!("its log could not be read within {} s", super::seconds(limit)));
+    let late = || Answer::NotYet(format!("its log could not be read within {} s", seconds(limit)));
     tokio::time::timeout(limit, look).await.unwrap_or_else(|_| Ok(late().into()))
 }

@@ -1,0 +1,54 @@
+//! Ports of a service: as declared, and as the engine publishes them.
+
+use std::net::IpAddr;
+
+use serde::Serialize;
+
+use crate::diag::Place;
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Port {
+    /// Host address it is bound to.
+    pub address: IpAddr,
+    /// Host port; none = the engine chooses.
+    pub host: Option<u16>,
+    /// Port inside.
+    pub container: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Where it is declared.
+    pub place: Option<Place>,
+}
+
+/// Transport of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "self-evident")]
+pub enum Protocol {
+    Tcp,
+    Udp,
+}
+
+impl Protocol {
+    /// As the Engine API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// A port the host can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct PublishedPort {
+    /// Host address it is bound to.
+    pub address: IpAddr,
+    /// Host port.
+    pub host: u16,
+    /// Port inside.
+    pub container: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+}

@@ -1,0 +1,149 @@
+//! Plans of small stacks, as they read.
+
+use super::*;
+
+const SMALL: &str = r#"
+[services.postgres]
+kind = "postgres"
+image = "postgres:15"
+ports = ["5432:5432"]
+env = { POSTGRES_PASSWORD = "x" }
+volumes = ["data:/var/lib/postgresql/data"]
+
+[services.migrate]
+kind = "job"
+image = "migrate:1"
+depends_on = ["postgres"]
+
+[services.api]
+image = "api:1"
+env = { LOG_LEVEL = "info" }
+depends_on = ["postgres", "migrate"]
+"#;
+
+#[test]
+fn a_first_up_reads_well() {
+    let stack = stack(SMALL);
+    let mut seen = Observed::default();
+    for image in ["migrate:1", "api:1"] {
+        seen.images.insert(image.into(), an_image(image));
+    }
+    let plan = up(&stack, &seen, &request()).unwrap();
+    snapbox::assert_data_eq!(
+        plan.to_string(),
+        snapbox::str![[r#"
+ 1  pull postgres:15                        missing
+ 2  create network p-default                missing
+ 3  create volume p-data                    missing
+ 4  create postgres           after 1,2,3   missing
+ 5  start postgres            after 4
+ 6  wait postgres             after 5       postgres handshake and login on 5432 within 60s
+ 7  create migrate            after 2       missing
+ 8  start migrate             after 6,7
+ 9  wait migrate              after 8       exit with 0 within 600s
+10  create api                after 2       missing
+11  start api                 after 6,9,10
+12  wait api                  after 11      health check of the image, or published ports accept within 60s
+
+"#]]
+    );
+}
+
+#[test]
+fn one_edited_variable_makes_one_container_anew_and_says_which() {
+    let before = stack(SMALL);
+    let after = stack(&SMALL.replace("info", "debug"));
+    let plan = up(&after, &all_up(&before), &request()).unwrap();
+    let causes: Vec<_> = plan.changes().map(|step| (step.op.to_string(), step.cause.to_string())).collect();
+    assert_eq!(causes[0], ("stop api".to_owned(), "config changed: env.LOG_LEVEL".to_owned()));
+    assert!(plan.changes().all(|step| step.op.service().is_some_and(|name| name.as_str() == "api")), "{plan}");
+}
+
+#[test]
+fn a_job_runs_again_when_its_database_was_made_anew() {
+    let stack = stack(SMALL);
+    let seen = all_up(&stack);
+    let recreate = Request { recreate: true, services: vec![ServiceName::parse("postgres").unwrap()], ..request() };
+    assert!(
+        find(
+            &up(&stack, &seen, &recreate).unwrap(),
+            |op| matches!(op, Op::Start { service } if service.as_str() == "migrate")
+        )
+        .is_none()
+    );
+    let mut gone = seen.clone();
+    gone.containers.retain(|container| container.service.as_str() != "postgres");
+    let plan = up(&stack, &gone, &request()).unwrap();
+    let again =
+        plan.steps.iter().find(|step| matches!(&step.op, Op::Remove { service, .. } if service.as_str() == "migrate"));
+    let dependency = ServiceName::parse("postgres").unwrap();
+    assert_eq!(again.unwrap().cause, Cause::DependencyRecreated { dependency });
+}
+
+#[test]
+fn what_this_stack_did_not_make_is_refused() {
+    let stack = stack(SMALL);
+    let data = stack.services["postgres"].mounts.iter().find_map(|mount| match &mount.source {
+        MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
+        _ => None,
+    });
+    let foreign = Volume { stack: Some("another".into()), ..Volume::named(data.unwrap()) };
+    let seen = Observed { volumes: vec![foreign], ..Observed::default() };
+    let refused = up(&stack, &seen, &request()).unwrap_err();
+    assert!(refused.to_string().contains("that this stack did not make"), "{refused}");
+    assert!(refused.hints[0].contains("external = true"));
+}
+
+#[test]
+fn a_volume_that_may_be_somebodys_is_looked_into_before_anything_is_removed() {
+    let before = stack("[services.a]\nimage = \"a:1\"\n[services.b]\nimage = \"a:1\"\ndepends_on = [\"a\"]\n");
+    let seen = all_up(&before);
+    let edited =
+        "[services.a]\nimage = \"a:1\"\nvolumes = [\"new:/v\"]\n[services.b]\nimage = \"a:1\"\ndepends_on = [\"a\"]\n";
+    let edited = stack(edited);
+    let blank = Volume { blank: true, ..Volume::named(&edited.volumes["new"].name) };
+    let seen = Observed { volumes: vec![blank], ..seen };
+    let plan = up(&edited, &seen, &request()).unwrap();
+    let made = plan.steps.iter().find(|step| matches!(step.op, Op::CreateVolume { .. })).unwrap();
+    assert_eq!(made.cause, Cause::CutOff);
+    let stops = plan.steps.iter().filter(|step| matches!(step.op, Op::Stop { .. }));
+    let stops: Vec<_> = stops.collect();
+    assert!(!stops.is_empty() && stops.iter().all(|stop| stop.after.contains(&made.id)), "{plan}");
+}
+
+#[test]
+fn a_one_off_container_is_nobodys_and_goes_with_the_stack() {
+    let stack = stack(
+        "[services.db]\nimage = \"db:1\"\nvolumes = [\"data:/d\"]\n[services.api]\nimage = \"api:1\"\ndepends_on = [\"db\"]",
+    );
+    let mut seen = all_up(&stack);
+    let one_off =
+        Container { id: "one".into(), name: "p-api-run-1".into(), ..container(&stack, "api", ContainerState::Running) };
+    seen.one_offs.push(one_off);
+    assert!(up(&stack, &seen, &request()).unwrap().is_noop(), "up does not see it");
+    let plan = down(&stack, &seen, &request()).to_string();
+    assert!(plan.contains("stop api") && plan.contains("one-off container p-api-run-1"), "{plan}");
+    let network = plan.lines().find(|line| line.contains("remove network")).unwrap().to_owned();
+    assert!(network.contains("after 2,"), "the network waits for it: {network}");
+    let only_db = Request { services: vec![ServiceName::parse("db").unwrap()], ..request() };
+    assert!(!down(&stack, &seen, &only_db).to_string().contains("one-off"), "it is not db's");
+}
+
+#[test]
+fn a_one_off_container_needs_what_its_service_depends_on_but_not_the_service() {
+    let stack = stack(
+        "[services.db]\nimage = \"db:1\"\n[services.api]\nimage = \"api:1\"\nvolumes = [\"cache:/c\"]\ndepends_on = [\"db\"]",
+    );
+    let api = &stack.services["api"];
+    let ask = Request { services: api.depends_on.keys().cloned().collect(), ..request() };
+    let plan = needed(&stack, &Observed::default(), &ask, api).unwrap().to_string();
+    for step in ["pull db:1", "create db", "start db", "wait db", "pull api:1", "create volume p-cache"] {
+        assert!(plan.contains(step), "{step} is not in\n{plan}");
+    }
+    assert!(!plan.contains("create api") && plan.matches("create network").count() == 1, "{plan}");
+    let alone = needed(&stack, &Observed::default(), &request(), api).unwrap().to_string();
+    assert!(!alone.contains("db") && alone.contains("create network"), "{alone}");
+    let mut seen = all_up(&stack);
+    seen.containers.retain(|seen| seen.service.as_str() != "api");
+    assert!(needed(&stack, &seen, &ask, api).unwrap().is_noop());
+}

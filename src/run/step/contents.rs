@@ -1,0 +1,74 @@
+//! What belongs inside a service before it is ready: declared AWS resources, objects that were saved, and what its hooks do.
+
+use super::{Doing, Ended};
+use crate::aws;
+use crate::diag::{Error, ErrorKind, Result};
+use crate::model::Service;
+use crate::run::cancel::Hurry;
+use crate::run::{actual, failure, objects, provision};
+
+impl Doing<'_> {
+    /// Objects of an emulator in which nothing is declared; in others that comes after what is declared.
+    pub(super) async fn put_back(&self, service: &Service, id: &str, fresh: bool) -> Result<()> {
+        if !fresh || self.run.stack.declared_in(&service.name).next().is_some() {
+            return Ok(());
+        }
+        objects::put_back(self.run, self.step, service, id, fresh).await
+    }
+
+    /// Objects that an emulator which runs already has not got back.
+    pub(super) async fn finish_putting_back(&self, service: &Service) -> Result<(), Ended> {
+        let putting = async {
+            let id = self.container(&service.name)?;
+            objects::put_back(self.run, self.step, service, &id, false).await
+        };
+        tokio::select! {
+            put = putting => match put {
+                Ok(()) => Ok(()),
+                Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
+            },
+            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+        }
+    }
+
+    /// Part of readiness: what is declared exists.
+    pub(super) async fn provision(&self, service: &Service, prune: bool) -> Result<(), Ended> {
+        let fresh = self.known.borrow().started.contains(&service.name);
+        let provisioned = async {
+            let id = self.container(&service.name)?;
+            let service = &actual::read(self.run.engine, service, &id).await;
+            provision::provision(self.run, self.step, service, &id, aws::Ask { prune, fresh }).await
+        };
+        tokio::select! {
+            provisioned = provisioned => match provisioned {
+                Ok(changes) => {
+                    self.known.borrow_mut().provisioned += changes;
+                    Ok(())
+                }
+                Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
+            },
+            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+        }
+    }
+
+    /// Commands inside that belong to getting ready, each time it was started.
+    pub(super) async fn ready_hooks(&self, service: &Service, id: &str) -> Result<(), Ended> {
+        if !self.known.borrow().started.contains(&service.name) {
+            return Ok(());
+        }
+        for command in &service.ready_hooks {
+            let error = match self.run.engine.exec(id, command).await {
+                Ok(executed) if executed.code == 0 => continue,
+                Ok(executed) => {
+                    let (command, code) = (command.join(" "), executed.code);
+                    let message = format!("its ready hook `{command}` exited with code {code}: {}", executed.output);
+                    Error::new(ErrorKind::Crashed, message)
+                        .hint(format!("edit `hooks.ready` of [services.{}]", service.name))
+                }
+                Err(error) => error,
+            };
+            return Err(Ended::Failed(Box::new(failure::of_error(Some(service), &error))));
+        }
+        Ok(())
+    }
+}
