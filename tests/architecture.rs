@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -51,15 +52,19 @@ fn table(markdown: &str) -> Table {
     table
 }
 
+fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("a pattern")
+}
+
 /// Source text without comments, the insides of strings, and tests.
 fn code(text: &str) -> String {
-    let skipped = Regex::new(
-        r##"(?s)//[^\n]*|/\*.*?\*/|r#+".*?"#+|b?r?"(?:\\.|[^"\\])*"|b?'(?:\\(?:x..|u\{[^}]*\}|.)|[^'\\\n])'"##,
-    )
-    .expect("a pattern");
-    let text = skipped.replace_all(text, "\"\"");
-    let tests = Regex::new(r"#\[cfg\(test\)\]\s*(?:pub(?:\([a-z]+\))? )?mod [a-z_]+ \{").expect("a pattern");
-    tests.split(&text).next().unwrap_or_default().to_owned()
+    static SKIPPED: LazyLock<Regex> = LazyLock::new(|| {
+        pattern(r##"(?s)//[^\n]*|/\*.*?\*/|r#+".*?"#+|b?r?"(?:\\.|[^"\\])*"|b?'(?:\\(?:x..|u\{[^}]*\}|.)|[^'\\\n])'"##)
+    });
+    static TESTS: LazyLock<Regex> =
+        LazyLock::new(|| pattern(r"#\[cfg\(test\)\]\s*(?:pub(?:\([a-z]+\))? )?mod [a-z_]+ \{"));
+    let text = SKIPPED.replace_all(text, "\"\"");
+    TESTS.split(&text).next().unwrap_or_default().to_owned()
 }
 
 /// Whether a file holds only tests: `tests.rs`, a folder `tests`, or a module that its parent declares for tests alone.
@@ -114,8 +119,12 @@ fn problems(table: &Table, files: &BTreeMap<String, String>) -> Vec<String> {
     problems.extend(modules.difference(&known).map(|name| format!("`{name}` is not in the table of ARCHITECTURE.md")));
     problems.extend(known.difference(&modules).map(|name| format!("`{name}` is in the table, but not in src/")));
     problems.extend(circle(table).map(|circle| format!("the table has a circle: {}", circle.join(" → "))));
-    let crates: BTreeSet<&String> = table.values().flat_map(|row| &row.crates).collect();
-    let impure = IMPURE.map(|pattern| Regex::new(pattern).expect("a pattern"));
+    // A module of our own with the name of a crate is no crate.
+    let crates: BTreeSet<&String> =
+        table.values().flat_map(|row| &row.crates).filter(|one| !modules.contains(*one)).collect();
+    let named = |one: &&String| pattern(&format!(r"(?m)(?:^|[^:\w])(?:::)?{}::", one.replace('-', "_")));
+    let crates: Vec<(&String, Regex)> = crates.iter().map(|one| (*one, named(one))).collect();
+    let impure = IMPURE.map(pattern);
     for (path, text) in files {
         let (lines, name) = (text.lines().count(), module(path));
         if lines > MOST_LINES {
@@ -126,13 +135,9 @@ fn problems(table: &Table, files: &BTreeMap<String, String>) -> Vec<String> {
         let beyond = targets(&code).into_iter().filter(|target| *target != name && modules.contains(target));
         let beyond = beyond.filter(|target| !row.uses.contains(target));
         problems.extend(beyond.map(|target| format!("src/{path} uses `{target}`, which `{name}` may not")));
-        let named = |name: &str| {
-            let path = Regex::new(&format!(r"(?m)(?:^|[^:\w])(?:::)?{}::", name.replace('-', "_"))).expect("a pattern");
-            path.is_match(&code)
-        };
-        // A module of our own with the name of a crate is no crate.
-        let foreign = crates.iter().filter(|one| !row.crates.contains(**one) && !modules.contains(**one) && named(one));
-        problems.extend(foreign.map(|one| format!("src/{path} names the crate `{one}`, which is not for `{name}`")));
+        let foreign = crates.iter().filter(|(one, named)| !row.crates.contains(*one) && named.is_match(&code));
+        problems
+            .extend(foreign.map(|(one, _)| format!("src/{path} names the crate `{one}`, which is not for `{name}`")));
         for found in impure.iter().filter(|_| row.pure).filter_map(|pattern| pattern.find(&code)) {
             problems.push(format!("src/{path}: `{name}` is pure, and this has `{}`", found.as_str()));
         }
