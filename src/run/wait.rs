@@ -22,7 +22,7 @@ use super::{Run, actual, address, failure};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, Hanging};
 use crate::model::Failure;
-use crate::model::{Probe, Readiness, Service};
+use crate::model::{Probe, Readiness, RestartPolicy, Service};
 use crate::plan::observed::{Container, ContainerState};
 
 /// How long one question by a command inside may take, and one look into a log. A health check that the image gives more
@@ -268,8 +268,13 @@ impl<'a> Waiting<'a> {
             let message = format!("the container of {} was removed while it was waited for", self.service.name);
             return Err(Error::new(ErrorKind::Crashed, message));
         };
-        let oom = self.run.engine.inspect(self.id).await?.is_some_and(|seen| seen.oom_killed);
-        Ok(Input::Exited { code, oom })
+        let seen = self.run.engine.inspect(self.id).await?.unwrap_or_default();
+        // The engine restarts this one after failures alone: a 0 is the code of its next run, which has none yet.
+        let restarted = seen.running || seen.restarting;
+        if code == 0 && restarted && matches!(self.service.restart, RestartPolicy::OnFailure(_)) {
+            return Ok(Input::Answer(Answer::NotYet("it ended and was restarted".into())));
+        }
+        Ok(Input::Exited { code, oom: seen.oom_killed })
     }
 }
 
