@@ -1,6 +1,6 @@
 //! The keys of a service: the order in which a person reads them, and which Compose has its own words for.
 
-const KEYS: [(&str, bool); 35] = [
+const KEYS: [(&str, bool); 36] = [
     ("kind", true),
     ("image", true),
     ("build", true),
@@ -25,6 +25,7 @@ const KEYS: [(&str, bool); 35] = [
     ("networks", true),
     ("labels", true),
     ("init", true),
+    ("read_only", true),
     ("shm_size", true),
     ("ulimits", true),
     ("cap_add", true),

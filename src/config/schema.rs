@@ -78,6 +78,8 @@ table! {
         labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
         /// Runs an init process as PID 1 that forwards signals and reaps zombies.
         init: Option<bool>, default "false", example "init = true";
+        /// Mounts the container's root file system read-only; volumes and tmpfs stay writable.
+        read_only: Option<bool>, default "false", example "read_only = true";
         /// Size of /dev/shm.
         shm_size: Option<Size>, default "the engine's own (64m)", example r#"shm_size = "256m""#;
         /// Resource limits by name, as one number or as soft and hard.

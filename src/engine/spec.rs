@@ -114,6 +114,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         tmpfs: Some(service.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.options.clone())).collect()),
         network_mode: service.networks.first().map(|short| stack.networks[short].name.clone()),
         init: service.init.then_some(true),
+        readonly_rootfs: service.read_only.then_some(true),
         shm_size: service.shm_size.and_then(|size| size.try_into().ok()),
         memory: service.memory.and_then(|size| size.try_into().ok()),
         nano_cpus: service.nano_cpus.and_then(|cpus| cpus.try_into().ok()),

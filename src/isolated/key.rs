@@ -38,13 +38,58 @@ pub async fn key(engine: &Engine, stack: &Stack, chosen: &Selection) -> Result<O
 }
 
 fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Result<()> {
-    let Service { name, kind, platform, command, entrypoint, user, working_dir, tmpfs, ready_hooks, .. } = service;
-    let what = (name, kind, platform, command, entrypoint, user, working_dir, tmpfs, ready_hooks, &service.depends_on);
+    // Every field is named, so that a new one can't be forgotten: what data depends on belongs into the key.
+    let Service {
+        name,
+        place: _,
+        kind,
+        active: _,
+        profiles: _,
+        // By its id.
+        image: _,
+        image_place: _,
+        build: _,
+        pull: _,
+        platform,
+        command,
+        entrypoint,
+        env,
+        ports: _,
+        mounts,
+        tmpfs,
+        depends_on,
+        ready: _,
+        own: _,
+        watch: _,
+        user,
+        working_dir,
+        hostname: _,
+        networks: _,
+        labels: _,
+        init: _,
+        read_only: _,
+        shm_size: _,
+        ulimits: _,
+        cap_add: _,
+        cap_drop: _,
+        extra_hosts: _,
+        dns: _,
+        stop_signal: _,
+        stop_timeout: _,
+        stop_limit: _,
+        restart: _,
+        memory: _,
+        nano_cpus: _,
+        logging: _,
+        exports: _,
+        ready_hooks,
+    } = service;
+    let what = (name, kind, platform, command, entrypoint, user, working_dir, tmpfs, ready_hooks, depends_on);
     add(hash, "service", &format!("{what:?}"));
-    for (variable, value) in &service.env {
+    for (variable, value) in env {
         add(hash, variable, &value.value);
     }
-    for mount in &service.mounts {
+    for mount in mounts {
         add(hash, "mount", &format!("{} {}", mount.target, mount.read_only));
         if let MountSource::Bind(path) | MountSource::View { of: path, .. } = &mount.source {
             add_files(hash, path, left)?;

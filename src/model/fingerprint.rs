@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{MountSource, Network, RestartPolicy, Service, Stack, fingerprint_of};
+use super::{Mount, MountSource, Network, Port, RestartPolicy, Service, Stack, fingerprint_of};
 
 /// Field as in services.toml → 8 hex digits of the SHA-256 of its canonical text.
 pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String> {
@@ -17,33 +17,80 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
             fields.insert(field.to_owned(), short(&text));
         }
     };
-    add("image", service.image.clone());
-    add("platform", service.platform.clone().unwrap_or_default());
-    add("command", service.command.as_deref().map(words).unwrap_or_default());
-    add("entrypoint", service.entrypoint.as_deref().map(words).unwrap_or_default());
-    for (name, value) in &service.env {
+    // Every field is named, so that a new one can't be forgotten: a key that is not in here changes nothing when it is edited.
+    let Service {
+        name: _,
+        place: _,
+        kind: _,
+        active: _,
+        profiles: _,
+        image,
+        image_place: _,
+        build: _,
+        pull: _,
+        platform,
+        command,
+        entrypoint,
+        env,
+        ports: published,
+        mounts: mounted,
+        tmpfs,
+        depends_on: _,
+        ready: _,
+        own: _,
+        watch: _,
+        user,
+        working_dir,
+        hostname,
+        networks: joined,
+        labels,
+        init,
+        read_only,
+        shm_size,
+        ulimits,
+        cap_add,
+        cap_drop,
+        extra_hosts,
+        dns,
+        stop_signal,
+        stop_timeout: _,
+        stop_limit: _,
+        restart: policy,
+        memory,
+        nano_cpus,
+        logging,
+        exports: _,
+        ready_hooks: _,
+    } = service;
+    let flag = |on: bool| if on { "true".to_owned() } else { String::new() };
+    let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+    add("image", image.clone());
+    add("platform", optional(platform));
+    add("command", command.as_deref().map(words).unwrap_or_default());
+    add("entrypoint", entrypoint.as_deref().map(words).unwrap_or_default());
+    for (name, value) in env {
         // An empty value is a value: the marker keeps it in.
         add(&format!("env.{name}"), format!("={}", value.value));
     }
-    add("ports", ports(service));
-    add("volumes", mounts(stack, service));
-    add("tmpfs", lines(service.tmpfs.iter().map(|tmpfs| format!("{}:{}", tmpfs.target, tmpfs.options))));
-    add("networks", networks(stack, service));
-    add("user", service.user.clone().unwrap_or_default());
-    add("working_dir", service.working_dir.clone().unwrap_or_default());
-    add("hostname", service.hostname.clone().unwrap_or_default());
-    add("labels", lines(service.labels.iter().map(|(name, value)| format!("{name}={value}"))));
-    add("init", if service.init { "true".into() } else { String::new() });
-    add("shm_size", service.shm_size.map(|bytes| bytes.to_string()).unwrap_or_default());
-    add("ulimits", lines(service.ulimits.iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard))));
-    add("cap_add", lines(service.cap_add.iter().cloned()));
-    add("cap_drop", lines(service.cap_drop.iter().cloned()));
-    add("extra_hosts", lines(service.extra_hosts.iter().cloned()));
-    add("dns", service.dns.join("\n"));
-    add("stop_signal", service.stop_signal.clone().unwrap_or_default());
-    add("restart", restart(service.restart));
-    add("resources", resources(service));
-    let logging = &service.logging;
+    add("ports", ports(published));
+    add("volumes", mounts(stack, mounted));
+    add("tmpfs", lines(tmpfs.iter().map(|tmpfs| format!("{}:{}", tmpfs.target, tmpfs.options))));
+    add("networks", networks(stack, joined));
+    add("user", optional(user));
+    add("working_dir", optional(working_dir));
+    add("hostname", optional(hostname));
+    add("labels", lines(labels.iter().map(|(name, value)| format!("{name}={value}"))));
+    add("init", flag(*init));
+    add("read_only", flag(*read_only));
+    add("shm_size", shm_size.map(|bytes| bytes.to_string()).unwrap_or_default());
+    add("ulimits", lines(ulimits.iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard))));
+    add("cap_add", lines(cap_add.iter().cloned()));
+    add("cap_drop", lines(cap_drop.iter().cloned()));
+    add("extra_hosts", lines(extra_hosts.iter().cloned()));
+    add("dns", dns.join("\n"));
+    add("stop_signal", optional(stop_signal));
+    add("restart", restart(*policy));
+    add("resources", resources(*memory, *nano_cpus));
     let default = logging.max_size == "10m" && logging.max_files == 3;
     add("logging", if default { String::new() } else { format!("{} {}", logging.max_size, logging.max_files) });
     fields
@@ -95,15 +142,15 @@ fn path(stack: &Stack, path: &Path) -> String {
     }
 }
 
-fn ports(service: &Service) -> String {
-    lines(service.ports.iter().map(|port| {
+fn ports(ports: &[Port]) -> String {
+    lines(ports.iter().map(|port| {
         let host = port.host.map(|host| host.to_string()).unwrap_or_default();
         format!("{}:{host}:{}/{}", port.address, port.container, port.protocol.as_str())
     }))
 }
 
-fn mounts(stack: &Stack, service: &Service) -> String {
-    lines(service.mounts.iter().map(|mount| {
+fn mounts(stack: &Stack, mounts: &[Mount]) -> String {
+    lines(mounts.iter().map(|mount| {
         let source = match &mount.source {
             MountSource::Volume(name) => {
                 stack.volumes.get(name).map_or_else(|| name.clone(), |volume| volume.name.clone())
@@ -116,13 +163,12 @@ fn mounts(stack: &Stack, service: &Service) -> String {
     }))
 }
 
-fn networks(stack: &Stack, service: &Service) -> String {
-    if service.networks == ["default"] && stack.networks.get("default").is_none_or(|network| !network.external) {
+fn networks(stack: &Stack, networks: &[String]) -> String {
+    if networks == ["default"] && stack.networks.get("default").is_none_or(|network| !network.external) {
         return String::new();
     }
     lines(
-        service
-            .networks
+        networks
             .iter()
             .map(|name| stack.networks.get(name).map_or_else(|| name.clone(), |network| network.name.clone())),
     )
@@ -137,8 +183,8 @@ fn restart(policy: RestartPolicy) -> String {
     }
 }
 
-fn resources(service: &Service) -> String {
-    match (service.memory, service.nano_cpus) {
+fn resources(memory: Option<u64>, nano_cpus: Option<u64>) -> String {
+    match (memory, nano_cpus) {
         (None, None) => String::new(),
         (memory, cpus) => format!("{} {}", memory.unwrap_or(0), cpus.unwrap_or(0)),
     }

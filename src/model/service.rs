@@ -65,6 +65,8 @@ pub struct Service {
     pub labels: IndexMap<String, String>,
     /// Runs an init process as PID 1.
     pub init: bool,
+    /// The root file system is read-only.
+    pub read_only: bool,
     /// Size of /dev/shm in bytes.
     pub shm_size: Option<u64>,
     /// Limits by name (`nofile`).

@@ -50,6 +50,7 @@ impl Resolver<'_> {
             working_dir: value(entry.working_dir.as_ref()),
             hostname: value(entry.hostname.as_ref()),
             init: entry.init.unwrap_or(false),
+            read_only: entry.read_only.unwrap_or(false),
             shm_size: entry.shm_size.map(|size| size.0),
             ulimits: entry
                 .ulimits

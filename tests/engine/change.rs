@@ -172,3 +172,20 @@ fn a_service_of_a_profile_runs_when_the_profile_is_on_or_it_is_needed() {
     stack.dev(&["down"]).ends(0);
     assert_eq!(states(), ["none", "none", "none"], "down takes all of it");
 }
+
+#[test]
+fn a_read_only_service_writes_only_where_it_is_given_room() {
+    let stack = Stack::new(
+        "read-only",
+        "[services.app]\nimage = \"image:busybox\"\ninit = true\ncommand = [\"sleep\", \"1000\"]\nread_only = true\ntmpfs = [\"/tmp\"]\n",
+    );
+    stack.up();
+    let write = |path: &str| stack.dev(&["exec", "-T", "app", "--", "touch", path]);
+    write("/tmp/file").ends(0);
+    assert_ne!(write("/file").code, 0);
+    stack.edit("read_only = true", "read_only = false");
+    let plan = stack.dev(&["plan"]).ends(0).stdout;
+    assert!(plan.contains("config changed: read_only"), "{plan}");
+    stack.up();
+    write("/file").ends(0);
+}

@@ -296,6 +296,7 @@ fn describe(
         "extra_hosts": extra_hosts,
         "dns": host.dns.filter(|servers| !servers.is_empty()),
         "init": host.init,
+        "read_only": host.readonly_rootfs.unwrap_or_default(),
     })
 }
 

@@ -114,6 +114,51 @@ impl Show<'_> {
     }
 
     fn service(&self, service: &Service) -> Table {
+        // A new field does not compile before it is shown below, or left out on purpose.
+        let Service {
+            name: _,
+            place: _,
+            kind: _,
+            active: _,
+            profiles: _,
+            image: _,
+            image_place: _,
+            build: _,
+            pull: _,
+            platform: _,
+            command: _,
+            entrypoint: _,
+            env: _,
+            ports: _,
+            mounts: _,
+            tmpfs: _,
+            depends_on: _,
+            ready: _,
+            own: _,
+            watch: _,
+            user: _,
+            working_dir: _,
+            hostname: _,
+            networks: _,
+            labels: _,
+            init: _,
+            read_only: _,
+            shm_size: _,
+            ulimits: _,
+            cap_add: _,
+            cap_drop: _,
+            extra_hosts: _,
+            dns: _,
+            stop_signal: _,
+            stop_timeout: _,
+            stop_limit: _,
+            restart: _,
+            memory: _,
+            nano_cpus: _,
+            logging: _,
+            exports: _,
+            ready_hooks: _,
+        } = service;
         let mut table = Table::new();
         put(&mut table, "kind", service.kind.as_str());
         put(&mut table, "image", text(&service.image));
@@ -199,6 +244,7 @@ impl Show<'_> {
 
     fn engine_words(&self, service: &Service, table: &mut Table) {
         put(table, "init", service.init);
+        put(table, "read_only", service.read_only);
         service.shm_size.into_iter().for_each(|bytes| put(table, "shm_size", number(bytes)));
         put(table, "cap_add", list(&service.cap_add));
         put(table, "cap_drop", list(&service.cap_drop));

@@ -69,9 +69,56 @@ impl Exporter<'_> {
 
     /// What the engine is told about the container itself.
     fn engine_words(&self, service: &Service, map: &mut Map) {
+        // A new field does not compile before it is written here or elsewhere in this file, or left out on purpose.
+        let Service {
+            name: _,
+            place: _,
+            kind: _,
+            active: _,
+            profiles: _,
+            image: _,
+            image_place: _,
+            build: _,
+            pull: _,
+            platform: _,
+            command: _,
+            entrypoint: _,
+            env: _,
+            ports: _,
+            mounts: _,
+            tmpfs: _,
+            depends_on: _,
+            ready: _,
+            own: _,
+            watch: _,
+            user: _,
+            working_dir: _,
+            hostname: _,
+            networks: _,
+            labels: _,
+            init: _,
+            read_only: _,
+            shm_size: _,
+            ulimits: _,
+            cap_add: _,
+            cap_drop: _,
+            extra_hosts: _,
+            dns: _,
+            stop_signal: _,
+            stop_timeout: _,
+            stop_limit: _,
+            restart: _,
+            memory: _,
+            nano_cpus: _,
+            logging: _,
+            exports: _,
+            ready_hooks: _,
+        } = service;
         put(map, "labels", Yaml::pairs(&service.labels));
-        if service.init {
-            map.push(("init".into(), Yaml::plain(true)));
+        for (key, on) in [("init", service.init), ("read_only", service.read_only)] {
+            if on {
+                map.push((key.into(), Yaml::plain(true)));
+            }
         }
         if let Some(size) = service.shm_size {
             map.push(("shm_size".into(), Yaml::text(&size_text(size))));

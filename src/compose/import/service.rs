@@ -149,7 +149,7 @@ impl Importer<'_> {
             "labels" => self.pairs(draft, "labels", entry),
             "extra_hosts" => self.extra_hosts(draft, entry),
             "dns" | "cap_add" | "cap_drop" | "profiles" => self.list(draft, key, entry),
-            "init" => self.switch(draft, "init", entry),
+            "init" | "read_only" => self.switch(draft, key, entry),
             "develop" => self.develop(draft, entry),
             "post_start" => self.post_start(draft, entry),
             "container_name" => self.container_name(draft, entry),

@@ -7,7 +7,7 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
     let off = node.boolean() == Some(false);
     Some(match key {
         // These are defaults, or only concern how Compose shows things.
-        "privileged" | "tty" | "stdin_open" | "read_only" | "oom_kill_disable" | "use_api_socket" if off => {
+        "privileged" | "tty" | "stdin_open" | "oom_kill_disable" | "use_api_socket" if off => {
             return None;
         }
         "attach" => return None,
@@ -15,7 +15,6 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
         "expose" => return None,
         "privileged" => "grant what it needs one by one with `cap_add`",
         "tty" | "stdin_open" => "only `taskava dev run` and `exec` have a terminal",
-        "read_only" => "its file system can be written to; mount what must not change with `:ro`",
         "devices" | "device_cgroup_rules" | "gpus" => {
             "devices are not passed on; run what needs them outside of the stack"
         }

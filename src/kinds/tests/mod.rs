@@ -47,6 +47,7 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         networks: vec!["default".into()],
         labels: IndexMap::new(),
         init: false,
+        read_only: false,
         shm_size: None,
         ulimits: IndexMap::new(),
         cap_add: Vec::new(),
