@@ -7,20 +7,25 @@ use indexmap::IndexMap;
 use super::decode::{At, Decode, Map, Reader, choice, table};
 use super::describe::Shape;
 use super::node::{Node, Value};
-use super::{interpolate, scalars};
+use super::{interpolate, scalars, words};
 use crate::diag::Place;
 use crate::model::{Condition, Kind, Protocol, PullPolicy, RestartPolicy, WatchAction};
 
-choice!(Kind {
-    "postgres" => Kind::Postgres,
-    "redis" => Kind::Redis,
-    "localstack" => Kind::Localstack,
-    "mailhog" => Kind::Mailhog,
-    "mailpit" => Kind::Mailpit,
-    "ministack" => Kind::Ministack,
-    "generic" => Kind::Generic,
-    "job" => Kind::Job,
-});
+impl Decode for Kind {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let word = String::decode(node, reader)?;
+        let found = Self::ALL.iter().find(|kind| kind.as_str() == word).copied();
+        if found.is_none() {
+            let hint = words::choose(&word, Self::WORDS);
+            reader.error(&node.place, format_args!("\"{word}\" is not one of the choices")).hint = Some(hint);
+        }
+        found
+    }
+    fn shape() -> Shape {
+        Shape::Choice(Self::WORDS)
+    }
+}
+
 choice!(PullPolicy { "missing" => PullPolicy::Missing, "always" => PullPolicy::Always, "never" => PullPolicy::Never });
 choice!(Condition { "ready" => Condition::Ready, "started" => Condition::Started });
 choice!(Protocol { "tcp" => Protocol::Tcp, "udp" => Protocol::Udp });

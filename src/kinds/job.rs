@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
-use super::Defaults;
+use super::spec::{Defaults, KindSpec};
+use crate::model::Probe;
 
-pub(super) const DEFAULTS: Defaults = Defaults { ready_timeout: Duration::from_secs(600), ..Defaults::UNKNOWN };
+pub(super) const SPEC: KindSpec = KindSpec {
+    defaults: Defaults { ready_timeout: Duration::from_secs(600), ..Defaults::UNKNOWN },
+    probe: |_| Probe::Exit,
+    ..KindSpec::GENERIC
+};

@@ -2,21 +2,32 @@
 
 use std::time::Duration;
 
-use super::Defaults;
 use super::arguments::Arguments;
 use super::failures::{Known, Sign};
+use super::spec::{Defaults, KindSpec};
 use crate::model::Probe;
 
-pub(super) const DEFAULTS: Defaults = Defaults {
-    // The last version that runs without an account.
-    image: Some("localstack/localstack:4.14.0"),
-    ready_timeout: Duration::from_secs(120),
-    data_path: Some("/var/lib/localstack"),
-    slow_start: true,
-    ..Defaults::KEEPS_DATA
+/// Where it keeps its data, inside.
+const DATA: &str = "/var/lib/localstack";
+
+pub(super) const SPEC: KindSpec = KindSpec {
+    defaults: Defaults {
+        // The last version that runs without an account.
+        image: Some("localstack/localstack:4.14.0"),
+        ready_timeout: Duration::from_secs(120),
+        data_path: Some(DATA),
+        slow_start: true,
+        ..Defaults::KEEPS_DATA
+    },
+    probe,
+    failures: KNOWN,
+    is_probe_noise: |line| line.contains(": GET /_localstack/init => "),
+    known_data_path: |service| service.entrypoint.is_none().then(|| DATA.into()),
+    declared: |service| service.build.is_none().then(|| vec![DATA.into()]),
+    ..KindSpec::GENERIC
 };
 
-pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
+fn probe(arguments: &Arguments<'_>) -> Probe {
     // It may listen on several; the first is as good as any.
     let listen = arguments.env("GATEWAY_LISTEN").and_then(|listen| listen.split(',').next());
     // That of images before version 3, which do not set the other one.
@@ -27,7 +38,7 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
 const NEEDS_ACCOUNT: &str = "this version of LocalStack needs an account and its LOCALSTACK_AUTH_TOKEN";
 const PIN: &str = "set `image = \"localstack/localstack:4.14.0\"` of services.{service}, the last that runs without";
 
-pub(super) const KNOWN: &[Known] = &[
+const KNOWN: &[Known] = &[
     Known { sign: Sign::Exit(55), reason: NEEDS_ACCOUNT, next: PIN },
     Known { sign: Sign::Line(&["license activation failed"]), reason: NEEDS_ACCOUNT, next: PIN },
     Known {

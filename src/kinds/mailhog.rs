@@ -2,12 +2,19 @@
 
 use super::arguments::Arguments;
 use super::failures::{Known, Sign};
-use super::{Defaults, mail};
+use super::mail;
+use super::spec::{Defaults, KindSpec};
 use crate::model::Probe;
 
-pub(super) const DEFAULTS: Defaults = Defaults { image: Some("mailhog/mailhog:v1.0.1"), ..Defaults::UNKNOWN };
+pub(super) const SPEC: KindSpec = KindSpec {
+    defaults: Defaults { image: Some("mailhog/mailhog:v1.0.1"), ..Defaults::UNKNOWN },
+    probe,
+    failures: KNOWN,
+    is_probe_noise: |line| line.contains("[APIv2] GET /api/v2/messages") || line.contains("[SMTP "),
+    ..KindSpec::GENERIC
+};
 
-pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
+fn probe(arguments: &Arguments<'_>) -> Probe {
     mail::probe(
         arguments,
         &mail::Settings {
@@ -19,7 +26,7 @@ pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
     )
 }
 
-pub(super) const KNOWN: &[Known] = &[Known {
+const KNOWN: &[Known] = &[Known {
     sign: Sign::Line(&["exec format error"]),
     reason: "MailHog is published for amd64 only, and this machine is another",
     next: "set `kind = \"mailpit\"` and remove `image` of services.{service}: Mailpit has the same ports",

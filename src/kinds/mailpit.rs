@@ -1,12 +1,17 @@
 //! Mailpit.
 
 use super::arguments::Arguments;
-use super::{Defaults, mail};
+use super::mail;
+use super::spec::{Defaults, KindSpec};
 use crate::model::Probe;
 
-pub(super) const DEFAULTS: Defaults = Defaults { image: Some("axllent/mailpit:v1.27.11"), ..Defaults::UNKNOWN };
+pub(super) const SPEC: KindSpec = KindSpec {
+    defaults: Defaults { image: Some("axllent/mailpit:v1.27.11"), ..Defaults::UNKNOWN },
+    probe,
+    ..KindSpec::GENERIC
+};
 
-pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
+fn probe(arguments: &Arguments<'_>) -> Probe {
     mail::probe(
         arguments,
         &mail::Settings {

@@ -1,19 +1,35 @@
 //! PostgreSQL, as the official image configures it.
 
-use super::Defaults;
 use super::arguments::{Arguments, Setting};
 use super::failures::{FULL_DISK, Known, Sign};
+use super::spec::{Defaults, KindSpec};
 use crate::model::reference::Reference;
 use crate::model::{EnvValue, Probe, Service};
 
-pub(super) const DEFAULTS: Defaults = Defaults {
-    image: Some("postgres:15-alpine"),
-    data_path: Some("/var/lib/postgresql/data"),
-    slow_start: true,
-    ..Defaults::KEEPS_DATA
+/// Where the image keeps its data, before version 18.
+const DATA: &str = "/var/lib/postgresql/data";
+
+pub(super) const SPEC: KindSpec = KindSpec {
+    defaults: Defaults {
+        image: Some("postgres:15-alpine"),
+        data_path: Some(DATA),
+        slow_start: true,
+        ..Defaults::KEEPS_DATA
+    },
+    probe,
+    refuse,
+    failures: KNOWN,
+    is_probe_noise: |line| line.contains("FATAL:  the database system is starting up"),
+    moved_data_path: |service| service.env.get("PGDATA").map(|env| env.value.clone()),
+    known_data_path,
+    is_one_database: true,
+    declared,
+    is_movable,
+    move_data,
+    ..KindSpec::GENERIC
 };
 
-pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
+fn probe(arguments: &Arguments<'_>) -> Probe {
     let setting = |name: &str| {
         let values = arguments.flags(&["-c"]).filter_map(|setting| setting.split_once('='));
         values.filter(|(found, _)| *found == name).map(|(_, value)| value).last()
@@ -49,12 +65,12 @@ fn configured_port(text: &str) -> Option<&str> {
 }
 
 /// The image's entrypoint makes PGDATA and hands it to the server, unless it is told otherwise.
-pub(super) fn is_movable(service: &Service) -> bool {
+fn is_movable(service: &Service) -> bool {
     let elsewhere = |word: &String| word == "-D" || word.contains("data_directory") || word.contains("config_file");
     !service.command.iter().flatten().any(elsewhere) && !service.env.contains_key("POSTGRES_INITDB_WALDIR")
 }
 
-pub(super) fn move_data(service: &mut Service, to: &str) {
+fn move_data(service: &mut Service, to: &str) {
     let value = EnvValue { value: to.into(), origin: vec!["prepared data".into()], secret: false };
     service.env.insert("PGDATA".into(), value);
 }
@@ -70,34 +86,33 @@ fn tagged(service: &Service) -> Option<u32> {
 }
 
 /// Where it keeps its data; none when nothing says so.
-pub(super) fn known_data_path(service: &Service) -> Option<String> {
+fn known_data_path(service: &Service) -> Option<String> {
     let given = service.env.get("PGDATA").map(|env| env.value.clone());
     if !is_movable(service) {
         return None;
     }
     given.or_else(|| match tagged(service)? {
         major @ DATA_MOVED.. => Some(format!("/var/lib/postgresql/{major}/docker")),
-        _ => DEFAULTS.data_path.map(Into::into),
+        _ => Some(DATA.into()),
     })
 }
 
 /// The folder that the official image declares as a volume.
-pub(super) fn declared(service: &Service) -> Option<Vec<String>> {
-    let path = if tagged(service)? < DATA_MOVED { DEFAULTS.data_path? } else { "/var/lib/postgresql" };
+fn declared(service: &Service) -> Option<Vec<String>> {
+    let path = if tagged(service)? < DATA_MOVED { DATA } else { "/var/lib/postgresql" };
     Some(vec![path.into()])
 }
 
 /// A mount where images of older versions kept their data stays empty with a newer one, and its entrypoint only says so
 /// when there is data in it.
-pub(super) fn refuse(service: &Service, image_env: &[String]) -> Option<String> {
+fn refuse(service: &Service, image_env: &[String]) -> Option<String> {
     let of_image = |name: &str| image_env.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     let major: u32 = of_image("PG_MAJOR")?.parse().ok()?;
     if major < DATA_MOVED || service.env.contains_key("PGDATA") {
         return None;
     }
     let kept = of_image("PGDATA").unwrap_or("/var/lib/postgresql/MAJOR/docker");
-    let old = DEFAULTS.data_path?;
-    let mount = service.mounts.iter().find(|mount| mount.target.trim_end_matches('/') == old)?;
+    let mount = service.mounts.iter().find(|mount| mount.target.trim_end_matches('/') == DATA)?;
     let place = mount.place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
     Some(format!("PostgreSQL {major} keeps its data in {kept}, but the volume is mounted at {}{place}", mount.target))
 }
@@ -119,7 +134,7 @@ const OTHER_CREDENTIALS: &str =
 /// Inside the container the image lets everybody in: nothing has to be lost for a new password.
 const PASSWORD: &str = "put the old password back; or give the data the new one, with `\\password` in: taskava dev connect {service}; or start on fresh data: {reset}";
 
-pub(super) const KNOWN: &[Known] = &[
+const KNOWN: &[Known] = &[
     FULL_DISK,
     Known {
         sign: Sign::Line(&["superuser password is not specified"]),

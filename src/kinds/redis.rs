@@ -1,15 +1,29 @@
 //! Redis. The official image reads no variables: what is configured is in the command.
 
+use super::Given;
 use super::arguments::Arguments;
 use super::failures::{Known, Sign};
-use super::{Defaults, Given};
+use super::spec::{Defaults, KindSpec};
 use crate::config::scalars::words;
 use crate::model::{Probe, Service};
 
-pub(super) const DEFAULTS: Defaults =
-    Defaults { image: Some("redis:7-alpine"), data_path: Some("/data"), ..Defaults::KEEPS_DATA };
+/// Where the image keeps its data.
+const DATA: &str = "/data";
 
-pub(super) fn probe(arguments: &Arguments<'_>) -> Probe {
+pub(super) const SPEC: KindSpec = KindSpec {
+    defaults: Defaults { image: Some("redis:7-alpine"), data_path: Some(DATA), ..Defaults::KEEPS_DATA },
+    probe,
+    logins,
+    failures: KNOWN,
+    known_data_path,
+    is_one_database: true,
+    declared: |service| service.build.is_none().then(|| vec![DATA.into()]),
+    is_movable,
+    move_data: |service, to| service.working_dir = Some(to.into()),
+    ..KindSpec::GENERIC
+};
+
+fn probe(arguments: &Arguments<'_>) -> Probe {
     let settings = Settings::of(arguments);
     let number = |name: &str| settings.last(name).and_then(|port| port.parse::<u16>().ok());
     let (plain, secure) = (number("port"), number("tls-port").filter(|port| *port > 0));
@@ -40,7 +54,7 @@ impl Login {
 const PASSWORDS: [&str; 5] = ["REDIS_PASSWORD", "VALKEY_PASSWORD", "KEYDB_PASSWORD", "REDISCLI_AUTH", "VALKEYCLI_AUTH"];
 
 /// Whom the server may let in, the likeliest first: the server says which of them it does.
-pub(super) fn logins(arguments: &Arguments<'_>) -> Vec<Login> {
+fn logins(arguments: &Arguments<'_>) -> Vec<Login> {
     let mut found = Settings::of(arguments).logins();
     for name in PASSWORDS {
         found.extend(arguments.env_or_file(name).known().as_deref().map(Login::password));
@@ -134,26 +148,24 @@ fn in_data(path: &str) -> String {
 }
 
 /// The server keeps its data in the folder it is started in, unless it is told otherwise.
-pub(super) fn is_movable(service: &Service) -> bool {
+fn is_movable(service: &Service) -> bool {
     let elsewhere = |word: &String| word == "--dir" || word.ends_with(".conf");
     service.working_dir.is_none() && !service.command.iter().flatten().any(elsewhere)
 }
 
 /// Where it keeps its data; none when that is not known for sure.
-pub(super) fn known_data_path(service: &Service) -> Option<String> {
+fn known_data_path(service: &Service) -> Option<String> {
     let arguments =
         Arguments::new(Given::declared(&service.env, service.entrypoint.as_deref(), service.command.as_deref()));
     let file = service.command.iter().flatten().any(|word| word.ends_with(".conf"));
     match arguments.flag(&["--dir"]) {
         Some(path) if path.starts_with('/') => Some(path.into()),
-        None if !file && service.entrypoint.is_none() => {
-            service.working_dir.clone().or_else(|| DEFAULTS.data_path.map(Into::into))
-        }
+        None if !file && service.entrypoint.is_none() => service.working_dir.clone().or_else(|| Some(DATA.into())),
         _ => None,
     }
 }
 
-pub(super) const KNOWN: &[Known] = &[
+const KNOWN: &[Known] = &[
     Known {
         sign: Sign::Line(&["can't handle rdb format version"]),
         reason: "the data was made by a newer Redis than {image}",

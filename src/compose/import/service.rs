@@ -94,7 +94,7 @@ impl Importer<'_> {
 
     fn kind(&self, name: &str, node: &Node) -> Kind {
         let own = node.get(EXTENSION).and_then(|own| own.get("kind")).and_then(Node::raw);
-        if let Some(kind) = own.and_then(|own| Kind::ALL.into_iter().find(|kind| kind.as_str() == own)) {
+        if let Some(kind) = own.and_then(|own| Kind::ALL.iter().copied().find(|kind| kind.as_str() == own)) {
             return kind;
         }
         if self.jobs.contains(name) {

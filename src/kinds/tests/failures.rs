@@ -257,7 +257,7 @@ fn what_others_explain_is_left_alone() {
 
 #[test]
 fn every_placeholder_is_filled_in() {
-    let own = [postgres::KNOWN, redis::KNOWN, localstack::KNOWN, mailhog::KNOWN, generic::KNOWN];
+    let own = Kind::ALL.iter().map(|kind| spec(*kind).failures);
     let tables = own.into_iter().chain([failures::COMMON, failures::IMAGE]);
     for known in tables.flatten() {
         let mut failure = failure(ErrorKind::Crashed, "");

@@ -6,6 +6,8 @@ mod exports;
 mod failures;
 mod probes;
 
+use std::time::Duration;
+
 use indexmap::IndexMap;
 
 use super::*;

@@ -25,7 +25,7 @@ fn probe_with(kind: Kind, variables: &[(&str, &str)], command: &[&str], inside: 
 
 #[test]
 fn every_product_has_a_pinned_image() {
-    for kind in Kind::ALL {
+    for &kind in Kind::ALL {
         match defaults(kind).image {
             Some(image) => assert!(image.contains(':') && !image.ends_with(":latest"), "{image}"),
             None => assert!(matches!(kind, Kind::Generic | Kind::Job), "{kind:?}"),
