@@ -2,7 +2,6 @@
 
 mod asked;
 pub mod attach;
-mod blank;
 mod build;
 pub mod connect;
 mod credentials;

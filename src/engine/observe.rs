@@ -12,7 +12,7 @@ use futures_util::try_join;
 
 use super::connect::answer;
 use super::error::{failed, status};
-use super::{Engine, blank, helpers, intents, labels, nameless};
+use super::{Engine, helpers, intents, labels, nameless};
 use crate::diag::Result;
 use crate::model::PublishedPort;
 use crate::model::{Place, Protocol, ServiceName, Stack, fingerprint};
@@ -178,10 +178,6 @@ impl Engine {
         for volume in volumes.iter_mut().filter(is_ours) {
             volume.stack = Some(stack.name.to_string());
         }
-        for volume in volumes.iter_mut().filter(|volume| volume.blank) {
-            let declared = stack.volume(&volume.name).is_some_and(|declared| !declared.external);
-            volume.blank = declared && volume.stack.is_none() && !self.is_mounted(&volume.name).await?;
-        }
         Ok((volumes, intents))
     }
 
@@ -246,8 +242,6 @@ pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
         stack: maker(&seen.labels),
         place: service.zip(label(labels::TARGET)).map(|(service, target)| Place { service, target }),
         labels: seen.labels.iter().filter(own).map(|(key, value)| (key.clone(), value.clone())).collect(),
-        // Whether a container has it, `blank` asks.
-        blank: blank::is_bare(&seen),
         name: seen.name,
         driver: seen.driver,
         options: seen.options.into_iter().collect(),

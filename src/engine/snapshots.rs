@@ -91,28 +91,21 @@ impl Engine {
     async fn import(&self, tag: &str, mut labels: HashMap<String, String>, reader: &str) -> Result<bool, Bollard> {
         let options = DownloadFromContainerOptions { path: INSIDE.into() };
         let mut archive = Box::pin(self.docker.download_from_container(reader, Some(options)));
-        let (start, empty) = glance(&mut archive).await?;
+        let mut start = Vec::new();
+        let mut ended = false;
+        while start.len() < GLANCE && !ended {
+            match archive.try_next().await? {
+                Some(chunk) => start.extend_from_slice(&chunk),
+                None => ended = true,
+            }
+        }
+        let empty = ended && entries(&start) <= 1;
         if empty {
             labels.insert(labels::EMPTY.into(), String::new());
         }
         let archive = stream::once(async { Ok(Bytes::from(start)) }).chain(archive.map_err(io::Error::other));
         self.make_image(tag, &labels, archive).await?;
         Ok(!empty)
-    }
-
-    /// Whether there is nothing in a volume.
-    ///
-    /// # Errors
-    /// When the engine refuses.
-    pub(super) async fn is_empty(&self, stack: &Stack, volume: &str) -> Result<bool> {
-        let reader = self.reader(stack, volume).await?;
-        let options = DownloadFromContainerOptions { path: INSIDE.into() };
-        let mut archive = Box::pin(self.docker.download_from_container(&reader, Some(options)));
-        let seen = glance(&mut archive).await;
-        drop(archive);
-        let removed = self.remove(&reader, volume).await;
-        let (_, empty) = seen.map_err(|error| failed(format_args!("can't read volume {volume}"), &error))?;
-        removed.map(|()| empty)
     }
 
     /// An image of one layer: an archive as it comes in.
@@ -208,23 +201,6 @@ fn saved(seen: bollard::models::ImageSummary) -> Option<Saved> {
         incomplete: seen.labels.get(labels::INCOMPLETE).cloned(),
         empty: seen.labels.contains_key(labels::EMPTY),
     })
-}
-
-/// The beginning of a volume's archive, and whether there is nothing in it.
-async fn glance(
-    archive: &mut (impl Stream<Item = Result<Bytes, Bollard>> + Unpin),
-) -> Result<(Vec<u8>, bool), Bollard> {
-    let mut start = Vec::new();
-    while start.len() < GLANCE {
-        match archive.try_next().await? {
-            Some(chunk) => start.extend_from_slice(&chunk),
-            None => {
-                let empty = entries(&start) <= 1;
-                return Ok((start, empty));
-            }
-        }
-    }
-    Ok((start, false))
 }
 
 /// How many files and folders are in an archive.

@@ -33,22 +33,23 @@ fn refuse_volume(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {
                 "make it, or take `external = true` off [volumes.{short}] so that this stack makes its own"
             )))
         }
-        // Whether something is in it is looked at before anything is removed.
-        Some(seen) if !volume.external && !seen.blank && seen.stack.as_deref() != Some(stack.name.as_str()) => {
-            Err(volume_of_another(stack, &volume.name))
+        Some(seen) if !volume.external && seen.stack.as_deref() != Some(stack.name.as_str()) => {
+            let message = format!("a volume {} exists that this stack did not make", volume.name);
+            let mut hint = format!(
+                "to use it as it is, write `external = true` in [volumes.{short}]; \
+                 to keep it apart, give this stack another name with -p"
+            );
+            // An engine that is killed while it creates a volume makes its folder first and writes its labels last.
+            if seen.stack.is_none() {
+                hint += &format!(
+                    "; if nothing of yours is in it, as after a crash of the engine: docker volume rm {}",
+                    volume.name
+                );
+            }
+            Err(Error::new(ErrorKind::Other, message).hint(hint))
         }
         _ => Ok(()),
     }
-}
-
-/// A volume has the name of one of the stack's, and is not its own.
-pub fn volume_of_another(stack: &Stack, name: &str) -> Error {
-    let short = stack.volumes.iter().find(|(_, volume)| volume.name == name).map_or(name, |(short, _)| short);
-    let message = format!("a volume {name} exists that this stack did not make");
-    Error::new(ErrorKind::Other, message).hint(format!(
-        "to use it as it is, write `external = true` in [volumes.{short}]; \
-         to keep it apart, give this stack another name with -p"
-    ))
 }
 
 fn refuse_network(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {

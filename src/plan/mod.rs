@@ -28,7 +28,6 @@ use crate::model::{Condition, Pins, Place, ServiceName, built};
 
 pub use down::{down, removable_volumes};
 pub use fetch::{LeftOut, build, pull};
-pub use foreign::volume_of_another;
 pub use intent::{Intent, Work, refuse, volumes};
 pub use notes::{Note, kept, notes};
 pub use observed::Observed;

@@ -179,9 +179,6 @@ pub struct Volume {
     pub options: BTreeMap<String, String>,
     /// Its labels, but for ours and the engine's own.
     pub labels: BTreeMap<String, String>,
-    /// It has no label and no option, and no container: an engine that was killed while it created one of ours leaves it so.
-    /// Whether something is in it is not known.
-    pub blank: bool,
 }
 
 impl Volume {

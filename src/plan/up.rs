@@ -35,11 +35,10 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
     for short in &builder.edited {
         networks::refuse_shared(stack, seen, ask, short, |container| builder.is_removed(container))?;
     }
-    let is_made = |service: &&&Service| matches!(builder.fates[&service.name], Fate::Create(_) | Fate::Replace(_));
-    let made: Vec<&Service> = services.iter().filter(is_made).copied().collect();
+    let made =
+        services.iter().filter(|service| matches!(builder.fates[&service.name], Fate::Create(_) | Fate::Replace(_)));
     for service in made {
         foreign::refuse(stack, seen, ask, service)?;
-        builder.blank(service);
     }
     for leftover in intent::leftovers(seen) {
         builder.plan.push(leftover, Cause::CutOff, Vec::new());
@@ -193,8 +192,6 @@ impl<'a> Builder<'a> {
                 .flatten()
                 .copied()
                 .collect();
-            // One that turns out to be somebody's costs nothing then.
-            after.extend(self.names.volumes.values());
             let seen: &'a Observed = self.seen;
             let mut containers = seen.containers.iter().filter(|seen| seen.service == name);
             let Some(container) = containers.next() else { continue };
@@ -380,29 +377,16 @@ impl<'a> Builder<'a> {
 
     fn volume(&mut self, short: &str) -> Option<StepId> {
         let volume = &self.stack.volumes[short];
-        let seen = self.seen.volumes.iter().find(|seen| seen.name == volume.name);
-        if volume.external || seen.is_some_and(|seen| !seen.blank) {
+        if volume.external || self.seen.volumes.iter().any(|seen| seen.name == volume.name) {
             return None;
         }
         if let Some(step) = self.names.volumes.get(short) {
             return Some(*step);
         }
-        let cause = if seen.is_some() { Cause::CutOff } else { Cause::Missing };
-        let step = self.plan.push(Op::CreateVolume { volume: volume.name.clone(), place: None }, cause, Vec::new());
+        let step =
+            self.plan.push(Op::CreateVolume { volume: volume.name.clone(), place: None }, Cause::Missing, Vec::new());
         self.names.volumes.insert(short.into(), step);
         Some(step)
-    }
-
-    /// The volumes of a service whose creation the engine did not end.
-    fn blank(&mut self, service: &Service) {
-        let is_blank = |name: &String| self.seen.volumes.iter().any(|seen| seen.blank && seen.name == *name);
-        for mount in &service.mounts {
-            if let MountSource::Volume(short) = &mount.source
-                && is_blank(&self.stack.volumes[short].name)
-            {
-                self.volume(short);
-            }
-        }
     }
 
     /// A server about to start on a volume that was there before: what is in it may be of another version, or a first

@@ -81,14 +81,7 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
             // One that is not in services.toml comes back from a snapshot.
             let bare = Volume { name: volume.clone(), ..Volume::default() };
             let volume = run.stack.volume(volume).unwrap_or(&bare);
-            let discarded = match step.cause {
-                Cause::CutOff => boxed(|| doing.discard_blank(&volume.name)).await,
-                _ => Ok(()),
-            };
-            match discarded {
-                Ok(()) => run.engine.create_volume(run.stack, volume, place.as_ref()).await,
-                refused => refused,
-            }
+            run.engine.create_volume(run.stack, volume, place.as_ref()).await
         }
         Op::FillVolume { volume, image, .. } => {
             tokio::select! {
@@ -388,14 +381,6 @@ impl Doing<'_> {
             },
             () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
         }
-    }
-
-    /// What the engine left of a volume that it was creating when it was killed.
-    async fn discard_blank(&self, volume: &str) -> Result<()> {
-        self.run.engine.discard_blank(self.run.stack, volume).await?;
-        let message = format!("volume {volume} was empty and had lost its labels: it is created again");
-        self.run.events.emit(&Event::Notice { message });
-        Ok(())
     }
 
     async fn remove_helper(&self, name: &str) -> Result<()> {

@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::clients::{POSTGRES, REDIS, ask, postgres};
 use crate::docker;
 use crate::objects::S3;
-use crate::stack::{Output, Stack, heavy, image, wait_until};
+use crate::stack::{Output, Stack, heavy, wait_until};
 
 /// A volume that takes a second or two to copy, and two small ones.
 const THREE: &str = r#"
@@ -315,39 +315,4 @@ fn a_backup_that_was_half_restored_is_restored_before_anything_else() {
     assert_eq!((rows, ask(&stack.address("redis", 6379), "STRLEN key")), (300_000, ":5".into()));
     stack.dev(&["db", "fork", "copy"]).ends(0);
     assert_eq!(names(&stack).len(), 1, "the data of before, and not what was half-restored");
-}
-
-#[test]
-fn a_volume_that_lost_its_labels_is_created_again_unless_it_is_somebodys() {
-    let stack = Stack::new("cut-volume", THREE);
-    // As an engine leaves it that is killed while it creates one.
-    let nameless = [stack.volume("bare"), stack.volume("small")].map(|name| docker::create_volume(&name));
-    let plan = stack.dev(&["plan"]).ends(0).stdout;
-    assert!(
-        plan.contains(&format!("create volume {}", stack.volume("bare"))) && plan.contains("was cut off"),
-        "{plan}"
-    );
-    stack.up().says(&[&format!("{} was empty and had lost its labels", nameless[0])]);
-    assert_eq!(mark(&stack, "small"), "first");
-    let own = docker::left(&stack.label());
-    assert!(nameless.iter().all(|name| own.contains(&format!("volume {name}"))), "{own:?}");
-    stack.dev(&["plan", "--exit-code"]).ends(0);
-    stack.dev(&["down", "-v", "--no-snapshot"]).ends(0);
-
-    // With a file in it, however small, or held by a container, it is somebody's: nothing that runs is touched.
-    stack.dev(&["up", "apart"]).ends(0);
-    stack.edit("[\"sleep\", \"1000\"]\n", "[\"sleep\", \"1001\"]\nvolumes = [\"theirs:/v\"]\n");
-    let theirs = docker::ForeignVolume::create(&stack.volume("theirs"));
-    let before = stack.container("apart");
-    docker::run_in_volume(&theirs.0, image("image:busybox"), &["touch", "/volume/empty-file"]);
-    stack.dev(&["up", "apart"]).ends(1).says(&["that this stack did not make", "external = true"]);
-    assert_eq!((stack.container("apart"), stack.state("apart")), (before.clone(), "running".into()));
-    docker::run_in_volume(&theirs.0, image("image:busybox"), &["rm", "/volume/empty-file"]);
-    let holder = docker::create_with_volume(&theirs.0, image("image:busybox"));
-    stack.dev(&["up", "apart"]).ends(1).says(&["that this stack did not make"]);
-    assert_eq!(stack.container("apart"), before);
-    drop(holder);
-    stack.dev(&["up", "apart"]).ends(0).says(&["had lost its labels"]);
-    stack.dev(&["down", "-v", "--no-snapshot"]).ends(0);
-    std::mem::forget(theirs);
 }

@@ -27,6 +27,12 @@ fn try_engine<T>(work: impl AsyncFnOnce(Docker) -> Answer<T>) -> Answer<T> {
     run(Docker::connect_with_defaults().expect("an address"), work)
 }
 
+/// What is done at the end of a test. A failure of a test that has failed already would end all tests.
+fn removed(work: impl AsyncFnOnce(Docker) -> Answer<()>) {
+    let removed = try_engine(work);
+    assert!(removed.is_ok() || std::thread::panicking(), "the engine: {removed:?}");
+}
+
 /// The same on another engine.
 pub(crate) fn at<T>(address: &str, work: impl AsyncFnOnce(Docker) -> Answer<T>) -> Answer<T> {
     run(Docker::connect_with_host(address)?, work)
@@ -299,7 +305,7 @@ impl Foreign {
 impl Drop for Foreign {
     fn drop(&mut self) {
         let options = RemoveContainerOptions { force: true, v: true, link: false };
-        engine(async |docker| docker.remove_container(&self.0, Some(options)).await);
+        removed(async |docker| docker.remove_container(&self.0, Some(options)).await);
     }
 }
 
@@ -322,43 +328,8 @@ impl ForeignVolume {
 
 impl Drop for ForeignVolume {
     fn drop(&mut self) {
-        engine(async |docker| docker.remove_volume(&self.0, None::<RemoveVolumeOptions>).await);
+        removed(async |docker| docker.remove_volume(&self.0, None::<RemoveVolumeOptions>).await);
     }
-}
-
-/// Creates a volume without a label that a test's stack removes. Returns its name.
-pub(crate) fn create_volume(name: &str) -> String {
-    let request = VolumeCreateRequest { name: Some(name.into()), ..Default::default() };
-    engine(async |docker| docker.create_volume(request).await).name
-}
-
-/// Creates a container that has a volume at `/volume`, and does not start it.
-pub(crate) fn create_with_volume(volume: &str, image: &str) -> Foreign {
-    with_volume(volume, image, &["true"])
-}
-
-/// Runs a command in a container of its own that has a volume at `/volume`.
-pub(crate) fn run_in_volume(volume: &str, image: &str, command: &[&str]) {
-    let made = with_volume(volume, image, command);
-    engine(async |docker| {
-        docker.start_container(&made.0, None::<bollard::query_parameters::StartContainerOptions>).await?;
-        let mut waited = docker.wait_container(&made.0, None::<bollard::query_parameters::WaitContainerOptions>);
-        futures_util::StreamExt::next(&mut waited).await.expect("an end").map(drop)
-    });
-}
-
-fn with_volume(volume: &str, image: &str, command: &[&str]) -> Foreign {
-    let body = ContainerCreateBody {
-        image: Some(image.into()),
-        entrypoint: Some(Vec::new()),
-        cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
-        host_config: Some(bollard::models::HostConfig {
-            binds: Some(vec![format!("{volume}:/volume")]),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    Foreign(engine(async |docker| docker.create_container(None::<CreateContainerOptions>, body).await).id)
 }
 
 /// A network of nobody's stack, removed when it goes out of scope.
@@ -380,7 +351,7 @@ impl ForeignNetwork {
 
 impl Drop for ForeignNetwork {
     fn drop(&mut self) {
-        engine(async |docker| docker.remove_network(&self.0).await);
+        removed(async |docker| docker.remove_network(&self.0).await);
     }
 }
 

@@ -52,7 +52,12 @@ fn a_volume_of_somebody_else_with_the_name_of_ours_is_refused() {
     let stack = Stack::new("taken", REDIS);
     let foreign = ForeignVolume::create(&stack.volume("cache"));
     let refused = stack.dev(&["up"]).ends(1);
-    refused.says(&[&foreign.0, "this stack did not make", "external = true"]);
+    refused.says(&[
+        &foreign.0,
+        "this stack did not make",
+        "external = true",
+        &format!("docker volume rm {}", foreign.0),
+    ]);
     assert_eq!(stack.find("redis"), None);
     stack.dev(&["down", "-v"]).ends(0);
     assert!(docker::volumes().contains(&foreign.0), "and down -v does not take it");

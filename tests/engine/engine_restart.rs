@@ -91,7 +91,12 @@ impl Private {
 
 impl Drop for Private {
     fn drop(&mut self) {
-        self.end("TERM");
+        if std::thread::panicking() {
+            // With its namespaces everything in it ends.
+            let _ = self.process.kill();
+        } else {
+            self.end("TERM");
+        }
     }
 }
 

@@ -95,23 +95,6 @@ fn what_this_stack_did_not_make_is_refused() {
 }
 
 #[test]
-fn a_volume_that_may_be_somebodys_is_looked_into_before_anything_is_removed() {
-    let before = stack("[services.a]\nimage = \"a:1\"\n[services.b]\nimage = \"a:1\"\ndepends_on = [\"a\"]\n");
-    let seen = all_up(&before);
-    let edited =
-        "[services.a]\nimage = \"a:1\"\nvolumes = [\"new:/v\"]\n[services.b]\nimage = \"a:1\"\ndepends_on = [\"a\"]\n";
-    let edited = stack(edited);
-    let blank = Volume { blank: true, ..Volume::named(&edited.volumes["new"].name) };
-    let seen = Observed { volumes: vec![blank], ..seen };
-    let plan = up(&edited, &seen, &request()).unwrap();
-    let made = plan.steps.iter().find(|step| matches!(step.op, Op::CreateVolume { .. })).unwrap();
-    assert_eq!(made.cause, Cause::CutOff);
-    let stops = plan.steps.iter().filter(|step| matches!(step.op, Op::Stop { .. }));
-    let stops: Vec<_> = stops.collect();
-    assert!(!stops.is_empty() && stops.iter().all(|stop| stop.after.contains(&made.id)), "{plan}");
-}
-
-#[test]
 fn a_one_off_container_is_nobodys_and_goes_with_the_stack() {
     let stack = stack(
         "[services.db]\nimage = \"db:1\"\nvolumes = [\"data:/d\"]\n[services.api]\nimage = \"api:1\"\ndepends_on = [\"db\"]",
