@@ -83,7 +83,7 @@ pub struct Restore<'a> {
 /// the first volume that is removed and the last that is filled is not whole, which is written down.
 ///
 /// # Errors
-/// When a volume of that name is not this stack's, when what was saved was not whole, and where [`up`] has some.
+/// When a volume of that name is not this stack's, when what was saved was not whole, and where `up` has some.
 pub fn restore(stack: &Stack, seen: &Observed, what: &Restore<'_>, ask: &Request) -> Result<Plan> {
     let wanted = |saved: &&Saved| {
         ask.services.is_empty() || ask.services.iter().any(|name| saved.services.iter().any(|of| of == name.as_str()))
