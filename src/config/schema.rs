@@ -178,7 +178,7 @@ table! {
     WatchSpec "Watch" {
         /// File or folder.
         path: String, default "", example r#"path = "src""#;
-        /// What is done: `restart`; `rebuild` the image and make the container anew; `sync`: copy what changed into the container, links as links, and remove what is gone; `sync+restart`; `exec`: run `command` inside.
+        /// What is done: `restart`; `rebuild` the image and recreate the container; `sync`: copy what changed into the container, links as links, and remove what is gone; `sync+restart`; `exec`: run `command` inside.
         action: Option<WatchAction>, default "restart", example r#"action = "sync""#;
         /// Where files go, inside; for `sync` and `sync+restart`. For a single file: its new name, or with a `/` at the end the folder it goes into.
         target: Option<At<String>>, default "", example r#"target = "/app/web""#;

@@ -159,7 +159,7 @@ impl Resolver<'_> {
                     Some(("port", port)) if !port.is_empty() => port,
                     _ => {
                         let hint = "there are ${host}, ${port} and ${port.5432}; variables are written in capitals";
-                        self.error_hint(&text.place, format!("`${{{name}}}` is nothing that is filled in"), hint);
+                        self.error_hint(&text.place, format!("unknown placeholder `${{{name}}}`"), hint);
                         continue;
                     }
                 };

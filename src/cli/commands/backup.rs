@@ -39,7 +39,7 @@ pub struct Args {
     /// Replace a file that is there
     #[arg(long)]
     pub force: bool,
-    /// Encrypt it with `age` for who has the key to this recipient (age1…); repeatable
+    /// Encrypt with `age` to RECIPIENT (age1…); repeatable
     #[arg(long, value_name = "RECIPIENT", conflicts_with = "passphrase_file")]
     pub encrypt_to: Vec<String>,
     /// Encrypt it with `age` and the passphrase in the first line of this file

@@ -14,7 +14,7 @@ use crate::plan;
 /// DOCKER_BUILDKIT=0 asks for the classic builder.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Do every step anew instead of reusing those that did not change
+    /// Run every step instead of reusing the results of those that did not change
     #[arg(long)]
     pub no_cache: bool,
     /// Look for newer base images

@@ -50,7 +50,7 @@ pub struct ForkArgs {
     /// How many copies to keep ready; otherwise as many as before
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub pool: Option<u8>,
-    /// Copy the database anew, because it changed since its template was made
+    /// Recreate the template first, because the database has changed since
     #[arg(long)]
     pub refresh: bool,
     /// End connections to the database where they are in the way of copying it
@@ -64,7 +64,7 @@ pub struct ForkArgs {
     pub json: bool,
 }
 
-/// Drop copies, whoever is connected to them
+/// Drop copies, even if clients are connected to them
 #[derive(Debug, clap::Args)]
 pub struct DropArgs {
     /// Names of the copies
@@ -141,7 +141,9 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
         fork.url = mask_urls(&fork.url).into_owned();
     }
     if fork.stale {
-        context.screen.note(&format!("{} changed since its template was made; copy it anew with --refresh", fork.from));
+        context
+            .screen
+            .note(&format!("{} changed since its template was made; copy it again with --refresh", fork.from));
     }
     if args.json || context.format() == Format::Json {
         let mut value = serde_json::to_value(&fork).map_err(std::io::Error::other)?;

@@ -28,7 +28,7 @@ pub struct Args {
     /// Don't save the data as a snapshot before it is removed
     #[arg(long)]
     pub no_snapshot: bool,
-    /// Remove containers whose service is not in services.toml any more, too
+    /// Also remove containers whose service is no longer in services.toml
     #[arg(long)]
     pub remove_orphans: bool,
     /// Which services.

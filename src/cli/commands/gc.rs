@@ -15,21 +15,22 @@ use crate::gc::{Judged, Leftover, Why};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
-/// Remove what crashed test runs left behind, and old images of ours
+/// Remove what crashed test runs left behind, and images that are no longer used
 ///
-/// A stack of `taskava dev test` or of the library goes when the process it was made for is gone, or when its time has
-/// passed; so do containers and parts of snapshots that a run left which was killed. Images that test runs begin with go when their folder is gone, when newer ones took their place, or when a run
-/// was killed while it made them; results of builds when a later one took their name; automatic snapshots when there are
-/// three newer ones, or two weeks after their folder has gone; snapshots of a test run a day after it. What is of a folder
-/// that can't be seen from here, or lost its name, goes after two weeks. Nothing else is touched: not your own stack, no stack
-/// that a living process uses, no snapshot of your own stack that you named, no image that a container uses or that was made
-/// in the last ten minutes.
+/// Removed are: stacks of `taskava dev test` and of the library whose process has ended or whose time has passed; containers and
+/// parts of snapshots left over by a run that was killed; images that test runs start from, when their folder no longer exists,
+/// newer ones replaced them, or the run that made them was killed; build results whose name a later build took; automatic
+/// snapshots when there are three newer ones, or two weeks after their folder was removed; snapshots of a test run a day after it.
+/// Images whose folder is not visible from this machine, and untagged images, are removed after two weeks.
+///
+/// Never removed are: your own stack, a stack whose process is alive, a snapshot that you named, an image that a container uses or
+/// that is less than ten minutes old.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
-    /// What was found as JSON: an object for each stack and image, with `why` where it goes
+    /// Print what was found as JSON: an object for each stack and image, with `why` if it is removed
     #[arg(long)]
     pub json: bool,
 }

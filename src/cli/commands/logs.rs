@@ -37,7 +37,7 @@ pub struct Args {
     /// Go on with what is written from now on
     #[arg(short, long)]
     pub follow: bool,
-    /// Only so many of the last lines of each service, or `all`
+    /// Number of lines to show from the end of each service's log, or `all`
     #[arg(short = 'n', long, value_name = "N", default_value = "all", hide_default_value = true, value_parser = tail)]
     pub tail: Tail,
     /// Only lines from this time on: 10m (ago), 2026-05-04T10:00:00Z, or seconds since 1970

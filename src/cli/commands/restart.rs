@@ -10,7 +10,7 @@ use crate::plan::{self, Observed, Request};
 
 /// Restart services and wait until they are ready; edits of services.toml are applied
 ///
-/// A service whose configuration or image changed is made anew, the others are stopped and started. What the services
+/// A service whose configuration or image changed is recreated, the others are stopped and started. What the services
 /// depend on is left alone. Without services.toml, what the engine has is restarted as it is.
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -17,7 +17,7 @@ use crate::ui::table::{Table, stdout_width};
 /// Save the stack's data under a name, and bring it back
 ///
 /// A snapshot holds the stack's named volumes, as images on the engine (`docker images taskava-snapshot`). What a
-/// service holds in memory only is not in it: what LocalStack has is made anew by its init scripts and the declared
+/// service holds in memory only is not in it: what LocalStack has is created again by its init scripts and the declared
 /// resources. Before data is removed (`down --volumes`, `snapshot restore`), one is taken by itself; the newest three of
 /// those are kept.
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ pub struct SaveArgs {
 
 /// Put saved data in the place of what is there
 ///
-/// The present data is saved as `auto-…` first. Services that run are made anew on the restored data.
+/// The present data is saved as `auto-…` first. Running services are recreated on the restored data.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
     /// Name of the snapshot

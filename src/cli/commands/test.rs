@@ -25,7 +25,7 @@ use crate::run::{address, provision};
 /// How many of the last lines of each service a failure shows; the bundle has all.
 const SHOWN_LINES: usize = 100;
 
-/// Run a command against a ready copy of the stack that is its own, and remove that afterwards
+/// Run a command against a fresh, isolated copy of the stack, then remove it
 ///
 /// The copy shares nothing with the stack that is up: it has a name, a network, volumes and ports of its own. Host paths that
 /// its services could write to they see through a copy-on-write view: what is written goes with the copy, unless the mount

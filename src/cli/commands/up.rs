@@ -14,7 +14,7 @@ use crate::run::snapshot;
 
 /// Start services in dependency order and wait until they are ready
 ///
-/// Pulls images that are missing, builds those whose files changed, creates what does not exist, makes anew what changed in services.toml, and
+/// Pulls images that are missing, builds those whose files changed, creates what does not exist, recreates what changed in services.toml, and
 /// returns when a client can use every service. With SERVICE: only these and what they depend on.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -44,7 +44,7 @@ pub struct UpArgs {
     /// Give up when not everything is ready after this time [default: each service's own]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
-    /// Make containers anew even when nothing changed
+    /// Recreate containers even when nothing changed
     #[arg(long, visible_alias = "force-recreate")]
     pub recreate: bool,
     /// Recreate containers with new volumes in the place of those without a name; what is in them is saved as a snapshot first
@@ -68,10 +68,10 @@ pub struct UpArgs {
     /// Create what is missing or changed, but start nothing
     #[arg(long)]
     pub no_start: bool,
-    /// Remove containers whose service is not in services.toml any more
+    /// Remove containers whose service is no longer in services.toml
     #[arg(long)]
     pub remove_orphans: bool,
-    /// Remove AWS resources that were made for this stack and are not in services.toml any more
+    /// Remove AWS resources of this stack that are no longer in services.toml
     #[arg(long)]
     pub prune: bool,
 }
