@@ -325,7 +325,7 @@ impl Stack {
 impl Drop for Stack {
     fn drop(&mut self) {
         let Some(work) = self.leave() else { return };
-        let thread = thread::Builder::new().name("taskava".into()).spawn(move || {
+        let thread = own_thread().spawn(move || {
             // The janitor goes on with what could not be removed.
             if let Ok(runtime) = runtime() {
                 let _ = runtime.block_on(work);
@@ -371,6 +371,12 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
+/// A thread that brings stacks up. Test programs are built without optimisation, where futures are moved over the stack as they
+/// are made: the usual 2 MiB do not suffice. Memory that is not touched is only reserved.
+fn own_thread() -> thread::Builder {
+    thread::Builder::new().name("taskava".into()).stack_size(16 * 1024 * 1024)
+}
+
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
@@ -388,7 +394,7 @@ async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
         // Nobody waits any more: what was made is dropped, and so removed.
         drop(sender.send(result));
     };
-    let spawned = thread::Builder::new().name("taskava".into()).spawn(thread);
+    let spawned = own_thread().spawn(thread);
     spawned.map_err(|error| Error::new(ErrorKind::Other, format!("can't start a thread: {error}")))?;
     let gone = || Error::new(ErrorKind::Other, "the thread that did it is gone");
     receiver.await.unwrap_or_else(|_| Err(gone()))
