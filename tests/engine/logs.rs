@@ -204,7 +204,7 @@ fn shows(following: &Running, lines: usize) {
 
 #[test]
 fn a_lost_connection_costs_no_line_and_shows_none_twice() {
-    let stack = Stack::new("cut", TICKING);
+    let stack = Stack::new("lost-wire", TICKING);
     let wire = Wire::new();
     stack.up();
     let mut command = stack.command(&["--host", &wire.address(), "logs", "-f"]);
