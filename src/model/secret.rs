@@ -1,7 +1,7 @@
 //! Which values are masked when shown.
 //!
 //! Here is what is secret by its name or its place; `known` collects the secret values of a stack, `forms` knows how they
-//! may be written, `signs` what looks like a secret without being known, and [`Masks`] puts these together for texts that
+//! may be written, `signs` what looks like a secret without being known, and `masks` puts these together for texts that
 //! others wrote.
 
 use std::borrow::Cow;

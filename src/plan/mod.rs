@@ -366,7 +366,7 @@ pub struct Request {
     pub stop_only: bool,
     /// `start`, and `restart` by labels: only start what is there; never create or recreate.
     pub start_only: bool,
-    /// What [aws] declares is not known: nothing of it is made, and nothing is too much.
+    /// What `[aws]` declares is not known: nothing of it is made, and nothing is too much.
     pub undeclared: bool,
 }
 
