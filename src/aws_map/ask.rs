@@ -18,12 +18,10 @@ use crate::engine::Engine;
 use crate::model::aws::{Api, Emulators, NONE, Resource, ResourceKind};
 use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::{Container, ContainerState};
-use crate::run::actual;
-use crate::run::address;
-use crate::run::once;
 use crate::run::probe::{Answer, Limits, Prober, http_client};
 use crate::run::provision::running as emulators_that_run;
 use crate::run::stream::Stream;
+use crate::run::{actual, address, once};
 
 /// How long an emulator may take: LocalStack loads a service when it is first asked.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,7 +5,7 @@ use super::template::name as template;
 use super::{MARK, Server, comment, identifier, literal, pooled, random, refused};
 use crate::diag::Result;
 
-/// How many connections a database allows while it is made: a number that says whose it is, as nobody chooses it.
+/// How many connections a database allows while it is made: a number that marks it as ours, as no user would choose it.
 pub(super) const MAKING: u32 = 1_907_433_521;
 
 impl Server {

@@ -14,8 +14,7 @@ use futures_util::future::{LocalBoxFuture, join_all};
 use serde::Serialize;
 
 use crate::diag::{Error, Result};
-use crate::engine::Engine;
-use crate::engine::connect;
+use crate::engine::{Engine, connect};
 use crate::load::Loaded;
 
 /// How long one check may take.

@@ -14,8 +14,7 @@ use super::connect::answer;
 use super::error::{failed, status};
 use super::{Engine, helpers, intents, labels, nameless};
 use crate::diag::Result;
-use crate::model::PublishedPort;
-use crate::model::{Place, Protocol, ServiceName, Stack, fingerprint};
+use crate::model::{Place, Protocol, PublishedPort, ServiceName, Stack, fingerprint};
 use crate::plan::Intent;
 use crate::plan::observed::{
     Container, ContainerState, Endpoint, HealthCheck, Helper, Image, Network, Observed, Volume,

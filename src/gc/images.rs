@@ -11,8 +11,7 @@ use crate::diag::{ErrorKind, Result};
 use crate::engine::{Engine, Made, OwnImage};
 use crate::event::Events;
 use crate::model::isolated;
-use crate::run::snapshot;
-use crate::run::snapshot::is_auto;
+use crate::run::snapshot::{self, is_auto};
 use crate::run::{Cancel, Lock, owner};
 
 /// Younger ones may just be getting their name, or a run may just be starting from them. Seconds.

@@ -3,9 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::model::Endpoint;
-use crate::model::PublishedPort;
-use crate::model::{Kind, Probe, Protocol, Service};
+use crate::model::{Endpoint, Kind, Probe, Protocol, PublishedPort, Service};
 
 /// Ports that are almost always HTTP.
 const WEB: &[u16] =

@@ -24,9 +24,7 @@ use arguments::Arguments;
 use spec::KindSpec;
 
 use crate::diag::ErrorKind;
-use crate::model::PublishedPort;
-use crate::model::{Endpoint, Failure};
-use crate::model::{Kind, Probe, Service, Stack};
+use crate::model::{Endpoint, Failure, Kind, Probe, PublishedPort, Service, Stack};
 
 pub use arguments::{Files, Given};
 pub use clients::{Client, client};

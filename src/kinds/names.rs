@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::Failure;
-use crate::model::{Service, ServiceName, Stack};
+use crate::model::{Failure, Service, ServiceName, Stack};
 
 /// How programs say that a name leads nowhere: what stands before the name, and what else the line says. Compared
 /// without regard to case.

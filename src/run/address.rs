@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::About;
-use crate::model::PublishedPort;
-use crate::model::{Probe, Protocol, Service};
+use crate::model::{Probe, Protocol, PublishedPort, Service};
 use crate::plan::observed::Container;
 
 /// The address of each TCP port of a service: the published one, as a client uses it; else the container's own, where

@@ -3,8 +3,7 @@
 use crate::diag::{Error, ErrorKind};
 use crate::engine::{BuildFailed, Engine};
 use crate::kinds;
-use crate::model::Failure;
-use crate::model::{Service, Stack};
+use crate::model::{Failure, Service, Stack};
 
 /// How many of a service's last log lines a report shows.
 const LOG_LINES: usize = 20;

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use crate::engine::{Engine, Publisher};
 use crate::load::sought;
-use crate::model::PublishedPort;
-use crate::model::{Protocol, Service, Stack};
+use crate::model::{Protocol, PublishedPort, Service, Stack};
 use crate::remedy;
 
 /// Who holds a port.

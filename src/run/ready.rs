@@ -8,8 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::diag::ErrorKind;
-use crate::model::Failure;
-use crate::model::{Probe, Readiness, RestartPolicy, ServiceName};
+use crate::model::{Failure, Probe, Readiness, RestartPolicy, ServiceName};
 use crate::run::probe::Answer;
 
 /// So many ends of a container that the engine restarts are a crash loop.

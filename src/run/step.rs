@@ -15,11 +15,9 @@ use super::stop::Stop;
 use super::{Run, actual, data, failure, objects, owner, ports, views, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Copied, Progress};
-use crate::event;
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::kinds;
-use crate::model::Failure;
-use crate::model::{Service, ServiceName, Volume};
+use crate::model::{Failure, Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step, StepId};
 
 /// What is known of the stack's containers while a plan is carried out.

@@ -21,8 +21,7 @@ use super::ready::{Effect, Gate, Input};
 use super::{Run, actual, address, failure};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, Hanging};
-use crate::model::Failure;
-use crate::model::{Probe, Readiness, RestartPolicy, Service};
+use crate::model::{Failure, Probe, Readiness, RestartPolicy, Service};
 use crate::plan::observed::{Container, ContainerState};
 
 /// How long one question by a command inside may take, and one look into a log. A health check that the image gives more

@@ -62,15 +62,12 @@ use crate::engine::Engine;
 use crate::engine::connect::Ask;
 use crate::event::Events;
 use crate::gc;
-use crate::isolated;
-use crate::isolated::Isolated;
-use crate::isolated::janitor;
+use crate::isolated::{self, Isolated, janitor};
 use crate::kinds;
 use crate::load;
 use crate::masks::Masks;
 use crate::model::ServiceName;
-use crate::run::actual;
-use crate::run::{Cancel, address};
+use crate::run::{Cancel, actual, address};
 
 /// What stack is wanted: made by [`Stack::from_file`].
 #[derive(Debug, Clone)]

@@ -8,8 +8,7 @@ use std::time::Duration;
 use super::style::Paint;
 use super::{errors, github, sanitise, seconds, watch};
 use crate::event::{Event, Summary, counted};
-use crate::model::Failure;
-use crate::model::ServiceName;
+use crate::model::{Failure, ServiceName};
 use crate::plan::{Cause, Op, Plan, StepId};
 
 /// How lines look and which are shown.

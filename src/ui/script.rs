@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::diag::ErrorKind;
 use crate::event::{Event, Summary};
-use crate::model::ServiceName;
-use crate::model::{Endpoint, Failure};
+use crate::model::{Endpoint, Failure, ServiceName};
 use crate::plan::{Cause, Op, Plan, StepId};
 
 pub(super) fn name(text: &str) -> ServiceName {

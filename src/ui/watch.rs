@@ -5,8 +5,7 @@ use std::time::Duration;
 use super::style::Paint;
 use super::{sanitise, seconds};
 use crate::event::{Event, WatchDone};
-use crate::model::Failure;
-use crate::model::ServiceName;
+use crate::model::{Failure, ServiceName};
 
 /// A line, and whose it is.
 pub(super) enum Words<'a> {

@@ -9,8 +9,7 @@ use super::sync;
 use super::world::World;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Summary, WatchDone, millis};
-use crate::model::Failure;
-use crate::model::{Service, ServiceName, WatchAction, WatchRule};
+use crate::model::{Failure, Service, ServiceName, WatchAction, WatchRule};
 use crate::plan::{Observed, Request};
 use crate::run::failure;
 

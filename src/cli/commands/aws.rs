@@ -17,9 +17,8 @@ use crate::engine::Engine;
 use crate::engine::attach::ExecAsk;
 use crate::model::aws::{self, Emulators};
 use crate::model::{Service, Stack};
-use crate::run::actual;
-use crate::run::address;
 use crate::run::cancel::Cancel;
+use crate::run::{actual, address};
 
 /// Run the AWS CLI against the stack's emulators of AWS, or show what they mirror
 ///

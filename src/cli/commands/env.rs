@@ -13,8 +13,7 @@ use crate::masks::Masks;
 use crate::model::secret::{MASK, is_secret_name, mask_urls};
 use crate::model::{Kind, Stack};
 use crate::plan::observed::Container;
-use crate::run::actual;
-use crate::run::{address, provision};
+use crate::run::{actual, address, provision};
 use crate::ui::github;
 
 /// Print connection variables for the application: DATABASE_URL, REDIS_URL, …

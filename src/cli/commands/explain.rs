@@ -12,8 +12,9 @@ use crate::cli::{Context, block_on};
 use crate::diag::{Place, Result};
 use crate::engine::Inspected;
 use crate::kinds;
-use crate::model::PublishedPort;
-use crate::model::{Condition, EnvValue, Kind, MountSource, Service, ServiceName, graph, nameless, secret};
+use crate::model::{
+    Condition, EnvValue, Kind, MountSource, PublishedPort, Service, ServiceName, graph, nameless, secret,
+};
 use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{self, Cause, Intent, Observed, Request};
 use crate::run::once::{self, Heard};

@@ -9,9 +9,7 @@ use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::engine::{Engine, Made, OwnImage};
 use crate::event::{counted, size};
-use crate::gc;
-use crate::gc::images;
-use crate::gc::{Judged, Leftover, Why};
+use crate::gc::{self, Judged, Leftover, Why, images};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 

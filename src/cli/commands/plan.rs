@@ -9,9 +9,7 @@ use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::model::ServiceName;
 use crate::plan::{self, Cause, Op, Plan, Request};
-use crate::run;
-use crate::run::actual;
-use crate::run::provision;
+use crate::run::{self, actual, provision};
 use crate::ui::Format;
 
 /// Exit code of `--exit-code` when there is something to do.

@@ -14,13 +14,10 @@ use crate::cli::{Context, block_on, direct};
 use crate::diag::{ErrorKind, Result};
 use crate::event::{Event, Events, millis};
 use crate::gc;
-use crate::isolated;
-use crate::isolated::Isolated;
-use crate::isolated::janitor;
+use crate::isolated::{self, Isolated, janitor};
 use crate::kinds;
 use crate::model::ServiceName;
-use crate::run::actual;
-use crate::run::{address, provision};
+use crate::run::{actual, address, provision};
 
 /// How many of the last lines of each service a failure shows; the bundle has all.
 const SHOWN_LINES: usize = 100;

@@ -47,7 +47,7 @@ pub(in crate::engine) async fn connect(stream: TcpStream, host: &str, tls: &Tls)
     TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
-/// TLS with a server of a stack, whoever it says it is.
+/// TLS with a server of a stack, whatever its certificate says.
 ///
 /// # Errors
 /// When the other side speaks no TLS, or none that can be spoken here.

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::aws_map;
-use crate::aws_map::{Line, Verdict};
+use crate::aws_map::{self, Line, Verdict};
 use crate::cli::session::load_stack;
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
