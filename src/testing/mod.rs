@@ -42,7 +42,7 @@ mod error;
 mod exec;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::task::{self, Poll, Wake, Waker};
@@ -295,8 +295,12 @@ impl Stack {
     fn container(&self, service: &str) -> Result<String, Error> {
         let isolated = self.isolated();
         let found = isolated.containers.iter().find(|seen| seen.service.as_str() == service);
-        let known = || isolated.containers.iter().map(|seen| seen.service.as_str()).collect::<Vec<_>>().join(", ");
-        let none = || Error::new(ErrorKind::Usage, format!("no `{service}` runs; there are: {}", known()));
+        let none = || {
+            // The engine lists them in an order of its own.
+            let known: BTreeSet<&str> = isolated.containers.iter().map(|seen| seen.service.as_str()).collect();
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            Error::new(ErrorKind::Usage, format!("no `{service}` runs; there are: {known}"))
+        };
         found.map(|seen| seen.id.clone()).ok_or_else(none)
     }
 

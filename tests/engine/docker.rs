@@ -225,9 +225,16 @@ pub(crate) fn remove_images(label: &str) {
     images(label).iter().for_each(|image| remove_image(image));
 }
 
-/// Removes an image, if it is there.
+/// Removes an image, if it is there. A container that a janitor is just removing holds its image for a moment.
 pub(crate) fn remove_image(image: &str) {
-    let _ = try_engine(async |docker| docker.remove_image(image, None::<RemoveImageOptions>, None).await);
+    for _ in 0..40 {
+        match try_engine(async |docker| docker.remove_image(image, None::<RemoveImageOptions>, None).await) {
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => {
+                std::thread::sleep(Duration::from_millis(250));
+            }
+            _ => return,
+        }
+    }
 }
 
 /// Removes a container, and leaves its volumes.
