@@ -139,10 +139,13 @@ fn a_restore_that_was_cut_off_can_be_gone_back_on_or_given_up() {
     restore.finish();
     stack.dev(&["down"]).ends(0);
     stack.dev(&["up"]).ends(1);
+    let before = names(&stack);
     stack.dev(&["down", "-v"]).ends(0);
     assert_eq!(docker::left(&stack.label()), Vec::<String>::new());
-    let half = names(&stack).remove(0);
-    stack.dev(&["snapshot", "restore", &half]).ends(1).says(&["holds only a part of volume", "restore base"]);
+    // When nothing was in the volume yet there was nothing to save.
+    for half in names(&stack).iter().filter(|name| !before.contains(name)) {
+        stack.dev(&["snapshot", "restore", half]).ends(1).says(&["holds only a part of volume", "restore base"]);
+    }
     stack.dev(&["snapshot", "restore", "base"]).ends(0);
     stack.up();
     assert_eq!((mark(&stack, "big"), mark(&stack, "small")), ("first".into(), "first".into()));

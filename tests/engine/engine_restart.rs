@@ -2,6 +2,7 @@
 //! touched, and when its first process ends, nothing of it is left.
 
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::query_parameters::ImportImageOptions;
@@ -62,9 +63,19 @@ impl Private {
         self.process.wait().expect("a child");
     }
 
+    /// A daemon that was killed in the middle of its work once in a while does not answer: it is given a second start.
     pub(crate) fn start_again(&mut self) {
         self.process = start(&self.folder);
-        self.wait();
+        let began = Instant::now();
+        while docker::at(&self.address(), async |docker| docker.ping().await).is_err() {
+            if began.elapsed() > Duration::from_secs(60) {
+                self.process.kill().expect("a child");
+                self.process.wait().expect("a child");
+                self.process = start(&self.folder);
+                return self.wait();
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// `taskava dev …` on this engine, in its network: where its published ports are.
