@@ -14,7 +14,7 @@ use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source}
 use crate::model::secret::is_secret_name;
 use crate::model::{ServiceName, Stack, StackName, isolated};
 use crate::resolve::isolate::isolate;
-use crate::resolve::{EnvFiles, MustBe, PathUse, Surroundings, resolve};
+use crate::resolve::{EnvFiles, MustBe, PathUse, ResolveContext, resolve};
 
 /// The file beside it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
@@ -24,7 +24,7 @@ pub const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-com
 
 /// Which stack is meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Ask {
+pub struct LoadOptions {
     /// The files, later ones winning key by key; otherwise services.toml is looked for here and upward.
     pub files: Vec<PathBuf>,
     /// Project name; otherwise the file's, otherwise the folder's.
@@ -49,12 +49,12 @@ pub struct Loaded {
 }
 
 /// Finds, reads and resolves a stack. All problems of all its files are reported at once.
-pub fn stack(ask: &Ask) -> Result<Loaded> {
+pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     let here = std::env::current_dir().map_err(|error| {
         Error::new(ErrorKind::Other, format_args!("the current folder can't be read: {error}"))
             .hint("change to a folder that exists")
     })?;
-    let (file, more) = find(ask, &here)?;
+    let (file, more) = find(options, &here)?;
     let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
     let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
     let mut sources = Vec::new();
@@ -66,19 +66,19 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     }
     let before = sources.len();
     sources.extend(more.iter().filter_map(|file| reading.toml(file)));
-    let variables = reading.variables(&ask.variables, &folder.join(".env"));
+    let variables = reading.variables(&options.variables, &folder.join(".env"));
     if sources.is_empty() || sources.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
     }
     let mut taken = BTreeSet::new();
     let (config, problems) = config::parse_noting(&sources, &variables, &mut taken);
     reading.problems.extend(problems);
-    let mut around = Surroundings {
+    let mut around = ResolveContext {
         root: folder,
         home: std::env::home_dir(),
         // An isolated stack is made from the one that the file describes.
-        project: ask.project.clone().filter(|name| !isolated::is_name(name)),
-        profiles: ask.profiles.clone(),
+        project: options.project.clone().filter(|name| !isolated::is_name(name)),
+        profiles: options.profiles.clone(),
         env_files: BTreeMap::new(),
         secrets: secrets_among(&taken, &variables),
     };
@@ -102,7 +102,7 @@ pub fn stack(ask: &Ask) -> Result<Loaded> {
     if problems.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(Error::configuration(problems));
     }
-    let stack = match ask.project.as_deref().filter(|name| isolated::is_name(name)) {
+    let stack = match options.project.as_deref().filter(|name| isolated::is_name(name)) {
         Some(name) => isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
@@ -122,13 +122,13 @@ fn isolated_name(name: &str) -> Result<StackName> {
 }
 
 /// The canonical paths of the file that is meant, and of those that override it.
-fn find(ask: &Ask, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
+fn find(options: &LoadOptions, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let canonical = |path: &Path| -> Option<PathBuf> {
         // The folder is made canonical, not the file: a link to a shared services.toml is a file of the folder it is in.
         let folder = here.join(path.parent()?).canonicalize().ok()?;
         Some(folder.join(path.file_name()?))
     };
-    let mut named = ask.files.iter().map(|asked| {
+    let mut named = options.files.iter().map(|asked| {
         let path = here.join(asked);
         let path = if path.is_dir() { path.join(FILE) } else { path };
         canonical(&path).filter(|path| path.is_file()).ok_or_else(|| {
@@ -260,7 +260,7 @@ impl Reading {
     fn env_files(
         &mut self,
         config: &Config,
-        around: &Surroundings,
+        around: &ResolveContext,
         variables: &Variables,
     ) -> (EnvFiles, Vec<OfService>) {
         let (mut read, mut missing) = (BTreeMap::new(), Vec::new());
@@ -296,7 +296,7 @@ impl Reading {
 type OfService = (Option<ServiceName>, Diagnostic);
 
 /// What is wrong with the paths that a configuration uses.
-fn check_paths(config: &Config, around: &Surroundings, paths: &[PathUse]) -> Vec<OfService> {
+fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> Vec<OfService> {
     let real = |path: &Path| path.canonicalize().ok();
     let allowed: Vec<PathBuf> = config.allow_outside.iter().filter_map(|path| real(&around.absolute(path))).collect();
     let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
@@ -374,7 +374,7 @@ command = ["a", "${COMMAND_PASSWORD}", "${NONE:-${DEFAULT_PASSWORD}}", "${PLAIN}
         let dotenv = names.map(|name| format!("{name}=value-of-{name}\n")).concat();
         std::fs::write(&file, text).unwrap();
         std::fs::write(folder.path().join(".env"), dotenv).unwrap();
-        let loaded = stack(&Ask { files: vec![file], ..Ask::default() }).unwrap();
+        let loaded = stack(&LoadOptions { files: vec![file], ..LoadOptions::default() }).unwrap();
         let secrets: Vec<&str> = loaded.stack.secrets.iter().map(String::as_str).collect();
         assert_eq!(secrets, ["value-of-COMMAND_PASSWORD", "value-of-DEFAULT_PASSWORD"]);
     }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use taskava::cli::commands::config::resolved;
 use taskava::config;
 use taskava::diag::{Diagnostic, Error, Severity, Source};
-use taskava::load::{self, Ask, Loaded};
+use taskava::load::{self, LoadOptions, Loaded};
 use taskava::model::Stack;
-use taskava::resolve::{Surroundings, resolve};
+use taskava::resolve::{ResolveContext, resolve};
 use taskava::ui::errors;
 
 fn fixtures(folder: &str) -> Vec<PathBuf> {
@@ -29,7 +29,7 @@ fn fixtures(folder: &str) -> Vec<PathBuf> {
 }
 
 fn load(file: &Path) -> taskava::diag::Result<Loaded> {
-    load::stack(&Ask { files: vec![file.into()], ..Ask::default() })
+    load::stack(&LoadOptions { files: vec![file.into()], ..LoadOptions::default() })
 }
 
 fn render(diagnostics: &[Diagnostic]) -> String {
@@ -73,7 +73,7 @@ fn good_files_are_understood() {
         let text = toml::to_string(&resolved(&stack, true)).expect("it is a table");
         let source = Arc::new(Source { name: "resolved".into(), text });
         let (config, mut problems) = config::parse(&[source], &config::Variables::default());
-        let around = Surroundings { root: stack.root.clone(), ..Surroundings::default() };
+        let around = ResolveContext { root: stack.root.clone(), ..ResolveContext::default() };
         let again = resolve(&config, &around, &mut problems).stack;
         assert!(problems.iter().all(|problem| problem.severity == Severity::Warning), "{}", render(&problems));
         assert_eq!(without_places(again), without_places(stack), "{}", file.display());
@@ -121,12 +121,12 @@ fn every_value_knows_where_it_came_from() {
 #[test]
 fn profiles_and_what_they_need_are_active() {
     let active = |profiles: &[&str]| {
-        let ask = Ask {
+        let options = LoadOptions {
             files: vec!["tests/fixtures/ok/profiles.toml".into()],
             profiles: profiles.iter().map(ToString::to_string).collect(),
-            ..Ask::default()
+            ..LoadOptions::default()
         };
-        let loaded = load::stack(&ask)?;
+        let loaded = load::stack(&options)?;
         let active = loaded.stack.services.values().filter(|service| service.active);
         Ok::<_, Error>(active.map(|service| service.name.to_string()).collect::<Vec<_>>())
     };
@@ -150,8 +150,8 @@ fn a_file_that_is_not_there_is_a_usage_error() {
 fn the_project_asked_for_wins() {
     let files: Vec<PathBuf> = vec!["tests/fixtures/ok/minimal.toml".into()];
     let name = |project: Option<&str>| {
-        let ask = Ask { files: files.clone(), project: project.map(Into::into), ..Ask::default() };
-        load::stack(&ask).map(|loaded| loaded.stack.name.to_string())
+        let options = LoadOptions { files: files.clone(), project: project.map(Into::into), ..LoadOptions::default() };
+        load::stack(&options).map(|loaded| loaded.stack.name.to_string())
     };
     assert_eq!(name(None).expect("it is a good file"), "ok", "the folder's name");
     assert_eq!(name(Some("mine")).expect("it is a good file"), "mine");

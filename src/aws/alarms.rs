@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
@@ -14,7 +14,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
     let looked = listed.iter().map(async |alarm| {
         let id = ResourceId::new(ResourceKind::Alarm, alarm["AlarmName"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
-            return Ok::<_, Refused>((id, Some(properties(alarm)), false));
+            return Ok::<_, AwsError>((id, Some(properties(alarm)), false));
         }
         let input = json!({ "ResourceARN": alarm["AlarmArn"] });
         let answer = emulator.client.json(Api::CloudWatch, "ListTagsForResource", &input).await?;

@@ -21,7 +21,7 @@ const LONG_PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What an emulator answered instead of doing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct AwsError {
     /// HTTP status; 0 when there was no answer.
     pub status: u16,
     /// `NoSuchBucket`, `ResourceNotFoundException`, …
@@ -30,7 +30,7 @@ pub struct Refused {
     pub message: String,
 }
 
-impl Refused {
+impl AwsError {
     /// Whether it says that there is no such thing.
     pub fn is_missing(&self) -> bool {
         let code = self.code.as_str();
@@ -43,7 +43,7 @@ impl Refused {
     }
 }
 
-impl std::fmt::Display for Refused {
+impl std::fmt::Display for AwsError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.status, self.code.is_empty()) {
             (0, _) => write!(f, "it did not answer: {}", self.message),
@@ -54,7 +54,7 @@ impl std::fmt::Display for Refused {
 }
 
 /// What an emulator said, or why it would not.
-pub type Answer<T> = std::result::Result<T, Refused>;
+pub type Answer<T> = std::result::Result<T, AwsError>;
 
 /// A client of one emulator.
 #[derive(Debug, Clone)]
@@ -118,7 +118,7 @@ impl Client {
         };
         let (target, kind) = (format!("{prefix}.{action}"), format!("application/x-amz-json-{version}"));
         let headers = [("content-type", kind.as_str()), ("x-amz-target", target.as_str())];
-        let asked = Asked { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
+        let asked = AwsRequest { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
         let body = self.send(&asked, input.to_string().into_bytes()).await?;
         if body.trim().is_empty() {
             return Ok(Value::Null);
@@ -186,7 +186,7 @@ impl Client {
         let mut form = vec![("Action", action), ("Version", version)];
         form.extend(input);
         let headers = [("content-type", FORM)];
-        let asked = Asked { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
+        let asked = AwsRequest { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
         self.send(&asked, sigv4::query_string(&form).into_bytes()).await
     }
 
@@ -205,7 +205,7 @@ impl Client {
         body: Vec<u8>,
     ) -> Answer<String> {
         let path = sigv4::encode_path(path);
-        self.send(&Asked { service: scope(Api::S3), method, path: &path, query, headers }, body).await
+        self.send(&AwsRequest { service: scope(Api::S3), method, path: &path, query, headers }, body).await
     }
 
     /// Asks something that changes nothing: whether the emulator has a service of AWS at all.
@@ -229,7 +229,7 @@ impl Client {
             ),
         };
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let asked = Asked { service: question.service, method, path, query: &[], headers: &headers };
+        let asked = AwsRequest { service: question.service, method, path, query: &[], headers: &headers };
         self.send(&asked, body).await
     }
 
@@ -246,7 +246,7 @@ impl Client {
         let length = body.as_ref().map(|(_, length)| length.to_string());
         let mut all = headers.to_vec();
         all.extend(length.as_deref().map(|length| ("content-length", length)));
-        let asked = Asked { service: scope(Api::S3), method, path: &path, query, headers: &all };
+        let asked = AwsRequest { service: scope(Api::S3), method, path: &path, query, headers: &all };
         let request = self.signed(&asked, "UNSIGNED-PAYLOAD").timeout(LONG_PATIENCE);
         let request = body.into_iter().fold(request, |request, (body, _)| request.body(body));
         let response = request.send().await.map_err(|error| no_answer(&error))?;
@@ -262,12 +262,12 @@ impl Client {
         read(request.send().await).await
     }
 
-    async fn send(&self, asked: &Asked<'_>, body: Vec<u8>) -> Answer<String> {
+    async fn send(&self, asked: &AwsRequest<'_>, body: Vec<u8>) -> Answer<String> {
         read(self.signed(asked, &sigv4::hex_digest(&body)).body(body).send().await).await
     }
 
     /// A request without its body, of which `digest` is what the signature says.
-    fn signed(&self, asked: &Asked<'_>, digest: &str) -> reqwest::RequestBuilder {
+    fn signed(&self, asked: &AwsRequest<'_>, digest: &str) -> reqwest::RequestBuilder {
         let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let host = self.address.to_string();
         let mut headers = vec![("host", &*host), ("x-amz-date", &*time), ("x-amz-content-sha256", digest)];
@@ -323,7 +323,7 @@ pub enum Protocol {
 }
 
 /// One request, before it is signed.
-struct Asked<'a> {
+struct AwsRequest<'a> {
     /// In the scope of the signature.
     service: &'a str,
     method: Method,
@@ -374,7 +374,7 @@ async fn read(response: reqwest::Result<reqwest::Response>) -> Answer<String> {
 }
 
 /// An error as one of the protocols writes it.
-fn refused(status: u16, body: &str) -> Refused {
+fn refused(status: u16, body: &str) -> AwsError {
     let json: Option<Value> = serde_json::from_str(body).ok();
     let field = |names: &[&str]| {
         let json = json.as_ref()?;
@@ -385,16 +385,16 @@ fn refused(status: u16, body: &str) -> Refused {
     // `com.amazonaws.sqs#QueueDoesNotExist`
     let code = code.rsplit('#').next().unwrap_or_default().to_owned();
     let message = message.unwrap_or_else(|| body.chars().take(200).collect());
-    Refused { status, code, message: message.trim_end_matches('.').to_owned() }
+    AwsError { status, code, message: message.trim_end_matches('.').to_owned() }
 }
 
 /// The innermost cause: what is around it repeats the URL.
-pub(super) fn no_answer(error: &dyn std::error::Error) -> Refused {
+pub(super) fn no_answer(error: &dyn std::error::Error) -> AwsError {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
-    Refused { status: 0, code: String::new(), message: inner.to_string() }
+    AwsError { status: 0, code: String::new(), message: inner.to_string() }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use futures_util::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG, members};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
@@ -28,7 +28,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         let mut seen = Seen::default();
         let ours = about.await?["UserPool"]["UserPoolTags"][STACK_TAG] == json!(emulator.stack);
         seen.note(id, None, ours);
-        Ok::<_, Refused>(seen)
+        Ok::<_, AwsError>(seen)
     });
     let all = try_join_all(looked).await?;
     Ok(all.into_iter().fold(Seen::default(), Seen::with))

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
@@ -15,7 +15,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
     let looked = names.map(async |name| {
         let id = ResourceId::new(ResourceKind::Table, name);
         if declared.iter().any(|resource| resource.id == id) {
-            return Ok::<_, Refused>((id, Some(properties(emulator, name).await?), false));
+            return Ok::<_, AwsError>((id, Some(properties(emulator, name).await?), false));
         }
         let input = json!({ "ResourceArn": emulator.client.arn("dynamodb", &format!("table/{name}")) });
         let answer = emulator.client.json(Api::Dynamodb, "ListTagsOfResource", &input).await?;

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::xml::{self, all, text};
 use super::{Emulator, STACK_TAG};
@@ -22,7 +22,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         if declared.iter().any(|resource| resource.id == id) {
             let trust = trusted(&document(&text(role, "AssumeRolePolicyDocument").unwrap_or_default()));
             let found = Properties::from([("assumed_by", trust), ("allow", allowed(emulator, &id.name).await?)]);
-            return Ok::<_, Refused>((id, Some(found), false));
+            return Ok::<_, AwsError>((id, Some(found), false));
         }
         let tags = emulator.client.query(Api::Iam, "ListRoleTags", &[("RoleName", &id.name)]).await?;
         let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));

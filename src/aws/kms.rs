@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::json;
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
@@ -21,7 +21,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         emulator.learn(&id, key);
         let input = json!({ "KeyId": key });
         if declared.iter().any(|resource| resource.id == id) {
-            return Ok::<_, Refused>((id, Some(properties(emulator, key).await?), false));
+            return Ok::<_, AwsError>((id, Some(properties(emulator, key).await?), false));
         }
         let answer = emulator.client.json(Api::Kms, "ListResourceTags", &input).await?;
         let ours = objects(&answer["Tags"]).any(|tag| tag["TagKey"] == STACK_TAG && tag["TagValue"] == *emulator.stack);

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::json;
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG};
 use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
@@ -28,7 +28,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
     let looked = others.into_iter().map(async |id| {
         let input = json!({ "logGroupName": id.name });
         let answer = emulator.client.json(Api::Logs, "ListTagsLogGroup", &input).await?;
-        Ok::<_, Refused>((id, answer["tags"][STACK_TAG] == json!(emulator.stack)))
+        Ok::<_, AwsError>((id, answer["tags"][STACK_TAG] == json!(emulator.stack)))
     });
     for (id, ours) in try_join_all(looked).await? {
         seen.note(id, None, ours);

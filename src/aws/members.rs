@@ -5,7 +5,7 @@ use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};
 
 use super::Emulator;
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
@@ -49,7 +49,7 @@ async fn clients(emulator: &Emulator, pool: &str, key: &str, declared: &[&Resour
         }
         let input = json!({ "UserPoolId": key, "ClientId": client });
         let answer = emulator.client.json(API, "DescribeUserPoolClient", &input).await?;
-        Ok::<_, Refused>((id, Some(properties(&answer["UserPoolClient"]))))
+        Ok::<_, AwsError>((id, Some(properties(&answer["UserPoolClient"]))))
     });
     let mut seen = Seen::default();
     for (id, found) in try_join_all(looked).await? {
@@ -125,7 +125,7 @@ async fn users(emulator: &Emulator, pool: &str, key: &str, declared: &[&Resource
         }
         let listed = emulator.client.pages(API, "AdminListGroupsForUser", input, "Groups", NEXT).await?;
         let names: Vec<&Value> = listed.iter().map(|group| &group["GroupName"]).collect();
-        Ok::<_, Refused>(Some((resource.id.clone(), Properties::from([("groups", list(&json!(names)))]))))
+        Ok::<_, AwsError>(Some((resource.id.clone(), Properties::from([("groups", list(&json!(names)))]))))
     });
     let mut seen = Seen::default();
     for (id, found) in try_join_all(looked.collect::<Vec<_>>()).await?.into_iter().flatten() {

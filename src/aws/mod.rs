@@ -32,9 +32,9 @@ use serde_json::Value;
 
 use crate::model::aws::{Properties, ResourceId};
 
-pub use client::{Answer, Client, Protocol, Question, Refused};
+pub use client::{Answer, AwsError, Client, Protocol, Question};
 pub use diff::{Change, Seen, What, diff};
-pub use reconcile::{Ask, Failed, Outcome, compare, look, reconcile, survey};
+pub use reconcile::{Failed, Outcome, ReconcileOptions, compare, look, reconcile, survey};
 
 /// Tag of everything that was made for a stack; its value is the stack's name.
 pub const STACK_TAG: &str = "taskava:stack";
@@ -104,7 +104,7 @@ fn objects(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// AWS does not allow to change this; `remedy` are the arguments of the AWS CLI that remove the resource.
-fn fixed(property: &str, remedy: &str) -> Refused {
+fn fixed(property: &str, remedy: &str) -> AwsError {
     let message = format!("{property} can't be changed; remove it and it is made anew: taskava dev aws -- {remedy}");
-    Refused { status: 0, code: String::new(), message }
+    AwsError { status: 0, code: String::new(), message }
 }

@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::client::{Answer, Client, Refused};
+use super::client::{Answer, AwsError, Client};
 use super::diff::{Change, Seen, What, diff};
 use super::{Emulator, alarms, cognito, dynamodb, iam, kms, logs, members, s3, secrets, seed, ses, sns, sqs, ssm};
 use crate::model::aws::{Api, NONE, Resource, ResourceId, ResourceKind};
@@ -17,7 +17,7 @@ const AT_ONCE: usize = 16;
 
 /// How an emulator is reconciled.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Ask {
+pub struct ReconcileOptions {
     /// Remove what was made for the stack and is declared no more.
     pub prune: bool,
     /// It was started just now and has nothing yet: only what is declared is looked at.
@@ -41,16 +41,21 @@ pub struct Failed {
     /// On what: `bucket uploads`, or `buckets`.
     pub what: String,
     /// The emulator's answer.
-    pub refused: Refused,
+    pub refused: AwsError,
 }
 
 /// Makes an emulator have what is declared. `tell` hears of each change when it is done.
-pub async fn reconcile(emulator: &Emulator, declared: &[&Resource], ask: Ask, tell: &dyn Fn(&Change)) -> Outcome {
+pub async fn reconcile(
+    emulator: &Emulator,
+    declared: &[&Resource],
+    options: ReconcileOptions,
+    tell: &dyn Fn(&Change),
+) -> Outcome {
     let declared: Vec<Resource> = declared.iter().map(|resource| with_seed(resource)).collect();
-    let (seen, failed) = look_at(emulator, &declared, ask.fresh).await;
+    let (seen, failed) = look_at(emulator, &declared, options.fresh).await;
     let unseen: Vec<Api> = failed.iter().map(|(api, _)| *api).collect();
     let known = declared.iter().filter(|resource| !unseen.contains(&resource.id.kind.api()));
-    let changes = diff(known, &seen, ask.prune);
+    let changes = diff(known, &seen, options.prune);
     let mut outcome = Outcome { undeclared: seen.undeclared, ..Outcome::default() };
     outcome.failed.extend(failed.into_iter().map(|(api, refused)| Failed { what: plural(api).into(), refused }));
     let tasks = tasks(&declared, changes);
@@ -88,7 +93,7 @@ pub async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
 }
 
 /// What an emulator has of what is declared, and which services of AWS would not say.
-pub async fn survey(emulator: &Emulator, declared: &[&Resource]) -> (Seen, Vec<(Api, Refused)>) {
+pub async fn survey(emulator: &Emulator, declared: &[&Resource]) -> (Seen, Vec<(Api, AwsError)>) {
     let declared: Vec<Resource> = declared.iter().map(|resource| with_seed(resource)).collect();
     look_at(emulator, &declared, true).await
 }
@@ -118,7 +123,7 @@ fn with_seed(resource: &Resource) -> Resource {
 
 /// Looks at every service of AWS that has something declared, all at once; unless `fresh` also at those that may have
 /// something from before.
-async fn look_at(emulator: &Emulator, declared: &[Resource], fresh: bool) -> (Seen, Vec<(Api, Refused)>) {
+async fn look_at(emulator: &Emulator, declared: &[Resource], fresh: bool) -> (Seen, Vec<(Api, AwsError)>) {
     let mut by_api: BTreeMap<Api, Vec<&Resource>> = BTreeMap::new();
     for resource in declared {
         by_api.entry(resource.id.kind.api()).or_default().push(resource);

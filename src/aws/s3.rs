@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::xml::{self, all, escape, text, texts};
 use super::{Emulator, STACK_TAG, seed};
@@ -29,7 +29,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
             None => None,
         };
         let ours = found.is_none() && tags(emulator, &id.name).await?.iter().any(|tag| emulator.is_ours(tag));
-        Ok::<_, Refused>((id, found, ours))
+        Ok::<_, AwsError>((id, found, ours))
     });
     for (id, found, ours) in try_join_all(looked).await? {
         seen.note(id, found, ours);
@@ -261,7 +261,7 @@ async fn keys(emulator: &Emulator, bucket: &str) -> Answer<Vec<String>> {
 async fn fill(emulator: &Emulator, resource: &Resource, digest: &str) -> Answer<()> {
     let Some(folder) = &resource.seed else { return Ok(()) };
     let bucket = &resource.id.name;
-    let broken = |error: std::io::Error| Refused {
+    let broken = |error: std::io::Error| AwsError {
         status: 0,
         code: String::new(),
         message: format!("{} can't be read: {error}", folder.display()),

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
@@ -26,7 +26,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         emulator.learn(&id, secret["ARN"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             let value = value(emulator, &id.name).await?;
-            return Ok::<_, Refused>((id, Some(Properties::from([("value", value)])), false));
+            return Ok::<_, AwsError>((id, Some(Properties::from([("value", value)])), false));
         }
         Ok((id, None, emulator.has_our_tag(&secret["Tags"])))
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::xml::{self, all, text, texts};
 use super::{Emulator, STACK_TAG};
@@ -29,7 +29,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         emulator.learn(&id, &arn);
         if declared.iter().any(|resource| resource.id == id) {
             let found = shown(&subscriptions(emulator, &arn).await?);
-            return Ok::<_, Refused>((id, Some(Properties::from([("subscriptions", found)])), false));
+            return Ok::<_, AwsError>((id, Some(Properties::from([("subscriptions", found)])), false));
         }
         let tags = emulator.client.query(Api::Sns, "ListTagsForResource", &[("ResourceArn", &arn)]).await?;
         let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));
@@ -55,7 +55,7 @@ async fn subscriptions(emulator: &Emulator, topic: &str) -> Answer<BTreeMap<Stri
         let answer = emulator.client.query(Api::Sns, "GetSubscriptionAttributes", &input).await?;
         let is_raw = |entry: &&str| text(entry, "key").as_deref() == Some("RawMessageDelivery");
         let raw = all(&answer, "entry").into_iter().find(is_raw).and_then(|entry| text(entry, "value"));
-        Ok::<_, Refused>((queue, Subscription { arn, raw: raw.as_deref() == Some("true") }))
+        Ok::<_, AwsError>((queue, Subscription { arn, raw: raw.as_deref() == Some("true") }))
     });
     Ok(try_join_all(looked).await?.into_iter().collect())
 }

@@ -3,7 +3,7 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
@@ -18,7 +18,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         if declared.iter().any(|resource| resource.id == id) {
             let input = json!({ "QueueUrl": url, "AttributeNames": ["All"] });
             let answer = emulator.client.json(Api::Sqs, "GetQueueAttributes", &input).await?;
-            return Ok::<_, Refused>((id, Some(properties(&answer["Attributes"])), false));
+            return Ok::<_, AwsError>((id, Some(properties(&answer["Attributes"])), false));
         }
         let answer = emulator.client.json(Api::Sqs, "ListQueueTags", &json!({ "QueueUrl": url })).await?;
         let ours = answer["Tags"][STACK_TAG] == json!(emulator.stack);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, Refused};
+use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::{Emulator, STACK_TAG, objects};
 use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
@@ -25,7 +25,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
     let looked = others.map(async |id| {
         let input = json!({ "ResourceType": "Parameter", "ResourceId": id.name });
         let answer = emulator.client.json(Api::Ssm, "ListTagsForResource", &input).await?;
-        Ok::<_, Refused>((id, emulator.has_our_tag(&answer["TagList"])))
+        Ok::<_, AwsError>((id, emulator.has_our_tag(&answer["TagList"])))
     });
     for (id, ours) in try_join_all(looked.collect::<Vec<_>>()).await? {
         seen.note(id, None, ours);

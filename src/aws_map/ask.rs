@@ -9,9 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
 
 use super::components::{COMPONENTS, Component, Real};
-use super::judge::{Answers, Heard, line, other_version};
+use super::judge::{Answers, Evidence, line, other_version};
 use super::{Declared, Line};
-use crate::aws::{Emulator, Refused, Seen, survey};
+use crate::aws::{AwsError, Emulator, Seen, survey};
 use crate::database::Server;
 use crate::diag::Result;
 use crate::engine::Engine;
@@ -47,7 +47,7 @@ struct Surveyed<'a> {
     service: &'a Service,
     declared: Vec<&'a Resource>,
     seen: Seen,
-    failed: Vec<(Api, Refused)>,
+    failed: Vec<(Api, AwsError)>,
 }
 
 /// Asks for every component of production what there is of it in a stack.
@@ -74,9 +74,9 @@ pub async fn ask(engine: &Engine, stack: &Stack, containers: &[Container]) -> Re
     .await)
 }
 
-fn of(real: &[(Real, Heard)], wanted: Real) -> Heard {
+fn of(real: &[(Real, Evidence)], wanted: Real) -> Evidence {
     let found = real.iter().find(|(real, _)| *real == wanted);
-    found.map_or_else(|| Heard::nobody("nobody was asked"), |(_, heard)| heard.clone())
+    found.map_or_else(|| Evidence::nobody("nobody was asked"), |(_, heard)| heard.clone())
 }
 
 /// How much of what is declared exists.
@@ -88,21 +88,21 @@ fn declared(api: Api, surveyed: &[Surveyed<'_>], stack: &Stack) -> Declared {
 
 impl Asking<'_> {
     /// What an emulator says of a component.
-    async fn emulated(&self, component: &Component, surveyed: &[Surveyed<'_>]) -> Heard {
-        let Some(question) = component.question else { return Heard::nobody("nothing is asked of an emulator") };
+    async fn emulated(&self, component: &Component, surveyed: &[Surveyed<'_>]) -> Evidence {
+        let Some(question) = component.question else { return Evidence::nobody("nothing is asked of an emulator") };
         let Some(emulators) = Emulators::of(self.stack) else {
-            return Heard::nobody("no service of the stack emulates AWS");
+            return Evidence::nobody("no service of the stack emulates AWS");
         };
         let service = emulators.beside.filter(|_| component.beside).unwrap_or(emulators.main);
         let name = &service.name;
         let Some(asked) = surveyed.iter().find(|one| one.service.name == *name) else {
-            return Heard::nobody(format!("{name} does not run, or can't be reached"));
+            return Evidence::nobody(format!("{name} does not run, or can't be reached"));
         };
         let short = question.action.split('?').next().unwrap_or(question.action);
         let answer = timeout(PATIENCE, asked.emulator.client.question(&question)).await;
         let refused = match answer {
             Ok(Ok(_)) => {
-                let mut heard = Heard {
+                let mut heard = Evidence {
                     service: vec![name.to_string()],
                     said: Ok(vec![format!("{name} answers {short}")]),
                     gaps: Vec::new(),
@@ -111,9 +111,9 @@ impl Asking<'_> {
                 return heard;
             }
             Ok(Err(refused)) => refused,
-            Err(_) => return Heard::nobody(format!("{name} did not answer {short} within {}s", PATIENCE.as_secs())),
+            Err(_) => return Evidence::nobody(format!("{name} did not answer {short} within {}s", PATIENCE.as_secs())),
         };
-        Heard::nobody(match refused.is_unknown() {
+        Evidence::nobody(match refused.is_unknown() {
             true if emulators.beside.is_none() && component.beside => {
                 format!("{name} answers {short} with 501, and no service of kind ministack stands beside it")
             }
@@ -123,7 +123,7 @@ impl Asking<'_> {
     }
 
     /// What else can be found out about one of them.
-    async fn more(&self, component: &Component, asked: &Surveyed<'_>, heard: &mut Heard) {
+    async fn more(&self, component: &Component, asked: &Surveyed<'_>, heard: &mut Evidence) {
         let name = &asked.service.name;
         let Some(api) = component.api else {
             if component.name == "SES v2" {
@@ -157,7 +157,7 @@ impl Asking<'_> {
     }
 
     /// Whether what is sent arrives somewhere.
-    async fn mail(&self, heard: &mut Heard) {
+    async fn mail(&self, heard: &mut Evidence) {
         for (service, container) in self.services(|service| matches!(service.kind, Kind::Mailhog | Kind::Mailpit)) {
             let asked = once::ask(self.engine, &self.prober, service, container, None).await;
             if asked.is_ok_and(|asked| asked.answer == Answer::Ready) {
@@ -169,7 +169,7 @@ impl Asking<'_> {
     }
 
     /// Whatever runs here itself.
-    async fn real(&self) -> Vec<(Real, Heard)> {
+    async fn real(&self) -> Vec<(Real, Evidence)> {
         let ((edge, application), (database, cache)) = join(self.servers(), join(self.database(), self.cache())).await;
         vec![
             (Real::Edge, edge),
@@ -193,8 +193,8 @@ impl Asking<'_> {
     }
 
     /// The web server in front, which says who it is; and the containers that are the application.
-    async fn servers(&self) -> (Heard, Heard) {
-        let (mut edge, mut application) = (Heard::empty(), Heard::empty());
+    async fn servers(&self) -> (Evidence, Evidence) {
+        let (mut edge, mut application) = (Evidence::empty(), Evidence::empty());
         let all = self.services(|service| service.kind == Kind::Generic);
         let asked =
             join_all(all.map(async |(service, container)| (service, self.server(service, container).await))).await;
@@ -239,8 +239,8 @@ impl Asking<'_> {
         }
     }
 
-    async fn database(&self) -> Heard {
-        let mut heard = Heard::empty();
+    async fn database(&self) -> Evidence {
+        let mut heard = Evidence::empty();
         for (service, container) in self.services(|service| service.kind == Kind::Postgres) {
             let asked = timeout(SOON, async { Server::connect(self.engine, service, container).await?.about().await });
             match asked.await {
@@ -258,8 +258,8 @@ impl Asking<'_> {
         heard.or("no service of kind postgres runs")
     }
 
-    async fn cache(&self) -> Heard {
-        let mut heard = Heard::empty();
+    async fn cache(&self) -> Evidence {
+        let mut heard = Evidence::empty();
         for (service, container) in self.services(|service| service.kind == Kind::Redis) {
             let service = &actual::service(self.engine, service, container).await.service;
             let Probe::Redis { port, user, password, tls, .. } = &service.own else { continue };
@@ -290,17 +290,17 @@ impl Asking<'_> {
     }
 
     /// The networks that the stack's containers are in, as the engine tells.
-    fn network(&self) -> Heard {
+    fn network(&self) -> Evidence {
         let up = self.containers.iter().filter(|container| container.state == ContainerState::Running);
         let mut networks: Vec<_> = up.clone().flat_map(|container| container.networks.keys()).collect();
         networks.sort();
         networks.dedup();
         if networks.is_empty() {
-            return Heard::nobody("no container is in a network");
+            return Evidence::nobody("no container is in a network");
         }
         let names: Vec<_> = networks.into_iter().map(String::as_str).collect();
         let said = format!("{} containers in network {}", up.count(), names.join(", "));
-        Heard { service: Vec::new(), said: Ok(vec![said]), gaps: Vec::new() }
+        Evidence { service: Vec::new(), said: Ok(vec![said]), gaps: Vec::new() }
     }
 }
 
@@ -347,7 +347,7 @@ fn shortened(text: &str) -> String {
     if line.chars().count() <= 100 { line } else { line.chars().take(99).chain(['…']).collect() }
 }
 
-impl Heard {
+impl Evidence {
     fn empty() -> Self {
         Self { service: Vec::new(), said: Err(String::new()), gaps: Vec::new() }
     }

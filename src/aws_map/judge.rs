@@ -5,7 +5,7 @@ use super::{Declared, Line, Verdict};
 
 /// What somebody said, or why nobody did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct Evidence {
     /// Who was asked; none = there is nobody.
     pub(super) service: Vec<String>,
     /// What was said, or why nothing was.
@@ -14,7 +14,7 @@ pub(super) struct Heard {
     pub(super) gaps: Vec<String>,
 }
 
-impl Heard {
+impl Evidence {
     /// Nobody could be asked.
     pub(super) fn nobody(why: impl Into<String>) -> Self {
         Self { service: Vec::new(), said: Err(why.into()), gaps: Vec::new() }
@@ -25,9 +25,9 @@ impl Heard {
 #[derive(Debug, Default)]
 pub(super) struct Answers {
     /// Who does its work; none = nobody would.
-    pub(super) real: Option<Heard>,
+    pub(super) real: Option<Evidence>,
     /// The emulator.
-    pub(super) api: Option<Heard>,
+    pub(super) api: Option<Evidence>,
     /// Its declared resources.
     pub(super) declared: Option<Declared>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Answers {
 /// The line of a component.
 pub(super) fn line(component: &Component, answers: Answers) -> Line {
     let Answers { real, api, declared } = answers;
-    let answered = |heard: &Option<Heard>| heard.as_ref().is_some_and(|heard| heard.said.is_ok());
+    let answered = |heard: &Option<Evidence>| heard.as_ref().is_some_and(|heard| heard.said.is_ok());
     let mut verdict = match (component.real, answered(&real), answered(&api)) {
         (Some(_), true, _) | (None, _, true) => component.at_most,
         (Some(_), false, true) => Verdict::MetadataOnly,
@@ -92,17 +92,17 @@ mod tests {
         ALL.iter().find(|component| component.name == name).unwrap()
     }
 
-    fn heard(service: &str) -> Option<Heard> {
-        Some(Heard { service: vec![service.into()], said: Ok(vec!["yes".into()]), gaps: Vec::new() })
+    fn heard(service: &str) -> Option<Evidence> {
+        Some(Evidence { service: vec![service.into()], said: Ok(vec!["yes".into()]), gaps: Vec::new() })
     }
 
-    fn verdict(name: &str, real: Option<Heard>, api: Option<Heard>, declared: Option<Declared>) -> Verdict {
+    fn verdict(name: &str, real: Option<Evidence>, api: Option<Evidence>, declared: Option<Declared>) -> Verdict {
         line(component(name), Answers { real, api, declared }).verdict
     }
 
     #[test]
     fn a_description_is_never_the_thing() {
-        let nobody = || Some(Heard::nobody("none"));
+        let nobody = || Some(Evidence::nobody("none"));
         assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", heard("db"), nobody(), None), Verdict::Partial);
         assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", nobody(), heard("ministack"), None), Verdict::MetadataOnly);
         assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", nobody(), nobody(), None), Verdict::Missing);
@@ -115,13 +115,13 @@ mod tests {
         let declared = |existing| Some(Declared { declared: 2, existing });
         assert_eq!(verdict("Parameter Store", None, heard("localstack"), declared(2)), Verdict::Mirrored);
         assert_eq!(verdict("Parameter Store", None, heard("localstack"), declared(1)), Verdict::Partial);
-        assert_eq!(verdict("Parameter Store", None, Some(Heard::nobody("off")), declared(0)), Verdict::Missing);
+        assert_eq!(verdict("Parameter Store", None, Some(Evidence::nobody("off")), declared(0)), Verdict::Missing);
     }
 
     #[test]
     fn whatever_is_not_mirrored_says_why() {
         for component in &COMPONENTS {
-            let nobody = || Some(Heard::nobody("nobody answers"));
+            let nobody = || Some(Evidence::nobody("nobody answers"));
             let missing =
                 line(component, Answers { real: component.real.and_then(|_| nobody()), api: nobody(), declared: None });
             assert_eq!(missing.verdict, Verdict::Missing, "{}", component.name);

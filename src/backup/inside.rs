@@ -4,7 +4,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::engine::attach::{Attached, Channel, ExecAsk};
+use crate::engine::attach::{Attached, Channel, ExecOptions};
 
 /// Longest complaint that is kept.
 const COMPLAINT: usize = 16 * 1024;
@@ -37,16 +37,16 @@ impl<'a> Script<'a> {
 
     /// Starts it as another user than the container's own.
     pub(super) async fn start_as(user: Option<String>, place: Place<'a>, script: &str) -> Result<Self> {
-        let ask = ExecAsk {
+        let options = ExecOptions {
             user,
             command: ["sh", "-c", script].map(String::from).to_vec(),
             env: place.env.to_vec(),
             stdin: true,
             output: true,
-            ..ExecAsk::default()
+            ..ExecOptions::default()
         };
-        let exec = place.engine.prepare_exec(place.container, &ask).await?;
-        let attached = place.engine.start_exec(&exec, &ask).await?;
+        let exec = place.engine.prepare_exec(place.container, &options).await?;
+        let attached = place.engine.start_exec(&exec, &options).await?;
         Ok(Self { engine: place.engine, exec, attached, complaint: String::new() })
     }
 

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use super::Progress;
 use super::archive::{PART, Reader, Writer};
 use crate::aws::objects::{self, AT_ONCE, Bucket, Entry, Lister, Putter, SMALL, Source};
-use crate::aws::{Client, Refused};
+use crate::aws::{AwsError, Client};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::hex;
 
@@ -47,7 +47,7 @@ pub struct Server {
 type Digests = BTreeMap<(String, String), Vec<String>>;
 
 impl Server {
-    fn refused(&self, refused: &Refused) -> Error {
+    fn refused(&self, refused: &AwsError) -> Error {
         Error::new(ErrorKind::Other, format_args!("{}: {refused}", self.service))
     }
 
@@ -297,7 +297,7 @@ async fn put_all(
     from: &mut Reader<impl Read>,
     progress: &mut Progress,
 ) -> Result<Digests> {
-    let refused = |refused: Refused| server.refused(&refused);
+    let refused = |refused: AwsError| server.refused(&refused);
     let putter = Putter::open(&server.client, &saved.buckets).await.map_err(refused)?;
     let joined = Joined { from, progress, left: saved.parts, part: Bytes::new() };
     let mut versions = Versions { joined, now: None, left: 0, digest: Sha256::new(), digests: Digests::new() };

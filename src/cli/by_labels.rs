@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::Context;
 use super::inside;
-use super::session::{Session, ask};
+use super::session::{Session, load_options};
 use crate::config::FILE;
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, Severity};
 use crate::engine::Engine;
@@ -42,7 +42,7 @@ impl Found {
     pub async fn engine(&mut self, context: &Context) -> Result<Engine> {
         match self.engine.take() {
             Some(engine) => Ok(engine),
-            None => Engine::connect(&context.engine_ask()).await,
+            None => Engine::connect(&context.connect_options()).await,
         }
     }
 
@@ -106,8 +106,8 @@ pub fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) -> Resul
 /// # Errors
 /// When there is neither a file nor a stack that can be meant; when an engine has to be asked and none answers.
 pub async fn stack_or_labels(context: &Context) -> Result<Found> {
-    let ask = ask(context);
-    let error = match load::stack(&ask) {
+    let options = load_options(context);
+    let error = match load::stack(&options) {
         Ok(loaded) => {
             if !loaded.warnings.is_empty() {
                 context.screen.diagnostics(&loaded.warnings);
@@ -116,12 +116,12 @@ pub async fn stack_or_labels(context: &Context) -> Result<Found> {
         }
         Err(error) => error,
     };
-    let sought = Sought::of(&ask);
+    let sought = Sought::of(&options);
     if sought == Sought::Misnamed {
         return Err(error);
     }
     // Whether there is an engine is the smaller question.
-    let Ok(engine) = Engine::connect(&context.engine_ask()).await else { return Err(error) };
+    let Ok(engine) = Engine::connect(&context.connect_options()).await else { return Err(error) };
     let stacks = engine.stacks().await?;
     let Some(name) = name(context.project(), &sought, &stacks)? else { return Err(with_names(error, &stacks)) };
     let remains = engine.remains(name.as_str()).await?;

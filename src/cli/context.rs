@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, ValueEnum, ValueHint};
 
-use crate::engine::connect::Ask;
+use crate::engine::connect::ConnectOptions;
 use crate::remedy;
 use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, Surroundings};
 
@@ -214,8 +214,8 @@ impl Context {
     }
 
     /// Which engine is asked for.
-    pub fn engine_ask(&self) -> Ask {
-        Ask::from_environment(self.global.host.clone(), self.global.context.clone())
+    pub fn connect_options(&self) -> ConnectOptions {
+        ConnectOptions::from_environment(self.global.host.clone(), self.global.context.clone())
     }
 
     /// The options that lead another process of ours to the same stack and engine.

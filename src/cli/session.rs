@@ -18,7 +18,7 @@ use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Intent, Observed, Op, Plan, Request, Step};
 use crate::remedy;
 use crate::run::actual;
-use crate::run::cancel::{Cancel, Hurry};
+use crate::run::cancel::{Shutdown, ShutdownLevel};
 use crate::run::probe::{Limits, Prober};
 use crate::run::{self, Lock, Run, objects, snapshot};
 
@@ -55,7 +55,7 @@ pub struct Session<'a> {
     /// What masks them.
     pub masks: Arc<Masks>,
     /// Whether the user wants to leave.
-    pub cancel: Cancel,
+    pub cancel: Shutdown,
     /// The stack is of an engine's labels, not of services.toml.
     pub by_labels: bool,
 }
@@ -78,7 +78,7 @@ impl<'a> Session<'a> {
 
     async fn open_with(context: &'a Context, find: impl AsyncFnOnce() -> Result<Found>) -> Result<Self> {
         let events = context.screen.events();
-        let cancel = Cancel::on_signals(&events);
+        let cancel = Shutdown::on_signals(&events);
         let found = async {
             let mut found = find().await?;
             let engine = found.engine(context).await?;
@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         };
         let (stack, by_labels, engine) = tokio::select! {
             found = found => found?,
-            () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
+            () = cancel.reached(ShutdownLevel::Stop) => return Err(cancel.error()),
         };
         let masks = Arc::new(Masks::of(&stack));
         Ok(Self { context, stack, engine, events: events.masked(masks.clone()), masks, cancel, by_labels })
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
     pub async fn with_contents(&self, request: &Request) -> Result<Request> {
         tokio::select! {
             request = run::with_contents(&self.stack, request) => request,
-            () = self.cancel.reached(Hurry::Stop) => Err(self.cancel.error()),
+            () = self.cancel.reached(ShutdownLevel::Stop) => Err(self.cancel.error()),
         }
     }
 
@@ -206,7 +206,7 @@ impl<'a> Session<'a> {
         let summary = run::apply(run, Arc::new(plan)).await;
         // What was being done when the user left is ended; the snapshot may have become whole by that.
         if !summary.ok
-            && self.cancel.hurry() != Hurry::None
+            && self.cancel.hurry() != ShutdownLevel::None
             && let Ok(all) = snapshot::all(&self.engine, project).await
         {
             for saved in all.iter().filter(|saved| asked_for.contains(&saved.name)) {
@@ -236,7 +236,7 @@ impl<'a> Session<'a> {
             before.containers.iter().filter(is_stopped).filter_map(|seen| self.stack.services.get(&seen.service));
         let stopped = stopped.filter(|service| plan::refuse(&self.stack, &now, [*service]).is_ok());
         let services: Vec<ServiceName> = stopped.map(|service| service.name.clone()).collect();
-        if services.is_empty() || self.cancel.hurry() >= Hurry::Kill {
+        if services.is_empty() || self.cancel.hurry() >= ShutdownLevel::Kill {
             return;
         }
         let names = services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
@@ -253,7 +253,7 @@ impl<'a> Session<'a> {
             prober,
             events: &self.events,
             // The one who leaves wants to find the stack as it was.
-            cancel: &Cancel::default(),
+            cancel: &Shutdown::default(),
             timeout: None,
             keep_going: true,
             build: How::default(),
@@ -262,7 +262,7 @@ impl<'a> Session<'a> {
         let again = async { run::apply(&run, Arc::new(plan)).await };
         let failed = tokio::select! {
             again = again => again.failures,
-            () = self.cancel.reached(Hurry::Kill) => Vec::new(),
+            () = self.cancel.reached(ShutdownLevel::Kill) => Vec::new(),
         };
         for failure in failed {
             self.events.emit(&Event::Warning { message: failure.message, hint: failure.next });
@@ -277,7 +277,7 @@ impl<'a> Session<'a> {
             let next = |service: &ServiceName| remedy::dev(&["-p", name, "logs", service.as_str()]);
             summary.failures.iter_mut().for_each(|failure| failure.next = failure.service.as_ref().map(next));
         }
-        let interrupted = self.cancel.hurry() != Hurry::None;
+        let interrupted = self.cancel.hurry() != ShutdownLevel::None;
         let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
         let code = match summary.ok {
             _ if interrupted => self.cancel.error().kind.exit_code(),
@@ -335,7 +335,7 @@ pub fn load_stack(context: &Context) -> Result<Stack> {
 
 /// The same, with what the stack was made from.
 pub fn load(context: &Context) -> Result<Loaded> {
-    let loaded = load::stack(&ask(context))?;
+    let loaded = load::stack(&load_options(context))?;
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }
@@ -343,12 +343,12 @@ pub fn load(context: &Context) -> Result<Loaded> {
 }
 
 /// Which stack the global options ask for.
-pub fn ask(context: &Context) -> load::Ask {
-    load::Ask {
+pub fn load_options(context: &Context) -> load::LoadOptions {
+    load::LoadOptions {
         files: context.files(),
         project: context.project().map(Into::into),
         profiles: context.profiles(),
-        ..load::Ask::default()
+        ..load::LoadOptions::default()
     }
 }
 

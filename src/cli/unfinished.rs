@@ -32,6 +32,7 @@ pub struct Unfinished<'a> {
 pub enum What {
     RestoreSnapshot,
     RestoreFile,
+    RemoveVolume,
     PutBackObjects,
 }
 
@@ -41,6 +42,7 @@ impl<'a> From<&'a Intent> for Unfinished<'a> {
             what: match intent.work {
                 Work::RestoreSnapshot => What::RestoreSnapshot,
                 Work::RestoreFile => What::RestoreFile,
+                Work::RemoveVolume => What::RemoveVolume,
             },
             of: Some(&intent.of),
             services: intent.services.iter().map(String::as_str).collect(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::decode::{At, Decode, Entry, Map, Reader, choice, integer, table};
+use super::decode::{Decode, Entry, Map, Reader, Spanned, choice, integer, table};
 use super::describe::Shape;
 use super::forms::{Number, OneOrMany, Pairs};
 use super::node::{Node, Value};
@@ -13,9 +13,9 @@ table! {
     /// AWS resources that are made in the emulator. Each kind is a list of names, or a table with settings by name.
     Aws "AWS" {
         /// Region they are made in.
-        region: Option<At<String>>, default "us-east-1", example r#"region = "eu-central-1""#;
+        region: Option<Spanned<String>>, default "us-east-1", example r#"region = "eu-central-1""#;
         /// Service of this stack that emulates AWS. What LocalStack's community edition lacks (Cognito, SES, …) is made in the service of kind ministack beside it, if there is one.
-        emulator: Option<At<String>>, default "the one of kind localstack, else of kind ministack", example r#"emulator = "localstack""#;
+        emulator: Option<Spanned<String>>, default "the one of kind localstack, else of kind ministack", example r#"emulator = "localstack""#;
         /// S3 buckets.
         buckets: Named<Bucket>, default "none", example r#"buckets = ["uploads", "exports"]"#;
         /// SQS queues. A name that ends in `.fifo` makes a FIFO queue.
@@ -31,7 +31,7 @@ table! {
         /// KMS keys, by alias.
         keys: Named<Key>, default "none", example r#"keys = ["app"]"#;
         /// SES identities: addresses or domains that may send.
-        identities: Vec<At<String>>, default "none", example r#"identities = ["noreply@taskava.test"]"#;
+        identities: Vec<Spanned<String>>, default "none", example r#"identities = ["noreply@taskava.test"]"#;
         /// Cognito user pools.
         user_pools: Named<UserPool>, default "none", example r#"user_pools = { app = { clients = ["web"] } }"#;
         /// CloudWatch log groups.
@@ -51,7 +51,7 @@ impl<T: Decode + Default> Decode for Named<T> {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         let Value::Array(_) = &node.value else { return Map::decode(node, reader).map(Self) };
         let mut all = IndexMap::new();
-        for name in Vec::<At<String>>::decode(node, reader)? {
+        for name in Vec::<Spanned<String>>::decode(node, reader)? {
             let entry = Entry { key: name.place.clone(), value: T::default(), broken: false };
             if all.insert(name.value.clone(), entry).is_some() {
                 reader.error(&name.place, format_args!("`{}` is listed twice", name.value));
@@ -73,9 +73,9 @@ table! {
         /// Keeps old versions of objects.
         versioning: Option<bool>, default "false", example "versioning = true";
         /// Alias of the KMS key that encrypts objects.
-        kms_key: Option<At<String>>, default "none", example r#"kms_key = "app""#;
+        kms_key: Option<Spanned<String>>, default "none", example r#"kms_key = "app""#;
         /// Origins that browsers may call it from.
-        cors: OneOrMany<At<String>>, default "none", example r#"cors = ["http://localhost:3000"]"#;
+        cors: OneOrMany<Spanned<String>>, default "none", example r#"cors = ["http://localhost:3000"]"#;
         /// Objects can be read by everyone.
         public: Option<bool>, default "false", example "public = true";
         /// Objects are removed after so many days. Short for one rule of `lifecycle`.
@@ -83,7 +83,7 @@ table! {
         /// Rules by which objects go.
         lifecycle: Vec<Lifecycle>, default "none", example r#"lifecycle = [{ prefix = "tmp/", expire_days = 1 }, { old_versions_days = 90 }]"#;
         /// Folder whose files are put into it: when they are missing there, or changed in the folder.
-        seed: Option<At<String>>, default "none", example r#"seed = "docker/localstack/uploads""#;
+        seed: Option<Spanned<String>>, default "none", example r#"seed = "docker/localstack/uploads""#;
     }
 }
 
@@ -105,7 +105,7 @@ table! {
     /// An SQS queue.
     Queue "AWS queues" {
         /// Queue for messages that were received too often.
-        dead_letter: Option<At<String>>, default "none", example r#"dead_letter = "jobs-failed""#;
+        dead_letter: Option<Spanned<String>>, default "none", example r#"dead_letter = "jobs-failed""#;
         /// How often a message is received before it goes to `dead_letter`.
         max_receive: Option<u16>, default "5", example "max_receive = 3";
         /// How long a received message is hidden from others.
@@ -123,7 +123,7 @@ table! {
     /// An SNS topic.
     Topic "AWS topics" {
         /// Queues that get its messages.
-        queues: Vec<At<String>>, default "none", example r#"queues = ["jobs"]"#;
+        queues: Vec<Spanned<String>>, default "none", example r#"queues = ["jobs"]"#;
         /// Passes messages on as they are, without an envelope.
         raw: Option<bool>, default "false", example "raw = true";
     }
@@ -218,9 +218,9 @@ table! {
         /// Partition key.
         hash: String, default "", example r#"hash = "id""#;
         /// Sort key.
-        range: Option<At<String>>, default "none", example r#"range = "created:N""#;
+        range: Option<Spanned<String>>, default "none", example r#"range = "created:N""#;
         /// Attribute with the time after which an item is removed.
-        ttl: Option<At<String>>, default "none", example r#"ttl = "expires""#;
+        ttl: Option<Spanned<String>>, default "none", example r#"ttl = "expires""#;
         /// Secondary indexes by name.
         indexes: Map<Index>, default "none", example r#"indexes = { by-user = { hash = "user" } }"#;
     }
@@ -232,7 +232,7 @@ table! {
         /// Partition key.
         hash: String, default "", example r#"hash = "user""#;
         /// Sort key.
-        range: Option<At<String>>, default "none", example r#"range = "created:N""#;
+        range: Option<Spanned<String>>, default "none", example r#"range = "created:N""#;
     }
 }
 
@@ -254,11 +254,11 @@ table! {
         /// What users sign in with besides their name.
         sign_in_with: Vec<SignIn>, default "none", example r#"sign_in_with = ["email"]"#;
         /// Groups.
-        groups: Vec<At<String>>, default "none", example r#"groups = ["admin"]"#;
+        groups: Vec<Spanned<String>>, default "none", example r#"groups = ["admin"]"#;
         /// Second factor.
         mfa: Option<Mfa>, default "off", example r#"mfa = "optional""#;
         /// Prefix of the hosted sign-in page's domain.
-        domain: Option<At<String>>, default "none", example r#"domain = "taskava-local""#;
+        domain: Option<Spanned<String>>, default "none", example r#"domain = "taskava-local""#;
         /// What passwords must have.
         password: Option<PasswordPolicy>, default "8 characters of each sort", example "password = { min_length = 12, symbols = false }";
         /// Users that are there from the start: name → password, or a table.
@@ -270,9 +270,9 @@ table! {
     /// An application client of a user pool.
     UserPoolClient "AWS user pool clients" {
         /// Where the hosted page may send users back to.
-        callbacks: Vec<At<String>>, default "none", example r#"callbacks = ["http://localhost:3000/callback"]"#;
+        callbacks: Vec<Spanned<String>>, default "none", example r#"callbacks = ["http://localhost:3000/callback"]"#;
         /// Where it may send users who signed out.
-        logouts: Vec<At<String>>, default "none", example r#"logouts = ["http://localhost:3000/"]"#;
+        logouts: Vec<Spanned<String>>, default "none", example r#"logouts = ["http://localhost:3000/"]"#;
         /// How users may sign in; tokens can always be refreshed.
         flows: Vec<Flow>, default "srp", example r#"flows = ["srp", "password"]"#;
         /// Has a secret, for clients that run on a server.
@@ -302,7 +302,7 @@ table! {
         /// The password.
         password: String, default "", example r#"password = "Passw0rd!""#;
         /// Groups of the pool.
-        groups: Vec<At<String>>, default "none", example r#"groups = ["admin"]"#;
+        groups: Vec<Spanned<String>>, default "none", example r#"groups = ["admin"]"#;
         /// Attributes besides `email`.
         attributes: Pairs, default "none", example r#"attributes = { given_name = "Dev" }"#;
     }
@@ -372,7 +372,7 @@ table! {
     /// A CloudWatch log group.
     LogGroup "AWS log groups" {
         /// Lines are removed after so many days.
-        retention_days: Option<At<u16>>, default "never", example "retention_days = 7";
+        retention_days: Option<Spanned<u16>>, default "never", example "retention_days = 7";
     }
 }
 
@@ -388,15 +388,15 @@ table! {
         /// What is compared.
         statistic: Option<Statistic>, default "Sum", example r#"statistic = "Average""#;
         /// Rings when it is above this.
-        above: Option<At<Number>>, default "", example "above = 5";
+        above: Option<Spanned<Number>>, default "", example "above = 5";
         /// Rings when it is below this.
-        below: Option<At<Number>>, default "", example "below = 1";
+        below: Option<Spanned<Number>>, default "", example "below = 1";
         /// Length of one period.
         period: Option<Duration>, default "60s", example r#"period = "5m""#;
         /// How many periods in a row.
         periods: Option<u16>, default "1", example "periods = 3";
         /// Topics that are told.
-        topics: Vec<At<String>>, default "none", example r#"topics = ["orders"]"#;
+        topics: Vec<Spanned<String>>, default "none", example r#"topics = ["orders"]"#;
     }
 }
 
@@ -423,10 +423,10 @@ table! {
     /// An IAM role. The emulators do not enforce what it allows.
     Role "AWS roles" {
         /// Who may take it.
-        assumed_by: OneOrMany<At<String>>, default "ecs-tasks.amazonaws.com", example r#"assumed_by = "lambda.amazonaws.com""#;
+        assumed_by: OneOrMany<Spanned<String>>, default "ecs-tasks.amazonaws.com", example r#"assumed_by = "lambda.amazonaws.com""#;
         /// Actions that are allowed.
-        allow: Vec<At<String>>, default "none", example r#"allow = ["s3:GetObject", "sqs:*"]"#;
+        allow: Vec<Spanned<String>>, default "none", example r#"allow = ["s3:GetObject", "sqs:*"]"#;
         /// What they are allowed on.
-        on: OneOrMany<At<String>>, default "*", example r#"on = "arn:aws:s3:::uploads/*""#;
+        on: OneOrMany<Spanned<String>>, default "*", example r#"on = "arn:aws:s3:::uploads/*""#;
     }
 }

@@ -181,7 +181,7 @@ pub(crate) use choice;
 
 /// A value with its place and story.
 #[derive(Debug, Clone)]
-pub struct At<T> {
+pub struct Spanned<T> {
     /// The value.
     pub value: T,
     /// Where it is written.
@@ -190,7 +190,7 @@ pub struct At<T> {
     pub story: Vec<String>,
 }
 
-impl<T> Deref for At<T> {
+impl<T> Deref for Spanned<T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.value
@@ -199,7 +199,7 @@ impl<T> Deref for At<T> {
 
 /// A value with its place, and as it is written: for what has no other form in the model.
 #[derive(Debug, Clone)]
-pub struct Kept<T> {
+pub struct SpannedRaw<T> {
     /// The value.
     pub value: T,
     /// Where it is written.
@@ -208,14 +208,14 @@ pub struct Kept<T> {
     pub written: toml::Value,
 }
 
-impl<T> Deref for Kept<T> {
+impl<T> Deref for SpannedRaw<T> {
     type Target = T;
     fn deref(&self) -> &T {
         &self.value
     }
 }
 
-impl<T: Decode> Decode for Kept<T> {
+impl<T: Decode> Decode for SpannedRaw<T> {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         Some(Self { value: T::decode(node, reader)?, place: node.place.clone(), written: node.plain() })
     }
@@ -245,7 +245,7 @@ impl<T> Deref for Entry<T> {
 /// A table whose keys are names the user chose.
 pub type Map<T> = IndexMap<String, Entry<T>>;
 
-impl<T: Decode> Decode for At<T> {
+impl<T: Decode> Decode for Spanned<T> {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         Some(Self { value: T::decode(node, reader)?, place: node.place.clone(), story: node.story.clone() })
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::decode::{At, Decode, Map, Reader, choice, table};
+use super::decode::{Decode, Map, Reader, Spanned, choice, table};
 use super::describe::Shape;
 use super::node::{Node, Value};
 use super::{interpolate, scalars, words};
@@ -174,7 +174,7 @@ impl Decode for Words {
 
 /// `NAME = "value"` pairs: a table, or compose's list of `"NAME=value"`.
 #[derive(Debug, Clone, Default)]
-pub struct Pairs(pub IndexMap<String, At<Scalar>>);
+pub struct Pairs(pub IndexMap<String, Spanned<Scalar>>);
 
 impl Decode for Pairs {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -182,20 +182,20 @@ impl Decode for Pairs {
         match &node.value {
             Value::Table(table) => {
                 for (name, item) in table {
-                    let value = reader.under(name, |reader| At::<Scalar>::decode(&item.node, reader));
+                    let value = reader.under(name, |reader| Spanned::<Scalar>::decode(&item.node, reader));
                     pairs.extend(value.map(|value| (name.clone(), value)));
                 }
             }
             Value::Array(items) => {
                 for item in items {
-                    let Some(pair) = At::<String>::decode(item, reader) else { continue };
+                    let Some(pair) = Spanned::<String>::decode(item, reader) else { continue };
                     let Some((name, value)) = pair.value.split_once('=') else {
                         reader.error(&item.place, "expected \"NAME=value\"").hint =
                             Some(format!("to pass a variable on, write \"{0}=${{{0}}}\"", pair.value));
                         continue;
                     };
                     let value =
-                        At { value: Scalar(value.into()), place: pair.place.clone(), story: pair.story.clone() };
+                        Spanned { value: Scalar(value.into()), place: pair.place.clone(), story: pair.story.clone() };
                     if pairs.insert(name.to_owned(), value).is_some() {
                         reader.error(&item.place, format_args!("`{name}` is set twice"));
                     }
@@ -227,7 +227,7 @@ impl Decode for DependsOn {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut all = IndexMap::new();
         if let Value::Array(_) = &node.value {
-            for name in Vec::<At<String>>::decode(node, reader)? {
+            for name in Vec::<Spanned<String>>::decode(node, reader)? {
                 if all.insert(name.value.clone(), (name.place.clone(), Condition::Ready)).is_some() {
                     reader.error(&name.place, format_args!("`{}` is listed twice", name.value));
                 }

@@ -86,7 +86,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::resolve::{Surroundings, resolve};
+    use crate::resolve::{ResolveContext, resolve};
 
     const EVERYTHING: &str = include_str!("../../tests/fixtures/ok/everything/services.toml");
 
@@ -94,7 +94,7 @@ mod tests {
     fn understand(text: String) -> usize {
         let source = Arc::new(Source { name: "services.toml".into(), text });
         let (config, mut problems) = parse(&[source], &Variables::default());
-        resolve(&config, &Surroundings::default(), &mut problems);
+        resolve(&config, &ResolveContext::default(), &mut problems);
         problems.iter().filter_map(|problem| problem.place.as_ref()).map(|place| place.to_string().len()).sum()
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::aws::Aws;
-use super::decode::{At, Decode, Kept, Map, Reader, table};
+use super::decode::{Decode, Map, Reader, Spanned, SpannedRaw, table};
 use super::describe::Shape;
 use super::forms::{Cpus, DependsOn, OneOrMany, Pairs, Scalar, Size, UlimitSpec, Words};
 use super::mounts::MountSpec;
@@ -15,7 +15,7 @@ table! {
     /// What stands at the top of services.toml.
     Config "Top level" {
         /// Name of the stack: prefix of its containers, networks and volumes.
-        project: Option<At<String>>, default "name of the folder", example r#"project = "taskava""#;
+        project: Option<Spanned<String>>, default "name of the folder", example r#"project = "taskava""#;
         /// The services, by name. The name is the host name under which the other services reach it.
         services: Map<Service>, default "", example "[services.postgres]\nkind = \"postgres\"";
         /// Named volumes that need more than a name. Others need no declaration.
@@ -25,9 +25,9 @@ table! {
         /// Variables for every service that does not set them itself. `${…}` can refer to them too, after the environment and `.env`.
         env: Pairs, default "", example "[env]\nAWS_REGION = \"eu-central-1\"";
         /// AWS resources that are made in the emulator.
-        aws: Option<Kept<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
+        aws: Option<SpannedRaw<Aws>>, default "", example "[aws.buckets.uploads]\nversioning = true";
         /// Paths outside the folder of services.toml that services may use.
-        allow_outside: Vec<At<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
+        allow_outside: Vec<Spanned<String>>, default "none", example r#"allow_outside = ["~/.aws"]"#;
     }
 }
 
@@ -35,45 +35,45 @@ table! {
     /// One service.
     Service "Services" {
         /// What it is: decides how readiness is tested and which defaults hold.
-        kind: Option<At<Kind>>, default "generic", example r#"kind = "postgres""#;
+        kind: Option<Spanned<Kind>>, default "generic", example r#"kind = "postgres""#;
         /// Image to run. With `build`, the name the result gets.
-        image: Option<At<String>>, default "the kind's own", example r#"image = "postgres:15-alpine""#;
+        image: Option<Spanned<String>>, default "the kind's own", example r#"image = "postgres:15-alpine""#;
         /// Builds the image: the folder with the Dockerfile, or a table.
-        build: Option<At<Build>>, default "not built", example r#"build = "docker/migrate""#;
+        build: Option<Spanned<Build>>, default "not built", example r#"build = "docker/migrate""#;
         /// When to pull the image.
         pull: Option<PullPolicy>, default "missing", example r#"pull = "always""#;
         /// Platform of the image.
-        platform: Option<At<String>>, default "the engine's own", example r#"platform = "linux/amd64""#;
+        platform: Option<Spanned<String>>, default "the engine's own", example r#"platform = "linux/amd64""#;
         /// Replaces the image's command: a command line (no shell is involved) or the list of its words.
-        command: Option<At<Words>>, default "the image's own", example r#"command = "redis-server --appendonly yes""#;
+        command: Option<Spanned<Words>>, default "the image's own", example r#"command = "redis-server --appendonly yes""#;
         /// Replaces the image's entrypoint.
         entrypoint: Option<Words>, default "the image's own", example r#"entrypoint = ["/docker-entrypoint.sh"]"#;
         /// Environment variables.
         env: Pairs, default "", example r#"env = { POSTGRES_PASSWORD = "${POSTGRES_PASSWORD:-taskava}" }"#;
         /// Files of `NAME=value` lines; `env` wins over them, later files over earlier ones.
-        env_file: OneOrMany<At<String>>, default "none", example r#"env_file = ["docker/api.env"]"#;
+        env_file: OneOrMany<Spanned<String>>, default "none", example r#"env_file = ["docker/api.env"]"#;
         /// Published ports: `[address:][host:]container[/protocol]`, ranges too. Bound to 127.0.0.1 unless an address is written; without a host port the engine chooses one.
-        ports: Vec<At<Ports>>, default "none", example r#"ports = ["5432:5432", "0.0.0.0:8080:80", 9000]"#;
+        ports: Vec<Spanned<Ports>>, default "none", example r#"ports = ["5432:5432", "0.0.0.0:8080:80", 9000]"#;
         /// Volumes and bind mounts: `source:target[:ro]`. A source that begins with `.`, `/` or `~` is a path.
-        volumes: Vec<At<MountSpec>>, default "none", example r#"volumes = ["postgres-data:/var/lib/postgresql/data", "./init:/init:ro"]"#;
+        volumes: Vec<Spanned<MountSpec>>, default "none", example r#"volumes = ["postgres-data:/var/lib/postgresql/data", "./init:/init:ro"]"#;
         /// Memory file systems: `target[:options]`.
-        tmpfs: OneOrMany<At<String>>, default "none", example r#"tmpfs = ["/tmp:size=64m"]"#;
+        tmpfs: OneOrMany<Spanned<String>>, default "none", example r#"tmpfs = ["/tmp:size=64m"]"#;
         /// What must be ready before it starts; `started` where running is enough.
         depends_on: DependsOn, default "nothing", example r#"depends_on = { postgres = "ready", mail = "started" }"#;
         /// When it counts as ready.
-        ready: Option<At<ReadySpec>>, default "as its kind defines", example r#"ready = { http = "http://:8080/health" }"#;
+        ready: Option<Spanned<ReadySpec>>, default "as its kind defines", example r#"ready = { http = "http://:8080/health" }"#;
         /// Profiles it belongs to; it is left out unless one of them is active or an active service needs it.
-        profiles: Vec<At<String>>, default "always active", example r#"profiles = ["app"]"#;
+        profiles: Vec<Spanned<String>>, default "always active", example r#"profiles = ["app"]"#;
         /// What happens when files change, while `up --watch` or `watch` runs.
-        watch: Vec<At<WatchSpec>>, default "nothing", example r#"watch = [{ path = "src", action = "restart" }]"#;
+        watch: Vec<Spanned<WatchSpec>>, default "nothing", example r#"watch = [{ path = "src", action = "restart" }]"#;
         /// `user[:group]` to run as.
-        user: Option<At<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
+        user: Option<Spanned<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
         /// Working directory inside.
-        working_dir: Option<At<String>>, default "the image's own", example r#"working_dir = "/app""#;
+        working_dir: Option<Spanned<String>>, default "the image's own", example r#"working_dir = "/app""#;
         /// Host name inside.
-        hostname: Option<At<String>>, default "chosen by the engine", example r#"hostname = "db""#;
+        hostname: Option<Spanned<String>>, default "chosen by the engine", example r#"hostname = "db""#;
         /// Networks it joins.
-        networks: Vec<At<String>>, default r#"["default"]"#, example r#"networks = ["default", "backend"]"#;
+        networks: Vec<Spanned<String>>, default r#"["default"]"#, example r#"networks = ["default", "backend"]"#;
         /// Labels of the container.
         labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
         /// Runs an init process as PID 1 that forwards signals and reaps zombies.
@@ -85,25 +85,25 @@ table! {
         /// Resource limits by name, as one number or as soft and hard.
         ulimits: Map<UlimitSpec>, default "the engine's own", example "ulimits = { nofile = 65536 }";
         /// Linux capabilities to add.
-        cap_add: Vec<At<String>>, default "none", example r#"cap_add = ["NET_ADMIN"]"#;
+        cap_add: Vec<Spanned<String>>, default "none", example r#"cap_add = ["NET_ADMIN"]"#;
         /// Linux capabilities to drop.
-        cap_drop: Vec<At<String>>, default "none", example r#"cap_drop = ["ALL"]"#;
+        cap_drop: Vec<Spanned<String>>, default "none", example r#"cap_drop = ["ALL"]"#;
         /// Lines for /etc/hosts, as a table or a list of `"host:address"`.
-        extra_hosts: Option<At<Hosts>>, default "none", example r#"extra_hosts = { "host.docker.internal" = "host-gateway" }"#;
+        extra_hosts: Option<Spanned<Hosts>>, default "none", example r#"extra_hosts = { "host.docker.internal" = "host-gateway" }"#;
         /// DNS servers.
-        dns: OneOrMany<At<String>>, default "the engine's own", example r#"dns = ["1.1.1.1"]"#;
+        dns: OneOrMany<Spanned<String>>, default "the engine's own", example r#"dns = ["1.1.1.1"]"#;
         /// Signal that asks it to stop.
-        stop_signal: Option<At<String>>, default "the image's own", example r#"stop_signal = "SIGINT""#;
+        stop_signal: Option<Spanned<String>>, default "the image's own", example r#"stop_signal = "SIGINT""#;
         /// Time to stop by itself before it is killed. A server with data (PostgreSQL, Redis, LocalStack, MiniStack) has 60 seconds, and up to 5 minutes while it is visibly at work; what is written here holds exactly.
         stop_timeout: Option<Duration>, default "the kind's own (10s or 60s)", example r#"stop_timeout = "30s""#;
         /// What the engine does when it exits.
-        restart: Option<At<RestartPolicy>>, default "no", example r#"restart = "unless-stopped""#;
+        restart: Option<Spanned<RestartPolicy>>, default "no", example r#"restart = "unless-stopped""#;
         /// Limits on memory and CPU.
         resources: Option<Resources>, default "none", example r#"resources = { memory = "512m", cpus = 1.5 }"#;
         /// Bound on its logs.
         logging: Option<Logging>, default "3 files of 10m", example r#"logging = { max_size = "50m", max_files = 2 }"#;
         /// Variables that `env` prints for the application, instead of the kind's own. `${host}`, `${port}` (of the first port) and `${port.5432}` are filled in.
-        exports: Map<At<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
+        exports: Map<Spanned<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
         /// Commands run inside when it has become ready, each time it was started; one that fails is a failure of the service.
         hooks: Option<Hooks>, default "none", example r#"hooks = { ready = ["psql -f /seed.sql"] }"#;
     }
@@ -151,21 +151,21 @@ table! {
     /// When a service counts as ready. At most one test; without one the kind's own is used. Each question has a limit: 1 s over the network, 5 s for a command inside or a HEALTHCHECK (its own timeout, if that is longer). What gives no answer in that time is ended and asked again, with twice the time.
     ReadySpec "Ready" {
         /// `GET` answers with a status below 400. The port is the one inside the container.
-        http: Option<At<String>>, default "", example r#"http = "http://:8080/health""#;
+        http: Option<Spanned<String>>, default "", example r#"http = "http://:8080/health""#;
         /// The ports inside accept connections and keep them open; `true` = all published ones.
-        tcp: Option<At<TcpTest>>, default "", example "tcp = 6379";
+        tcp: Option<Spanned<TcpTest>>, default "", example "tcp = 6379";
         /// A line that it has written since its last start matches a regular expression, as it was written or without its colours. `^` and `$` are the line's ends. Lines above 64 KiB are looked at in pieces of that length. What still runs when its line was dropped from the log (`logging`) stays ready.
-        log: Option<At<String>>, default "", example r#"log = "listening on .*:8080""#;
+        log: Option<Spanned<String>>, default "", example r#"log = "listening on .*:8080""#;
         /// A command inside exits with 0. One that does not answer in time is killed, with what it started, where the image has a shell.
-        exec: Option<At<Words>>, default "", example r#"exec = "pg_isready -q""#;
+        exec: Option<Spanned<Words>>, default "", example r#"exec = "pg_isready -q""#;
         /// A PostgreSQL handshake and login succeed.
-        postgres: Option<At<PortTest>>, default "", example "postgres = 5432";
+        postgres: Option<Spanned<PortTest>>, default "", example "postgres = 5432";
         /// Redis answers `PING`.
-        redis: Option<At<PortTest>>, default "", example "redis = true";
+        redis: Option<Spanned<PortTest>>, default "", example "redis = true";
         /// SMTP greets with 220.
-        smtp: Option<At<PortTest>>, default "", example "smtp = 1025";
+        smtp: Option<Spanned<PortTest>>, default "", example "smtp = 1025";
         /// The image's own HEALTHCHECK says healthy.
-        engine: Option<At<bool>>, default "", example "engine = true";
+        engine: Option<Spanned<bool>>, default "", example "engine = true";
         /// How long until it is given up.
         timeout: Option<Duration>, default "the kind's own (60s)", example r#"timeout = "2m""#;
         /// Longest pause between two tests: from the answer to the next question.
@@ -181,9 +181,9 @@ table! {
         /// What is done: `restart`; `rebuild` the image and recreate the container; `sync`: copy what changed into the container, links as links, and remove what is gone; `sync+restart`; `exec`: run `command` inside.
         action: Option<WatchAction>, default "restart", example r#"action = "sync""#;
         /// Where files go, inside; for `sync` and `sync+restart`. For a single file: its new name, or with a `/` at the end the folder it goes into.
-        target: Option<At<String>>, default "", example r#"target = "/app/web""#;
+        target: Option<Spanned<String>>, default "", example r#"target = "/app/web""#;
         /// Patterns as in .gitignore, from `path` on, that are left out besides what git and .dockerignore ignore, and what editors and compilers leave (`.git`, `node_modules`, `target`, `__pycache__`, `*.swp`, …). `!` brings something back.
-        ignore: OneOrMany<At<String>>, default "none", example r#"ignore = ["*.md", "!target/"]"#;
+        ignore: OneOrMany<Spanned<String>>, default "none", example r#"ignore = ["*.md", "!target/"]"#;
         /// Command that is run inside, for `exec`. The files that changed are on its standard input, from `path` on, one a line; in its environment, `TASKAVA_CHANGED_COUNT` says how many, and `TASKAVA_CHANGED` has the same lines, or nothing when they are longer than 100 KiB.
         command: Option<Words>, default "", example r#"command = "npm run build""#;
     }
@@ -203,9 +203,9 @@ table! {
     /// Bound on a container's logs.
     Logging "Logging" {
         /// Size of one file.
-        max_size: Option<At<String>>, default "10m", example r#"max_size = "50m""#;
+        max_size: Option<Spanned<String>>, default "10m", example r#"max_size = "50m""#;
         /// Number of files.
-        max_files: Option<At<u32>>, default "3", example "max_files = 2";
+        max_files: Option<Spanned<u32>>, default "3", example "max_files = 2";
     }
 }
 
@@ -213,7 +213,7 @@ table! {
     /// Commands run at points of a service's life.
     Hooks "Hooks" {
         /// Run inside when it becomes ready, each time it was started.
-        ready: Vec<At<Words>>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
+        ready: Vec<Spanned<Words>>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
     }
 }
 
@@ -221,7 +221,7 @@ table! {
     /// A named volume.
     Volume "Volumes" {
         /// Name on the engine.
-        name: Option<At<String>>, default "project and key", example r#"name = "shared-cache""#;
+        name: Option<Spanned<String>>, default "project and key", example r#"name = "shared-cache""#;
         /// Not this stack's: must exist, is never created or removed.
         external: Option<bool>, default "false", example "external = true";
         /// Volume driver.
@@ -237,7 +237,7 @@ table! {
     /// A network.
     Network "Networks" {
         /// Name on the engine.
-        name: Option<At<String>>, default "project and key", example r#"name = "shared""#;
+        name: Option<Spanned<String>>, default "project and key", example r#"name = "shared""#;
         /// Not this stack's: must exist, is never created or removed.
         external: Option<bool>, default "false", example "external = true";
         /// Network driver.
@@ -245,7 +245,7 @@ table! {
         /// Without a way out.
         internal: Option<bool>, default "false", example "internal = true";
         /// Address range.
-        subnet: Option<At<String>>, default "chosen by the engine", example r#"subnet = "172.30.0.0/24""#;
+        subnet: Option<Spanned<String>>, default "chosen by the engine", example r#"subnet = "172.30.0.0/24""#;
         /// Labels.
         labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
     }

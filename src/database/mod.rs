@@ -65,7 +65,7 @@ pub struct About {
 
 /// How a fork is made.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
+pub struct ForkOptions {
     /// The database it is a copy of; otherwise the one the service is made for.
     pub from: Option<String>,
     /// How many copies are kept ready; otherwise as many as were asked for last.
@@ -187,15 +187,15 @@ impl Server {
     ///
     /// # Errors
     /// When the name is taken, or the source is in use and there is no template of it yet.
-    pub async fn fork(&mut self, name: &CopyName, ask: &Ask) -> Result<Fork> {
-        let from = ask.from.clone().unwrap_or_else(|| self.database.clone());
+    pub async fn fork(&mut self, name: &CopyName, options: &ForkOptions) -> Result<Fork> {
+        let from = options.from.clone().unwrap_or_else(|| self.database.clone());
         let (mut ours, writes, taken) = self.look(&from, name.as_str(), false).await?;
         if taken {
             let own = ours.iter().any(|copy| copy.database == name.as_str() && copy.role == Role::Fork);
             let hint = if own { format!("drop it: taskava dev db drop {name}") } else { "take another name".into() };
             return Err(Error::new(ErrorKind::Usage, format_args!("there is a database `{name}` already")).hint(hint));
         }
-        if ask.refresh {
+        if options.refresh {
             self.drop_template(&ours, &from).await?;
             ours.clear();
         }
@@ -203,10 +203,10 @@ impl Server {
         let template = ours.iter().find(|copy| copy.role == Role::Template);
         let known = template.map(|template| template.state);
         let (size, stale) = match known {
-            Some((pool, seen)) => (ask.pool.unwrap_or(pool), seen != writes),
+            Some((pool, seen)) => (options.pool.unwrap_or(pool), seen != writes),
             None => {
-                self.make_template(&from, ask.in_use).await?;
-                (ask.pool.unwrap_or_default(), false)
+                self.make_template(&from, options.in_use).await?;
+                (options.pool.unwrap_or_default(), false)
             }
         };
         if known.is_none_or(|(pool, _)| pool != size) {

@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use super::Check;
 use crate::diag::Result;
-use crate::engine::{About, Bystander, Engine, Info};
+use crate::engine::{About, ContainerInfo, Engine, Info};
 use crate::event::counted;
 use crate::load;
 use crate::model::{Stack, isolated};
@@ -180,20 +180,20 @@ pub(super) fn pools(bridges: usize) -> Check {
 }
 
 pub(super) async fn others(engine: &Engine, stack: Option<&Stack>) -> Result<Vec<Check>> {
-    let everybody = engine.everybody().await?;
+    let list_all_containers = engine.list_all_containers().await?;
     let mut checks = vec![match engine.about.inside.is_some() {
         // A folder of the host, or of another container, is not gone because it can't be seen.
         true => Check::ok("leftovers", "not looked for: the folders of other stacks can't be seen from this container"),
-        false => leftovers(&everybody, |root| Path::new(root).join(crate::config::FILE).exists()),
+        false => leftovers(&list_all_containers, |root| Path::new(root).join(crate::config::FILE).exists()),
     }];
-    checks.extend(stack.and_then(|stack| namesakes(&everybody, stack)));
+    checks.extend(stack.and_then(|stack| namesakes(&list_all_containers, stack)));
     Ok(checks)
 }
 
 /// Stacks whose folder is gone: nobody will take them down.
-pub(super) fn leftovers(everybody: &[Bystander], exists: impl Fn(&str) -> bool) -> Check {
+pub(super) fn leftovers(list_all_containers: &[ContainerInfo], exists: impl Fn(&str) -> bool) -> Check {
     let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
-    for seen in everybody {
+    for seen in list_all_containers {
         if let (Some(project), Some(root)) = (&seen.project, &seen.root)
             && !exists(root)
         {
@@ -213,14 +213,15 @@ pub(super) fn leftovers(everybody: &[Bystander], exists: impl Fn(&str) -> bool) 
 }
 
 /// Containers of others that are in the way of this stack's names.
-pub(super) fn namesakes(everybody: &[Bystander], stack: &Stack) -> Option<Check> {
-    let compose = everybody.iter().filter(|seen| seen.compose.as_deref() == Some(stack.name.as_str())).count();
+pub(super) fn namesakes(list_all_containers: &[ContainerInfo], stack: &Stack) -> Option<Check> {
+    let compose =
+        list_all_containers.iter().filter(|seen| seen.compose.as_deref() == Some(stack.name.as_str())).count();
     if compose > 0 {
         let found = format!("docker compose has a project of the same name, {}, with {compose} containers", stack.name);
         return Some(Check::warn("compose", found, format!("docker compose -p {} down", stack.name)));
     }
     let ours: Vec<String> = stack.services.keys().map(|service| stack.container_name(service)).collect();
-    let foreign = everybody.iter().find(|seen| seen.project.is_none() && ours.contains(&seen.name))?;
+    let foreign = list_all_containers.iter().find(|seen| seen.project.is_none() && ours.contains(&seen.name))?;
     let found = format!("container {} is not of this stack, but has the name of one of its own", foreign.name);
     Some(Check::fail("names", found, format!("docker rm {0}, or docker rename {0} NAME", foreign.name)))
 }

@@ -6,10 +6,10 @@ use serde::Deserialize;
 
 use super::Check;
 use crate::diag::Result;
-use crate::engine::connect::Ask;
+use crate::engine::connect::ConnectOptions;
 use crate::load::Loaded;
 
-pub(super) async fn machine(ask: &Ask, loaded: &Result<Loaded>) -> Result<Vec<Check>> {
+pub(super) async fn machine(options: &ConnectOptions, loaded: &Result<Loaded>) -> Result<Vec<Check>> {
     let watches =
         loaded.as_ref().is_ok_and(|loaded| loaded.stack.services.values().any(|service| !service.watch.is_empty()));
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse().ok();
@@ -20,15 +20,15 @@ pub(super) async fn machine(ask: &Ask, loaded: &Result<Loaded>) -> Result<Vec<Ch
         watches,
     ));
     checks.extend(std::fs::read_to_string("/proc/self/limits").ok().and_then(|limits| open_files(&limits)));
-    checks.extend(named_twice(ask));
+    checks.extend(named_twice(options));
     let path: Vec<PathBuf> =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
-    let file = ask.config_dir.join("config.json");
+    let file = options.config_dir.join("config.json");
     if let Ok(text) = std::fs::read(&file) {
         checks.push(helpers(&text, &file, |program| path.iter().any(|folder| folder.join(program).is_file())));
     }
     let shell = std::env::var("SHELL").unwrap_or_default();
-    if let (Some(home), None) = (&ask.home, std::env::var_os("CI")) {
+    if let (Some(home), None) = (&options.home, std::env::var_os("CI")) {
         checks.extend(completions(&shell, home));
     }
     Ok(checks)
@@ -65,11 +65,11 @@ pub(super) fn open_files(limits: &str) -> Option<Check> {
 }
 
 /// Two ways to name an engine at once: which one wins is known to few.
-pub(super) fn named_twice(ask: &Ask) -> Option<Check> {
-    if ask.host.is_some() || ask.context.is_some() {
+pub(super) fn named_twice(options: &ConnectOptions) -> Option<Check> {
+    if options.host.is_some() || options.context.is_some() {
         return None;
     }
-    let (host, context) = (ask.env_host.as_ref()?, ask.env_context.as_ref()?);
+    let (host, context) = (options.env_host.as_ref()?, options.env_context.as_ref()?);
     let found = format!("DOCKER_HOST={host} and DOCKER_CONTEXT={context} are both set; the first one counts");
     Some(Check::warn("context", found, "unset the one that is not meant"))
 }

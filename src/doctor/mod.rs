@@ -60,9 +60,9 @@ impl Check {
 }
 
 /// Looks at everything. `loaded`: the stack that is meant, or why there is none.
-pub async fn examine(ask: &connect::Ask, loaded: &Result<Loaded>) -> Vec<Check> {
+pub async fn examine(options: &connect::ConnectOptions, loaded: &Result<Loaded>) -> Vec<Check> {
     let stack = loaded.as_ref().ok().map(|loaded| &loaded.stack);
-    let (engine, mut checks) = match connected(ask).await {
+    let (engine, mut checks) = match connected(options).await {
         Ok(engine) => (Some(engine), Vec::new()),
         Err(check) => (None, vec![*check]),
     };
@@ -73,7 +73,7 @@ pub async fn examine(ask: &connect::Ask, loaded: &Result<Loaded>) -> Vec<Check> 
         work.push(bounded("networks", engine::networks(engine)));
         work.push(bounded("others", engine::others(engine, stack)));
     }
-    work.push(bounded("this machine", host::machine(ask, loaded)));
+    work.push(bounded("this machine", host::machine(options, loaded)));
     checks.push(stack::file(loaded));
     if let Some(stack) = stack {
         work.push(bounded("ports", stack::ports(engine.as_ref(), stack)));
@@ -86,8 +86,8 @@ pub async fn examine(ask: &connect::Ask, loaded: &Result<Loaded>) -> Vec<Check> 
     checks
 }
 
-async fn connected(ask: &connect::Ask) -> Result<Engine, Box<Check>> {
-    match tokio::time::timeout(LIMIT, Engine::connect(ask)).await {
+async fn connected(options: &connect::ConnectOptions) -> Result<Engine, Box<Check>> {
+    match tokio::time::timeout(LIMIT, Engine::connect(options)).await {
         Ok(Ok(engine)) => Ok(engine),
         Ok(Err(error)) => Err(Box::new(Check::fail("engine", error.to_string(), remedy(&error)))),
         Err(_) => Err(Box::new(Check::fail(

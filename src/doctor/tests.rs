@@ -5,8 +5,8 @@ use std::path::Path;
 use super::engine::{clock, disk, leftovers, loopback, memory, namesakes, pools, rootless};
 use super::host::{completions, helpers, inotify, named_twice, open_files};
 use super::*;
-use crate::engine::connect::Ask;
-use crate::engine::{Bystander, Info};
+use crate::engine::connect::ConnectOptions;
+use crate::engine::{ContainerInfo, Info};
 use crate::model::{Stack, StackName};
 
 fn at(second: i64) -> jiff::Timestamp {
@@ -63,8 +63,8 @@ fn disks_and_networks_run_out() {
     assert_eq!(pools(30).status, Status::Warn);
 }
 
-fn of(project: Option<&str>, root: &str, name: &str, compose: Option<&str>) -> Bystander {
-    Bystander {
+fn of(project: Option<&str>, root: &str, name: &str, compose: Option<&str>) -> ContainerInfo {
+    ContainerInfo {
         name: name.into(),
         project: project.map(Into::into),
         root: project.map(|_| root.into()),
@@ -119,12 +119,12 @@ fn limits_of_the_kernel() {
 
 #[test]
 fn two_names_for_the_engine_are_one_too_many() {
-    let mut ask = Ask { env_host: Some("unix:///a".into()), ..Ask::default() };
-    assert_eq!(named_twice(&ask), None);
-    ask.env_context = Some("colima".into());
-    assert!(named_twice(&ask).is_some_and(|check| check.found.contains("DOCKER_CONTEXT=colima")));
-    ask.host = Some("unix:///b".into());
-    assert_eq!(named_twice(&ask), None, "the flag decides");
+    let mut options = ConnectOptions { env_host: Some("unix:///a".into()), ..ConnectOptions::default() };
+    assert_eq!(named_twice(&options), None);
+    options.env_context = Some("colima".into());
+    assert!(named_twice(&options).is_some_and(|check| check.found.contains("DOCKER_CONTEXT=colima")));
+    options.host = Some("unix:///b".into());
+    assert_eq!(named_twice(&options), None, "the flag decides");
 }
 
 #[test]

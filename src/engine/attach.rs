@@ -26,7 +26,7 @@ pub type Size = (u16, u16);
 
 /// A command to be run in a running container.
 #[derive(Debug, Clone, Default)]
-pub struct ExecAsk {
+pub struct ExecOptions {
     /// The command.
     pub command: Vec<String>,
     /// `NAME=value`.
@@ -47,7 +47,7 @@ pub struct ExecAsk {
 
 /// A one-off container.
 #[derive(Debug, Clone)]
-pub struct OneOffAsk {
+pub struct OneOffOptions {
     /// Its name.
     pub name: String,
     /// It gets what we send it.
@@ -181,18 +181,18 @@ impl Engine {
     ///
     /// # Errors
     /// When the container does not run.
-    pub async fn prepare_exec(&self, container: &str, ask: &ExecAsk) -> Result<String> {
+    pub async fn prepare_exec(&self, container: &str, options: &ExecOptions) -> Result<String> {
         let config = ExecConfig {
-            cmd: Some(ask.command.clone()),
-            env: Some(ask.env.clone()),
-            user: ask.user.clone(),
-            working_dir: ask.working_dir.clone(),
-            privileged: Some(ask.privileged),
-            attach_stdin: Some(ask.stdin),
-            attach_stdout: Some(ask.output),
-            attach_stderr: Some(ask.output),
-            tty: Some(ask.tty.is_some()),
-            console_size: ask.tty.filter(|_| self.takes_sizes()).map(box_of),
+            cmd: Some(options.command.clone()),
+            env: Some(options.env.clone()),
+            user: options.user.clone(),
+            working_dir: options.working_dir.clone(),
+            privileged: Some(options.privileged),
+            attach_stdin: Some(options.stdin),
+            attach_stdout: Some(options.output),
+            attach_stderr: Some(options.output),
+            tty: Some(options.tty.is_some()),
+            console_size: options.tty.filter(|_| self.takes_sizes()).map(console_size),
             ..Default::default()
         };
         let created = answer(self.docker.create_exec(container, config)).await;
@@ -203,14 +203,14 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn start_exec(&self, exec: &str, ask: &ExecAsk) -> Result<Attached> {
-        let mut body = serde_json::json!({ "Detach": false, "Tty": ask.tty.is_some() });
-        if let Some(size) = ask.tty.filter(|_| self.takes_sizes()) {
-            body["ConsoleSize"] = box_of(size).into();
+    pub async fn start_exec(&self, exec: &str, options: &ExecOptions) -> Result<Attached> {
+        let mut body = serde_json::json!({ "Detach": false, "Tty": options.tty.is_some() });
+        if let Some(size) = options.tty.filter(|_| self.takes_sizes()) {
+            body["ConsoleSize"] = console_size(size).into();
         }
         let wire = wire::post(&self.address, &format!("/exec/{exec}/start"), &body.to_string(), Then::Upgrade).await;
         let wire = wire.map_err(|error| failed("can't run a command in the container", &error))?;
-        Ok(Output::attached(wire, ask.tty.is_some()))
+        Ok(Output::attached(wire, options.tty.is_some()))
     }
 
     /// Starts a prepared command and leaves it alone.
@@ -259,24 +259,24 @@ impl Engine {
         &self,
         stack: &Stack,
         service: &Service,
-        ask: &OneOffAsk,
+        options: &OneOffOptions,
     ) -> Result<(String, Vec<String>)> {
         let at_once = if self.about.api >= (1, 44) { service.networks.len() } else { 1 };
-        let body = spec::one_off(stack, service, ask, at_once);
+        let body = spec::one_off(stack, service, options, at_once);
         let platform = service.platform.clone().unwrap_or_default();
-        let options = CreateContainerOptions { name: Some(ask.name.clone()), platform };
-        let created = self.docker.create_container(Some(options), body).await;
+        let named = CreateContainerOptions { name: Some(options.name.clone()), platform };
+        let created = self.docker.create_container(Some(named), body).await;
         let created = created.map_err(|error| match status(&error) {
-            Some(409) => failed(format_args!("can't create {}", ask.name), &error)
+            Some(409) => failed(format_args!("can't create {}", options.name), &error)
                 .hint("remove the container of that name, or give this one another: --name NAME"),
-            _ => failed(format_args!("can't create {}", ask.name), &error),
+            _ => failed(format_args!("can't create {}", options.name), &error),
         })?;
         for short in service.networks.iter().skip(at_once) {
             let network = &stack.networks[short].name;
             let request = NetworkConnectRequest { container: created.id.clone(), endpoint_config: None };
             let connected = self.docker.connect_network(network, request).await;
             connected
-                .map_err(|error| failed(format_args!("can't connect {} to network {network}", ask.name), &error))?;
+                .map_err(|error| failed(format_args!("can't connect {} to network {network}", options.name), &error))?;
         }
         Ok((created.id, created.warnings))
     }
@@ -295,12 +295,12 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn attach(&self, container: &str, ask: &OneOffAsk) -> Result<Attached> {
-        let stdin = if ask.stdin { "&stdin=1" } else { "" };
+    pub async fn attach(&self, container: &str, options: &OneOffOptions) -> Result<Attached> {
+        let stdin = if options.stdin { "&stdin=1" } else { "" };
         let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1{stdin}");
         let wire = wire::post(&self.address, &path, "", Then::Upgrade).await;
-        let wire = wire.map_err(|error| failed(format_args!("can't connect to {}", ask.name), &error))?;
-        Ok(Output::attached(wire, ask.tty.is_some()))
+        let wire = wire.map_err(|error| failed(format_args!("can't connect to {}", options.name), &error))?;
+        Ok(Output::attached(wire, options.tty.is_some()))
     }
 
     /// Begins to wait for the end of a container that is not started yet; where the engine removes it, for that too.
@@ -340,7 +340,7 @@ impl Engine {
     }
 }
 
-pub(super) fn box_of((rows, columns): Size) -> Vec<usize> {
+pub(super) fn console_size((rows, columns): Size) -> Vec<usize> {
     vec![rows.into(), columns.into()]
 }
 

@@ -44,11 +44,11 @@ pub use exec::Executed;
 pub use images::Progress;
 pub use inspect::{Health, Inspected};
 pub use observe::Publisher;
-pub use own_images::{Made, OwnImage};
-pub use owned::Owned;
+pub use own_images::{ImageOrigin, ManagedImage};
+pub use owned::IsolatedStack;
 pub use prepared::prepared_reference;
 pub use snapshots::Copied;
-pub use survey::{Bystander, Info};
+pub use survey::{ContainerInfo, Info};
 pub use upload::{Owner, Removal, Upload};
 pub use views::Witness;
 
@@ -101,9 +101,9 @@ pub enum Builder {
 
 impl Engine {
     /// Finds an engine and checks that it is new enough.
-    pub async fn connect(ask: &connect::Ask) -> Result<Self> {
-        let (docker, address, mut about) = connect::connect(ask).await?;
+    pub async fn connect(options: &connect::ConnectOptions) -> Result<Self> {
+        let (docker, address, mut about) = connect::connect(options).await?;
         inside::find(&docker, &mut about).await;
-        Ok(Self { docker, config_dir: ask.config_dir.clone(), address, joined: Arc::default(), about })
+        Ok(Self { docker, config_dir: options.config_dir.clone(), address, joined: Arc::default(), about })
     }
 }

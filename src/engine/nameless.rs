@@ -150,7 +150,7 @@ impl Engine {
         let listed = answer(self.docker.list_volumes(Some(ListVolumesOptions { filters: Some(filters) }))).await;
         let listed = listed.map_err(|error| failed("can't list volumes", &error))?.volumes.unwrap_or_default();
         for volume in listed {
-            self.remove_volume(stack, &volume.name).await?;
+            self.remove_volume(stack, &volume.name, None).await?;
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use super::observe::Listed;
 use super::{Engine, labels, spec};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Place, Service, Stack, Volume, fingerprint};
+use crate::plan::Intent;
 use crate::plan::observed::ContainerState;
 
 /// How long a busy engine may take to create a container.
@@ -197,11 +198,12 @@ impl Engine {
         created.map(drop).map_err(|error| failed(format_args!("can't create volume {}", volume.name), &error))
     }
 
-    /// Removes a volume of this stack and what is in it. The labels are read again just before.
+    /// Removes a volume of this stack and what is in it. The labels are read again just before, and `intent` is written down
+    /// until it is gone.
     ///
     /// # Errors
-    /// When it is not this stack's, or in use.
-    pub async fn remove_volume(&self, stack: &Stack, name: &str) -> Result<()> {
+    /// When it is not this stack's, or in use: then it is untouched.
+    pub async fn remove_volume(&self, stack: &Stack, name: &str, intent: Option<&Intent>) -> Result<()> {
         let seen = match answer(self.docker.inspect_volume(name)).await {
             Ok(seen) => seen,
             Err(error) if status(&error) == Some(404) => return Ok(()),
@@ -216,18 +218,26 @@ impl Engine {
                 Error::new(ErrorKind::Other, message).hint(format!("see whose it is: docker volume inspect {name}"))
             );
         }
-        // The data first: without the volume that says whose it is, nothing would lead to it.
-        if let Some(held) = seen.labels.get(labels::HOLDS) {
-            self.remove_unused(stack, held).await?;
+        if let Some(intent) = intent {
+            self.begin(stack, intent).await?;
         }
-        self.remove_unused(stack, name).await
-    }
-
-    async fn remove_unused(&self, stack: &Stack, name: &str) -> Result<()> {
-        match self.remove_volume_and_helper(stack, name).await {
-            Ok(()) => Ok(()),
-            Err(error) if status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(failed(format_args!("can't remove volume {name}"), &error)),
+        // The data first: without the volume that says whose it is, nothing would lead to it.
+        for part in seen.labels.get(labels::HOLDS).map(String::as_str).into_iter().chain([name]) {
+            match self.remove_volume_and_helper(stack, part).await {
+                Ok(()) => {}
+                Err(error) if status(&error) == Some(404) => {}
+                Err(error) => {
+                    let is_in_use = status(&error) == Some(409);
+                    if let Some(intent) = intent.filter(|_| is_in_use) {
+                        self.finish(stack, intent).await?;
+                    }
+                    return Err(failed(format_args!("can't remove volume {part}"), &error));
+                }
+            }
+        }
+        match intent {
+            Some(intent) => self.finish(stack, intent).await,
+            None => Ok(()),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::diag::Result;
 
 /// What an image of ours is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Made {
+pub enum ImageOrigin {
     /// A server with its data in place.
     Prepared {
         /// Key of what it was prepared from.
@@ -32,9 +32,9 @@ pub enum Made {
 
 /// An image that we made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnImage {
+pub struct ManagedImage {
     /// What it is.
-    pub made: Made,
+    pub made: ImageOrigin,
     /// Its id.
     pub id: String,
     /// Its reference; none when another image took its name, or it never got one.
@@ -56,7 +56,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub async fn own_images(&self) -> Result<Vec<OwnImage>> {
+    pub async fn own_images(&self) -> Result<Vec<ManagedImage>> {
         let containers = ListContainersOptions { all: true, ..Default::default() };
         let (images, containers) = try_join!(
             answer(self.docker.list_images(None::<ListImagesOptions>)),
@@ -65,7 +65,7 @@ impl Engine {
         .map_err(|error| failed("can't list images", &error))?;
         let used: HashSet<String> = containers.into_iter().filter_map(|seen| seen.image_id).collect();
         let sizes: HashMap<&str, i64> = images.iter().map(|seen| (seen.id.as_str(), seen.size)).collect();
-        let mut found: Vec<OwnImage> = images.iter().filter_map(|seen| own(seen, &sizes, &used)).collect();
+        let mut found: Vec<ManagedImage> = images.iter().filter_map(|seen| own(seen, &sizes, &used)).collect();
         found.sort_by(|a, b| b.created.cmp(&a.created).then_with(|| a.name.cmp(&b.name)));
         Ok(found)
     }
@@ -75,7 +75,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine refuses.
-    pub async fn remove_own_image(&self, image: &OwnImage) -> Result<bool> {
+    pub async fn remove_own_image(&self, image: &ManagedImage) -> Result<bool> {
         let reference = image.name.as_ref().unwrap_or(&image.id);
         let seen = match answer(self.docker.inspect_image(reference)).await {
             Ok(seen) => seen,
@@ -88,7 +88,7 @@ impl Engine {
             return Ok(false);
         }
         // What a server's image is based on is not ours, even where it has no name; the steps of a build are its own.
-        let options = RemoveImageOptions { noprune: image.made != Made::Build, ..Default::default() };
+        let options = RemoveImageOptions { noprune: image.made != ImageOrigin::Build, ..Default::default() };
         match self.docker.remove_image(reference, Some(options), None).await {
             Ok(_) => Ok(true),
             Err(error) if status(&error) == Some(404) => Ok(true),
@@ -98,20 +98,20 @@ impl Engine {
     }
 }
 
-fn own(seen: &ImageSummary, sizes: &HashMap<&str, i64>, used: &HashSet<String>) -> Option<OwnImage> {
+fn own(seen: &ImageSummary, sizes: &HashMap<&str, i64>, used: &HashSet<String>) -> Option<ManagedImage> {
     let label = |label: &str| seen.labels.get(label).map(String::as_str).unwrap_or_default();
     let (project, key) = (label(labels::PROJECT), label(labels::PREPARED));
     // An image that somebody made of one of our containers, or on top of such an image, inherits labels. It has the stack's,
     // which a prepared image and a build have not, or a name of its own; one on top of a build without either can't be told.
     let (made, repository) = if !label(labels::SNAPSHOT).is_empty() {
         let (project, snapshot) = (project.to_owned(), label(labels::SNAPSHOT).to_owned());
-        (Made::Snapshot { project, snapshot }, snapshots::REPOSITORY)
+        (ImageOrigin::Snapshot { project, snapshot }, snapshots::REPOSITORY)
     } else if !project.is_empty() {
         return None;
     } else if !key.is_empty() {
-        (Made::Prepared { key: key.to_owned() }, prepared::REPOSITORY)
+        (ImageOrigin::Prepared { key: key.to_owned() }, prepared::REPOSITORY)
     } else if !label(labels::BUILD).is_empty() {
-        (Made::Build, "")
+        (ImageOrigin::Build, "")
     } else {
         return None;
     };
@@ -121,7 +121,7 @@ fn own(seen: &ImageSummary, sizes: &HashMap<&str, i64>, used: &HashSet<String>) 
         return None;
     }
     let base = sizes.get(seen.parent_id.as_str()).copied().unwrap_or_default();
-    Some(OwnImage {
+    Some(ManagedImage {
         made,
         id: seen.id.clone(),
         name: seen.repo_tags.iter().find(|name| is_name(name)).cloned(),
@@ -142,7 +142,7 @@ fn is_name(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn seen(labels: &[(&str, &str)], tags: &[&str]) -> Option<OwnImage> {
+    fn seen(labels: &[(&str, &str)], tags: &[&str]) -> Option<ManagedImage> {
         let summary = ImageSummary {
             id: "sha256:1".into(),
             parent_id: "sha256:0".into(),
@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn what_was_built_and_has_a_name_is_its_users() {
         let label = (labels::BUILD, "{}");
-        assert_eq!(seen(&[label], &[]).map(|image| image.made), Some(Made::Build));
+        assert_eq!(seen(&[label], &[]).map(|image| image.made), Some(ImageOrigin::Build));
         assert_eq!(seen(&[label], &["p-app:latest"]), None);
         assert_eq!(
             seen(&[label, (labels::PREPARED, "k")], &[]).map(|image| image.made),
-            Some(Made::Prepared { key: "k".into() })
+            Some(ImageOrigin::Prepared { key: "k".into() })
         );
     }
 }

@@ -20,7 +20,7 @@ const AT_ONCE: usize = 8;
 
 /// An isolated stack on the engine.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Owned {
+pub struct IsolatedStack {
     /// Its name.
     pub project: String,
     /// The process it was made for; none when its label can't be read.
@@ -66,25 +66,27 @@ impl Engine {
     ///
     /// # Errors
     /// When the engine can't be asked.
-    pub async fn owned(&self) -> Result<Vec<Owned>> {
+    pub async fn isolated_stacks(&self) -> Result<Vec<IsolatedStack>> {
         let Parts { containers, networks, volumes, .. } = self.parts(labels::OWNER).await?;
-        let mut found: BTreeMap<String, Owned> = BTreeMap::new();
-        let mut note = |labels: &Labels, count: fn(&mut Owned) -> &mut usize| {
+        let mut found: BTreeMap<String, IsolatedStack> = BTreeMap::new();
+        let mut note = |labels: &Labels, count: fn(&mut IsolatedStack) -> &mut usize| {
             let text = |key: &str| labels.get(key).cloned().unwrap_or_default();
             let project = text(labels::PROJECT);
             if !isolated::is_name(&project) || !labels::are_whole(labels) {
                 return;
             }
-            let owned = found.entry(project.clone()).or_insert_with(|| Owned { project, ..Owned::default() });
-            owned.owner = owned.owner.take().or_else(|| serde_json::from_str(&text(labels::OWNER)).ok());
-            owned.expires = owned.expires.max(text(labels::EXPIRES).parse().unwrap_or_default());
-            owned.kept |= labels.contains_key(labels::KEPT);
-            owned.root = text(labels::ROOT);
-            *count(owned) += 1;
+            let isolated_stacks =
+                found.entry(project.clone()).or_insert_with(|| IsolatedStack { project, ..IsolatedStack::default() });
+            isolated_stacks.owner =
+                isolated_stacks.owner.take().or_else(|| serde_json::from_str(&text(labels::OWNER)).ok());
+            isolated_stacks.expires = isolated_stacks.expires.max(text(labels::EXPIRES).parse().unwrap_or_default());
+            isolated_stacks.kept |= labels.contains_key(labels::KEPT);
+            isolated_stacks.root = text(labels::ROOT);
+            *count(isolated_stacks) += 1;
         };
-        containers.iter().for_each(|(_, labels)| note(labels, |owned| &mut owned.containers));
-        networks.iter().for_each(|(_, labels)| note(labels, |owned| &mut owned.networks));
-        volumes.iter().for_each(|(_, labels)| note(labels, |owned| &mut owned.volumes));
+        containers.iter().for_each(|(_, labels)| note(labels, |isolated_stacks| &mut isolated_stacks.containers));
+        networks.iter().for_each(|(_, labels)| note(labels, |isolated_stacks| &mut isolated_stacks.networks));
+        volumes.iter().for_each(|(_, labels)| note(labels, |isolated_stacks| &mut isolated_stacks.volumes));
         Ok(found.into_values().collect())
     }
 

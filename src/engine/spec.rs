@@ -8,7 +8,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 
-use super::attach::{OneOffAsk, box_of};
+use super::attach::{OneOffOptions, console_size};
 use super::labels;
 use super::nameless::Kept;
 use crate::model::{
@@ -58,7 +58,12 @@ pub(super) fn container(
 
 /// The request that creates a one-off container of a service: without the service's name in its networks, and without the
 /// labels that would make it the service's.
-pub(super) fn one_off(stack: &Stack, service: &Service, ask: &OneOffAsk, networks: usize) -> ContainerCreateBody {
+pub(super) fn one_off(
+    stack: &Stack,
+    service: &Service,
+    options: &OneOffOptions,
+    networks: usize,
+) -> ContainerCreateBody {
     let mut body = container(stack, service, "", networks, &[]);
     if let Some(all_labels) = &mut body.labels {
         for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE, labels::DEPENDS] {
@@ -71,15 +76,15 @@ pub(super) fn one_off(stack: &Stack, service: &Service, ask: &OneOffAsk, network
         endpoint.aliases = None;
     }
     if let Some(host) = &mut body.host_config {
-        host.auto_remove = Some(ask.remove);
+        host.auto_remove = Some(options.remove);
         host.restart_policy = Some(restart(RestartPolicy::No));
-        host.console_size = ask.tty.map(box_of);
+        host.console_size = options.tty.map(console_size);
     }
     ContainerCreateBody {
-        tty: Some(ask.tty.is_some()),
-        open_stdin: Some(ask.stdin),
-        stdin_once: Some(ask.stdin),
-        attach_stdin: Some(ask.stdin),
+        tty: Some(options.tty.is_some()),
+        open_stdin: Some(options.stdin),
+        stdin_once: Some(options.stdin),
+        attach_stdin: Some(options.stdin),
         attach_stdout: Some(true),
         attach_stderr: Some(true),
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() }),

@@ -17,7 +17,7 @@ use crate::model::ServiceName;
 
 /// Which part of a log. Times are nanoseconds since 1970 by the engine's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LogAsk {
+pub struct StreamOptions {
     /// From this time on, the lines of that very time included.
     pub since: Option<u64>,
     /// Up to this time.
@@ -61,8 +61,8 @@ pub struct Turned {
 
 impl Engine {
     /// The bytes of a container's log. Nothing is sent before the stream is polled.
-    pub fn log_bytes(&self, id: &str, ask: LogAsk) -> LogBytes {
-        let path = log_path(id, ask);
+    pub fn log_bytes(&self, id: &str, options: StreamOptions) -> LogBytes {
+        let path = log_path(id, options);
         // bollard decodes logs frame by frame, with an allocation for each and without those of the engine (type 3).
         // Its export call gives the bytes as they are, over any transport, so it is led to another path. HTTP/1.0 has
         // no chunks: else each line would be one, and taken apart on its own.
@@ -127,24 +127,24 @@ impl Engine {
     }
 }
 
-fn log_path(id: &str, ask: LogAsk) -> String {
+fn log_path(id: &str, options: StreamOptions) -> String {
     let mut path = format!("/containers/{id}/logs?stdout=1&stderr=1");
     let mut time = |name: &str, at: u64| {
         path += &format!("&{name}={}.{:09}", at / 1_000_000_000, at % 1_000_000_000);
     };
-    if let Some(since) = ask.since {
+    if let Some(since) = options.since {
         time("since", since);
     }
-    if let Some(until) = ask.until {
+    if let Some(until) = options.until {
         time("until", until);
     }
-    if let Some(tail) = ask.tail {
+    if let Some(tail) = options.tail {
         path += &format!("&tail={tail}");
     }
-    if ask.follow {
+    if options.follow {
         path += "&follow=1";
     }
-    if ask.stamped {
+    if options.stamped {
         path += "&timestamps=1";
     }
     path
@@ -165,8 +165,13 @@ mod tests {
 
     #[test]
     fn times_keep_their_nanoseconds() {
-        let ask = LogAsk { since: Some(1_700_000_000_000_000_012), tail: Some(5), follow: true, ..LogAsk::default() };
-        let path = log_path("x", ask);
+        let options = StreamOptions {
+            since: Some(1_700_000_000_000_000_012),
+            tail: Some(5),
+            follow: true,
+            ..StreamOptions::default()
+        };
+        let path = log_path("x", options);
         assert_eq!(path, "/containers/x/logs?stdout=1&stderr=1&since=1700000000.000000012&tail=5&follow=1");
     }
 }

@@ -29,7 +29,7 @@ pub struct Info {
 
 /// A container on the engine, whoever made it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Bystander {
+pub struct ContainerInfo {
     /// Its name.
     pub name: String,
     /// The stack it belongs to, if one of ours made it.
@@ -66,7 +66,7 @@ impl Engine {
     ///
     /// # Errors
     /// When it can't be asked.
-    pub async fn everybody(&self) -> Result<Vec<Bystander>> {
+    pub async fn list_all_containers(&self) -> Result<Vec<ContainerInfo>> {
         let options = ListContainersOptions { all: true, ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
         Ok(listed.map_err(|error| failed("can't list containers", &error))?.into_iter().map(bystander).collect())
@@ -94,11 +94,11 @@ impl Engine {
     }
 }
 
-fn bystander(seen: ContainerSummary) -> Bystander {
+fn bystander(seen: ContainerSummary) -> ContainerInfo {
     let found = seen.labels.unwrap_or_default();
     let label = |key: &str| found.get(key).filter(|value| !value.is_empty()).cloned();
     let name = seen.names.unwrap_or_default().pop().unwrap_or_default();
-    Bystander {
+    ContainerInfo {
         name: name.trim_start_matches('/').to_owned(),
         project: label(labels::PROJECT),
         root: label(labels::ROOT),

@@ -9,16 +9,16 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::diag::{ErrorKind, Result};
-use crate::engine::{Engine, Made, OwnImage, Owned};
+use crate::engine::{Engine, ImageOrigin, IsolatedStack, ManagedImage};
 use crate::event::Events;
 use crate::plan::observed::Helper;
 use crate::run::owner::{self, Life};
-use crate::run::{Cancel, Lock, snapshot};
+use crate::run::{Lock, Shutdown, snapshot};
 
 /// Why a stack may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Why {
+pub enum Reason {
     /// The process it was made for is gone.
     OwnerGone,
     /// Its time has passed.
@@ -27,20 +27,20 @@ pub enum Why {
 
 /// An isolated stack, and why it may go; none = it stays.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judged {
+pub struct Candidate {
     /// The stack.
-    pub owned: Owned,
+    pub isolated_stacks: IsolatedStack,
     /// Why it may go.
-    pub why: Option<Why>,
+    pub why: Option<Reason>,
 }
 
 /// Whether a stack may go. A test that runs for long is no crashed one: as long as its owner is seen to live, it stays.
-pub fn judge(owned: &Owned, life: Life, now: i64) -> Option<Why> {
-    let expired = now >= owned.expires;
+pub fn judge(isolated_stacks: &IsolatedStack, life: Life, now: i64) -> Option<Reason> {
+    let expired = now >= isolated_stacks.expires;
     match life {
         Life::Alive => None,
-        Life::Gone if !owned.kept => Some(Why::OwnerGone),
-        Life::Gone | Life::Unknown => expired.then_some(Why::Expired),
+        Life::Gone if !isolated_stacks.kept => Some(Reason::OwnerGone),
+        Life::Gone | Life::Unknown => expired.then_some(Reason::Expired),
     }
 }
 
@@ -48,14 +48,14 @@ pub fn judge(owned: &Owned, life: Life, now: i64) -> Option<Why> {
 ///
 /// # Errors
 /// When the engine can't be asked.
-pub async fn look(engine: &Engine) -> Result<Vec<Judged>> {
+pub async fn look(engine: &Engine) -> Result<Vec<Candidate>> {
     let (here, now) = (owner::this_process(), jiff::Timestamp::now().as_second());
     let local = engine.about.address.starts_with("unix://");
-    let judged = |owned: Owned| {
-        let life = owned.owner.as_ref().map_or(Life::Unknown, |owner| owner::life(owner, &here, local));
-        Judged { why: judge(&owned, life, now), owned }
+    let judged = |isolated_stacks: IsolatedStack| {
+        let life = isolated_stacks.owner.as_ref().map_or(Life::Unknown, |owner| owner::life(owner, &here, local));
+        Candidate { why: judge(&isolated_stacks, life, now), isolated_stacks }
     };
-    Ok(engine.owned().await?.into_iter().map(judged).collect())
+    Ok(engine.isolated_stacks().await?.into_iter().map(judged).collect())
 }
 
 /// What copies and snapshots that were cut off left in people's stacks.
@@ -79,9 +79,9 @@ pub enum Leftover {
 pub async fn leftovers(engine: &Engine) -> Result<Vec<Leftover>> {
     let mut found: Vec<Leftover> = engine.helpers().await?.into_iter().map(Leftover::Helper).collect();
     let images = engine.own_images().await?;
-    let project = |image: &OwnImage| match &image.made {
-        Made::Snapshot { project, .. } => Some(project.clone()),
-        Made::Prepared { .. } | Made::Build => None,
+    let project = |image: &ManagedImage| match &image.made {
+        ImageOrigin::Snapshot { project, .. } => Some(project.clone()),
+        ImageOrigin::Prepared { .. } | ImageOrigin::Build => None,
     };
     let projects: BTreeSet<String> = images.iter().filter_map(project).collect();
     for project in projects {
@@ -97,7 +97,7 @@ pub async fn leftovers(engine: &Engine) -> Result<Vec<Leftover>> {
 /// When the engine refuses.
 pub async fn remove_leftover(engine: &Engine, leftover: &Leftover) -> Result<bool> {
     let (Leftover::Helper(Helper { project, .. }) | Leftover::Part { project, .. }) = leftover;
-    let (events, cancel) = (Events::default(), Cancel::default());
+    let (events, cancel) = (Events::default(), Shutdown::default());
     match Lock::take(&engine.about.address, project, "gc", Duration::ZERO, &events, &cancel).await {
         Ok(_lock) => match leftover {
             Leftover::Helper(helper) => engine.remove_helper(helper).await.map(|()| true),
@@ -114,8 +114,8 @@ pub async fn remove_leftover(engine: &Engine, leftover: &Leftover) -> Result<boo
 /// # Errors
 /// When the engine can't be asked, or refuses.
 pub async fn sweep(engine: &Engine) -> Result<()> {
-    for Judged { owned, .. } in look(engine).await?.into_iter().filter(|judged| judged.why.is_some()) {
-        engine.remove_isolated(&owned.project).await?;
+    for Candidate { isolated_stacks, .. } in look(engine).await?.into_iter().filter(|judged| judged.why.is_some()) {
+        engine.remove_isolated(&isolated_stacks.project).await?;
     }
     Ok(())
 }
@@ -126,22 +126,22 @@ mod tests {
 
     #[test]
     fn what_a_living_process_uses_stays() {
-        let owned = Owned { expires: 100, ..Owned::default() };
-        assert_eq!(judge(&owned, Life::Alive, 1000), None);
-        assert_eq!(judge(&owned, Life::Gone, 0), Some(Why::OwnerGone));
+        let isolated_stacks = IsolatedStack { expires: 100, ..IsolatedStack::default() };
+        assert_eq!(judge(&isolated_stacks, Life::Alive, 1000), None);
+        assert_eq!(judge(&isolated_stacks, Life::Gone, 0), Some(Reason::OwnerGone));
     }
 
     #[test]
     fn what_was_left_on_purpose_stays_until_its_time_has_passed() {
-        let owned = Owned { expires: 100, kept: true, ..Owned::default() };
-        assert_eq!(judge(&owned, Life::Gone, 99), None);
-        assert_eq!(judge(&owned, Life::Gone, 100), Some(Why::Expired));
+        let isolated_stacks = IsolatedStack { expires: 100, kept: true, ..IsolatedStack::default() };
+        assert_eq!(judge(&isolated_stacks, Life::Gone, 99), None);
+        assert_eq!(judge(&isolated_stacks, Life::Gone, 100), Some(Reason::Expired));
     }
 
     #[test]
     fn of_whom_nothing_is_known_time_decides() {
-        let owned = Owned { expires: 100, ..Owned::default() };
-        assert_eq!(judge(&owned, Life::Unknown, 99), None);
-        assert_eq!(judge(&owned, Life::Unknown, 100), Some(Why::Expired));
+        let isolated_stacks = IsolatedStack { expires: 100, ..IsolatedStack::default() };
+        assert_eq!(judge(&isolated_stacks, Life::Unknown, 99), None);
+        assert_eq!(judge(&isolated_stacks, Life::Unknown, 100), Some(Reason::Expired));
     }
 }

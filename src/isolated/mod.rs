@@ -22,7 +22,7 @@ use crate::model::{ServiceName, Stack, StackName};
 use crate::plan::observed::Container;
 use crate::plan::{self, Request};
 use crate::resolve::isolate::isolate;
-use crate::run::cancel::{Cancel, Hurry};
+use crate::run::cancel::{Shutdown, ShutdownLevel};
 use crate::run::lock::Notes;
 use crate::run::owner;
 use crate::run::probe::{Limits, Prober};
@@ -39,7 +39,7 @@ const POOLS: &str = "10.213.0.0/16,172.29.0.0/16,192.168.213.0/24";
 
 /// What is wanted.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
+pub struct IsolatedOptions {
     /// Only these services and what they need; empty = all active ones.
     pub services: Vec<ServiceName>,
     /// Limit on all waiting for readiness together.
@@ -70,10 +70,10 @@ pub struct Isolated {
 pub async fn start(
     engine: &Engine,
     stack: Stack,
-    ask: &Ask,
+    options: &IsolatedOptions,
     janitors: impl FnOnce(&str) -> Vec<std::process::Command>,
     events: &Events,
-    cancel: &Cancel,
+    cancel: &Shutdown,
 ) -> Result<Isolated> {
     let name = new_name();
     let stack = isolate(stack, name, Some(isolation()?));
@@ -85,13 +85,13 @@ pub async fn start(
         containers: Vec::new(),
     };
     let up = async {
-        let summary = bring_up(engine, &mut isolated.stack, ask, events).await?;
+        let summary = bring_up(engine, &mut isolated.stack, options, events).await?;
         let containers = engine.containers(isolated.stack.name.as_str()).await?;
         Ok((summary, containers))
     };
     let up: Option<Result<_>> = tokio::select! {
         up = up => Some(up),
-        () = cancel.reached(Hurry::Stop) => None,
+        () = cancel.reached(ShutdownLevel::Stop) => None,
     };
     match up {
         Some(Ok((summary, containers))) => (isolated.summary, isolated.containers) = (Some(summary), containers),
@@ -105,9 +105,9 @@ pub async fn start(
 }
 
 /// Brings it up; once more when an image that it was to begin with was removed before its container was made.
-async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events) -> Result<Summary> {
+async fn bring_up(engine: &Engine, stack: &mut Stack, options: &IsolatedOptions, events: &Events) -> Result<Summary> {
     let whole = stack.clone();
-    let ended = bring_up_once(engine, stack, ask, events).await;
+    let ended = bring_up_once(engine, stack, options, events).await;
     let wants_image = match &ended {
         Ok(summary) => summary.failures.iter().any(|failure| failure.kind == ErrorKind::Image),
         Err(error) => error.kind == ErrorKind::Image,
@@ -117,7 +117,7 @@ async fn bring_up(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events
     }
     engine.remove_isolated(stack.name.as_str()).await?;
     *stack = whole;
-    bring_up_once(engine, stack, ask, events).await
+    bring_up_once(engine, stack, options, events).await
 }
 
 /// Whether a prepared image is gone. One that services.toml names is another matter.
@@ -131,14 +131,19 @@ async fn has_lost_an_image(engine: &Engine, whole: &Stack, stack: &Stack) -> Res
     Ok(false)
 }
 
-async fn bring_up_once(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events) -> Result<Summary> {
-    if !ask.from_scratch
-        && let Some(failed) = prepare(engine, stack, ask, events).await?
+async fn bring_up_once(
+    engine: &Engine,
+    stack: &mut Stack,
+    options: &IsolatedOptions,
+    events: &Events,
+) -> Result<Summary> {
+    if !options.from_scratch
+        && let Some(failed) = prepare(engine, stack, options, events).await?
     {
         return Ok(failed);
     }
     let seen = engine.observe(stack).await?;
-    let request = Request { services: ask.services.clone(), ..Request::default() };
+    let request = Request { services: options.services.clone(), ..Request::default() };
     let plan = plan::up(stack, &seen, &crate::run::with_contents(stack, &request).await?)?;
     let run = Run {
         build: crate::engine::How::default(),
@@ -150,17 +155,29 @@ async fn bring_up_once(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &E
         prober: Prober::new(Limits::default())?,
         events,
         // Who is cut off removes everything: nothing has to be stopped first.
-        cancel: &Cancel::default(),
-        timeout: ask.timeout,
+        cancel: &Shutdown::default(),
+        timeout: options.timeout,
         keep_going: false,
     };
     Ok(apply(&run, Arc::new(plan)).await)
 }
 
 /// Servers begin with their data in place, which is made first where it is not there yet. How that failed, if it did.
-async fn prepare(engine: &Engine, stack: &mut Stack, ask: &Ask, events: &Events) -> Result<Option<Summary>> {
-    let cancel = &Cancel::default();
-    let of = prepared::Ask { engine, stack, services: &ask.services, timeout: ask.timeout, events, cancel };
+async fn prepare(
+    engine: &Engine,
+    stack: &mut Stack,
+    options: &IsolatedOptions,
+    events: &Events,
+) -> Result<Option<Summary>> {
+    let cancel = &Shutdown::default();
+    let of = prepared::PrepareOptions {
+        engine,
+        stack,
+        services: &options.services,
+        timeout: options.timeout,
+        events,
+        cancel,
+    };
     match prepared::prepared(&of).await? {
         Prepared::Stack(prepared) => *stack = *prepared,
         Prepared::Failed(summary) => return Ok(Some(summary)),

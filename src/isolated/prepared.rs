@@ -22,14 +22,14 @@ use crate::resolve::prepared::{self, Selection};
 use crate::run::lock::Notes;
 use crate::run::probe::{Limits, Prober};
 use crate::run::stop::Stop;
-use crate::run::{Cancel, Lock, Run, apply, owner};
+use crate::run::{Lock, Run, Shutdown, apply, owner};
 
 /// How long it is waited for another run that makes the same.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What is to be prepared, and for whom.
 #[derive(Debug)]
-pub struct Ask<'a> {
+pub struct PrepareOptions<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// A stack of one's own, of which nothing is there yet.
@@ -41,7 +41,7 @@ pub struct Ask<'a> {
     /// Where to tell what happens.
     pub events: &'a Events,
     /// Whether the user wants to leave.
-    pub cancel: &'a Cancel,
+    pub cancel: &'a Shutdown,
 }
 
 /// What came of it.
@@ -57,26 +57,27 @@ pub enum Prepared {
 ///
 /// # Errors
 /// When the engine can't be asked, or in the cases of [`plan::up`].
-pub async fn prepared(ask: &Ask<'_>) -> Result<Prepared> {
-    let chosen = prepared::select(ask.stack, ask.services);
-    let as_it_is = || Ok(Prepared::Stack(Box::new(ask.stack.clone())));
+pub async fn prepared(options: &PrepareOptions<'_>) -> Result<Prepared> {
+    let chosen = prepared::select(options.stack, options.services);
+    let as_it_is = || Ok(Prepared::Stack(Box::new(options.stack.clone())));
     if chosen.servers.is_empty() {
         return as_it_is();
     }
-    if let Some(stack) = find(ask.engine, ask.stack, &chosen).await? {
+    if let Some(stack) = find(options.engine, options.stack, &chosen).await? {
         return Ok(Prepared::Stack(Box::new(stack)));
     }
     // One makes it, the others wait.
-    let name = format!("prepare-{}", fingerprint_of(ask.stack.root.as_os_str().as_encoded_bytes()));
-    let _lock = Lock::take(&ask.engine.about.address, &name, "test", PATIENCE, ask.events, ask.cancel).await?;
-    if let Some(stack) = find(ask.engine, ask.stack, &chosen).await? {
+    let name = format!("prepare-{}", fingerprint_of(options.stack.root.as_os_str().as_encoded_bytes()));
+    let _lock =
+        Lock::take(&options.engine.about.address, &name, "test", PATIENCE, options.events, options.cancel).await?;
+    if let Some(stack) = find(options.engine, options.stack, &chosen).await? {
         return Ok(Prepared::Stack(Box::new(stack)));
     }
-    let summary = make(ask, &chosen).await?;
+    let summary = make(options, &chosen).await?;
     if !summary.ok {
         return Ok(Prepared::Failed(summary));
     }
-    match find(ask.engine, ask.stack, &chosen).await? {
+    match find(options.engine, options.stack, &chosen).await? {
         Some(stack) => Ok(Prepared::Stack(Box::new(stack))),
         None => as_it_is(),
     }
@@ -98,9 +99,9 @@ pub async fn find(engine: &Engine, stack: &Stack, chosen: &Selection) -> Result<
 }
 
 /// Brings servers and jobs up, makes images of the servers and removes all of it again.
-async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
-    let engine = ask.engine;
-    let stack = prepared::fresh(ask.stack, chosen);
+async fn make(options: &PrepareOptions<'_>, chosen: &Selection) -> Result<Summary> {
+    let engine = options.engine;
+    let stack = prepared::fresh(options.stack, chosen);
     let seen = engine.observe(&stack).await?;
     let request = Request { services: chosen.all().cloned().collect(), ..Request::default() };
     let plan = plan::up(&stack, &seen, &request)?;
@@ -110,9 +111,9 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
         stack: &stack,
         seen: &seen,
         prober: Prober::new(Limits::default())?,
-        events: ask.events,
-        cancel: ask.cancel,
-        timeout: ask.timeout,
+        events: options.events,
+        cancel: options.cancel,
+        timeout: options.timeout,
         keep_going: false,
         notes: Notes::default(),
     };
@@ -122,10 +123,10 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
     }
     let made = engine.containers(stack.name.as_str()).await?;
     // Files that change while they were compared would give an image that is not what its key says.
-    match key(engine, ask.stack, chosen).await? {
+    match key(engine, options.stack, chosen).await? {
         // Who makes an image also removes those that are of no use any more. One that can't be goes another time.
-        Some(key) if save(ask, &stack, chosen, &made, &key).await? => drop(gc::images::sweep(engine).await),
-        _ => ask.events.emit(&Event::Notice { message: "the data could not be prepared for the next run".into() }),
+        Some(key) if save(options, &stack, chosen, &made, &key).await? => drop(gc::images::sweep(engine).await),
+        _ => options.events.emit(&Event::Notice { message: "the data could not be prepared for the next run".into() }),
     }
     let removed = made.iter().map(|container| engine.remove(&container.id, &container.service));
     try_join_all(removed).await?;
@@ -135,9 +136,15 @@ async fn make(ask: &Ask<'_>, chosen: &Selection) -> Result<Summary> {
 }
 
 /// Stops the servers and makes images of them. False when one of them did not stop cleanly.
-async fn save(ask: &Ask<'_>, stack: &Stack, chosen: &Selection, made: &[Container], key: &str) -> Result<bool> {
-    let (engine, notes) = (ask.engine, Notes::default());
-    let stop = Stop { engine, events: ask.events, cancel: ask.cancel, notes: &notes };
+async fn save(
+    options: &PrepareOptions<'_>,
+    stack: &Stack,
+    chosen: &Selection,
+    made: &[Container],
+    key: &str,
+) -> Result<bool> {
+    let (engine, notes) = (options.engine, Notes::default());
+    let stop = Stop { engine, events: options.events, cancel: options.cancel, notes: &notes };
     let servers: Vec<_> = made.iter().filter(|container| chosen.servers.contains(&container.service)).collect();
     let clean = servers.iter().map(async |container| {
         let service = &stack.services[&container.service];

@@ -44,7 +44,7 @@ impl<'a> Given<'a> {
 /// A setting that may be given in several ways.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Setting {
-    Known(String),
+    FailurePattern(String),
     /// It is not set.
     Unset,
     /// It is set, to what only the container knows.
@@ -54,7 +54,7 @@ pub(super) enum Setting {
 impl Setting {
     pub(super) fn known(self) -> Option<String> {
         match self {
-            Self::Known(value) => Some(value),
+            Self::FailurePattern(value) => Some(value),
             Self::Unset | Self::Unknown => None,
         }
     }
@@ -115,13 +115,13 @@ impl<'a> Arguments<'a> {
         let file = format!("{name}_FILE");
         let unknown = |name: &str| self.set.get(name).is_some_and(Option::is_none);
         match (self.env(name), self.env(&file)) {
-            (Some(value), _) => Setting::Known(value.into()),
+            (Some(value), _) => Setting::FailurePattern(value.into()),
             _ if unknown(name) || unknown(&file) => Setting::Unknown,
             (None, None) => Setting::Unset,
             (None, Some(path)) => match self.file(path).map(|text| text.trim_end_matches('\n')) {
                 None => Setting::Unknown,
                 Some("") => Setting::Unset,
-                Some(text) => Setting::Known(text.into()),
+                Some(text) => Setting::FailurePattern(text.into()),
             },
         }
     }

@@ -6,9 +6,9 @@ use crate::model::reference::Reference;
 use crate::model::{MountSource, Service, Stack};
 
 /// A failure that has been seen before.
-pub(super) struct Known {
+pub(super) struct FailurePattern {
     /// How it is recognised.
-    pub(super) sign: Sign,
+    pub(super) sign: Matcher,
     /// Why it happens. `{service}`, `{image}`, `{line}` (the line that gave it away) are filled in, and `{full}`: which
     /// disk is.
     pub(super) reason: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Known {
 }
 
 /// How a failure is recognised. Texts are compared without regard to case.
-pub(super) enum Sign {
+pub(super) enum Matcher {
     /// A log line, or what the engine said, contains all of these.
     Line(&'static [&'static str]),
     /// The last answer to a probe contains this.
@@ -36,57 +36,69 @@ pub(super) enum Sign {
 }
 
 /// Some kinds look for it before what else they say then.
-pub(super) const FULL_DISK: Known =
-    Known { sign: Sign::Line(&["no space left on device"]), reason: "{full}", next: "{room}" };
+pub(super) const FULL_DISK: FailurePattern =
+    FailurePattern { sign: Matcher::Line(&["no space left on device"]), reason: "{full}", next: "{room}" };
 
 const RAISE_MEMORY: &str = "raise `resources.memory` of services.{service} in services.toml";
 const TOO_LITTLE_TO_START: &str = "its memory limit is smaller than what the engine needs to start any container";
 
 /// What pulling an image, or making a container of it, can fail with.
-pub(super) const IMAGE: &[Known] = &[
-    Known {
-        sign: Sign::Line(&["no matching manifest"]),
+pub(super) const IMAGE: &[FailurePattern] = &[
+    FailurePattern {
+        sign: Matcher::Line(&["no matching manifest"]),
         reason: "{image} is not made for this machine's architecture",
         next: "choose another image, or set `platform` of services.{service} to one it has",
     },
-    Known {
-        sign: Sign::Line(&["does not match the specified platform"]),
+    FailurePattern {
+        sign: Matcher::Line(&["does not match the specified platform"]),
         reason: "what is here as {image} is for another architecture than `platform` asks for",
         next: "choose another image, or remove `platform` of services.{service}",
     },
-    Known { sign: Sign::Line(&["toomanyrequests"]), reason: "the registry limits pulls without a login", next: LOG_IN },
-    Known { sign: Sign::Line(&["rate limit"]), reason: "the registry limits pulls without a login", next: LOG_IN },
-    Known { sign: Sign::Line(&["no basic auth credentials"]), reason: "the registry wants a login", next: LOG_IN },
-    Known {
-        sign: Sign::Line(&["unauthorized"]),
+    FailurePattern {
+        sign: Matcher::Line(&["toomanyrequests"]),
+        reason: "the registry limits pulls without a login",
+        next: LOG_IN,
+    },
+    FailurePattern {
+        sign: Matcher::Line(&["rate limit"]),
+        reason: "the registry limits pulls without a login",
+        next: LOG_IN,
+    },
+    FailurePattern {
+        sign: Matcher::Line(&["no basic auth credentials"]),
+        reason: "the registry wants a login",
+        next: LOG_IN,
+    },
+    FailurePattern {
+        sign: Matcher::Line(&["unauthorized"]),
         reason: "the registry does not accept the login, or wants one",
         next: LOG_IN,
     },
-    Known {
-        sign: Sign::Line(&["authentication required"]),
+    FailurePattern {
+        sign: Matcher::Line(&["authentication required"]),
         reason: "the registry does not accept the login, or wants one",
         next: LOG_IN,
     },
-    Known {
-        sign: Sign::Line(&["denied"]),
+    FailurePattern {
+        sign: Matcher::Line(&["denied"]),
         reason: "there is no such image, or it may only be had with a login",
         next: LOG_IN,
     },
-    Known { sign: Sign::Line(&["manifest unknown"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
-    Known { sign: Sign::Line(&["name unknown"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
-    Known { sign: Sign::Line(&["manifest for", "not found"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
-    Known { sign: Sign::Line(&["no such host"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
-    Known { sign: Sign::Line(&["dial tcp"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
-    Known { sign: Sign::Line(&["timeout"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
-    Known { sign: Sign::Line(&["connection refused"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
-    Known { sign: Sign::Line(&[": eof"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
-    Known {
-        sign: Sign::Line(&["x509"]),
+    FailurePattern { sign: Matcher::Line(&["manifest unknown"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
+    FailurePattern { sign: Matcher::Line(&["name unknown"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
+    FailurePattern { sign: Matcher::Line(&["manifest for", "not found"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
+    FailurePattern { sign: Matcher::Line(&["no such host"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    FailurePattern { sign: Matcher::Line(&["dial tcp"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    FailurePattern { sign: Matcher::Line(&["timeout"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    FailurePattern { sign: Matcher::Line(&["connection refused"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    FailurePattern { sign: Matcher::Line(&[": eof"]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    FailurePattern {
+        sign: Matcher::Line(&["x509"]),
         reason: "the engine does not trust the registry's certificate",
         next: "give the engine the authority's certificate: /etc/docker/certs.d",
     },
     // What else goes wrong with it.
-    Known { sign: Sign::Line(&["tls: "]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
+    FailurePattern { sign: Matcher::Line(&["tls: "]), reason: NO_WAY_OUT, next: CHECK_NETWORK },
 ];
 
 const LOG_IN: &str = "{login}, then: taskava dev up {service}";
@@ -95,101 +107,113 @@ const CORRECT_IMAGE: &str = "correct `image` of services.{service}";
 const NO_WAY_OUT: &str = "the engine can't reach the registry of {image}";
 const CHECK_NETWORK: &str = "check the network, proxy and name server of the engine, then: taskava dev up {service}";
 
-pub(super) const COMMON: &[Known] = &[
-    Known { sign: Sign::Oom, reason: "it needed more memory than it may use", next: RAISE_MEMORY },
-    Known { sign: Sign::Line(&["unable to set memory limit"]), reason: TOO_LITTLE_TO_START, next: RAISE_MEMORY },
-    Known { sign: Sign::Line(&["container init was oom-killed"]), reason: TOO_LITTLE_TO_START, next: RAISE_MEMORY },
-    Known {
-        sign: Sign::Line(&["exec format error"]),
+pub(super) const COMMON: &[FailurePattern] = &[
+    FailurePattern { sign: Matcher::Oom, reason: "it needed more memory than it may use", next: RAISE_MEMORY },
+    FailurePattern {
+        sign: Matcher::Line(&["unable to set memory limit"]),
+        reason: TOO_LITTLE_TO_START,
+        next: RAISE_MEMORY,
+    },
+    FailurePattern {
+        sign: Matcher::Line(&["container init was oom-killed"]),
+        reason: TOO_LITTLE_TO_START,
+        next: RAISE_MEMORY,
+    },
+    FailurePattern {
+        sign: Matcher::Line(&["exec format error"]),
         reason: "{image} is for another processor architecture, or what it starts is no program",
         next: "choose an image for this machine, or set `platform` of services.{service}",
     },
     FULL_DISK,
-    Known {
-        sign: Sign::Line(&["executable file not found in $path"]),
+    FailurePattern {
+        sign: Matcher::Line(&["executable file not found in $path"]),
         reason: "its command does not exist in {image}",
         next: "edit `command` or `entrypoint` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["unable to start container process", "no such file or directory"]),
+    FailurePattern {
+        sign: Matcher::Line(&["unable to start container process", "no such file or directory"]),
         reason: "its command does not exist in {image}",
         next: "edit `command` or `entrypoint` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["unable to start container process", "permission denied"]),
+    FailurePattern {
+        sign: Matcher::Line(&["unable to start container process", "permission denied"]),
         reason: "its command is a file that must not be executed",
         next: "chmod +x the file that `command` or `entrypoint` of services.{service} names",
     },
-    Known {
-        sign: Sign::Line(&["exec /", ": no such file or directory"]),
+    FailurePattern {
+        sign: Matcher::Line(&["exec /", ": no such file or directory"]),
         reason: "the script's interpreter (its `#!` line) does not exist in {image}, or its lines end with CR LF",
         next: "correct the first line of the script, or convert its line ends",
     },
-    Known {
-        sign: Sign::Line(&["address already in use"]),
+    FailurePattern {
+        sign: Matcher::Line(&["address already in use"]),
         reason: "something else in the container already listens on its port",
         next: "edit the port in `command` or `env` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["too many open files"]),
+    FailurePattern {
+        sign: Matcher::Line(&["too many open files"]),
         reason: "it may not open enough files",
         next: "raise `ulimits.nofile` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["read-only file system"]),
+    FailurePattern {
+        sign: Matcher::Line(&["read-only file system"]),
         reason: "it writes to a mount that is read-only",
         next: "remove `:ro` from the volume of services.{service} it writes to",
     },
-    Known {
-        sign: Sign::Exit(126),
+    FailurePattern {
+        sign: Matcher::Exit(126),
         reason: "its command is a file that can't be executed",
         next: "chmod +x the file that `command` or `entrypoint` of services.{service} names",
     },
-    Known {
-        sign: Sign::Exit(127),
+    FailurePattern {
+        sign: Matcher::Exit(127),
         reason: "a command was not found in {image}",
         next: "edit `command` or `entrypoint` of services.{service}",
     },
-    Known {
-        sign: Sign::Exit(132),
+    FailurePattern {
+        sign: Matcher::Exit(132),
         reason: "it uses instructions that this processor, or its emulation, does not have",
         next: "choose an image for this machine, or set `platform` of services.{service}",
     },
-    Known {
-        sign: Sign::Exit(137),
+    FailurePattern {
+        sign: Matcher::Exit(137),
         reason: "it was killed from outside: by hand, or by a system that ran out of memory",
         next: "taskava dev up {service}",
     },
-    Known {
-        sign: Sign::Exit(139),
+    FailurePattern {
+        sign: Matcher::Exit(139),
         reason: "it crashed with a memory error of its own, or of an emulated architecture",
         next: "taskava dev logs {service}",
     },
-    Known { sign: Sign::Exit(143), reason: "it was stopped from outside", next: "taskava dev up {service}" },
-    Known {
-        sign: Sign::Answer("HTTP 404"),
+    FailurePattern {
+        sign: Matcher::Exit(143),
+        reason: "it was stopped from outside",
+        next: "taskava dev up {service}",
+    },
+    FailurePattern {
+        sign: Matcher::Answer("HTTP 404"),
         reason: "it answers, but not at the path that is asked",
         next: "edit `ready.http` of services.{service}",
     },
-    Known {
-        sign: Sign::Answer("accepts inside, but not where the engine publishes it"),
+    FailurePattern {
+        sign: Matcher::Answer("accepts inside, but not where the engine publishes it"),
         reason: "the engine's forwarder of that port has ended or hangs",
         next: "taskava dev restart {service}",
     },
-    Known {
-        sign: Sign::Answer("accepted, then closed"),
+    FailurePattern {
+        sign: Matcher::Answer("accepted, then closed"),
         reason: "nothing listens behind the published port: it listens on another one, or on 127.0.0.1 inside",
         next: "make it listen on 0.0.0.0, or edit `ports` of services.{service}",
     },
-    Known {
-        sign: Sign::Answer("connection refused"),
+    FailurePattern {
+        sign: Matcher::Answer("connection refused"),
         reason: "nothing listens on its port",
         next: "taskava dev logs {service}",
     },
 ];
 
 /// Fills in the first known failure of a table that fits.
-pub(super) fn explain(table: &[Known], stack: &Stack, service: &Service, failure: &mut Failure) {
+pub(super) fn explain(table: &[FailurePattern], stack: &Stack, service: &Service, failure: &mut Failure) {
     let found = table.iter().find_map(|known| Some((known, recognise(&known.sign, failure)?)));
     let Some((known, line)) = found else { return };
     let [full, room] = full_disk(stack, service);
@@ -208,20 +232,20 @@ pub(super) fn explain(table: &[Known], stack: &Stack, service: &Service, failure
 }
 
 /// The line that gives a failure away; empty where it is no line.
-fn recognise<'a>(sign: &Sign, failure: &'a Failure) -> Option<&'a str> {
+fn recognise<'a>(sign: &Matcher, failure: &'a Failure) -> Option<&'a str> {
     let says = |line: &str, text: &str| line.to_lowercase().contains(&text.to_lowercase());
     match sign {
-        Sign::Line(texts) => {
+        Matcher::Line(texts) => {
             let mut lines = failure.log.iter().rev().chain([&failure.message]);
             lines.find(|line| texts.iter().all(|text| says(line, text))).map(String::as_str)
         }
-        Sign::Answer(text) => failure.last_probe.as_deref().filter(|answer| says(answer, text)),
+        Matcher::Answer(text) => failure.last_probe.as_deref().filter(|answer| says(answer, text)),
         // One that was never started has an exit code too.
-        Sign::Exit(code) => (failure.kind == ErrorKind::Crashed && failure.exit_code == Some(*code)).then_some(""),
-        Sign::Oom => failure.oom_killed.then_some(""),
-        Sign::StillBetween(..) if failure.kind != ErrorKind::NotReady => None,
-        Sign::EndedBetween(..) if failure.exit_code != Some(0) => None,
-        Sign::Between(begin, end) | Sign::EndedBetween(begin, end) | Sign::StillBetween(begin, end) => {
+        Matcher::Exit(code) => (failure.kind == ErrorKind::Crashed && failure.exit_code == Some(*code)).then_some(""),
+        Matcher::Oom => failure.oom_killed.then_some(""),
+        Matcher::StillBetween(..) if failure.kind != ErrorKind::NotReady => None,
+        Matcher::EndedBetween(..) if failure.exit_code != Some(0) => None,
+        Matcher::Between(begin, end) | Matcher::EndedBetween(begin, end) | Matcher::StillBetween(begin, end) => {
             let last = failure.log.iter().rev().find(|line| says(line, begin) || says(line, end))?;
             says(last, begin).then_some(last)
         }

@@ -1,12 +1,12 @@
 //! Anything of which no more is known than its ports.
 
-use super::failures::{Known, Sign};
+use super::failures::{FailurePattern, Matcher};
 use super::spec::KindSpec;
 
 pub(super) const SPEC: KindSpec = KindSpec { failures: KNOWN, ..KindSpec::GENERIC };
 
-const KNOWN: &[Known] = &[Known {
-    sign: Sign::Exit(0),
+const KNOWN: &[FailurePattern] = &[FailurePattern {
+    sign: Matcher::Exit(0),
     reason: "it ran to its end, which a service does not",
     next: "set `kind = \"job\"` of services.{service} if that is what it is; else edit its `command`",
 }];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::arguments::Arguments;
-use super::failures::{Known, Sign};
+use super::failures::{FailurePattern, Matcher};
 use super::spec::{Defaults, KindSpec};
 use crate::model::Probe;
 
@@ -38,31 +38,31 @@ fn probe(arguments: &Arguments<'_>) -> Probe {
 const NEEDS_ACCOUNT: &str = "this version of LocalStack needs an account and its LOCALSTACK_AUTH_TOKEN";
 const PIN: &str = "set `image = \"localstack/localstack:4.14.0\"` of services.{service}, the last that runs without";
 
-const KNOWN: &[Known] = &[
-    Known { sign: Sign::Exit(55), reason: NEEDS_ACCOUNT, next: PIN },
-    Known { sign: Sign::Line(&["license activation failed"]), reason: NEEDS_ACCOUNT, next: PIN },
-    Known {
-        sign: Sign::Line(&["[errno 13]", "/etc/localstack/init/"]),
+const KNOWN: &[FailurePattern] = &[
+    FailurePattern { sign: Matcher::Exit(55), reason: NEEDS_ACCOUNT, next: PIN },
+    FailurePattern { sign: Matcher::Line(&["license activation failed"]), reason: NEEDS_ACCOUNT, next: PIN },
+    FailurePattern {
+        sign: Matcher::Line(&["[errno 13]", "/etc/localstack/init/"]),
         reason: "an init script may not be executed: {line}",
         next: "chmod +x the script, then: taskava dev up --recreate {service}",
     },
-    Known {
-        sign: Sign::Line(&["[errno 2]", "/etc/localstack/init/"]),
+    FailurePattern {
+        sign: Matcher::Line(&["[errno 2]", "/etc/localstack/init/"]),
         reason: "an init script has Windows line ends (CR LF), or its `#!` line names a program that is not there: {line}",
         next: "convert its line ends (`dos2unix`, `*.sh text eol=lf` in .gitattributes), then: taskava dev up --recreate {service}",
     },
-    Known {
-        sign: Sign::Line(&["[errno 8]", "/etc/localstack/init/"]),
+    FailurePattern {
+        sign: Matcher::Line(&["[errno 8]", "/etc/localstack/init/"]),
         reason: "an init script has no `#!` line: {line}",
         next: "begin it with `#!/bin/bash`, then: taskava dev up --recreate {service}",
     },
-    Known {
-        sign: Sign::Answer("init script"),
+    FailurePattern {
+        sign: Matcher::Answer("init script"),
         reason: "a script in /etc/localstack/init failed or does not end",
         next: "taskava dev logs {service}",
     },
-    Known {
-        sign: Sign::Line(&["not a number", "specified port"]),
+    FailurePattern {
+        sign: Matcher::Line(&["not a number", "specified port"]),
         reason: "a port in its environment is no number: {line}",
         next: "edit `env.GATEWAY_LISTEN` of services.{service}",
     },

@@ -1,7 +1,7 @@
 //! MailHog: not maintained any more, published for amd64 only. Mailpit is the drop-in for everything else.
 
 use super::arguments::Arguments;
-use super::failures::{Known, Sign};
+use super::failures::{FailurePattern, Matcher};
 use super::mail;
 use super::spec::{Defaults, KindSpec};
 use crate::model::Probe;
@@ -26,8 +26,8 @@ fn probe(arguments: &Arguments<'_>) -> Probe {
     )
 }
 
-const KNOWN: &[Known] = &[Known {
-    sign: Sign::Line(&["exec format error"]),
+const KNOWN: &[FailurePattern] = &[FailurePattern {
+    sign: Matcher::Line(&["exec format error"]),
     reason: "MailHog is published for amd64 only, and this machine is another",
     next: "set `kind = \"mailpit\"` and remove `image` of services.{service}: Mailpit has the same ports",
 }];

@@ -1,7 +1,7 @@
 //! PostgreSQL, as the official image configures it.
 
 use super::arguments::{Arguments, Setting};
-use super::failures::{FULL_DISK, Known, Sign};
+use super::failures::{FULL_DISK, FailurePattern, Matcher};
 use super::spec::{Defaults, KindSpec};
 use crate::model::reference::Reference;
 use crate::model::{EnvValue, Probe, Service};
@@ -134,134 +134,138 @@ const OTHER_CREDENTIALS: &str =
 /// Inside the container the image lets everybody in: nothing has to be lost for a new password.
 const PASSWORD: &str = "put the old password back; or give the data the new one, with `\\password` in: taskava dev connect {service}; or start on fresh data: {reset}";
 
-const KNOWN: &[Known] = &[
+const KNOWN: &[FailurePattern] = &[
     FULL_DISK,
-    Known {
-        sign: Sign::Line(&["superuser password is not specified"]),
+    FailurePattern {
+        sign: Matcher::Line(&["superuser password is not specified"]),
         reason: "PostgreSQL makes no database without a superuser password",
         next: "set `env.POSTGRES_PASSWORD` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["the data directory was initialized by postgresql version"]),
+    FailurePattern {
+        sign: Matcher::Line(&["the data directory was initialized by postgresql version"]),
         reason: "the data was made by another major version: {line}",
         next: ANOTHER_VERSION,
     },
-    Known {
-        sign: Sign::Line(&["database files are incompatible with server"]),
+    FailurePattern {
+        sign: Matcher::Line(&["database files are incompatible with server"]),
         reason: "the data was made by another major version of PostgreSQL",
         next: ANOTHER_VERSION,
     },
-    Known {
-        sign: Sign::Line(&["counter to that, there appears to be postgresql data in"]),
+    FailurePattern {
+        sign: Matcher::Line(&["counter to that, there appears to be postgresql data in"]),
         reason: MOVED,
         next: MOUNT_HIGHER,
     },
-    Known {
-        sign: Sign::Line(&["keeps its data in", "but the volume is mounted at"]),
+    FailurePattern {
+        sign: Matcher::Line(&["keeps its data in", "but the volume is mounted at"]),
         reason: MOVED,
         next: MOUNT_HIGHER,
     },
-    Known {
-        sign: Sign::Line(&["psql:/docker-entrypoint-initdb.d/", "error"]),
+    FailurePattern {
+        sign: Matcher::Line(&["psql:/docker-entrypoint-initdb.d/", "error"]),
         reason: "an init script failed: {line}",
         next: "correct the script, then start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["/docker-entrypoint-initdb.d/", "required file not found"]),
+    FailurePattern {
+        sign: Matcher::Line(&["/docker-entrypoint-initdb.d/", "required file not found"]),
         reason: CR_LF,
         next: CONVERT,
     },
-    Known { sign: Sign::Line(&["/docker-entrypoint-initdb.d/", "bad interpreter"]), reason: CR_LF, next: CONVERT },
-    Known { sign: Sign::Line(&["/docker-entrypoint-initdb.d/", "\\r"]), reason: CR_LF, next: CONVERT },
-    Known {
-        sign: Sign::EndedBetween("sourcing /docker-entrypoint-initdb.d/", "init process complete"),
+    FailurePattern {
+        sign: Matcher::Line(&["/docker-entrypoint-initdb.d/", "bad interpreter"]),
+        reason: CR_LF,
+        next: CONVERT,
+    },
+    FailurePattern { sign: Matcher::Line(&["/docker-entrypoint-initdb.d/", "\\r"]), reason: CR_LF, next: CONVERT },
+    FailurePattern {
+        sign: Matcher::EndedBetween("sourcing /docker-entrypoint-initdb.d/", "init process complete"),
         reason: "an init script that may not be executed is read by the image's own script, and its `exit` ended that: {line}",
         next: "chmod +x the script, or end it without `exit`; then start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Between("sourcing /docker-entrypoint-initdb.d/", "init process complete"),
+    FailurePattern {
+        sign: Matcher::Between("sourcing /docker-entrypoint-initdb.d/", "init process complete"),
         reason: INIT_SCRIPT,
         next: CORRECT_SCRIPT,
     },
-    Known {
-        sign: Sign::Between("running /docker-entrypoint-initdb.d/", "init process complete"),
+    FailurePattern {
+        sign: Matcher::Between("running /docker-entrypoint-initdb.d/", "init process complete"),
         reason: INIT_SCRIPT,
         next: CORRECT_SCRIPT,
     },
-    Known {
-        sign: Sign::StillBetween("files belonging to this database system", "init process complete"),
+    FailurePattern {
+        sign: Matcher::StillBetween("files belonging to this database system", "init process complete"),
         reason: "its first boot is not over yet",
         next: "give it more time, `ready.timeout` of services.{service}, then: taskava dev up {service}",
     },
-    Known {
-        sign: Sign::Line(&["could not access the server configuration file"]),
+    FailurePattern {
+        sign: Matcher::Line(&["could not access the server configuration file"]),
         reason: "the first start was interrupted: the data is only half there",
         next: "start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["error: directory", "exists but is not empty"]),
+    FailurePattern {
+        sign: Matcher::Line(&["error: directory", "exists but is not empty"]),
         reason: "there are files in the data directory that are not a database",
         next: "mount the volume one level higher, with `env.PGDATA` a folder in it; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["lock file", "postmaster.pid"]),
+    FailurePattern {
+        sign: Matcher::Line(&["lock file", "postmaster.pid"]),
         reason: "another server is running on the same data, or was a moment ago",
         next: "stop what else uses the volume, then: taskava dev up {service}",
     },
-    Known {
-        sign: Sign::Line(&["data directory", "has wrong ownership"]),
+    FailurePattern {
+        sign: Matcher::Line(&["data directory", "has wrong ownership"]),
         reason: "the data belongs to another user than the one PostgreSQL runs as",
         next: "remove `user` of services.{service}; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["could not change permissions of directory"]),
+    FailurePattern {
+        sign: Matcher::Line(&["could not change permissions of directory"]),
         reason: "the data belongs to another user than the one PostgreSQL runs as",
         next: "remove `user` of services.{service}; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["/var/lib/postgresql", "permission denied"]),
+    FailurePattern {
+        sign: Matcher::Line(&["/var/lib/postgresql", "permission denied"]),
         reason: "PostgreSQL may not use its data directory",
         next: "remove `user` of services.{service}; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["could not locate a valid checkpoint record"]),
+    FailurePattern {
+        sign: Matcher::Line(&["could not locate a valid checkpoint record"]),
         reason: "the data is damaged",
         next: "restore a copy, if there is one; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["could not resize shared memory segment"]),
+    FailurePattern {
+        sign: Matcher::Line(&["could not resize shared memory segment"]),
         reason: "it has too little shared memory",
         next: "set `shm_size = \"256m\"` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["unrecognized configuration parameter"]),
+    FailurePattern {
+        sign: Matcher::Line(&["unrecognized configuration parameter"]),
         reason: "a setting is not one of this PostgreSQL version: {line}",
         next: "edit `command` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["requires a value"]),
+    FailurePattern {
+        sign: Matcher::Line(&["requires a value"]),
         reason: "a flag is not one of PostgreSQL's: {line}",
         next: "edit `command` of services.{service}",
     },
     // The message may be in any language; its code is not, nor is the name of the file.
-    Known {
-        sign: Sign::Answer("pg_hba.conf"),
+    FailurePattern {
+        sign: Matcher::Answer("pg_hba.conf"),
         reason: "pg_hba.conf in the data allows no login from outside the container",
         next: "add `host all all all scram-sha-256` to it, then: taskava dev restart {service}",
     },
-    Known { sign: Sign::Answer("(SQLSTATE 28P01)"), reason: OTHER_CREDENTIALS, next: PASSWORD },
-    Known {
-        sign: Sign::Answer("(SQLSTATE 28000)"),
+    FailurePattern { sign: Matcher::Answer("(SQLSTATE 28P01)"), reason: OTHER_CREDENTIALS, next: PASSWORD },
+    FailurePattern {
+        sign: Matcher::Answer("(SQLSTATE 28000)"),
         reason: OTHER_CREDENTIALS,
         next: "put the old `env.POSTGRES_USER` back; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Answer("(SQLSTATE 3D000)"),
+    FailurePattern {
+        sign: Matcher::Answer("(SQLSTATE 3D000)"),
         reason: "the data was made for another database; the one in services.toml only counts on an empty volume",
         next: "put the old `env.POSTGRES_DB` back, or make the new one: taskava dev exec {service} createdb -U USER NAME; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Answer("(SQLSTATE 53300)"),
+    FailurePattern {
+        sign: Matcher::Answer("(SQLSTATE 53300)"),
         reason: "all connections are taken",
         next: "add `-c max_connections=200` to `command` of services.{service}",
     },

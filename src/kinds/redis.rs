@@ -2,7 +2,7 @@
 
 use super::Given;
 use super::arguments::Arguments;
-use super::failures::{Known, Sign};
+use super::failures::{FailurePattern, Matcher};
 use super::spec::{Defaults, KindSpec};
 use crate::config::scalars::words;
 use crate::model::{Probe, Service};
@@ -165,44 +165,44 @@ fn known_data_path(service: &Service) -> Option<String> {
     }
 }
 
-const KNOWN: &[Known] = &[
-    Known {
-        sign: Sign::Line(&["can't handle rdb format version"]),
+const KNOWN: &[FailurePattern] = &[
+    FailurePattern {
+        sign: Matcher::Line(&["can't handle rdb format version"]),
         reason: "the data was made by a newer Redis than {image}",
         next: "go back to the newer image; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["bad file format reading the append only file"]),
+    FailurePattern {
+        sign: Matcher::Line(&["bad file format reading the append only file"]),
         reason: "the append-only file is damaged",
         next: "repair it with `redis-check-aof --fix` in a container on the same volume; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["wrong signature trying to load db"]),
+    FailurePattern {
+        sign: Matcher::Line(&["wrong signature trying to load db"]),
         reason: "dump.rdb is no Redis data",
         next: "remove the file; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["fatal error loading the db"]),
+    FailurePattern {
+        sign: Matcher::Line(&["fatal error loading the db"]),
         reason: "the data is damaged",
         next: "restore a copy, if there is one; or start on fresh data: {reset}",
     },
-    Known {
-        sign: Sign::Line(&["bad directive or wrong number of arguments"]),
+    FailurePattern {
+        sign: Matcher::Line(&["bad directive or wrong number of arguments"]),
         reason: "a setting is not one of this Redis version",
         next: "edit `command` of services.{service}",
     },
-    Known {
-        sign: Sign::Line(&["fatal config file error"]),
+    FailurePattern {
+        sign: Matcher::Line(&["fatal config file error"]),
         reason: "a setting has a value that Redis does not take",
         next: "edit `command` of services.{service}",
     },
-    Known {
-        sign: Sign::Answer("MISCONF"),
+    FailurePattern {
+        sign: Matcher::Answer("MISCONF"),
         reason: "it can't save its data: the disk is full, or /data belongs to another user",
         next: "taskava dev logs {service}",
     },
-    Known {
-        sign: Sign::Answer("DENIED"),
+    FailurePattern {
+        sign: Matcher::Answer("DENIED"),
         reason: "it is in protected mode: without a password it serves only its own container",
         next: "add `--protected-mode no` to `command` of services.{service}",
     },

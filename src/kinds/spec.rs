@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Login;
 use super::arguments::Arguments;
-use super::failures::Known;
+use super::failures::FailurePattern;
 use crate::model::{Probe, Service};
 
 /// Everything that is special about a kind. What a kind does not set is that of [`KindSpec::GENERIC`].
@@ -18,7 +18,7 @@ pub(super) struct KindSpec {
     /// Why a container of this image, with its environment, would not do what services.toml says.
     pub(super) refuse: fn(&Service, &[String]) -> Option<String>,
     /// Failures that were seen, with the remedy.
-    pub(super) failures: &'static [Known],
+    pub(super) failures: &'static [FailurePattern],
     /// Whether a log line was caused by its probe.
     pub(super) is_probe_noise: fn(&str) -> bool,
     /// Where it keeps its data when services.toml says another place than [`Defaults::data_path`].

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Ask, OVERRIDE, find};
+use super::{LoadOptions, OVERRIDE, find};
 use crate::config::{self, FILE, MAX_BYTES, Variables};
 use crate::diag::{Place, Source};
 use crate::model::isolated;
@@ -28,17 +28,17 @@ pub enum Sought {
 }
 
 impl Sought {
-    /// Looks at what an [`Ask`] names.
-    pub fn of(ask: &Ask) -> Self {
+    /// Looks at what an [`LoadOptions`] names.
+    pub fn of(options: &LoadOptions) -> Self {
         let here = std::env::current_dir().unwrap_or_default();
-        match find(ask, &here) {
+        match find(options, &here) {
             Ok((file, more)) => {
                 let root = file.parent().unwrap_or(Path::new("/")).to_path_buf();
                 // The last one that says it wins.
                 let project = more.iter().rev().chain([&file]).find_map(|file| project(file));
                 Self::File { root, project }
             }
-            Err(_) if !ask.files.is_empty() => Self::Misnamed,
+            Err(_) if !options.files.is_empty() => Self::Misnamed,
             Err(_) => {
                 let here = here.canonicalize().unwrap_or(here);
                 Self::Nowhere(here.ancestors().map(Into::into).collect())

@@ -21,7 +21,7 @@ use self::turns::Turns;
 use crate::diag::Result;
 use crate::engine::Engine;
 use crate::engine::frames::Line;
-use crate::engine::streams::{LogAsk, LogError, Turned};
+use crate::engine::streams::{LogError, StreamOptions, Turned};
 use crate::event::{Event, Events, Note, Turn};
 use crate::model::ServiceName;
 use crate::plan::observed::Container;
@@ -39,7 +39,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// Which lines. Times are nanoseconds since 1970 by the engine's clock.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
+pub struct LogOptions {
     /// Name of the stack.
     pub project: String,
     /// Only these services; empty = all.
@@ -82,7 +82,7 @@ pub enum More {
 pub struct Logs<'a> {
     engine: &'a Engine,
     events: &'a Events,
-    ask: Ask,
+    options: LogOptions,
     feeds: Feeds,
     services: Vec<ServiceName>,
     /// What was shown of containers whose log is not open.
@@ -102,19 +102,24 @@ pub struct Logs<'a> {
 
 impl std::fmt::Debug for Logs<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Logs").field("ask", &self.ask).finish_non_exhaustive()
+        f.debug_struct("Logs").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
 impl<'a> Logs<'a> {
     /// Opens the logs of these containers of the stack, as the engine listed them.
-    pub async fn open(engine: &'a Engine, events: &'a Events, mut ask: Ask, containers: &[Container]) -> Result<Self> {
+    pub async fn open(
+        engine: &'a Engine,
+        events: &'a Events,
+        mut options: LogOptions,
+        containers: &[Container],
+    ) -> Result<Self> {
         let mut deadline = None;
-        if ask.follow && (ask.tail == Some(0) || ask.until.is_some()) {
+        if options.follow && (options.tail == Some(0) || options.until.is_some()) {
             let now = u64::try_from(engine.now().await.as_nanosecond()).unwrap_or(0);
-            deadline = ask.until.map(|until| Instant::now() + Duration::from_nanos(until.saturating_sub(now)));
-            if ask.tail == Some(0) {
-                (ask.tail, ask.since) = (None, ask.since.max(Some(now)));
+            deadline = options.until.map(|until| Instant::now() + Duration::from_nanos(until.saturating_sub(now)));
+            if options.tail == Some(0) {
+                (options.tail, options.since) = (None, options.since.max(Some(now)));
             }
         }
         let mut logs = Self {
@@ -129,16 +134,16 @@ impl<'a> Logs<'a> {
             relist: None,
             lost: None,
             deadline,
-            ask,
+            options,
         };
-        if logs.ask.follow {
+        if logs.options.follow {
             logs.subscribe()?;
         }
         // One log is in order by itself.
-        let wanted = containers.iter().filter(|container| logs.ask.wants(&container.service)).count();
-        logs.ask.stamped |= logs.ask.follow || wanted > 1;
+        let wanted = containers.iter().filter(|container| logs.options.wants(&container.service)).count();
+        logs.options.stamped |= logs.options.follow || wanted > 1;
         for container in containers.iter().rev() {
-            if !logs.ask.wants(&container.service) {
+            if !logs.options.wants(&container.service) {
                 continue;
             }
             logs.add(&container.id, &container.service, Phase::History, Mark::default());
@@ -155,7 +160,7 @@ impl<'a> Logs<'a> {
     /// The next line, if one can be told now.
     #[expect(clippy::should_implement_trait, reason = "lends the line")]
     pub fn next(&mut self) -> Option<Entry<'_>> {
-        let number = self.feeds.next(self.ask.until)?;
+        let number = self.feeds.next(self.options.until)?;
         let (service, line) = self.feeds.line(number)?;
         Some(Entry { service: &self.services[service], number: service, line })
     }
@@ -176,7 +181,7 @@ impl<'a> Logs<'a> {
                 return Ok(More::Lines);
             }
         }
-        Ok(if !self.ask.follow && self.feeds.is_empty() { More::End } else { More::Idle })
+        Ok(if !self.options.follow && self.feeds.is_empty() { More::End } else { More::Idle })
     }
 
     /// Waits until something comes, and a moment for what comes with it.
@@ -225,14 +230,14 @@ impl<'a> Logs<'a> {
                     message: format!("{service}: its log driver keeps nothing that can be read"),
                     hint: Some("remove the service's `logging` driver, or look where it sends the lines".into()),
                 }),
-                LogError::Failed(error) if !self.ask.follow || error.is_out_of_files() => return Err(error),
+                LogError::Failed(error) if !self.options.follow || error.is_out_of_files() => return Err(error),
                 LogError::Failed(_) => {}
             }
         }
         while let Some(feed) = self.feeds.take_finished() {
             self.turns.all_shown(&feed.id);
             let again = feed.phase == Phase::History || feed.again;
-            if self.ask.follow && again && !feed.failed {
+            if self.options.follow && again && !feed.failed {
                 let service = self.services[feed.service].clone();
                 self.add(&feed.id, &service, Phase::Live, feed.shown);
             } else {
@@ -249,18 +254,23 @@ impl<'a> Logs<'a> {
             self.services.push(service.clone());
             self.services.len() - 1
         });
-        let both = LogAsk { until: self.ask.until, stamped: self.ask.stamped, ..LogAsk::default() };
-        let ask = match phase {
-            Phase::History => LogAsk { since: self.ask.since, tail: self.ask.tail, follow: false, ..both },
-            Phase::Live => LogAsk { since: shown.since().or(self.ask.since), tail: None, follow: true, ..both },
+        let both =
+            StreamOptions { until: self.options.until, stamped: self.options.stamped, ..StreamOptions::default() };
+        let options = match phase {
+            Phase::History => {
+                StreamOptions { since: self.options.since, tail: self.options.tail, follow: false, ..both }
+            }
+            Phase::Live => {
+                StreamOptions { since: shown.since().or(self.options.since), tail: None, follow: true, ..both }
+            }
         };
         self.seen.remove(id);
-        self.feeds.add(Feed::new(id, service, phase, shown, self.engine.log_bytes(id, ask)), ask.stamped);
+        self.feeds.add(Feed::new(id, service, phase, shown, self.engine.log_bytes(id, options)), options.stamped);
     }
 
     fn on_turn(&mut self, turned: Option<Result<Turned>>) -> Result<()> {
         match turned {
-            Some(Ok(Turned { id, service, ended, exit_code, at })) if self.ask.wants(&service) => {
+            Some(Ok(Turned { id, service, ended, exit_code, at })) if self.options.wants(&service) => {
                 let open = self.feeds.find(&id).is_some();
                 let turn = if ended {
                     self.ended.insert(id.clone());
@@ -293,7 +303,7 @@ impl<'a> Logs<'a> {
 
     /// Follows the engine's events. They begin before the list is read, so that nothing falls between.
     fn subscribe(&mut self) -> Result<()> {
-        let mut starts = Box::pin(self.engine.turns(&self.ask.project, true));
+        let mut starts = Box::pin(self.engine.turns(&self.options.project, true));
         // Nothing is sent before the first look.
         match starts.next().now_or_never() {
             Some(start) => self.on_turn(start)?,
@@ -317,10 +327,10 @@ impl<'a> Logs<'a> {
     /// Reads the list of containers and opens what is not open and should be.
     async fn list(&mut self) -> Result<()> {
         self.relist = None;
-        if !self.ask.follow {
+        if !self.options.follow {
             return Ok(());
         }
-        let containers = match self.engine.containers(&self.ask.project).await {
+        let containers = match self.engine.containers(&self.options.project).await {
             Ok(containers) => containers,
             Err(error) if error.is_out_of_files() => return Err(error),
             Err(_) => {
@@ -336,7 +346,7 @@ impl<'a> Logs<'a> {
             self.subscribe()?;
         }
         for container in containers.iter().rev() {
-            if !self.ask.wants(&container.service) || self.feeds.find(&container.id).is_some() {
+            if !self.options.wants(&container.service) || self.feeds.find(&container.id).is_some() {
                 continue;
             }
             match self.seen.get(&container.id).copied() {
@@ -364,7 +374,7 @@ impl<'a> Logs<'a> {
     }
 }
 
-impl Ask {
+impl LogOptions {
     fn wants(&self, service: &ServiceName) -> bool {
         self.services.is_empty() || self.services.contains(service)
     }

@@ -198,13 +198,13 @@ mod tests {
     use super::*;
     use crate::config::{self, Variables};
     use crate::diag::Source;
-    use crate::resolve::{Surroundings, resolve};
+    use crate::resolve::{ResolveContext, resolve};
 
     fn stack(root: &str, lines: &str) -> Stack {
         let text = format!("project = \"x\"\n[services.a]\nimage = \"a:1\"\n{lines}\n[services.b]\nimage = \"b:1\"\n");
         let source = Arc::new(Source { name: "services.toml".into(), text });
         let (config, mut problems) = config::parse(&[source], &Variables::default());
-        let around = Surroundings { root: PathBuf::from(root), ..Surroundings::default() };
+        let around = ResolveContext { root: PathBuf::from(root), ..ResolveContext::default() };
         let stack = resolve(&config, &around, &mut problems).stack;
         assert_eq!(problems, [], "{lines}");
         stack

@@ -5,22 +5,26 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexSet;
 
 use super::observed::Container;
-use super::{Cause, Observed, Op, Plan, Request, StepId, intent, snapshot};
+use super::snapshot::Removal;
+use super::{Cause, Observed, Op, Plan, Request, StepId, intent};
 use crate::model::{MountSource, ServiceName, Stack, graph};
+use crate::remedy;
 
 /// Plans to take services down. Only what carries this stack's label is ever in it.
-pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
+pub fn down(stack: &Stack, seen: &Observed, request: &Request) -> Plan {
     let mut plan = Plan::default();
     let chosen = |container: &&Container| {
         let orphan = !stack.services.contains_key(&container.service);
-        (ask.services.is_empty() && (!orphan || ask.remove_orphans)) || ask.services.contains(&container.service)
+        (request.services.is_empty() && (!orphan || request.remove_orphans))
+            || request.services.contains(&container.service)
     };
     let mut stopped: HashMap<&ServiceName, Vec<StepId>> = HashMap::new();
     let mut last: Vec<StepId> =
         intent::leftovers(seen).map(|leftover| plan.push(leftover, Cause::CutOff, Vec::new())).collect();
-    let chosen_one_off = |container: &&Container| ask.services.is_empty() || ask.services.contains(&container.service);
+    let chosen_one_off =
+        |container: &&Container| request.services.is_empty() || request.services.contains(&container.service);
     for container in seen.one_offs.iter().filter(chosen_one_off) {
-        last.extend(one_off(&mut plan, container, ask));
+        last.extend(one_off(&mut plan, container, request));
     }
     for name in reverse_order(stack, seen) {
         let after: Vec<StepId> =
@@ -34,12 +38,12 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
                 stopped.entry(name).or_default().push(step);
                 after = vec![step];
             }
-            if !ask.stop_only {
+            if !request.stop_only {
                 last.push(plan.push(Op::Remove { service, container: id }, Cause::Requested, after));
             }
         }
     }
-    if ask.stop_only {
+    if request.stop_only {
         return plan;
     }
     // A container that stays keeps its networks.
@@ -50,13 +54,14 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
             plan.push(Op::RemoveNetwork { network: network.name.clone() }, Cause::Requested, last.clone());
         }
     }
-    if ask.volumes {
-        let volumes = removable_volumes(stack, seen, ask);
+    if request.volumes {
+        let volumes = removable_volumes(stack, seen, request);
+        let removal = Removal { volumes: &volumes, snapshot: request.snapshot.as_deref(), finish: finish(request) };
         // Nothing is removed before all of it is saved.
-        last.extend(snapshot::save_first(&mut plan, stack, seen, &volumes, ask.snapshot.as_deref(), &last));
-        let settled: Vec<_> = intent::settled(seen, &volumes, &ask.services).collect();
-        let remove = |volume| plan.push(Op::RemoveVolume { volume }, Cause::Requested, last.clone());
-        let removed: Vec<StepId> = volumes.into_iter().map(remove).collect();
+        last.extend(removal.save_first(&mut plan, stack, seen, &last));
+        let settled: Vec<_> = intent::settled(seen, &volumes, &request.services).collect();
+        let remove = |volume: &String| plan.push(removal.remove(stack, seen, volume), Cause::Requested, last.clone());
+        let removed: Vec<StepId> = volumes.iter().map(remove).collect();
         for intent in settled {
             let after = last.iter().chain(&removed).copied().collect();
             plan.push(Op::Finish { intent: intent.clone() }, Cause::Requested, after);
@@ -65,8 +70,15 @@ pub fn down(stack: &Stack, seen: &Observed, ask: &Request) -> Plan {
     plan
 }
 
+/// The command that removes what a `down -v` was cut off at.
+fn finish(request: &Request) -> String {
+    let mut words = vec!["down", "-v"];
+    words.extend(request.services.iter().map(ServiceName::as_str));
+    remedy::dev(&words)
+}
+
 /// What `run` made has nobody that depends on it, and goes first. Returns the step that removes it.
-fn one_off(plan: &mut Plan, container: &Container, ask: &Request) -> Option<StepId> {
+fn one_off(plan: &mut Plan, container: &Container, request: &Request) -> Option<StepId> {
     let (service, id) = (container.service.clone(), container.id.clone());
     let cause = Cause::OneOff { container: container.name.clone() };
     let stop = container.is_up().then(|| {
@@ -74,7 +86,7 @@ fn one_off(plan: &mut Plan, container: &Container, ask: &Request) -> Option<Step
         plan.push(stop, cause.clone(), Vec::new())
     });
     let remove = Op::Remove { service, container: id };
-    (!ask.stop_only).then(|| plan.push(remove, cause, stop.into_iter().collect()))
+    (!request.stop_only).then(|| plan.push(remove, cause, stop.into_iter().collect()))
 }
 
 /// Every service that has a container, dependants first; those that are in services.toml no more come first of all.
@@ -85,7 +97,7 @@ fn reverse_order<'a>(stack: &'a Stack, seen: &'a Observed) -> IndexSet<&'a Servi
 }
 
 /// The stack's own volumes that nothing outside the selection uses.
-pub fn removable_volumes(stack: &Stack, seen: &Observed, ask: &Request) -> BTreeSet<String> {
+pub fn removable_volumes(stack: &Stack, seen: &Observed, request: &Request) -> BTreeSet<String> {
     let used_by = |service: &crate::model::Service| -> Vec<String> {
         let volume = |mount: &crate::model::Mount| match &mount.source {
             MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
@@ -97,17 +109,17 @@ pub fn removable_volumes(stack: &Stack, seen: &Observed, ask: &Request) -> BTree
         stack.volumes.values().filter(|volume| volume.external).map(|volume| volume.name.as_str()).collect();
     let own = seen.volumes.iter().filter(|volume| volume.stack.as_deref() == Some(stack.name.as_str()));
     let own = own.map(|volume| volume.name.clone()).filter(|name| !external.contains(name.as_str()));
-    if ask.services.is_empty() {
+    if request.services.is_empty() {
         return own.collect();
     }
     let (inside, outside): (Vec<_>, Vec<_>) =
-        stack.services.values().partition(|service| ask.services.contains(&service.name));
+        stack.services.values().partition(|service| request.services.contains(&service.name));
     let mut inside: BTreeSet<String> = inside.into_iter().flat_map(used_by).collect();
     let outside: BTreeSet<String> = outside.into_iter().flat_map(used_by).collect();
     let nameless = seen
         .volumes
         .iter()
-        .filter(|seen| seen.place.as_ref().is_some_and(|place| ask.services.contains(&place.service)));
+        .filter(|seen| seen.place.as_ref().is_some_and(|place| request.services.contains(&place.service)));
     inside.extend(nameless.map(|volume| volume.name.clone()));
     own.filter(|name| inside.contains(name) && !outside.contains(name)).collect()
 }

@@ -15,11 +15,11 @@ pub enum LeftOut {
 
 /// Plans to pull the images of services, each once; without names, of all active ones. Also says whose image is not pulled,
 /// and why.
-pub fn pull<'a>(stack: &'a Stack, seen: &Observed, ask: &Request) -> (Plan, Vec<(&'a ServiceName, LeftOut)>) {
+pub fn pull<'a>(stack: &'a Stack, seen: &Observed, request: &Request) -> (Plan, Vec<(&'a ServiceName, LeftOut)>) {
     let mut plan = Plan::default();
     let mut left_out = Vec::new();
     let mut done = Vec::new();
-    for service in meant(stack, &ask.services) {
+    for service in meant(stack, &request.services) {
         if stack.builder(&service.image).is_some() {
             left_out.push((&service.name, LeftOut::Built));
         } else if service.pull == PullPolicy::Never {
@@ -28,7 +28,7 @@ pub fn pull<'a>(stack: &'a Stack, seen: &Observed, ask: &Request) -> (Plan, Vec<
             done.push(&service.image);
             let is_there = seen.images.contains_key(&service.image);
             let cause = if is_there { Cause::Requested } else { Cause::Missing };
-            plan.push(pull_of(service, ask), cause, Vec::new());
+            plan.push(pull_of(service, request), cause, Vec::new());
         }
     }
     (plan, left_out)
@@ -71,21 +71,21 @@ fn meant<'a>(stack: &'a Stack, names: &[ServiceName]) -> Vec<&'a Service> {
 }
 
 /// The step that pulls the image of a service.
-pub(super) fn pull_of(service: &Service, ask: &Request) -> Op {
-    let pinned = ask.frozen.as_ref().and_then(|pins| pins.get(&service.image)).cloned();
+pub(super) fn pull_of(service: &Service, request: &Request) -> Op {
+    let pinned = request.frozen.as_ref().and_then(|pins| pins.get(&service.image)).cloned();
     Op::Pull { service: service.name.clone(), image: service.image.clone(), pinned }
 }
 
 /// With `--frozen`, every image that is not built has to be the one of the lock file. One that is pulled in any case will be.
-pub(super) fn refuse_unpinned(stack: &Stack, seen: &Observed, ask: &Request, services: &[&Service]) -> Result<()> {
-    let Some(pins) = &ask.frozen else { return Ok(()) };
+pub(super) fn refuse_unpinned(stack: &Stack, seen: &Observed, request: &Request, services: &[&Service]) -> Result<()> {
+    let Some(pins) = &request.frozen else { return Ok(()) };
     for service in services.iter().filter(|service| stack.builder(&service.image).is_none()) {
         let (name, image) = (&service.name, &service.image);
         let Some(pinned) = pins.get(image) else {
             let message = format!("can't start {name} with --frozen: {image} is not in the lock file");
             return Err(Error::new(ErrorKind::Image, message).hint("write it anew with: taskava dev lock"));
         };
-        if ask.pull.unwrap_or(service.pull) == PullPolicy::Always {
+        if request.pull.unwrap_or(service.pull) == PullPolicy::Always {
             continue;
         }
         if let Some(seen) = seen.images.get(image).filter(|seen| !seen.digests.contains(pinned)) {

@@ -6,7 +6,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{MountSource, PullPolicy, Service, Stack};
 
 /// Refuses to make a service's container when something it needs is missing or not this stack's.
-pub(super) fn refuse(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) -> Result<()> {
+pub(super) fn refuse(stack: &Stack, seen: &Observed, request: &Request, service: &Service) -> Result<()> {
     for short in &service.networks {
         refuse_network(stack, seen, short)?;
     }
@@ -15,7 +15,7 @@ pub(super) fn refuse(stack: &Stack, seen: &Observed, ask: &Request, service: &Se
             refuse_volume(stack, seen, short)?;
         }
     }
-    let never = ask.pull.unwrap_or(service.pull) == PullPolicy::Never;
+    let never = request.pull.unwrap_or(service.pull) == PullPolicy::Never;
     if never && service.build.is_none() && !seen.images.contains_key(&service.image) {
         let message = format!("image {} of {} is not here, and pulling is off", service.image, service.name);
         return Err(Error::new(ErrorKind::Image, message).hint("pull it with: taskava dev up --pull missing"));

@@ -19,6 +19,8 @@ pub enum Work {
     RestoreSnapshot,
     /// Servers that run are filled from the file of a backup.
     RestoreFile,
+    /// A volume is removed with what is in it: an engine that ends meanwhile leaves a part.
+    RemoveVolume,
 }
 
 /// Something that has begun.
@@ -26,7 +28,7 @@ pub enum Work {
 pub struct Intent {
     /// What it is.
     pub work: Work,
-    /// Name of the snapshot, or path of the file.
+    /// Name of the snapshot or volume, or path of the file.
     pub of: String,
     /// The volumes whose content is not whole meanwhile, by name on the engine.
     pub volumes: BTreeSet<String>,
@@ -43,6 +45,7 @@ impl fmt::Display for Intent {
         match self.work {
             Work::RestoreSnapshot => write!(f, "restoring snapshot {}", self.of),
             Work::RestoreFile => write!(f, "restoring {}", self.of),
+            Work::RemoveVolume => write!(f, "removing volume {}", self.of),
         }
     }
 }
@@ -107,8 +110,19 @@ impl Intent {
 /// # Errors
 /// When the data of one is not.
 pub fn refuse<'a>(stack: &Stack, seen: &Observed, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
+    refuse_but(stack, seen, services, |_| false)
+}
+
+/// The same, but for what the plan finishes itself.
+pub(super) fn refuse_but<'a>(
+    stack: &Stack,
+    seen: &Observed,
+    services: impl IntoIterator<Item = &'a Service>,
+    is_finished: impl Fn(&&Intent) -> bool,
+) -> Result<()> {
     let services: Vec<&Service> = services.into_iter().collect();
-    let found = seen.intents.iter().find(|intent| services.iter().any(|service| intent.concerns(stack, service)));
+    let is_open = |intent: &&Intent| services.iter().any(|service| intent.concerns(stack, service));
+    let found = seen.intents.iter().filter(|intent| !is_finished(intent)).find(is_open);
     found.map_or(Ok(()), |intent| Err(intent.error()))
 }
 

@@ -144,8 +144,9 @@ pub enum Op {
     Remove { service: ServiceName, container: String },
     /// Remove a network, by name on the engine.
     RemoveNetwork { network: String },
-    /// Remove a volume and what is in it, by name on the engine.
-    RemoveVolume { volume: String },
+    /// Remove a volume and what is in it, by name on the engine. `intent`: what is written down meanwhile, as an engine that
+    /// ends while it removes one leaves a part of its content; none where that is written down already.
+    RemoveVolume { volume: String, intent: Option<Intent> },
 }
 
 impl Op {
@@ -219,7 +220,7 @@ impl fmt::Display for Op {
             Self::Stop { service, .. } => write!(f, "stop {service}"),
             Self::Remove { service, .. } => write!(f, "remove {service}"),
             Self::RemoveNetwork { network } => write!(f, "remove network {network}"),
-            Self::RemoveVolume { volume } => write!(f, "remove volume {volume}"),
+            Self::RemoveVolume { volume, .. } => write!(f, "remove volume {volume}"),
         }
     }
 }

@@ -3,35 +3,52 @@
 use std::path::Path;
 
 use super::observed::Volume;
-use super::{Cause, Observed, Op, Plan, Request, StepId, snapshot};
+use super::snapshot::Removal;
+use super::{Cause, Intent, Observed, Op, Plan, Request, StepId, Work};
 use crate::kinds;
 use crate::model::{MountSource, Service, Stack};
+use crate::remedy;
 
 /// Those of a service that are there.
 pub(super) fn of<'a>(seen: &'a Observed, service: &'a Service) -> impl Iterator<Item = &'a Volume> {
     seen.volumes.iter().filter(|volume| volume.place.as_ref().is_some_and(|place| place.service == service.name))
 }
 
-/// Removes those of some services; all of them are saved before the first is removed, where that is asked for. Returns the
-/// step that removes each, with its service.
+/// Removes those of some services; all of them are saved before the first is removed, where that is asked for. What was cut
+/// off at that has ended then. Returns the steps that remove each, with its service.
 pub(super) fn renew<'a>(
     plan: &mut Plan,
     stack: &Stack,
     seen: &'a Observed,
-    ask: &Request,
+    request: &Request,
     services: &[&'a Service],
     after: &[StepId],
 ) -> Vec<(&'a Service, StepId)> {
     let renewed: Vec<(&Service, &Volume)> =
         services.iter().flat_map(|service| of(seen, service).map(|volume| (*service, volume))).collect();
-    let names = renewed.iter().map(|(_, volume)| volume.name.clone()).collect();
+    let volumes = renewed.iter().map(|(_, volume)| volume.name.clone()).collect();
+    let words: Vec<&str> = ["up", "-V"].into_iter().chain(services.iter().map(|one| one.name.as_str())).collect();
+    let removal = Removal { volumes: &volumes, snapshot: request.snapshot.as_deref(), finish: remedy::dev(&words) };
     let mut after = after.to_vec();
-    after.extend(snapshot::save_first(plan, stack, seen, &names, ask.snapshot.as_deref(), &after));
-    let mut remove = |volume: &Volume| {
-        let remove = Op::RemoveVolume { volume: volume.name.clone() };
-        plan.push(remove, Cause::VolumesRenewed, after.clone())
-    };
-    renewed.into_iter().map(|(service, volume)| (service, remove(volume))).collect()
+    after.extend(removal.save_first(plan, stack, seen, &after));
+    let mut remove =
+        |volume: &Volume| plan.push(removal.remove(stack, seen, &volume.name), Cause::VolumesRenewed, after.clone());
+    let mut removed: Vec<(&Service, StepId)> =
+        renewed.into_iter().map(|(service, volume)| (service, remove(volume))).collect();
+    // Its volume may have been gone when it was cut off.
+    for intent in &seen.intents {
+        if let Some(service) = services.iter().find(|service| is_finished(stack, intent, service)) {
+            let steps = removed.iter().map(|(_, step)| *step).collect();
+            removed.push((service, plan.push(Op::Finish { intent: intent.clone() }, Cause::VolumesRenewed, steps)));
+        }
+    }
+    removed
+}
+
+/// Whether removing the anonymous volumes of a service is what an intent was cut off at.
+pub(super) fn is_finished(stack: &Stack, intent: &Intent, service: &Service) -> bool {
+    let is_anonymous = stack.volumes.values().all(|volume| volume.name != intent.of);
+    intent.work == Work::RemoveVolume && is_anonymous && intent.services.iter().eq([service.name.as_str()])
 }
 
 /// The volume of ours that is there and holds a server's data, whether services.toml gives it a name or not.

@@ -48,7 +48,7 @@ pub(super) fn edited<'a>(stack: &Stack, seen: &Observed, services: &[&'a Service
 pub(super) fn refuse_shared(
     stack: &Stack,
     seen: &Observed,
-    ask: &Request,
+    request: &Request,
     short: &str,
     goes: impl Fn(&Container) -> bool,
 ) -> Result<()> {
@@ -66,7 +66,7 @@ pub(super) fn refuse_shared(
                 return refuse(name.as_str(), "recreate all that is in it: taskava dev up".into());
             }
             Some(_) => return refuse(name.as_str(), format!("taskava dev down {name} && taskava dev up")),
-            None if ask.remove_orphans => {}
+            None if request.remove_orphans => {}
             None => return refuse(name.as_str(), "remove it: taskava dev up --remove-orphans".into()),
         }
     }

@@ -31,8 +31,8 @@ impl Note {
 
 /// What there is to know of the services of a request, and of its plan. Without anything observed, what is known of their
 /// kinds.
-pub fn notes(stack: &Stack, seen: &Observed, ask: &Request, plan: &Plan) -> Vec<Note> {
-    let services = up::selection(stack, ask);
+pub fn notes(stack: &Stack, seen: &Observed, request: &Request, plan: &Plan) -> Vec<Note> {
+    let services = up::selection(stack, request);
     let mut found: Vec<Note> = services.iter().flat_map(|service| of_service(stack, seen, service)).collect();
     found.extend(services.iter().filter_map(|service| hidden_by_image(seen, service, plan)));
     let used = services.iter().flat_map(|service| &service.mounts).filter_map(|mount| match &mount.source {
@@ -142,8 +142,9 @@ pub fn kept(stack: &Stack, seen: &Observed, plan: &Plan) -> Vec<String> {
             _ => false,
         })
     };
-    let removed =
-        |name: &str| plan.steps.iter().any(|step| matches!(&step.op, Op::RemoveVolume { volume } if volume == name));
+    let removed = |name: &str| {
+        plan.steps.iter().any(|step| matches!(&step.op, Op::RemoveVolume { volume, .. } if volume == name))
+    };
     let own = seen.volumes.iter().filter(|volume| volume.stack.as_deref() == Some(stack.name.as_str()));
     let kept = own.filter_map(|volume| {
         let place = volume.place.as_ref().filter(|place| touched(place.service.as_str()) && !removed(&volume.name))?;

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use crate::config::{self, Variables};
 use crate::diag::Source;
 use crate::model::{Protocol, ServiceName, Stack, StackName};
-use crate::resolve::{Surroundings, resolve};
+use crate::resolve::{ResolveContext, resolve};
 
 /// What there is of a stack on an engine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Remains {
         let source = Arc::new(Source { name: "labels".into(), text });
         // What an engine has can't be refused; what is odd about it is left out.
         let (config, mut odd) = config::parse(&[source], &Variables::default());
-        let around = Surroundings { root, project: Some(name.to_string()), ..Surroundings::default() };
+        let around = ResolveContext { root, project: Some(name.to_string()), ..ResolveContext::default() };
         resolve(&config, &around, &mut odd).stack
     }
 

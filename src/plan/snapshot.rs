@@ -78,15 +78,16 @@ pub struct Restore<'a> {
     pub command: &'a str,
 }
 
-/// Plans to put saved volumes in the place of those that are there. `ask.snapshot` is what the present data is saved
-/// as first; what ran of `ask.services`' volumes, and what depends on it, is recreated and started. What is there between
+/// Plans to put saved volumes in the place of those that are there. `request.snapshot` is what the present data is saved
+/// as first; what ran of `request.services`' volumes, and what depends on it, is recreated and started. What is there between
 /// the first volume that is removed and the last that is filled is not whole, which is written down.
 ///
 /// # Errors
 /// When a volume of that name is not this stack's, when what was saved was not whole, and where `up` has some.
-pub fn restore(stack: &Stack, seen: &Observed, what: &Restore<'_>, ask: &Request) -> Result<Plan> {
+pub fn restore(stack: &Stack, seen: &Observed, what: &Restore<'_>, request: &Request) -> Result<Plan> {
     let wanted = |saved: &&Saved| {
-        ask.services.is_empty() || ask.services.iter().any(|name| saved.services.iter().any(|of| of == name.as_str()))
+        request.services.is_empty()
+            || request.services.iter().any(|name| saved.services.iter().any(|of| of == name.as_str()))
     };
     let saved: Vec<&Saved> = what.saved.iter().filter(wanted).collect();
     let mut plan = Plan::default();
@@ -110,12 +111,13 @@ pub fn restore(stack: &Stack, seen: &Observed, what: &Restore<'_>, ask: &Request
     let both = users.union(&dependants).copied().collect();
     let stopped = stop(&mut plan, stack, seen, &both, &Cause::Requested);
     last.extend(stopped.values().copied());
-    // What a restore that was cut off left there is not data; what was there before it has been saved then.
-    let known: BTreeSet<&String> =
-        covered.iter().filter(|intent| intent.before.is_some()).flat_map(|intent| &intent.volumes).collect();
+    // What a restore that was cut off left there is not data; what was there before it has been saved then. What a removal
+    // left was to go.
+    let is_known = |intent: &&&Intent| intent.before.is_some() || intent.work == Work::RemoveVolume;
+    let known: BTreeSet<&String> = covered.iter().filter(is_known).flat_map(|intent| &intent.volumes).collect();
     let present = seen.volumes.iter().map(|seen| &seen.name).filter(|name| volumes.contains(*name));
     let present: BTreeSet<String> = present.filter(|name| !known.contains(name)).cloned().collect();
-    last.extend(save_first(&mut plan, stack, seen, &present, ask.snapshot.as_deref(), &last));
+    last.extend(save_first(&mut plan, stack, seen, &present, request.snapshot.as_deref(), &last));
     let before_loss = last.clone();
     for container in seen.containers.iter().filter(|container| users.contains(&container.service)) {
         let (service, id) = (container.service.clone(), container.id.clone());
@@ -128,7 +130,7 @@ pub fn restore(stack: &Stack, seen: &Observed, what: &Restore<'_>, ask: &Request
         volumes: volumes.clone(),
         services: saved.iter().flat_map(|saved| &saved.services).cloned().collect(),
         finish: what.command.into(),
-        before: carried.or_else(|| ask.snapshot.clone().filter(|_| !present.is_empty())),
+        before: carried.or_else(|| request.snapshot.clone().filter(|_| !present.is_empty())),
     };
     let begun = plan.push(Op::Begin { intent: intent.clone() }, Cause::Requested, last);
     let mut ended: Vec<StepId> = saved.iter().map(|saved| replace(&mut plan, seen, saved, begun)).collect();
@@ -152,7 +154,7 @@ pub fn restore(stack: &Stack, seen: &Observed, what: &Restore<'_>, ask: &Request
 fn replace(plan: &mut Plan, seen: &Observed, saved: &Saved, begun: StepId) -> StepId {
     let (volume, mut after) = (saved.volume.clone(), vec![begun]);
     if seen.volumes.iter().any(|seen| seen.name == volume) {
-        after = vec![plan.push(Op::RemoveVolume { volume: volume.clone() }, Cause::Requested, after)];
+        after = vec![plan.push(Op::RemoveVolume { volume: volume.clone(), intent: None }, Cause::Requested, after)];
     }
     let create = Op::CreateVolume { volume: volume.clone(), place: saved.place.clone() };
     let made = plan.push(create, Cause::Replaced, after);
@@ -160,8 +162,51 @@ fn replace(plan: &mut Plan, seen: &Observed, saved: &Saved, begun: StepId) -> St
     plan.push(Op::FillVolume { volume, snapshot, image }, Cause::Requested, vec![made])
 }
 
+/// Volumes that are removed for good.
+pub(super) struct Removal<'a> {
+    /// Their names on the engine.
+    pub(super) volumes: &'a BTreeSet<String>,
+    /// What they are saved as first, if they are.
+    pub(super) snapshot: Option<&'a str>,
+    /// The command that finishes it, to be typed.
+    pub(super) finish: String,
+}
+
+impl Removal<'_> {
+    /// The steps that save them, in one snapshot. What is left of one whose removal was cut off has been saved then, if that
+    /// was asked for.
+    pub(super) fn save_first(&self, plan: &mut Plan, stack: &Stack, seen: &Observed, after: &[StepId]) -> Vec<StepId> {
+        let whole: BTreeSet<String> =
+            self.volumes.iter().filter(|volume| begun(seen, volume).is_none()).cloned().collect();
+        save_first(plan, stack, seen, &whole, self.snapshot, after)
+    }
+
+    /// The step that removes one of them.
+    pub(super) fn remove(&self, stack: &Stack, seen: &Observed, volume: &str) -> Op {
+        let services = users(stack, seen, volume).into_iter().map(ToString::to_string).collect();
+        let before = match begun(seen, volume) {
+            Some(earlier) => earlier.before.clone(),
+            None => self.snapshot.map(ToOwned::to_owned),
+        };
+        let intent = Intent {
+            work: Work::RemoveVolume,
+            of: volume.into(),
+            volumes: BTreeSet::from([volume.to_owned()]),
+            services,
+            finish: self.finish.clone(),
+            before,
+        };
+        Op::RemoveVolume { volume: volume.into(), intent: Some(intent) }
+    }
+}
+
+/// An earlier removal of a volume that was cut off.
+fn begun<'a>(seen: &'a Observed, volume: &str) -> Option<&'a Intent> {
+    seen.intents.iter().find(|intent| intent.work == Work::RemoveVolume && intent.of == volume)
+}
+
 /// The steps that save volumes before they are removed, in one snapshot.
-pub(super) fn save_first(
+fn save_first(
     plan: &mut Plan,
     stack: &Stack,
     seen: &Observed,

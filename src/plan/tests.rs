@@ -16,7 +16,7 @@ use crate::model::built::{Content, Item};
 use crate::model::{Condition, Kind, MountSource, Pins, Place, ServiceName, Stack, fingerprint, graph, nameless};
 use crate::resolve::sample::stack;
 
-fn request() -> Request {
+fn base_request() -> Request {
     Request::default()
 }
 
@@ -101,7 +101,7 @@ fn in_order(stack: &Stack, seen: &Observed, plan: &Plan, order: &[usize]) -> Obs
                 assert!(!seen.containers.iter().any(inside), "{network} is in use\n{plan}");
                 seen.networks.retain(|seen| seen.name != *network);
             }
-            Op::RemoveVolume { volume } => seen.volumes.retain(|seen| seen.name != *volume),
+            Op::RemoveVolume { volume, .. } => seen.volumes.retain(|seen| seen.name != *volume),
             Op::CheckData { .. }
             | Op::WaitReady { .. }
             | Op::Provision { .. }
@@ -137,8 +137,8 @@ fn contents(stack: &Stack, time: &str) -> BTreeMap<ServiceName, Content> {
 }
 
 /// A request that knows the files as they are now.
-fn informed(stack: &Stack, ask: Request) -> Request {
-    Request { contents: contents(stack, "now"), ..ask }
+fn informed(stack: &Stack, request: Request) -> Request {
+    Request { contents: contents(stack, "now"), ..request }
 }
 
 fn own_network(stack: &Stack, name: &str, config: String) -> Network {
@@ -182,12 +182,12 @@ fn joined(stack: &Stack, short: &str) -> (String, Endpoint) {
 /// A stack that is up, with everything as it should be.
 fn all_up(stack: &Stack) -> Observed {
     let nothing = Observed::default();
-    after(stack, &nothing, &up(stack, &nothing, &informed(stack, request())).unwrap())
+    after(stack, &nothing, &up(stack, &nothing, &informed(stack, base_request())).unwrap())
 }
 
 /// What may have happened to a container since.
 #[derive(Debug, Clone)]
-enum Fate {
+enum Decision {
     Fine,
     Gone,
     State(ContainerState),
@@ -212,7 +212,7 @@ struct Twin {
     is_edited: bool,
 }
 
-fn fate() -> impl Strategy<Value = Fate> {
+fn fate() -> impl Strategy<Value = Decision> {
     use ContainerState as S;
     let state = prop_oneof![
         Just(S::Created),
@@ -235,38 +235,38 @@ fn fate() -> impl Strategy<Value = Fate> {
         },
     );
     prop_oneof![
-        Just(Fate::Fine),
-        Just(Fate::Gone),
-        state.prop_map(Fate::State),
-        Just(Fate::ExitedWith(1)),
-        Just(Fate::OtherConfig),
-        Just(Fate::OtherImage),
-        Just(Fate::Disconnected),
-        Just(Fate::OtherNetwork),
-        twin.prop_map(Fate::Twice),
+        Just(Decision::Fine),
+        Just(Decision::Gone),
+        state.prop_map(Decision::State),
+        Just(Decision::ExitedWith(1)),
+        Just(Decision::OtherConfig),
+        Just(Decision::OtherImage),
+        Just(Decision::Disconnected),
+        Just(Decision::OtherNetwork),
+        twin.prop_map(Decision::Twice),
     ]
 }
 
-fn befall(seen: &mut Observed, position: usize, fate: &Fate) {
+fn befall(seen: &mut Observed, position: usize, fate: &Decision) {
     let container = &mut seen.containers[position];
     match fate {
-        Fate::Fine | Fate::Gone | Fate::Twice(_) => {}
-        Fate::Disconnected => container.networks.clear(),
-        Fate::OtherNetwork => {
+        Decision::Fine | Decision::Gone | Decision::Twice(_) => {}
+        Decision::Disconnected => container.networks.clear(),
+        Decision::OtherNetwork => {
             container.networks.values_mut().for_each(|endpoint| endpoint.network = "gone".into());
         }
-        Fate::State(state) => {
+        Decision::State(state) => {
             container.state = *state;
             container.exit_code = (*state == ContainerState::Exited).then_some(0);
         }
-        Fate::ExitedWith(code) => {
+        Decision::ExitedWith(code) => {
             container.state = ContainerState::Exited;
             container.exit_code = Some(*code);
         }
-        Fate::OtherConfig => drop(container.config.insert("env.X".into(), "0".into())),
-        Fate::OtherImage => container.image_id = "another".into(),
+        Decision::OtherConfig => drop(container.config.insert("env.X".into(), "0".into())),
+        Decision::OtherImage => container.image_id = "another".into(),
     }
-    let Fate::Twice(Twin { is_named, is_first, named_after, state, is_edited }) = fate else { return };
+    let Decision::Twice(Twin { is_named, is_first, named_after, state, is_edited }) = fate else { return };
     let other = named_after.map_or_else(|| format!("{}-twin", container.name), |number| format!("p-s{number}"));
     let mut twin = Container { id: format!("{}-twin", container.id), state: *state, ..container.clone() };
     if *is_edited {
@@ -339,7 +339,8 @@ fn any_situation() -> impl Strategy<Value = (Stack, Observed)> {
                 let position = seen.containers.iter().position(|seen| seen.id == *id).unwrap();
                 befall(&mut seen, position, fate);
             }
-            let gone = |id: &String| ids.iter().zip(&fates).any(|(of, fate)| of == id && matches!(fate, Fate::Gone));
+            let gone =
+                |id: &String| ids.iter().zip(&fates).any(|(of, fate)| of == id && matches!(fate, Decision::Gone));
             seen.containers.retain(|container| !gone(&container.id));
             match network {
                 Happened::Nothing => {}
@@ -363,11 +364,11 @@ fn any_situation() -> impl Strategy<Value = (Stack, Observed)> {
     })
 }
 
-fn any_request() -> impl Strategy<Value = Request> {
+fn any_base_request() -> impl Strategy<Value = Request> {
     (any::<[bool; 6]>(), prop::option::of(any::<Index>())).prop_map(|(flags, pull)| {
         let [no_deps, recreate, restart, build, remove_orphans, _] = flags;
         let pull = pull.map(|index| *index.get(&[crate::model::PullPolicy::Always, crate::model::PullPolicy::Missing]));
-        Request { no_deps, recreate, restart, pull, build, remove_orphans, ..request() }
+        Request { no_deps, recreate, restart, pull, build, remove_orphans, ..base_request() }
     })
 }
 

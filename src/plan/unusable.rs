@@ -10,12 +10,12 @@ use crate::remedy;
 ///
 /// # Errors
 /// What is wrong with them.
-pub fn refuse_unusable(stack: &Stack, ask: &Request) -> Result<()> {
+pub fn refuse_unusable(stack: &Stack, request: &Request) -> Result<()> {
     // What was made is started as it is.
-    if ask.start_only {
+    if request.start_only {
         return Ok(());
     }
-    refuse_unusable_of(stack, selection(stack, ask))
+    refuse_unusable_of(stack, selection(stack, request))
 }
 
 pub(super) fn refuse_unusable_of<'a>(stack: &Stack, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
@@ -27,12 +27,12 @@ pub(super) fn refuse_unusable_of<'a>(stack: &Stack, services: impl IntoIterator<
 }
 
 /// `start` is for what was stopped; names all that was never made, and what makes it.
-pub(super) fn nothing_to_start(stack: &Stack, seen: &Observed, ask: &Request) -> Error {
-    let missing = selection(stack, ask).into_iter().map(|service| &service.name);
+pub(super) fn nothing_to_start(stack: &Stack, seen: &Observed, request: &Request) -> Error {
+    let missing = selection(stack, request).into_iter().map(|service| &service.name);
     let missing: Vec<&str> = missing.filter(|name| seen.of(name).next().is_none()).map(ServiceName::as_str).collect();
     let has = if missing.len() == 1 { "has no container" } else { "have no containers" };
     let message = format!("{} {has} to start", missing.join(", "));
-    let named: &[&str] = if ask.services.is_empty() { &[] } else { &missing };
+    let named: &[&str] = if request.services.is_empty() { &[] } else { &missing };
     let command = remedy::dev(&[&["up"], named].concat());
     Error::new(ErrorKind::Other, message).hint(format!("start it for the first time: {command}"))
 }

@@ -7,10 +7,12 @@ use std::collections::HashMap;
 
 use indexmap::{IndexMap, IndexSet};
 
-use self::fate::Fate;
+use self::fate::Decision;
 use super::observed::Container;
 use super::unusable::{refuse_unusable, refuse_unusable_of};
-use super::{Cause, Observed, Op, Plan, Request, StepId, Trouble, fetch, foreign, gate, intent, nameless, networks};
+use super::{
+    Cause, Intent, Observed, Op, Plan, Request, StepId, Trouble, fetch, foreign, gate, intent, nameless, networks,
+};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
 
@@ -19,26 +21,31 @@ use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
 /// # Errors
 /// When something that is not this stack's is in the way, when an external network or volume is missing, when `start` is
 /// asked for a service that has no container, or when an image is not the one that `--frozen` allows.
-pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
-    let services = selection(stack, ask);
-    refuse_unusable(stack, ask)?;
-    intent::refuse(stack, seen, services.iter().copied())?;
-    fetch::refuse_unpinned(stack, seen, ask, &services)?;
-    let mut builder = Builder::new(stack, seen, ask, Plan::default(), Names::default());
+pub fn up(stack: &Stack, seen: &Observed, request: &Request) -> Result<Plan> {
+    let services = selection(stack, request);
+    refuse_unusable(stack, request)?;
+    let is_renewed = |intent: &&Intent| {
+        let mut named = services.iter().filter(|service| request.renew && is_named(request, service));
+        named.any(|service| nameless::is_finished(stack, intent, service))
+    };
+    intent::refuse_but(stack, seen, services.iter().copied(), is_renewed)?;
+    fetch::refuse_unpinned(stack, seen, request, &services)?;
+    let mut builder = Builder::new(stack, seen, request, Plan::default(), Names::default());
     for service in &services {
         let fate = builder.decide(service)?;
         builder.fates.insert(service.name.clone(), fate);
     }
-    if !ask.start_only {
+    if !request.start_only {
         builder.edited = networks::edited(stack, seen, &services).into_iter().cloned().collect();
     }
     for short in &builder.edited {
-        networks::refuse_shared(stack, seen, ask, short, |container| builder.is_removed(container))?;
+        networks::refuse_shared(stack, seen, request, short, |container| builder.is_removed(container))?;
     }
-    let made =
-        services.iter().filter(|service| matches!(builder.fates[&service.name], Fate::Create(_) | Fate::Replace(_)));
+    let made = services
+        .iter()
+        .filter(|service| matches!(builder.fates[&service.name], Decision::Create(_) | Decision::Replace(_)));
     for service in made {
-        foreign::refuse(stack, seen, ask, service)?;
+        foreign::refuse(stack, seen, request, service)?;
     }
     for leftover in intent::leftovers(seen) {
         builder.plan.push(leftover, Cause::CutOff, Vec::new());
@@ -56,11 +63,11 @@ pub fn up(stack: &Stack, seen: &Observed, ask: &Request) -> Result<Plan> {
 ///
 /// # Errors
 /// As [`up`].
-pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) -> Result<Plan> {
+pub fn needed(stack: &Stack, seen: &Observed, request: &Request, service: &Service) -> Result<Plan> {
     refuse_unusable_of(stack, [service])?;
     // A request for no services would be one for all.
-    let plan = if ask.services.is_empty() { Plan::default() } else { up(stack, seen, ask)? };
-    foreign::refuse(stack, seen, ask, service)?;
+    let plan = if request.services.is_empty() { Plan::default() } else { up(stack, seen, request)? };
+    foreign::refuse(stack, seen, request, service)?;
     let recreated =
         |name: &str| plan.steps.iter().any(|step| matches!(&step.op, Op::RemoveNetwork { network } if network == name));
     for short in networks::edited(stack, seen, &[service]) {
@@ -83,7 +90,7 @@ pub fn needed(stack: &Stack, seen: &Observed, ask: &Request, service: &Service) 
             _ => None,
         };
     }
-    let mut builder = Builder::new(stack, seen, ask, plan, names);
+    let mut builder = Builder::new(stack, seen, request, plan, names);
     builder.surroundings(service);
     Ok(builder.plan)
 }
@@ -94,8 +101,8 @@ fn short<T>(all: &IndexMap<String, T>, name: &str, name_of: impl Fn(&T) -> &Stri
 }
 
 /// The services whose images are built for a request.
-pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
-    let builders: IndexSet<&ServiceName> = selection(stack, ask)
+pub fn wanted<'a>(stack: &'a Stack, request: &Request) -> Vec<&'a Service> {
+    let builders: IndexSet<&ServiceName> = selection(stack, request)
         .iter()
         .filter_map(|service| stack.builder(&service.image))
         .map(|builder| &builder.name)
@@ -104,14 +111,14 @@ pub fn wanted<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
 }
 
 /// The services a request is about, dependencies first.
-pub(super) fn selection<'a>(stack: &'a Stack, ask: &Request) -> Vec<&'a Service> {
+pub(super) fn selection<'a>(stack: &'a Stack, request: &Request) -> Vec<&'a Service> {
     let active = stack.services.values().filter(|service| service.active).map(|service| &service.name);
-    let names: IndexSet<&ServiceName> = if ask.services.is_empty() {
+    let names: IndexSet<&ServiceName> = if request.services.is_empty() {
         graph::closure(stack, active).into_iter().collect()
-    } else if ask.no_deps {
-        ask.services.iter().collect()
+    } else if request.no_deps {
+        request.services.iter().collect()
     } else {
-        graph::closure(stack, &ask.services).into_iter().collect()
+        graph::closure(stack, &request.services).into_iter().collect()
     };
     graph::order(stack).into_iter().filter(|name| names.contains(name)).map(|name| &stack.services[name]).collect()
 }
@@ -135,22 +142,22 @@ struct Names {
 struct Builder<'a> {
     stack: &'a Stack,
     seen: &'a Observed,
-    ask: &'a Request,
+    request: &'a Request,
     plan: Plan,
-    fates: IndexMap<ServiceName, Fate>,
+    fates: IndexMap<ServiceName, Decision>,
     /// Short names of networks that are created again.
     edited: Vec<String>,
     names: Names,
 }
 
 impl<'a> Builder<'a> {
-    fn new(stack: &'a Stack, seen: &'a Observed, ask: &'a Request, plan: Plan, names: Names) -> Self {
-        Self { stack, seen, ask, plan, fates: IndexMap::new(), edited: Vec::new(), names }
+    fn new(stack: &'a Stack, seen: &'a Observed, request: &'a Request, plan: Plan, names: Names) -> Self {
+        Self { stack, seen, request, plan, fates: IndexMap::new(), edited: Vec::new(), names }
     }
 
     /// Whether the containers of a service are removed.
     fn goes(&self, name: &ServiceName) -> bool {
-        matches!(self.fates.get(name), Some(Fate::Create(_) | Fate::Replace(_)))
+        matches!(self.fates.get(name), Some(Decision::Create(_) | Decision::Replace(_)))
     }
 
     /// Whether a container goes: its service's is recreated, or it is a second one of a service.
@@ -161,19 +168,19 @@ impl<'a> Builder<'a> {
 
     /// Whether the user means this service itself, not only as a dependency of another.
     fn named(&self, service: &Service) -> bool {
-        self.ask.services.is_empty() || self.ask.services.contains(&service.name)
+        is_named(self.request, service)
     }
 
     /// Stops what has to go, dependants before what they depend on.
     fn take_down(&mut self) {
-        let fates: Vec<(ServiceName, Fate)> =
+        let fates: Vec<(ServiceName, Decision)> =
             self.fates.iter().rev().map(|(name, fate)| (name.clone(), fate.clone())).collect();
         let mut stopped: HashMap<ServiceName, Vec<StepId>> = HashMap::new();
         for container in orphans(self.stack, self.seen) {
             let has_name = |name: &&ServiceName| container.name == self.stack.container_name(name);
             let in_the_way = fates.iter().map(|(name, _)| name).find(has_name).filter(|name| self.goes(name));
-            if self.ask.remove_orphans || in_the_way.is_some() {
-                let cause = if self.ask.remove_orphans {
+            if self.request.remove_orphans || in_the_way.is_some() {
+                let cause = if self.request.remove_orphans {
                     Cause::Orphan
                 } else {
                     Cause::Misnamed { name: container.name.clone() }
@@ -197,17 +204,17 @@ impl<'a> Builder<'a> {
             let Some(container) = containers.next() else { continue };
             let last = match fate {
                 // A new image has to be there before the old container goes: a failed pull then costs nothing.
-                Fate::Replace(cause) => {
+                Decision::Replace(cause) => {
                     after.extend(self.image(&name));
                     let gone = self.remove(container, cause, &after);
                     self.names.freed.extend(container.ports.iter().map(|port| (port.host, gone)));
                     Some(gone)
                 }
-                Fate::Restart(cause) => {
+                Decision::Restart(cause) => {
                     let stop = Op::Stop { service: name.clone(), container: container.id.clone() };
                     Some(self.plan.push(stop, cause, after.clone()))
                 }
-                Fate::Create(_) | Fate::Start(_) | Fate::Keep | Fate::Done => None,
+                Decision::Create(_) | Decision::Start(_) | Decision::Keep | Decision::Done => None,
             };
             let duplicates: Vec<_> = containers.collect();
             let duplicates =
@@ -240,12 +247,13 @@ impl<'a> Builder<'a> {
 
     /// Removes what `-V` means, once the containers are gone that have it.
     fn renew(&mut self, services: &[&'a Service]) {
-        let is_new =
-            |service: &Service| matches!(self.fates.get(&service.name), Some(Fate::Create(_) | Fate::Replace(_)));
+        let is_new = |service: &Service| {
+            matches!(self.fates.get(&service.name), Some(Decision::Create(_) | Decision::Replace(_)))
+        };
         let renewed: Vec<&Service> =
-            services.iter().copied().filter(|one| self.ask.renew && self.named(one) && is_new(one)).collect();
+            services.iter().copied().filter(|one| self.request.renew && self.named(one) && is_new(one)).collect();
         let gone: Vec<StepId> = renewed.iter().flat_map(|service| self.gone(&service.name)).collect();
-        for (service, step) in nameless::renew(&mut self.plan, self.stack, self.seen, self.ask, &renewed, &gone) {
+        for (service, step) in nameless::renew(&mut self.plan, self.stack, self.seen, self.request, &renewed, &gone) {
             self.names.gone.entry(service.name.clone()).or_default().push(step);
         }
     }
@@ -281,8 +289,8 @@ impl<'a> Builder<'a> {
         let fate = self.fates[&name].clone();
         let mut before_start = self.gone(&name);
         let start_cause = match fate {
-            Fate::Done => return Ok(()),
-            Fate::Keep => {
+            Decision::Done => return Ok(()),
+            Decision::Keep => {
                 let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, before_start);
                 let mut ready = self.provision(&name, Cause::Unchanged, ready);
                 if self.seen.owed.contains(&name) {
@@ -291,14 +299,14 @@ impl<'a> Builder<'a> {
                 self.names.ready.insert(name, ready);
                 return Ok(());
             }
-            Fate::Create(cause) | Fate::Replace(cause) => {
+            Decision::Create(cause) | Decision::Replace(cause) => {
                 before_start = vec![self.create(service, cause.clone())?];
                 if cause == Cause::IfImageChanged { cause } else { Cause::Follows }
             }
-            Fate::Restart(_) => Cause::Follows,
-            Fate::Start(cause) => cause,
+            Decision::Restart(_) => Cause::Follows,
+            Decision::Start(cause) => cause,
         };
-        if self.ask.no_start {
+        if self.request.no_start {
             return Ok(());
         }
         before_start.extend(service.ports.iter().filter_map(|port| self.names.freed.get(&port.host?)));
@@ -319,10 +327,10 @@ impl<'a> Builder<'a> {
     fn provision(&mut self, name: &ServiceName, cause: Cause, ready: StepId) -> StepId {
         let fresh = cause != Cause::Unchanged;
         let declares = self.stack.declared_in(name).next().is_some();
-        if self.ask.undeclared || !declares && (fresh || !self.stack.is_emulator(name)) {
+        if self.request.undeclared || !declares && (fresh || !self.stack.is_emulator(name)) {
             return ready;
         }
-        let op = Op::Provision { service: name.clone(), prune: self.ask.prune };
+        let op = Op::Provision { service: name.clone(), prune: self.request.prune };
         self.plan.push(op, cause, vec![ready])
     }
 
@@ -330,7 +338,7 @@ impl<'a> Builder<'a> {
     /// has none; what it depends on counts then, as its dependants still need that.
     fn gates(&self, service: &Service, found: &mut Vec<StepId>) {
         for (dependency, condition) in &service.depends_on {
-            if self.fates.get(dependency) == Some(&Fate::Done) {
+            if self.fates.get(dependency) == Some(&Decision::Done) {
                 self.gates(&self.stack.services[dependency], found);
             }
             let (started, ready) = (self.names.started.get(dependency), self.names.ready.get(dependency));
@@ -396,12 +404,17 @@ impl<'a> Builder<'a> {
             return None;
         }
         let volume = nameless::data_volume(self.stack, self.seen, service)?;
-        let is_renewed = self.ask.renew && self.named(service) && self.stack.volume(&volume).is_none();
+        let is_renewed = self.request.renew && self.named(service) && self.stack.volume(&volume).is_none();
         (!is_renewed).then(|| {
             let op = Op::CheckData { service: service.name.clone(), volume };
             self.plan.push(op, Cause::Follows, after.to_vec())
         })
     }
+}
+
+/// Whether a request is for a service itself, and not for what depends on it.
+fn is_named(request: &Request, service: &Service) -> bool {
+    request.services.is_empty() || request.services.contains(&service.name)
 }
 
 /// Containers of the stack whose service is in services.toml no more.

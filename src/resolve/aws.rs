@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use super::Resolver;
 use crate::config::aws as config;
-use crate::config::decode::{At, Entry, Kept};
+use crate::config::decode::{Entry, Spanned, SpannedRaw};
 use crate::config::words::similar;
 use crate::diag::Diagnostic;
 use crate::model::aws::{self, Api, Aws, Emulators};
@@ -34,7 +34,7 @@ impl Resolver<'_> {
     }
 
     /// There is one, and it can do what is declared.
-    fn emulator(&mut self, aws: &Kept<config::Aws>) {
+    fn emulator(&mut self, aws: &SpannedRaw<config::Aws>) {
         let config = self.config;
         let kind = |name: &str| config.services.get(name).and_then(|one| one.kind.as_ref()).map(|kind| kind.value);
         let is_emulator = |kind| matches!(kind, Some(Kind::Localstack | Kind::Ministack));
@@ -66,7 +66,7 @@ impl Resolver<'_> {
     }
 
     /// What is declared can be made where LocalStack is told which services of AWS it may have.
-    fn enabled(&mut self, aws: &Kept<config::Aws>, services: &IndexMap<ServiceName, Service>, found: &Aws) {
+    fn enabled(&mut self, aws: &SpannedRaw<config::Aws>, services: &IndexMap<ServiceName, Service>, found: &Aws) {
         let Some(emulators) = Emulators::among(services, found.emulator.as_ref()) else { return };
         let env = |name: &str| emulators.main.env.get(name).map(|value| value.value.as_str()).unwrap_or_default();
         let told = env("SERVICES");
@@ -156,7 +156,7 @@ impl Resolver<'_> {
     }
 
     /// Keys of a table or index: `name`, or `name:` and a type.
-    fn keys<T>(&mut self, entry: &Entry<T>, name: &str, hash: &str, range: Option<&At<String>>) {
+    fn keys<T>(&mut self, entry: &Entry<T>, name: &str, hash: &str, range: Option<&Spanned<String>>) {
         let range = range.map(|range| range.value.as_str());
         let bad = |key: &&str| {
             let (name, kind) = key.split_once(':').unwrap_or((key, "S"));
@@ -168,7 +168,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn refers<'a>(&mut self, what: &str, name: &At<String>, names: impl Iterator<Item = &'a str>) {
+    fn refers<'a>(&mut self, what: &str, name: &Spanned<String>, names: impl Iterator<Item = &'a str>) {
         let names: Vec<&str> = names.collect();
         if !names.contains(&name.value.as_str()) {
             let hint = match similar(name, names.iter().copied()) {

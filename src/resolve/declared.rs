@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{MustBe, Resolver};
 use crate::config::aws::{self as config, Flow, Mfa, SignIn};
-use crate::config::decode::At;
+use crate::config::decode::Spanned;
 use crate::config::forms::Pairs;
 use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
 
@@ -75,7 +75,7 @@ fn list<T: Display>(words: impl IntoIterator<Item = T>) -> String {
     if words.is_empty() { NONE.into() } else { words.join(", ") }
 }
 
-fn texts(words: &[At<String>]) -> impl Iterator<Item = &str> {
+fn texts(words: &[Spanned<String>]) -> impl Iterator<Item = &str> {
     words.iter().map(|word| word.value.as_str())
 }
 
@@ -149,7 +149,7 @@ fn parameter(parameter: &config::Parameter) -> Properties {
 }
 
 /// `id:S, created:N`
-fn keys(hash: &str, range: Option<&At<String>>) -> String {
+fn keys(hash: &str, range: Option<&Spanned<String>>) -> String {
     let typed = |key: &str| if key.contains(':') { key.to_owned() } else { format!("{key}:S") };
     match range {
         Some(range) => format!("{}, {}", typed(hash), typed(range)),

@@ -31,7 +31,7 @@ pub type EnvFiles = BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>;
 
 /// What a configuration is resolved against.
 #[derive(Debug, Default)]
-pub struct Surroundings {
+pub struct ResolveContext {
     /// Canonical folder of services.toml.
     pub root: PathBuf,
     /// What `~` stands for.
@@ -46,7 +46,7 @@ pub struct Surroundings {
     pub secrets: BTreeSet<String>,
 }
 
-impl Surroundings {
+impl ResolveContext {
     /// A path as written, made absolute without looking at the file system.
     pub fn absolute(&self, path: &str) -> PathBuf {
         let path = match (path.strip_prefix('~'), &self.home) {
@@ -109,7 +109,7 @@ pub struct Resolved {
 /// Collects what the parts of the resolution find.
 struct Resolver<'a> {
     config: &'a Config,
-    around: &'a Surroundings,
+    around: &'a ResolveContext,
     name: StackName,
     problems: &'a mut Vec<Diagnostic>,
     paths: Vec<PathUse>,
@@ -122,7 +122,7 @@ struct Resolver<'a> {
 }
 
 /// Builds the stack as far as it can be understood, and adds what is wrong to `problems`.
-pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagnostic>) -> Resolved {
+pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diagnostic>) -> Resolved {
     let name = stack_name(config, around, problems);
     let mut resolver = Resolver {
         config,
@@ -164,7 +164,7 @@ pub fn resolve(config: &Config, around: &Surroundings, problems: &mut Vec<Diagno
 }
 
 /// The name asked for, else the file's, else the folder's with what a name can't hold replaced.
-fn stack_name(config: &Config, around: &Surroundings, problems: &mut Vec<Diagnostic>) -> StackName {
+fn stack_name(config: &Config, around: &ResolveContext, problems: &mut Vec<Diagnostic>) -> StackName {
     let (text, place) = match (&around.project, &config.project) {
         (Some(asked), _) => (asked.clone(), None),
         (None, Some(written)) => (written.value.clone(), Some(written.place.clone())),

@@ -1,7 +1,7 @@
 //! What one service sees of volumes, folders and memory file systems.
 
 use super::{MustBe, Resolver};
-use crate::config::decode::{At, Entry};
+use crate::config::decode::{Entry, Spanned};
 use crate::config::mounts::MountSpec;
 use crate::config::schema;
 use crate::diag::{Diagnostic, Place};
@@ -29,7 +29,7 @@ impl Resolver<'_> {
         mounts
     }
 
-    fn mount_source(&mut self, spec: &At<MountSpec>) -> MountSource {
+    fn mount_source(&mut self, spec: &Spanned<MountSpec>) -> MountSource {
         let Some(source) = &spec.source else { return MountSource::Anonymous };
         if source.starts_with(['.', '/', '~']) {
             let path = self.around.absolute(source);
@@ -67,7 +67,7 @@ impl Resolver<'_> {
     }
 
     pub(super) fn tmpfs(&mut self, entry: &Entry<schema::Service>) -> Vec<Tmpfs> {
-        let split = |text: &At<String>| {
+        let split = |text: &Spanned<String>| {
             let (target, options) = text.split_once(':').unwrap_or((text, ""));
             Tmpfs { target: target.into(), options: options.into() }
         };

@@ -1,7 +1,7 @@
 //! When one service counts as ready: what is written, else what its kind defines.
 
 use super::Resolver;
-use crate::config::decode::{At, Entry};
+use crate::config::decode::{Entry, Spanned};
 use crate::config::schema;
 use crate::diag::{Diagnostic, Place};
 use crate::kinds::{self, Given};
@@ -40,7 +40,7 @@ impl Resolver<'_> {
     /// All tests that are written, with the probe of those that are right.
     fn tests(
         &mut self,
-        ready: &At<schema::ReadySpec>,
+        ready: &Spanned<schema::ReadySpec>,
         given: Given<'_>,
         ports: &[Port],
     ) -> Vec<(&'static str, Place, Option<Probe>)> {
@@ -95,7 +95,7 @@ impl Resolver<'_> {
     }
 
     /// `http://:8080/health`, `:8080/health` or, with one published port, `/health`.
-    fn http(&mut self, text: &At<String>, ports: &[Port]) -> Option<Probe> {
+    fn http(&mut self, text: &Spanned<String>, ports: &[Port]) -> Option<Probe> {
         let usage = "write the port inside the container and the path: \"http://:8080/health\"";
         let rest = match text.split_once("://") {
             None => text.value.as_str(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Surroundings, resolve};
+use super::{ResolveContext, resolve};
 use crate::config::{self, Variables};
 use crate::diag::Source;
 use crate::model::Stack;
@@ -12,7 +12,7 @@ use crate::model::Stack;
 pub(crate) fn stack(text: &str) -> Stack {
     let source = Arc::new(Source { name: "services.toml".into(), text: format!("project = \"p\"\n{text}") });
     let (config, mut problems) = config::parse(&[source], &Variables::default());
-    let stack = resolve(&config, &Surroundings::default(), &mut problems).stack;
+    let stack = resolve(&config, &ResolveContext::default(), &mut problems).stack;
     assert!(problems.is_empty(), "{problems:?}\n{text}");
     stack
 }

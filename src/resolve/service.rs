@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use indexmap::IndexMap;
 
 use super::{MustBe, PathUse, Resolver};
-use crate::config::decode::{At, Entry};
+use crate::config::decode::{Entry, Spanned};
 use crate::config::forms::Scalar;
 use crate::config::schema;
 use crate::config::words::similar;
@@ -99,7 +99,7 @@ impl Resolver<'_> {
     }
 
     /// Where a value is written, and what it was made of.
-    fn origin(&mut self, before: &str, value: &At<Scalar>) -> Vec<String> {
+    fn origin(&mut self, before: &str, value: &Spanned<Scalar>) -> Vec<String> {
         let Place { source, span } = &value.place;
         let lines = self.lines.entry(source.name.clone()).or_insert_with(|| Lines::of(source));
         let (line, column) = lines.line_column(span.start);
@@ -347,10 +347,10 @@ fn is_signal(text: &str) -> bool {
         || text.parse::<u8>().is_ok_and(|n| (1..=64).contains(&n))
 }
 
-fn value(at: Option<&At<String>>) -> Option<String> {
+fn value(at: Option<&Spanned<String>>) -> Option<String> {
     at.map(|at| at.value.clone())
 }
 
-fn values(list: &[At<String>]) -> Vec<String> {
+fn values(list: &[Spanned<String>]) -> Vec<String> {
     list.iter().map(|at| at.value.clone()).collect()
 }

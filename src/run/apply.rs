@@ -10,7 +10,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::Run;
-use super::cancel::Hurry;
+use super::cancel::ShutdownLevel;
 use super::step::{Ended, Known, carry_out};
 use super::stop::Stop;
 use crate::diag::ErrorKind;
@@ -70,7 +70,7 @@ pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
         summary: Summary::default(),
     };
     walk.all().await;
-    if run.cancel.hurry() != Hurry::None {
+    if run.cancel.hurry() != ShutdownLevel::None {
         walk.stop_started().await;
     }
     walk.finish()
@@ -79,7 +79,7 @@ pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
 /// The volumes that a plan removes without saving them first.
 fn discarded(plan: &Plan) -> BTreeSet<String> {
     let named = |op: &Op, removed: bool| match op {
-        Op::RemoveVolume { volume } if removed => Some(volume.clone()),
+        Op::RemoveVolume { volume, .. } if removed => Some(volume.clone()),
         Op::SaveVolume { volume, .. } if !removed => Some(volume.clone()),
         _ => None,
     };
@@ -108,7 +108,7 @@ impl Walk<'_> {
         loop {
             let now = tokio::time::Instant::now();
             let mut held = false;
-            if run.cancel.hurry() == Hurry::None {
+            if run.cancel.hurry() == ShutdownLevel::None {
                 let (startable, more) = self.startable(now >= next_start);
                 held = more;
                 for id in startable {

@@ -8,7 +8,7 @@ use crate::event::{Event, Events};
 
 /// How much hurry there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Hurry {
+pub enum ShutdownLevel {
     /// None: go on.
     None,
     /// Finish what is being done, stop what was started.
@@ -19,29 +19,29 @@ pub enum Hurry {
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    hurry: Hurry,
+    hurry: ShutdownLevel,
     cause: ErrorKind,
 }
 
 /// Tells whether the user wants to leave. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Cancel(watch::Receiver<State>);
+pub struct Shutdown(watch::Receiver<State>);
 
-impl Cancel {
+impl Shutdown {
     /// Listens for signals from now on, until all its clones are gone. Arm it before the first engine call.
     pub fn on_signals(events: &Events) -> Self {
-        let (sender, receiver) = watch::channel(State { hurry: Hurry::None, cause: ErrorKind::Interrupted });
+        let (sender, receiver) = watch::channel(State { hurry: ShutdownLevel::None, cause: ErrorKind::Interrupted });
         tokio::spawn(listen(sender, events.clone()));
         Self(receiver)
     }
 
     /// How much hurry there is now.
-    pub fn hurry(&self) -> Hurry {
+    pub fn hurry(&self) -> ShutdownLevel {
         self.0.borrow().hurry
     }
 
     /// Waits until there is at least so much hurry.
-    pub async fn reached(&self, hurry: Hurry) {
+    pub async fn reached(&self, hurry: ShutdownLevel) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|state| state.hurry >= hurry).await.is_err() {
             std::future::pending::<()>().await;
@@ -61,17 +61,17 @@ impl Cancel {
 }
 
 /// Never cancelled: for a library that leaves signals to its caller.
-impl Default for Cancel {
+impl Default for Shutdown {
     fn default() -> Self {
-        Self(watch::channel(State { hurry: Hurry::None, cause: ErrorKind::Interrupted }).1)
+        Self(watch::channel(State { hurry: ShutdownLevel::None, cause: ErrorKind::Interrupted }).1)
     }
 }
 
 async fn listen(sender: watch::Sender<State>, events: Events) {
     let mut signals = Signals::listen(&Signal::ENDS);
     for (hurry, message) in [
-        (Hurry::Stop, "stopping what this run started; once more to kill it"),
-        (Hurry::Kill, "killing what this run started; once more to leave everything as it is"),
+        (ShutdownLevel::Stop, "stopping what this run started; once more to kill it"),
+        (ShutdownLevel::Kill, "killing what this run started; once more to leave everything as it is"),
     ] {
         let cause = tokio::select! {
             cause = next(&mut signals, hurry) => cause,
@@ -82,7 +82,7 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
         sender.send_modify(|state| *state = State { hurry, cause });
     }
     let cause = tokio::select! {
-        cause = next(&mut signals, Hurry::Kill) => cause,
+        cause = next(&mut signals, ShutdownLevel::Kill) => cause,
         () = sender.closed() => return,
     };
     events.emit(&Event::Interrupted { message: "left as it is; see what runs with: taskava dev ps".into() });
@@ -91,10 +91,10 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
 
 /// The next signal that means so much hurry. A terminal that is closed sends SIGHUP more than once (the shell, then the
 /// system), which is no hurry: what was begun may end cleanly.
-async fn next(signals: &mut Signals, hurry: Hurry) -> ErrorKind {
+async fn next(signals: &mut Signals, hurry: ShutdownLevel) -> ErrorKind {
     loop {
         let signal = signals.next().await;
-        if signal != Signal::HangUp || hurry == Hurry::Stop {
+        if signal != Signal::HangUp || hurry == ShutdownLevel::Stop {
             return signal.kind();
         }
     }

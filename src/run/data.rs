@@ -60,7 +60,7 @@ pub(super) async fn discard_half_booted(run: &Run<'_>, service: &Service, id: &s
     let what = Copied { volume, snapshot: &kept, services: service.name.as_str(), set: &set, incomplete: None };
     engine.save_volume(stack, &what, &owner::machine()).await?;
     engine.remove_service(stack, &service.name, id, true).await?;
-    engine.remove_volume(stack, volume).await?;
+    engine.remove_volume(stack, volume, None).await?;
     // One without a name comes with the container.
     if let Some(volume) = stack.volume(volume) {
         engine.create_volume(stack, volume, None).await?;

@@ -8,7 +8,7 @@ use std::fs::{File, TryLockError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cancel::{Cancel, Hurry};
+use super::cancel::{Shutdown, ShutdownLevel};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Events};
 use place::Place;
@@ -34,7 +34,7 @@ impl Lock {
         command: &str,
         patience: Duration,
         events: &Events,
-        cancel: &Cancel,
+        cancel: &Shutdown,
     ) -> Result<Self> {
         let place = Place::of(engine, project);
         let path = place.path();
@@ -66,7 +66,7 @@ impl Lock {
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(50)) => {}
-                () = cancel.reached(Hurry::Stop) => return Err(cancel.error()),
+                () = cancel.reached(ShutdownLevel::Stop) => return Err(cancel.error()),
             }
         }
         let open = notes::take_over(&mut file, &description(command));
@@ -98,7 +98,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_one_is_told_who_holds_it_and_gets_it_afterwards() {
-        let (events, cancel) = (Events::default(), Cancel::default());
+        let (events, cancel) = (Events::default(), Shutdown::default());
         let project = format!("lock-test-{}", std::process::id());
         let take = |patience| Lock::take("unix:///x", &project, "up", patience, &events, &cancel);
         let first = take(Duration::ZERO).await.unwrap();

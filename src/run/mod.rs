@@ -26,7 +26,7 @@ mod wait;
 use std::time::Duration;
 
 pub use apply::apply;
-pub use cancel::Cancel;
+pub use cancel::Shutdown;
 pub use lock::Lock;
 pub use objects::saves as saves_objects;
 pub use stop::observe;
@@ -53,7 +53,7 @@ pub struct Run<'a> {
     /// Where it tells what happens.
     pub events: &'a Events,
     /// Whether the user wants to leave.
-    pub cancel: &'a Cancel,
+    pub cancel: &'a Shutdown,
     /// Limit on all waiting for readiness together, besides each service's own.
     pub timeout: Option<Duration>,
     /// Start services even though one they depend on failed.

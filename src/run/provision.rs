@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use indexmap::IndexMap;
 
 use super::{Run, address, objects};
-use crate::aws::{Ask, Change, Client, Emulator, Outcome, compare, look, reconcile};
+use crate::aws::{Change, Client, Emulator, Outcome, ReconcileOptions, compare, look, reconcile};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::About;
 use crate::event::Event;
@@ -18,8 +18,14 @@ use crate::plan::observed::Container;
 
 /// Makes an emulator have what is declared, tells each change and what is declared no more; returns how many changes there
 /// were.
-pub(crate) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id: &str, ask: Ask) -> Result<usize> {
-    let emulator = Emulator::new(client(run, service, id, ask.fresh).await?, run.stack.name.as_str());
+pub(crate) async fn provision(
+    run: &Run<'_>,
+    step: &Step,
+    service: &Service,
+    id: &str,
+    options: ReconcileOptions,
+) -> Result<usize> {
+    let emulator = Emulator::new(client(run, service, id, options.fresh).await?, run.stack.name.as_str());
     let declared: Vec<_> = run.stack.declared_in(&service.name).collect();
     let tell = |change: &Change| {
         run.events.emit(&Event::ResourceChanged {
@@ -29,7 +35,7 @@ pub(crate) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id:
             text: change.to_string(),
         });
     };
-    let Outcome { done, failed, undeclared } = reconcile(&emulator, &declared, ask, &tell).await;
+    let Outcome { done, failed, undeclared } = reconcile(&emulator, &declared, options, &tell).await;
     if !undeclared.is_empty() {
         let names: Vec<String> = undeclared.iter().map(ToString::to_string).collect();
         run.events.emit(&Event::Warning {
@@ -39,8 +45,8 @@ pub(crate) async fn provision(run: &Run<'_>, step: &Step, service: &Service, id:
     }
     let Some(first) = failed.first() else {
         // A bucket that was missing: the emulator may have been restarted by somebody else, and has forgotten the rest too.
-        if ask.fresh || done.iter().any(Change::is_new_bucket) {
-            objects::put_back(run, step, service, id, ask.fresh).await?;
+        if options.fresh || done.iter().any(Change::is_new_bucket) {
+            objects::put_back(run, step, service, id, options.fresh).await?;
         }
         return Ok(done.len());
     };

@@ -10,7 +10,7 @@ use std::time::Instant;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Mutex;
 
-use super::cancel::Hurry;
+use super::cancel::ShutdownLevel;
 use super::stop::Stop;
 use super::{Run, actual, data, failure, objects, owner, ports, views, wait};
 use crate::diag::{Error, ErrorKind, Result};
@@ -68,7 +68,7 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::Pull { .. } | Op::Build { .. } => {
             tokio::select! {
                 fetched = boxed(|| doing.fetch()) => fetched,
-                () = run.cancel.reached(Hurry::Stop) => return Err(Ended::Cancelled),
+                () = run.cancel.reached(ShutdownLevel::Stop) => return Err(Ended::Cancelled),
             }
         }
         Op::CreateNetwork { network } => match run.stack.network(network) {
@@ -84,14 +84,14 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::FillVolume { volume, image, .. } => {
             tokio::select! {
                 filled = boxed(|| run.engine.fill_volume(run.stack, volume, image)) => filled,
-                () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
+                () = run.cancel.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
             }
         }
         Op::SaveVolume { volume, snapshot, services, set, incomplete } => {
             let what = Copied { volume, snapshot, services, set, incomplete: incomplete.as_deref() };
             tokio::select! {
                 saved = boxed(|| doing.save_volume(&what)) => saved,
-                () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
+                () = run.cancel.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
             }
         }
         Op::Begin { intent } => run.engine.begin(run.stack, intent).await,
@@ -105,10 +105,10 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::Remove { service, container } => boxed(|| doing.remove(service, container)).await,
         Op::RemoveNetwork { network } => run.engine.remove_network(run.stack, network).await,
         // A copy that goes on in the engine without its client is waited for.
-        Op::RemoveVolume { volume } => {
+        Op::RemoveVolume { volume, intent } => {
             tokio::select! {
-                removed = boxed(|| run.engine.remove_volume(run.stack, volume)) => removed,
-                () = run.cancel.reached(Hurry::Kill) => return Err(Ended::Cancelled),
+                removed = boxed(|| run.engine.remove_volume(run.stack, volume, intent.as_ref())) => removed,
+                () = run.cancel.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
             }
         }
     };
@@ -342,11 +342,11 @@ impl Doing<'_> {
             objects::is_discarded(self.run.stack, self.run.seen, service, &self.known.borrow().discarded)
         };
         // Where an earlier run has sent the signal, it has saved them before.
-        let saves = self.run.cancel.hurry() < Hurry::Kill && !stop.is_under_way(self.run.seen, container);
+        let saves = self.run.cancel.hurry() < ShutdownLevel::Kill && !stop.is_under_way(self.run.seen, container);
         if let Some(service) = self.service.filter(|service| saves && !discarded(service)) {
             tokio::select! {
                 saved = objects::save(self.run, self.step, service, container) => saved?,
-                () = self.run.cancel.reached(Hurry::Kill) => {}
+                () = self.run.cancel.reached(ShutdownLevel::Kill) => {}
             }
         }
         stop.stop(container, name, self.service).await
@@ -377,7 +377,7 @@ impl Doing<'_> {
                     Err(Ended::Failed(failed))
                 }
             },
-            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+            () = self.run.cancel.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
         }
     }
 

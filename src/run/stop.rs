@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Run;
-use super::cancel::{Cancel, Hurry};
+use super::cancel::{Shutdown, ShutdownLevel};
 use super::lock::{self, Notes, Stopping};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, Inspected};
@@ -93,7 +93,7 @@ pub(crate) struct Stop<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) events: &'a Events,
     /// Twice Ctrl-C kills at once.
-    pub(crate) cancel: &'a Cancel,
+    pub(crate) cancel: &'a Shutdown,
     pub(crate) notes: &'a Notes,
 }
 
@@ -136,7 +136,7 @@ impl<'a> Stop<'a> {
         let (least, most) =
             service.map_or((ORPHAN_GRACE, ORPHAN_GRACE), |service| (service.stop_timeout, service.stop_limit));
         let signal = seen.stop_signal.clone().unwrap_or_else(|| "SIGTERM".into());
-        let waited = if self.cancel.hurry() >= Hurry::Kill || least.is_zero() {
+        let waited = if self.cancel.hurry() >= ShutdownLevel::Kill || least.is_zero() {
             Waited::Hurried
         } else {
             // One that was asked by a run that is gone has the rest of its time. When that is over without an end, it is
@@ -150,7 +150,7 @@ impl<'a> Stop<'a> {
             tokio::select! {
                 waited = self.wait(container, least.saturating_sub(ago), most.saturating_sub(ago)) => waited?,
                 never = telling => match never {},
-                () = self.cancel.reached(Hurry::Kill) => Waited::Hurried,
+                () = self.cancel.reached(ShutdownLevel::Kill) => Waited::Hurried,
             }
         };
         if !matches!(waited, Waited::Ended) {

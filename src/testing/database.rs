@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, error::TryRecv
 use tokio::sync::oneshot;
 
 use super::{Error, ErrorKind, Stack, runtime};
-use crate::database::{Ask, InUse, Server};
+use crate::database::{ForkOptions, InUse, Server};
 use crate::diag;
 use crate::engine::Engine;
 use crate::model::{CopyName, Service};
@@ -161,8 +161,9 @@ impl Worker {
     async fn fork(&mut self, test: &str) -> diag::Result<Database> {
         self.made += 1;
         let made = self.made;
-        let ask = Ask { pool: Some(READY), in_use: InUse::Dump, ..Ask::default() };
-        let fork = self.with_server(async |server| server.fork(&fork_name(server.database(), made, test), &ask).await);
+        let options = ForkOptions { pool: Some(READY), in_use: InUse::Dump, ..ForkOptions::default() };
+        let fork =
+            self.with_server(async |server| server.fork(&fork_name(server.database(), made, test), &options).await);
         let fork = fork.await?;
         self.full = fork.ready.0 >= fork.ready.1;
         Ok(Database { name: fork.database, url: fork.url })

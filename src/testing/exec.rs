@@ -2,7 +2,7 @@
 
 use super::{Error, ErrorKind, Stack, on_a_thread};
 use crate::engine::Engine;
-use crate::engine::attach::{Channel, ExecAsk, not_run};
+use crate::engine::attach::{Channel, ExecOptions, not_run};
 
 /// What a command wrote, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +60,10 @@ impl Stack {
 }
 
 async fn run(engine: &Engine, container: &str, command: Vec<String>) -> crate::diag::Result<Output> {
-    let ask = ExecAsk { command, output: true, ..ExecAsk::default() };
-    let exec = engine.prepare_exec(container, &ask).await?;
+    let options = ExecOptions { command, output: true, ..ExecOptions::default() };
+    let exec = engine.prepare_exec(container, &options).await?;
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    match engine.start_exec(&exec, &ask).await {
+    match engine.start_exec(&exec, &options).await {
         Ok(mut attached) => {
             while let Some((channel, piece)) = attached.output.next().await? {
                 if channel == Channel::Stdout { &mut stdout } else { &mut stderr }.extend(piece);

@@ -59,7 +59,7 @@ pub use exec::Output;
 
 use crate::diag;
 use crate::engine::Engine;
-use crate::engine::connect::Ask;
+use crate::engine::connect::ConnectOptions;
 use crate::event::Events;
 use crate::gc;
 use crate::isolated::{self, Isolated, janitor};
@@ -67,13 +67,13 @@ use crate::kinds;
 use crate::load;
 use crate::masks::Masks;
 use crate::model::ServiceName;
-use crate::run::{Cancel, actual, address};
+use crate::run::{Shutdown, actual, address};
 
 /// What stack is wanted: made by [`Stack::from_file`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens until it is started"]
 pub struct Builder {
-    ask: load::Ask,
+    options: load::LoadOptions,
     services: Vec<String>,
     timeout: Option<Duration>,
     from_scratch: bool,
@@ -89,7 +89,7 @@ impl Builder {
 
     /// Also the services of this profile.
     pub fn profile(mut self, profile: impl Into<String>) -> Self {
-        self.ask.profiles.push(profile.into());
+        self.options.profiles.push(profile.into());
         self
     }
 
@@ -97,7 +97,7 @@ impl Builder {
     /// one of the same name in the environment of the test, which stays as it is, and before `.env`. A later value of a
     /// name replaces an earlier one.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.ask.variables.insert(name.into(), value.into());
+        self.options.variables.insert(name.into(), value.into());
         self
     }
 
@@ -129,16 +129,16 @@ impl Builder {
     }
 
     async fn bring_up(self) -> Result<Stack, Error> {
-        if let Some(missing) = self.ask.files.iter().find(|file| !file.exists()) {
+        if let Some(missing) = self.options.files.iter().find(|file| !file.exists()) {
             return Err(not_found(missing));
         }
-        let stack = load::stack(&self.ask)?.stack;
+        let stack = load::stack(&self.options)?.stack;
         let services = self.services.iter().map(|name| stack.named(name)).collect::<diag::Result<Vec<_>>>()?;
-        let engine = Engine::connect(&Ask::from_environment(None, None)).await?;
-        let ask = isolated::Ask { services, timeout: self.timeout, from_scratch: self.from_scratch };
+        let engine = Engine::connect(&ConnectOptions::from_environment(None, None)).await?;
+        let options = isolated::IsolatedOptions { services, timeout: self.timeout, from_scratch: self.from_scratch };
         let janitors = |project: &str| janitor::by_whom_there_is(&engine.about.address, project);
-        let (events, cancel) = (Events::default(), Cancel::default());
-        let start = isolated::start(&engine, stack, &ask, janitors, &events, &cancel);
+        let (events, cancel) = (Events::default(), Shutdown::default());
+        let start = isolated::start(&engine, stack, &options, janitors, &events, &cancel);
         // What crashed runs left is no reason for this one to fail.
         let (_, started) = futures_util::join!(gc::sweep(&engine), start);
         let isolated = started?;
@@ -197,8 +197,8 @@ impl Stack {
         let folders = folders();
         let mut above = folders.iter().flat_map(|folder| folder.ancestors());
         let found = above.find_map(|folder| Some(folder.join(&file)).filter(|path| path.is_file()));
-        let ask = load::Ask { files: vec![found.unwrap_or(file)], ..load::Ask::default() };
-        Builder { ask, services: Vec::new(), timeout: None, from_scratch: false, keep: false }
+        let options = load::LoadOptions { files: vec![found.unwrap_or(file)], ..load::LoadOptions::default() };
+        Builder { options, services: Vec::new(), timeout: None, from_scratch: false, keep: false }
     }
 
     /// Name of the stack on the engine: `taskava dev -p NAME logs` works on it.

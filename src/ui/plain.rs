@@ -240,7 +240,7 @@ pub(super) fn doing(op: Option<&Op>, text: &str) -> String {
         Some(Op::Stop { .. }) => "stopping".into(),
         Some(Op::Remove { .. }) => "removing".into(),
         Some(Op::RemoveNetwork { network }) => format!("removing network {network}"),
-        Some(Op::RemoveVolume { volume }) => format!("removing volume {volume}"),
+        Some(Op::RemoveVolume { volume, .. }) => format!("removing volume {volume}"),
         None => text.to_owned(),
     }
 }
@@ -269,7 +269,7 @@ pub(super) fn done(op: Option<&Op>, text: &str) -> String {
         Some(Op::Stop { .. }) => "stopped".into(),
         Some(Op::Remove { .. }) => "removed".into(),
         Some(Op::RemoveNetwork { network }) => format!("removed network {network}"),
-        Some(Op::RemoveVolume { volume }) => format!("removed volume {volume}"),
+        Some(Op::RemoveVolume { volume, .. }) => format!("removed volume {volume}"),
         None => text.to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::filter::Filter;
 use super::state::Act;
 use super::sync;
-use super::world::World;
+use super::world::WatchContext;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Summary, WatchDone, millis};
 use crate::model::{Failure, Service, ServiceName, WatchAction, WatchRule};
@@ -69,7 +69,7 @@ impl From<Summary> for Outcome {
 }
 
 /// Carries an action out and tells about it. `worked` is called when only readiness is still waited for.
-pub(super) async fn carry_out(world: &World, filter: &Filter, act: Act, worked: impl FnOnce()) {
+pub(super) async fn carry_out(world: &WatchContext, filter: &Filter, act: Act, worked: impl FnOnce()) {
     let began = Instant::now();
     let stack = world.stack();
     let Some(service) = stack.services.get(&act.service) else { return };
@@ -95,7 +95,7 @@ pub(super) fn shown(root: &Path, path: &Path) -> String {
 }
 
 struct Doing<'a> {
-    world: &'a World,
+    world: &'a WatchContext,
     filter: &'a Filter,
     service: &'a Service,
     act: &'a Act,
@@ -122,21 +122,21 @@ impl Doing<'_> {
 
     async fn restart(&self, worked: &mut impl FnMut()) -> Result<Outcome> {
         let name = &self.service.name;
-        let ask = |_: &_, seen: &Observed| {
+        let options = |_: &_, seen: &Observed| {
             must_exist(name, seen)?;
             Ok(Request { services: vec![name.clone()], no_deps: true, restart: true, ..Request::default() })
         };
-        Ok(self.world.apply(ask, worked).await?.1.into())
+        Ok(self.world.apply(options, worked).await?.1.into())
     }
 
     async fn rebuild(&self, worked: &mut impl FnMut()) -> Result<Outcome> {
         let name = &self.service.name;
         let before = sync::container(self.world, name).await.map(|container| container.id);
-        let ask = |_: &_, seen: &Observed| {
+        let options = |_: &_, seen: &Observed| {
             must_exist(name, seen)?;
             Ok(Request { services: vec![name.clone()], no_deps: true, build: true, ..Request::default() })
         };
-        let outcome: Outcome = self.world.apply(ask, worked).await?.1.into();
+        let outcome: Outcome = self.world.apply(options, worked).await?.1.into();
         if outcome.failures.is_empty() && before.is_ok() {
             sync::if_made_anew(self.world, self.filter, self.service, &before?).await?;
         }

@@ -8,16 +8,16 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
-use super::state::{Input, Who};
+use super::state::{Input, Target};
 
 /// An action of somebody; several of one follow each other, so they have numbers.
-type Numbered = (u64, Who);
+type Numbered = (u64, Target);
 
 /// Actions that go on.
 #[derive(Debug)]
 pub(super) struct Actions {
     number: u64,
-    running: BTreeMap<Who, Running>,
+    running: BTreeMap<Target, Running>,
     /// Each ends with whether it came to its end.
     futures: FuturesUnordered<LocalBoxFuture<'static, (Numbered, bool)>>,
     worked: UnboundedSender<Numbered>,
@@ -40,7 +40,7 @@ impl Actions {
     }
 
     /// Starts one; it calls what it is given when only readiness is still waited for.
-    pub(super) fn start(&mut self, who: Who, work: impl AsyncFnOnce(Box<dyn FnOnce()>) + 'static) {
+    pub(super) fn start(&mut self, who: Target, work: impl AsyncFnOnce(Box<dyn FnOnce()>) + 'static) {
         self.number += 1;
         let (number, tell) = (self.number, self.worked.clone());
         let (abandon, abandoned) = oneshot::channel();
@@ -56,7 +56,7 @@ impl Actions {
     }
 
     /// Gives one up.
-    pub(super) fn abandon(&mut self, who: &Who) {
+    pub(super) fn abandon(&mut self, who: &Target) {
         if let Some(running) = self.running.remove(who) {
             // It may be over at this very moment.
             let _ = running.abandon.send(());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::filter::Filter;
-use super::source::{Source, Told, Trouble};
+use super::source::{FsEvent, Source, Trouble};
 use super::tree::{Changed, Tree, Trust};
 
 /// A question.
@@ -51,7 +51,7 @@ impl Files {
     pub(super) fn start(
         filter: Arc<Filter>,
         poll: bool,
-    ) -> std::io::Result<(Self, UnboundedReceiver<Answer>, UnboundedReceiver<Told>)> {
+    ) -> std::io::Result<(Self, UnboundedReceiver<Answer>, UnboundedReceiver<FsEvent>)> {
         let (jobs, asked) = mpsc::channel();
         let (answer, answers) = unbounded_channel();
         let (tell, told) = unbounded_channel();
@@ -69,7 +69,7 @@ impl Files {
 fn serve(
     filter: Arc<Filter>,
     poll: bool,
-    tell: UnboundedSender<Told>,
+    tell: UnboundedSender<FsEvent>,
     jobs: &mpsc::Receiver<(Duration, Job)>,
     answers: &UnboundedSender<Answer>,
 ) {

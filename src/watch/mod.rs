@@ -30,10 +30,10 @@ use tokio::sync::watch;
 use self::actions::Actions;
 use self::files::{Answer, Files, Job};
 use self::filter::Filter;
-use self::source::Told;
-use self::state::{Change, Effect, Input, State, Who};
+use self::source::FsEvent;
+use self::state::{Change, Effect, Input, State, Target};
 use self::tree::{Changed, Trust};
-use self::world::World;
+use self::world::WatchContext;
 use crate::diag::{Diagnostic, Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::{Event, Events};
@@ -47,9 +47,9 @@ const POLL_SHARE: u32 = 10;
 
 /// What is watched.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct WatchOptions {
     /// Where the stack's files are read again.
-    pub load: load::Ask,
+    pub load: load::LoadOptions,
     /// Only these services; empty = all that have rules.
     pub services: Vec<ServiceName>,
     /// Look for changes instead of being told.
@@ -78,9 +78,9 @@ impl std::fmt::Debug for Show {
 /// Files being watched.
 #[derive(Debug)]
 pub struct Watch {
-    ask: Ask,
+    options: WatchOptions,
     show: Show,
-    world: Rc<World>,
+    world: Rc<WatchContext>,
     /// Who is watched at present.
     services: watch::Sender<Vec<ServiceName>>,
     state: State,
@@ -88,7 +88,7 @@ pub struct Watch {
     filter: Arc<Filter>,
     files: Files,
     answers: UnboundedReceiver<Answer>,
-    told: UnboundedReceiver<Told>,
+    told: UnboundedReceiver<FsEvent>,
     /// The system does not tell any more, or never did.
     polling: bool,
     /// It was said that changes have to be looked for, and why.
@@ -124,14 +124,20 @@ impl Watch {
     ///
     /// # Errors
     /// When there is nothing to watch, or what is owed can't be put back.
-    pub async fn start(ask: Ask, show: Show, engine: Engine, events: Events, loaded: Loaded) -> Result<Self> {
+    pub async fn start(
+        options: WatchOptions,
+        show: Show,
+        engine: Engine,
+        events: Events,
+        loaded: Loaded,
+    ) -> Result<Self> {
         let Loaded { stack, files: read, sources, .. } = loaded;
-        let watched = services(&stack, &ask.services)?;
+        let watched = services(&stack, &options.services)?;
         let filter = Arc::new(Filter::new(&stack, &watched, &read));
-        let world = Rc::new(World::new(engine, events, stack)?);
+        let world = Rc::new(WatchContext::new(engine, events, stack)?);
         world.settle().await?;
         tell::mounts(&world.events, &world.stack(), &watched);
-        let (files, answers, told) = Files::start(filter.clone(), ask.poll)?;
+        let (files, answers, told) = Files::start(filter.clone(), options.poll)?;
         let mut watch = Self {
             world,
             services: watch::channel(watched).0,
@@ -141,7 +147,7 @@ impl Watch {
             told_trouble: false,
             poll_at: None,
             actions: Actions::new(),
-            ask,
+            options,
             show,
             filter,
             files,
@@ -154,7 +160,7 @@ impl Watch {
             watch.tell_started(first.size);
         }
         // What the first look found counts as known; the stack may be of what was there before.
-        if let Some(path) = reload::edited(&watch.ask.load, &watch.world.stack(), &sources, &read) {
+        if let Some(path) = reload::edited(&watch.options.load, &watch.world.stack(), &sources, &read) {
             let change = Change { path, gone: false, of_stack: true, hits: Vec::new() };
             let since = watch.now();
             watch.feed(Input::Found { since, changes: vec![change] });
@@ -228,7 +234,7 @@ impl Watch {
             }
             Effect::Act(act) => {
                 let (world, filter) = (self.world.clone(), self.filter.clone());
-                let who = Who::Service(act.service.clone());
+                let who = Target::Service(act.service.clone());
                 self.actions.start(who, async move |worked| act::carry_out(&world, &filter, act, worked).await);
             }
             Effect::Reload(path) => return self.reload(path),
@@ -247,20 +253,20 @@ impl Watch {
     /// Reads the stack's files anew; the new rules are followed at once, and the difference is applied.
     fn reload(&mut self, path: PathBuf) -> Option<Input> {
         let before = self.world.stack();
-        let loaded = reload::load(&self.ask.load, &before);
+        let loaded = reload::load(&self.options.load, &before);
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
                 (self.show.broken)(&error);
                 let message = format!("{} can't be used; the stack stays as it is", act::shown(&before.root, &path));
                 self.world.events.emit(&Event::Notice { message });
-                return Some(Input::Done(Who::Stack));
+                return Some(Input::Done(Target::Stack));
             }
         };
         if !loaded.warnings.is_empty() {
             (self.show.warnings)(&loaded.warnings);
         }
-        let asked = &self.ask.services;
+        let asked = &self.options.services;
         let with_rules = services(&loaded.stack, &[]).unwrap_or_default();
         let watched: Vec<ServiceName> =
             with_rules.into_iter().filter(|name| asked.is_empty() || asked.contains(name)).collect();
@@ -271,12 +277,12 @@ impl Watch {
         self.services.send_replace(watched);
         let (world, filter) = (self.world.clone(), self.filter.clone());
         let work = async move |worked| reload::carry_out(&world, &filter, &before, path, worked).await;
-        self.actions.start(Who::Stack, work);
+        self.actions.start(Target::Stack, work);
         None
     }
 
     /// Takes all that was told so far.
-    fn take_told(&mut self, first: Option<Told>) -> Vec<Input> {
+    fn take_told(&mut self, first: Option<FsEvent>) -> Vec<Input> {
         let Some(mut told) = first else {
             // The watcher is gone: why is in the next answer.
             self.polling = true;
@@ -286,8 +292,8 @@ impl Watch {
         let mut inputs = Vec::new();
         loop {
             match told {
-                Told::Overflow => inputs.push(Input::Overflow),
-                Told::Touched(paths) => {
+                FsEvent::Overflow => inputs.push(Input::Overflow),
+                FsEvent::Touched(paths) => {
                     inputs.extend(paths.into_iter().filter(|path| self.filter.wants(path)).map(Input::Touched));
                 }
             }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::act::shown;
 use super::filter::Filter;
 use super::sync;
-use super::world::World;
+use super::world::WatchContext;
 use crate::diag::{Error, ErrorKind, Result, Source};
 use crate::event::{Event, millis};
 use crate::model::{Failure, ServiceName, Stack, graph};
@@ -18,7 +18,13 @@ use crate::run::failure;
 
 /// Applies the difference between the stack that was and the one that is, and tells about it. `worked` is called when
 /// only readiness is still waited for.
-pub(super) async fn carry_out(world: &World, filter: &Filter, before: &Stack, path: PathBuf, worked: impl FnOnce()) {
+pub(super) async fn carry_out(
+    world: &WatchContext,
+    filter: &Filter,
+    before: &Stack,
+    path: PathBuf,
+    worked: impl FnOnce(),
+) {
     let began = Instant::now();
     let stack = world.stack();
     let (changes, failures) = match apply(world, filter, before, worked).await {
@@ -30,7 +36,7 @@ pub(super) async fn carry_out(world: &World, filter: &Filter, before: &Stack, pa
 }
 
 async fn apply(
-    world: &World,
+    world: &WatchContext,
     filter: &Filter,
     before: &Stack,
     worked: impl FnOnce(),
@@ -38,7 +44,7 @@ async fn apply(
     let stack = world.stack();
     let mut ids: BTreeMap<ServiceName, String> = BTreeMap::new();
     let mut nothing = false;
-    let ask = |stack: &Stack, seen: &Observed| {
+    let options = |stack: &Stack, seen: &Observed| {
         for container in seen.containers.iter().rev() {
             ids.insert(container.service.clone(), container.id.clone());
         }
@@ -51,7 +57,7 @@ async fn apply(
         }
         Ok(Request { services, ..Request::default() })
     };
-    let result = world.apply(ask, worked).await;
+    let result = world.apply(options, worked).await;
     if nothing {
         return Ok((Vec::new(), Vec::new()));
     }
@@ -75,7 +81,7 @@ fn concerned(stack: &Stack, before: &Stack, seen: &Observed) -> Vec<ServiceName>
     graph::closure(stack, names).into_iter().cloned().collect()
 }
 
-fn tell_orphans(world: &World, stack: &Stack, seen: &Observed) {
+fn tell_orphans(world: &WatchContext, stack: &Stack, seen: &Observed) {
     let orphans: Vec<&str> = plan::orphans(stack, seen).iter().map(|container| container.service.as_str()).collect();
     if !orphans.is_empty() {
         world.events.emit(&Event::Warning {
@@ -102,13 +108,13 @@ fn words(plan: &Plan) -> Vec<String> {
 
 /// The file that makes the stack another one than `stack`, which was made from `sources` and `files`.
 pub(super) fn edited(
-    ask: &crate::load::Ask,
+    options: &crate::load::LoadOptions,
     stack: &Stack,
     sources: &[Arc<Source>],
     files: &[PathBuf],
 ) -> Option<PathBuf> {
     let any = || files.first().cloned();
-    let Ok(now) = crate::load::stack(ask) else { return any() };
+    let Ok(now) = crate::load::stack(options) else { return any() };
     if now.stack == *stack {
         return None;
     }
@@ -122,8 +128,8 @@ pub(super) fn edited(
 ///
 /// # Errors
 /// What is wrong with them; and that the stack has another name now, which can't be followed.
-pub(super) fn load(ask: &crate::load::Ask, before: &Stack) -> Result<crate::load::Loaded> {
-    let loaded = crate::load::stack(ask)?;
+pub(super) fn load(options: &crate::load::LoadOptions, before: &Stack) -> Result<crate::load::Loaded> {
+    let loaded = crate::load::stack(options)?;
     if loaded.stack.name != before.name {
         let message = format!("the stack's name changed from {} to {}", before.name, loaded.stack.name);
         let hint = format!(

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 /// What the system tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum FsEvent {
     /// These paths were touched.
     Touched(Vec<PathBuf>),
     /// Something was, but it lost count.
@@ -46,7 +46,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Asks the system to tell about these folders' files, unless it is known that it can't.
-    pub(super) fn new<'a>(poll: bool, roots: impl Iterator<Item = &'a Path>, to: UnboundedSender<Told>) -> Self {
+    pub(super) fn new<'a>(poll: bool, roots: impl Iterator<Item = &'a Path>, to: UnboundedSender<FsEvent>) -> Self {
         let without = |trouble| Self { watcher: None, trouble: Some(trouble) };
         if poll {
             return without(Trouble::Asked);
@@ -95,17 +95,17 @@ impl Source {
 }
 
 /// Reading a file is no change, and we read them all.
-fn translate(event: notify::Result<notify::Event>) -> Option<Told> {
+fn translate(event: notify::Result<notify::Event>) -> Option<FsEvent> {
     match event {
         // It may come without any path.
-        Ok(event) if event.need_rescan() => Some(Told::Overflow),
+        Ok(event) if event.need_rescan() => Some(FsEvent::Overflow),
         Ok(event) => match event.kind {
-            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Told::Touched(event.paths)),
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(FsEvent::Touched(event.paths)),
             EventKind::Access(_) => None,
-            _ => Some(Told::Touched(event.paths)),
+            _ => Some(FsEvent::Touched(event.paths)),
         },
         // What it could not read may be anything.
-        Err(_) => Some(Told::Overflow),
+        Err(_) => Some(FsEvent::Overflow),
     }
 }
 
@@ -200,13 +200,13 @@ mod tests {
     #[test]
     fn reading_is_nothing_and_a_lost_count_is_everything() {
         let event = |kind| Ok(notify::Event::new(kind).add_path("/a".into()));
-        let touched = Some(Told::Touched(vec!["/a".into()]));
+        let touched = Some(FsEvent::Touched(vec!["/a".into()]));
         assert_eq!(translate(event(EventKind::Access(AccessKind::Open(AccessMode::Any)))), None);
         assert_eq!(translate(event(EventKind::Access(AccessKind::Close(AccessMode::Read)))), None);
         assert_eq!(translate(event(EventKind::Access(AccessKind::Close(AccessMode::Write)))), touched);
         assert_eq!(translate(event(EventKind::Create(CreateKind::File))), touched);
         assert_eq!(translate(event(EventKind::Modify(ModifyKind::Data(DataChange::Any)))), touched);
         let lost = notify::Event::new(EventKind::Other).set_flag(Flag::Rescan);
-        assert_eq!(translate(Ok(lost)), Some(Told::Overflow));
+        assert_eq!(translate(Ok(lost)), Some(FsEvent::Overflow));
     }
 }

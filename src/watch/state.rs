@@ -23,7 +23,7 @@ pub(super) const HELD_PAUSE: Duration = Duration::from_millis(10);
 
 /// Who does something: a service, or the stack as a whole, whose files changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Who {
+pub(super) enum Target {
     /// The stack: its files are read anew and the difference is applied.
     Stack,
     /// A service: its rules are carried out.
@@ -76,9 +76,9 @@ pub(super) enum Input {
         changes: Vec<Change>,
     },
     /// An action has done its work and only waits for readiness.
-    Started(Who),
+    Started(Target),
     /// An action is over, well or not.
-    Done(Who),
+    Done(Target),
 }
 
 /// What to do now.
@@ -103,7 +103,7 @@ pub(super) enum Effect {
     /// Read the stack's files anew and apply the difference.
     Reload(PathBuf),
     /// Give up waiting for readiness; the next action follows.
-    Abandon(Who),
+    Abandon(Target),
     /// Do nothing: these files are rewritten by each action of the service.
     Suspend {
         /// Whose rules.
@@ -290,23 +290,23 @@ impl State {
         }
     }
 
-    fn settle(&mut self, who: &Who, now: Duration) {
+    fn settle(&mut self, who: &Target, now: Duration) {
         match who {
-            Who::Stack if self.stack == Phase::Acting => self.stack = Phase::Settling,
-            Who::Service(name) => {
+            Target::Stack if self.stack == Phase::Acting => self.stack = Phase::Settling,
+            Target::Service(name) => {
                 if let Some(work) = self.services.get_mut(name).filter(|work| work.phase == Phase::Acting) {
                     work.phase = Phase::Settling;
                     work.echo.acted(now);
                 }
             }
-            Who::Stack => {}
+            Target::Stack => {}
         }
     }
 
-    fn done(&mut self, who: &Who, now: Duration) {
+    fn done(&mut self, who: &Target, now: Duration) {
         match who {
-            Who::Stack => self.stack = Phase::Idle,
-            Who::Service(name) => {
+            Target::Stack => self.stack = Phase::Idle,
+            Target::Service(name) => {
                 if let Some(work) = self.services.get_mut(name) {
                     if work.phase == Phase::Acting {
                         work.echo.acted(now);
@@ -360,11 +360,11 @@ impl State {
 
     fn abandon_settling(&mut self, effects: &mut Vec<Effect>) {
         if mem::take(&mut self.stack) == Phase::Settling {
-            effects.push(Effect::Abandon(Who::Stack));
+            effects.push(Effect::Abandon(Target::Stack));
         }
         for (name, work) in &mut self.services {
             if mem::take(&mut work.phase) == Phase::Settling {
-                effects.push(Effect::Abandon(Who::Service(name.clone())));
+                effects.push(Effect::Abandon(Target::Service(name.clone())));
             }
         }
     }
@@ -386,7 +386,7 @@ impl State {
             }
         }
         if work.phase == Phase::Settling {
-            effects.push(Effect::Abandon(Who::Service(name.clone())));
+            effects.push(Effect::Abandon(Target::Service(name.clone())));
         }
         (work.phase, work.began) = (Phase::Acting, now);
         let mut changes = mem::take(&mut work.withheld);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::filter::{Filter, mounted};
 use super::state::Act;
-use super::world::World;
+use super::world::WatchContext;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Owner, Removal, Upload};
 use crate::event::Event;
@@ -18,7 +18,7 @@ use crate::plan::Request;
 use crate::plan::observed::Container;
 
 /// The container of a service.
-pub(super) async fn container(world: &World, service: &ServiceName) -> Result<Container> {
+pub(super) async fn container(world: &WatchContext, service: &ServiceName) -> Result<Container> {
     let containers = world.engine.containers(world.stack().name.as_str()).await?;
     containers.into_iter().find(|seen| seen.service == *service).ok_or_else(|| no_container(service))
 }
@@ -33,7 +33,7 @@ fn copies(rule: &WatchRule) -> bool {
 }
 
 /// Copies and removes what an action is about.
-pub(super) async fn changes(world: &World, filter: &Filter, service: &Service, act: &Act) -> Result<()> {
+pub(super) async fn changes(world: &WatchContext, filter: &Filter, service: &Service, act: &Act) -> Result<()> {
     let container = container(world, &service.name).await?;
     let (mut uploads, mut gone) = (Vec::new(), Vec::new());
     for change in &act.changes {
@@ -54,7 +54,7 @@ pub(super) async fn changes(world: &World, filter: &Filter, service: &Service, a
     send(world, &container.id, uploads).await
 }
 
-async fn send(world: &World, id: &str, uploads: Vec<Upload>) -> Result<()> {
+async fn send(world: &WatchContext, id: &str, uploads: Vec<Upload>) -> Result<()> {
     if uploads.is_empty() {
         return Ok(());
     }
@@ -78,11 +78,12 @@ fn upload(filter: &Filter, service: &Service, rule: usize, from: PathBuf, to: St
     Some(Upload { from, within, to })
 }
 
-async fn make_anew(world: &World, filter: &Filter, service: &Service) -> Result<()> {
+async fn make_anew(world: &WatchContext, filter: &Filter, service: &Service) -> Result<()> {
     let before = container(world, &service.name).await?.id;
     let name = service.name.clone();
-    let ask = |_: &_, _: &_| Ok(Request { services: vec![name], no_deps: true, recreate: true, ..Request::default() });
-    let (_, summary) = world.apply(ask, || ()).await?;
+    let options =
+        |_: &_, _: &_| Ok(Request { services: vec![name], no_deps: true, recreate: true, ..Request::default() });
+    let (_, summary) = world.apply(options, || ()).await?;
     if let Some(failure) = summary.failures.into_iter().next() {
         return Err(Error::new(failure.kind, failure.message));
     }
@@ -91,7 +92,7 @@ async fn make_anew(world: &World, filter: &Filter, service: &Service) -> Result<
 
 /// A new container has what its image has. What was copied into the one before is copied again, with all that may have
 /// changed since the image was built.
-pub(super) async fn if_made_anew(world: &World, filter: &Filter, service: &Service, before: &str) -> Result<()> {
+pub(super) async fn if_made_anew(world: &WatchContext, filter: &Filter, service: &Service, before: &str) -> Result<()> {
     if !service.watch.iter().any(copies) {
         return Ok(());
     }
@@ -114,9 +115,9 @@ pub(super) async fn if_made_anew(world: &World, filter: &Filter, service: &Servi
     send(world, &now.id, uploads).await?;
     if service.watch.iter().any(|rule| rule.action == WatchAction::SyncRestart) {
         let name = service.name.clone();
-        let ask =
+        let options =
             |_: &_, _: &_| Ok(Request { services: vec![name], no_deps: true, restart: true, ..Request::default() });
-        world.apply(ask, || ()).await?;
+        world.apply(options, || ()).await?;
     }
     Ok(())
 }

@@ -15,14 +15,14 @@ use crate::masks::Masks;
 use crate::model::{ServiceName, Stack};
 use crate::plan::{self, Observed, Op, Plan, Request};
 use crate::run::probe::{Limits, Prober};
-use crate::run::{self, Cancel, Lock, Run, objects};
+use crate::run::{self, Lock, Run, Shutdown, objects};
 
 /// How long an action waits while another run changes the stack.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What actions work on.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct WatchContext {
     pub(super) engine: Engine,
     /// Where to tell what happens; the secrets of the stack are masked, those of an edited one too.
     pub(super) events: Events,
@@ -38,7 +38,7 @@ pub(super) struct World {
     lock: Mutex<Weak<Lock>>,
 }
 
-impl World {
+impl WatchContext {
     /// `bare`: nothing is masked yet.
     pub(super) fn new(engine: Engine, bare: Events, stack: Stack) -> Result<Self> {
         let prober = Prober::new(Limits::default())?;
@@ -79,7 +79,7 @@ impl World {
             return Ok(lock);
         }
         let stack = self.stack();
-        let (address, cancel) = (&self.engine.about.address, Cancel::default());
+        let (address, cancel) = (&self.engine.about.address, Shutdown::default());
         let lock = Lock::take(address, stack.name.as_str(), "watch", PATIENCE, &self.events, &cancel).await?;
         let lock = Rc::new(lock);
         *held = Rc::downgrade(&lock);
@@ -95,9 +95,9 @@ impl World {
             // An empty list would mean all.
             return Ok(());
         }
-        let ask =
+        let options =
             |_: &Stack, _: &Observed| Ok(Request { services, no_deps: true, start_only: true, ..Request::default() });
-        match self.apply(ask, || ()).await?.1.failures.into_iter().next() {
+        match self.apply(options, || ()).await?.1.failures.into_iter().next() {
             None => Ok(()),
             Some(failed) => {
                 let of = failed.service.iter().map(|name| format!("{name}: "));
@@ -111,14 +111,14 @@ impl World {
     /// stack from then on. Returns the plan, too.
     pub(super) async fn apply(
         &self,
-        ask: impl FnOnce(&Stack, &Observed) -> Result<Request>,
+        request: impl FnOnce(&Stack, &Observed) -> Result<Request>,
         worked: impl FnOnce(),
     ) -> Result<(Arc<Plan>, Summary)> {
         let stack = self.stack();
         let lock = self.lock().await?;
         let mut seen = run::observe(&self.engine, &stack).await?;
         seen.owed = objects::owed(&self.engine, &stack, &seen.containers).await?;
-        let plan = Arc::new(plan::up(&stack, &seen, &run::with_contents(&stack, &ask(&stack, &seen)?).await?)?);
+        let plan = Arc::new(plan::up(&stack, &seen, &run::with_contents(&stack, &request(&stack, &seen)?).await?)?);
         let over = Arc::new(Notify::new());
         let run = Run {
             build: crate::engine::How::default(),
@@ -129,7 +129,7 @@ impl World {
             prober: self.prober.clone(),
             events: &self.listener(&plan, over.clone()),
             // Leaving lets an action finish its work, and the readiness is not waited for.
-            cancel: &Cancel::default(),
+            cancel: &Shutdown::default(),
             timeout: None,
             keep_going: false,
         };

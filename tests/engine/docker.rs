@@ -215,7 +215,12 @@ pub(crate) fn make_older(image: &str, age: Duration) -> String {
 
 /// Creates a container and does not start it.
 pub(crate) fn create(name: &str, image: &str) -> Foreign {
-    let body = ContainerCreateBody { image: Some(image.into()), ..Default::default() };
+    create_with(name, image, HostConfig::default())
+}
+
+/// The same with mounts, say.
+pub(crate) fn create_with(name: &str, image: &str, host: HostConfig) -> Foreign {
+    let body = ContainerCreateBody { image: Some(image.into()), host_config: Some(host), ..Default::default() };
     let options = CreateContainerOptions { name: Some(name.into()), platform: String::new() };
     Foreign(engine(async |docker| docker.create_container(Some(options), body).await).id)
 }

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::Stdio;
 
+use bollard::models::HostConfig;
+
 use crate::clients::{POSTGRES, REDIS, ask, postgres};
 use crate::docker::{self, Foreign, ForeignNetwork, ForeignVolume};
 use crate::stack::{Output, Running, Stack, image};
@@ -94,6 +96,18 @@ fn what_carries_the_name_alone_and_what_another_checkout_made_is_left_alone_and_
     stack.dev(&["down", "-v"]).ends(0);
     assert!(!docker::volumes().contains(&other.0));
     std::mem::forget(other);
+}
+
+#[test]
+fn a_volume_that_another_container_uses_is_untouched() {
+    let stack = Stack::new("in-use", REDIS);
+    stack.up();
+    let binds = Some(vec![format!("{}:/there", stack.volume("cache"))]);
+    let user =
+        docker::create_with("t-in-use-by-another", image("image:busybox"), HostConfig { binds, ..Default::default() });
+    stack.dev(&["down", "-v"]).ends(1).says(&["volume is in use"]);
+    drop(user);
+    stack.up();
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use bollard::query_parameters::RemoveImageOptions;
 use taskava::engine::Engine;
-use taskava::engine::connect::Ask as EngineAsk;
+use taskava::engine::connect::ConnectOptions;
 use taskava::event::{Event, Events};
 use taskava::isolated;
-use taskava::run::Cancel;
+use taskava::run::Shutdown;
 
 use crate::docker;
 use crate::stack::{Running, Stack, heavy, image, wait_until};
@@ -227,8 +227,11 @@ fn a_run_whose_image_is_removed_under_its_hands_prepares_it_again() {
     let stack = seeded("gc-race");
     run(&stack);
     let before = prepared(&stack);
-    let ask = taskava::load::Ask { files: vec![stack.path().join("services.toml")], ..taskava::load::Ask::default() };
-    let model = taskava::load::stack(&ask).expect("a stack").stack;
+    let options = taskava::load::LoadOptions {
+        files: vec![stack.path().join("services.toml")],
+        ..taskava::load::LoadOptions::default()
+    };
+    let model = taskava::load::stack(&options).expect("a stack").stack;
     // When the plan is made, the image was there.
     let plans = std::sync::Arc::new(AtomicUsize::new(0));
     let (seen, lost) = (plans.clone(), before[0].clone());
@@ -240,9 +243,10 @@ fn a_run_whose_image_is_removed_under_its_hands_prepares_it_again() {
     });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let engine = Engine::connect(&EngineAsk::from_environment(None, None)).await.expect("an engine");
-        let (ask, cancel) = (isolated::Ask::default(), Cancel::default());
-        let isolated = isolated::start(&engine, model, &ask, |_| Vec::new(), &events, &cancel).await.expect("started");
+        let engine = Engine::connect(&ConnectOptions::from_environment(None, None)).await.expect("an engine");
+        let (options, cancel) = (isolated::IsolatedOptions::default(), Shutdown::default());
+        let isolated =
+            isolated::start(&engine, model, &options, |_| Vec::new(), &events, &cancel).await.expect("started");
         let summary = isolated.summary.clone();
         isolated.remove(&engine).await.expect("removed");
         assert!(summary.as_ref().is_some_and(|summary| summary.ok), "{summary:?}");

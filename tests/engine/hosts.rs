@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use taskava::diag::Error;
 use taskava::engine::Engine;
-use taskava::engine::connect::Ask;
+use taskava::engine::connect::ConnectOptions;
 use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -109,18 +109,18 @@ fn store(host: &str, skip_verify: bool, authority: Option<&Authority>) -> (TempD
     (directory, material)
 }
 
-fn at(address: impl Into<String>) -> Ask {
-    Ask { env_host: Some(address.into()), ..Ask::default() }
+fn at(address: impl Into<String>) -> ConnectOptions {
+    ConnectOptions { env_host: Some(address.into()), ..ConnectOptions::default() }
 }
 
-async fn found(ask: &Ask) -> Engine {
-    let engine = Engine::connect(ask).await.expect("an engine");
+async fn found(options: &ConnectOptions) -> Engine {
+    let engine = Engine::connect(options).await.expect("an engine");
     engine.containers("hosts-test").await.expect("an answer");
     engine
 }
 
-async fn refused(ask: &Ask) -> Error {
-    let error = Engine::connect(ask).await.expect_err("no engine");
+async fn refused(options: &ConnectOptions) -> Error {
+    let error = Engine::connect(options).await.expect_err("no engine");
     assert_eq!(error.kind.exit_code(), 3, "{error}");
     assert!(!error.hints.is_empty(), "{error} names no remedy");
     error
@@ -144,23 +144,26 @@ async fn tls_needs_the_right_authority_and_a_client_certificate() {
     let port = proxy(Some(authority.acceptor())).await;
     let directory = tempfile::tempdir().expect("a directory");
     authority.write(directory.path());
-    let ask =
-        Ask { tls_verify: true, cert_path: Some(directory.path().into()), ..at(format!("tcp://127.0.0.1:{port}")) };
-    found(&ask).await;
+    let options = ConnectOptions {
+        tls_verify: true,
+        cert_path: Some(directory.path().into()),
+        ..at(format!("tcp://127.0.0.1:{port}"))
+    };
+    found(&options).await;
 
-    let wrong_name = Ask { env_host: Some(format!("tcp://localhost:{port}")), ..ask.clone() };
+    let wrong_name = ConnectOptions { env_host: Some(format!("tcp://localhost:{port}")), ..options.clone() };
     let error = refused(&wrong_name).await.to_string();
     assert!(error.contains("certificate not valid for name"), "{error}");
 
     let other = tempfile::tempdir().expect("a directory");
     Authority::new("other").write(other.path());
-    let error = refused(&Ask { cert_path: Some(other.path().into()), ..ask.clone() }).await.to_string();
+    let error = refused(&ConnectOptions { cert_path: Some(other.path().into()), ..options.clone() }).await.to_string();
     assert!(error.contains("UnknownIssuer"), "{error}");
 
     for name in ["cert.pem", "key.pem"] {
         std::fs::remove_file(directory.path().join(name)).expect("a file");
     }
-    let error = refused(&ask).await.to_string();
+    let error = refused(&options).await.to_string();
     assert!(error.contains("CertificateRequired"), "{error}");
 }
 
@@ -170,12 +173,13 @@ async fn tls_on_one_side_only_is_told() {
     let (plain, secure) = (proxy(None).await, proxy(Some(authority.acceptor())).await);
     let directory = tempfile::tempdir().expect("a directory");
     authority.write(directory.path());
-    let tls = Ask { tls_verify: true, cert_path: Some(directory.path().into()), ..Ask::default() };
-    for ask in [
+    let tls =
+        ConnectOptions { tls_verify: true, cert_path: Some(directory.path().into()), ..ConnectOptions::default() };
+    for options in [
         at(format!("tcp://127.0.0.1:{secure}")),
-        Ask { env_host: at(format!("tcp://127.0.0.1:{plain}")).env_host, ..tls },
+        ConnectOptions { env_host: at(format!("tcp://127.0.0.1:{plain}")).env_host, ..tls },
     ] {
-        let error = refused(&ask).await;
+        let error = refused(&options).await;
         assert!(error.hints.iter().any(|hint| hint.contains("DOCKER_TLS_VERIFY")), "{error}: {:?}", error.hints);
     }
 }
@@ -184,15 +188,15 @@ async fn tls_on_one_side_only_is_told() {
 async fn a_context_brings_its_own_address_and_certificates() {
     let authority = Authority::new("ours");
     let port = proxy(Some(authority.acceptor())).await;
-    let by_name = |directory: &TempDir| Ask {
+    let by_name = |directory: &TempDir| ConnectOptions {
         env_context: Some("remote".into()),
         config_dir: directory.path().into(),
-        ..Ask::default()
+        ..ConnectOptions::default()
     };
     let (directory, _) = store(&format!("tcp://127.0.0.1:{port}"), false, Some(&authority));
     found(&by_name(&directory)).await;
     std::fs::write(directory.path().join("config.json"), r#"{"currentContext":"remote"}"#).expect("a file");
-    found(&Ask { env_context: None, ..by_name(&directory) }).await;
+    found(&ConnectOptions { env_context: None, ..by_name(&directory) }).await;
 
     // Without the check of the server, its name and authority don't matter.
     let (directory, material) = store(&format!("tcp://localhost:{port}"), true, Some(&authority));
@@ -207,8 +211,12 @@ async fn a_command_in_a_container_is_heard_over_tls() {
     let authority = Authority::new("ours");
     let port = proxy(Some(authority.acceptor())).await;
     let (directory, _) = store(&format!("tcp://127.0.0.1:{port}"), false, Some(&authority));
-    let ask = Ask { context: Some("remote".into()), config_dir: directory.path().into(), ..Ask::default() };
-    let engine = found(&ask).await;
+    let options = ConnectOptions {
+        context: Some("remote".into()),
+        config_dir: directory.path().into(),
+        ..ConnectOptions::default()
+    };
+    let engine = found(&options).await;
 
     with_container(async |id| {
         // This call turns its connection into a stream of its own.

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use taskava::engine::Engine;
-use taskava::engine::connect::Ask as EngineAsk;
+use taskava::engine::connect::ConnectOptions;
 use taskava::event::{Events, Summary};
 use taskava::isolated::key::key;
-use taskava::isolated::prepared::{Ask, Prepared, find, prepared};
+use taskava::isolated::prepared::{PrepareOptions, Prepared, find, prepared};
 use taskava::model::{ServiceName, Stack as Model};
 use taskava::plan::{self, Request};
 use taskava::resolve::prepared::select;
 use taskava::run::probe::{Limits, Prober};
-use taskava::run::{Cancel, Run, apply};
+use taskava::run::{Run, Shutdown, apply};
 
 use crate::clients::{POSTGRES, ask, postgres};
 use crate::docker;
@@ -53,19 +53,22 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 }
 
 async fn engine() -> Engine {
-    Engine::connect(&EngineAsk::from_environment(None, None)).await.expect("an engine")
+    Engine::connect(&ConnectOptions::from_environment(None, None)).await.expect("an engine")
 }
 
 fn load(stack: &Stack) -> Model {
-    let ask = taskava::load::Ask { files: vec![stack.path().join("services.toml")], ..taskava::load::Ask::default() };
-    taskava::load::stack(&ask).expect("a stack").stack
+    let options = taskava::load::LoadOptions {
+        files: vec![stack.path().join("services.toml")],
+        ..taskava::load::LoadOptions::default()
+    };
+    taskava::load::stack(&options).expect("a stack").stack
 }
 
 /// The stack to bring up, its data in place.
 async fn prepare(engine: &Engine, stack: &Model) -> Model {
-    let (events, cancel) = (Events::default(), Cancel::default());
-    let ask = Ask { engine, stack, services: &[], timeout: None, events: &events, cancel: &cancel };
-    match prepared(&ask).await.expect("prepared") {
+    let (events, cancel) = (Events::default(), Shutdown::default());
+    let options = PrepareOptions { engine, stack, services: &[], timeout: None, events: &events, cancel: &cancel };
+    match prepared(&options).await.expect("prepared") {
         Prepared::Stack(stack) => *stack,
         Prepared::Failed(summary) => panic!("{summary:?}"),
     }
@@ -74,7 +77,8 @@ async fn prepare(engine: &Engine, stack: &Model) -> Model {
 async fn up(engine: &Engine, stack: &Model) -> Summary {
     let seen = engine.observe(stack).await.expect("seen");
     let plan = plan::up(stack, &seen, &Request::default()).expect("a plan");
-    let (events, cancel, prober) = (Events::default(), Cancel::default(), Prober::new(Limits::default()).expect("one"));
+    let (events, cancel, prober) =
+        (Events::default(), Shutdown::default(), Prober::new(Limits::default()).expect("one"));
     let (timeout, keep_going) = (None, false);
     let build = taskava::engine::How::default();
     let notes = taskava::run::lock::Notes::default();
@@ -184,10 +188,16 @@ fn what_fails_while_it_is_made_is_told_and_not_kept() {
     let model = load(&stack);
     block_on(async {
         let engine = engine().await;
-        let (events, cancel) = (Events::default(), Cancel::default());
-        let ask =
-            Ask { engine: &engine, stack: &model, services: &[], timeout: None, events: &events, cancel: &cancel };
-        let Prepared::Failed(summary) = prepared(&ask).await.expect("asked") else { panic!("it succeeded") };
+        let (events, cancel) = (Events::default(), Shutdown::default());
+        let options = PrepareOptions {
+            engine: &engine,
+            stack: &model,
+            services: &[],
+            timeout: None,
+            events: &events,
+            cancel: &cancel,
+        };
+        let Prepared::Failed(summary) = prepared(&options).await.expect("asked") else { panic!("it succeeded") };
         let seed = ServiceName::parse("seed").expect("a name");
         assert_eq!((summary.failures[0].service.as_ref(), summary.failures[0].exit_code), (Some(&seed), Some(3)));
         assert_eq!(find(&engine, &model, &select(&model, &[])).await.expect("asked"), None);

@@ -12,7 +12,7 @@ use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{ListImagesOptions, PushImageOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::{FutureExt, TryStreamExt};
 use taskava::engine::Engine;
-use taskava::engine::connect::Ask;
+use taskava::engine::connect::ConnectOptions;
 
 /// An image that every test machine has, and that is small.
 const IMAGE: &str = "taskava/busybox:test";
@@ -104,15 +104,15 @@ impl Registry {
     }
 
     /// A directory like `~/.docker` with this `config.json`.
-    fn config(&self, name: &str, json: &serde_json::Value) -> Ask {
+    fn config(&self, name: &str, json: &serde_json::Value) -> ConnectOptions {
         let config_dir = self.directory.path().join(name);
         std::fs::create_dir_all(&config_dir).expect("a directory");
         std::fs::write(config_dir.join("config.json"), json.to_string()).expect("a file");
-        Ask { config_dir, ..Ask::default() }
+        ConnectOptions { config_dir, ..ConnectOptions::default() }
     }
 
     /// One whose `config.json` is as `docker login` writes it.
-    fn logged_in(&self, password: &str) -> Ask {
+    fn logged_in(&self, password: &str) -> ConnectOptions {
         let auth = STANDARD.encode(format!("puller:{password}"));
         let auths = serde_json::json!({ &self.address: { "auth": auth } });
         self.config(password, &serde_json::json!({ "auths": auths }))
@@ -138,8 +138,8 @@ async fn with_registry(test: impl AsyncFnOnce(&Registry, &Docker)) {
     }
 }
 
-async fn pull(ask: &Ask, reference: &str) -> Result<(), taskava::diag::Error> {
-    let engine = Engine::connect(ask).await.expect("an engine");
+async fn pull(options: &ConnectOptions, reference: &str) -> Result<(), taskava::diag::Error> {
+    let engine = Engine::connect(options).await.expect("an engine");
     engine.pull(reference, None, None, &mut |_| {}).await
 }
 
@@ -161,9 +161,9 @@ async fn a_build_may_start_from_a_private_image() {
         let name = format!("{}/built:1", registry.address);
         let services = format!("services.job = {{ image = \"{name}\", build = \"context\" }}");
         for buildkit in ["1", "0"] {
-            let ask = registry.logged_in(PASSWORD);
+            let options = registry.logged_in(PASSWORD);
             let built =
-                dev_with(registry, &services, &ask, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
+                dev_with(registry, &services, &options, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
             assert_eq!(built.status.code(), Some(0), "{}", said(&built));
             docker.remove_image(&name, None::<RemoveImageOptions>, None).await.expect("the image");
             let nobody = registry.config("nobody", &serde_json::json!({}));
@@ -181,9 +181,9 @@ async fn frozen_runs_what_was_locked_and_nothing_else() {
     with_registry(async |registry, docker| {
         let home = registry.directory.path();
         let services = &job(&registry.reference());
-        let ask = registry.logged_in(PASSWORD);
+        let options = registry.logged_in(PASSWORD);
         let run = async |arguments: &[&str], code: i32, words: &[&str]| {
-            let output = dev_with(registry, services, &ask, &[], arguments).await;
+            let output = dev_with(registry, services, &options, &[], arguments).await;
             assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", said(&output));
             for word in words {
                 assert!(said(&output).contains(word), "{arguments:?}: no {word:?} in {}", said(&output));
@@ -207,7 +207,7 @@ async fn frozen_runs_what_was_locked_and_nothing_else() {
         std::fs::create_dir(home.join("context")).expect("a directory");
         std::fs::write(home.join("context/Dockerfile"), format!("FROM {IMAGE}\nLABEL other=1\n")).expect("a file");
         let build = format!("services.job = {{ image = \"{}\", build = \"context\" }}", registry.reference());
-        let built = dev_with(registry, &build, &ask, &[], &["build"]).await;
+        let built = dev_with(registry, &build, &options, &[], &["build"]).await;
         assert_eq!(built.status.code(), Some(0), "{}", said(&built));
         registry.push(docker).await;
         run(&["up", "--frozen"], 4, &["but the lock file wants", "--frozen --pull always"]).await;
@@ -230,8 +230,8 @@ async fn frozen_runs_what_was_locked_and_nothing_else() {
 async fn what_came_from_no_registry_is_not_locked() {
     with_registry(async |registry, _| {
         let services = format!("services.job = {{ kind = \"job\", image = \"{IMAGE}\" }}");
-        let ask = registry.logged_in(PASSWORD);
-        let locked = dev_with(registry, &services, &ask, &[], &["lock"]).await;
+        let options = registry.logged_in(PASSWORD);
+        let locked = dev_with(registry, &services, &options, &[], &["lock"]).await;
         assert_eq!(locked.status.code(), Some(0), "{}", said(&locked));
         assert!(said(&locked).contains("is not locked: it came from no registry"), "{}", said(&locked));
     })
@@ -260,15 +260,15 @@ fn job(image: &str) -> String {
 
 /// `taskava dev …` on a job made from an image, with a helper in the PATH.
 async fn dev(registry: &Registry, image: &str, arguments: &[&str]) -> std::process::Output {
-    let ask = Ask { config_dir: registry.directory.path().join("helped"), ..Ask::default() };
-    dev_with(registry, &job(image), &ask, &[], arguments).await
+    let options = ConnectOptions { config_dir: registry.directory.path().join("helped"), ..ConnectOptions::default() };
+    dev_with(registry, &job(image), &options, &[], arguments).await
 }
 
 /// `taskava dev …` on these services, with these credentials and variables.
 async fn dev_with(
     registry: &Registry,
     services: &str,
-    ask: &Ask,
+    options: &ConnectOptions,
     env: &[(&str, &str)],
     arguments: &[&str],
 ) -> std::process::Output {
@@ -282,7 +282,7 @@ async fn dev_with(
         .args(arguments)
         .current_dir(home)
         .env("PATH", format!("{}:{path}", home.join("bin").display()))
-        .env("DOCKER_CONFIG", &ask.config_dir)
+        .env("DOCKER_CONFIG", &options.config_dir)
         .envs(env.iter().copied())
         .stdin(Stdio::null())
         .kill_on_drop(true)
@@ -307,11 +307,11 @@ async fn up_asks_the_credential_helper_of_the_registry() {
         assert!(said(&locked).contains("docker-credential-test"), "{}", said(&locked));
         assert!(said(&locked).contains("the keychain is locked"), "{}", said(&locked));
 
-        let ask = format!(
+        let options = format!(
             "[ $(cat) = {} ] && echo '{{\"Username\":\"puller\",\"Secret\":\"{PASSWORD}\"}}'",
             registry.address
         );
-        helper(&bin, &ask);
+        helper(&bin, &options);
         let helped = dev(registry, &registry.reference(), &["up"]).await;
         let down = dev(registry, &registry.reference(), &["down", "-v", "-y"]).await;
         assert_eq!(helped.status.code(), Some(0), "{}", said(&helped));

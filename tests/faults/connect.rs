@@ -4,17 +4,17 @@ use std::time::{Duration, Instant};
 
 use ::taskava::diag::Error;
 use ::taskava::engine::Engine;
-use ::taskava::engine::connect::Ask;
+use ::taskava::engine::connect::ConnectOptions;
 
 use crate::fake::{Fake, Reply};
 use crate::healthy::version;
 
-fn at(fake: &Fake) -> Ask {
-    Ask { env_host: Some(format!("unix://{}", fake.socket().display())), ..Ask::default() }
+fn at(fake: &Fake) -> ConnectOptions {
+    ConnectOptions { env_host: Some(format!("unix://{}", fake.socket().display())), ..ConnectOptions::default() }
 }
 
-async fn refused(ask: &Ask) -> Error {
-    let error = Engine::connect(ask).await.expect_err("no engine to connect to");
+async fn refused(options: &ConnectOptions) -> Error {
+    let error = Engine::connect(options).await.expect_err("no engine to connect to");
     assert_eq!(error.kind.exit_code(), 3, "{error}");
     assert!(!error.hints.is_empty(), "{error} names no remedy");
     error
@@ -67,10 +67,10 @@ async fn an_engine_that_is_too_old_is_told_with_its_version() {
 async fn a_socket_without_an_engine_is_told_from_no_socket() {
     let directory = tempfile::tempdir().expect("a directory");
     let socket = directory.path().join("docker.sock");
-    let ask = Ask { host: Some(format!("unix://{}", socket.display())), ..Ask::default() };
-    assert!(refused(&ask).await.to_string().ends_with("no such file"));
+    let options = ConnectOptions { host: Some(format!("unix://{}", socket.display())), ..ConnectOptions::default() };
+    assert!(refused(&options).await.to_string().ends_with("no such file"));
     drop(std::os::unix::net::UnixListener::bind(&socket).expect("a socket"));
-    let error = refused(&ask).await;
+    let error = refused(&options).await;
     assert!(error.to_string().ends_with("connection refused"), "{error}");
 }
 
@@ -78,8 +78,9 @@ async fn a_socket_without_an_engine_is_told_from_no_socket() {
 async fn the_engine_of_a_context_is_found() {
     let fake = Fake::new();
     let config_dir = fake.directory().join("config");
-    let ask = Ask { context: Some("fake".into()), config_dir: config_dir.clone(), ..Ask::default() };
-    let missing = Engine::connect(&ask).await.expect_err("no such context");
+    let options =
+        ConnectOptions { context: Some("fake".into()), config_dir: config_dir.clone(), ..ConnectOptions::default() };
+    let missing = Engine::connect(&options).await.expect_err("no such context");
     assert_eq!(missing.kind.exit_code(), 2);
     // printf fake | sha256sum
     let id = "b5d54c39e66671c9731b9f471e585d8262cd4f54963f0c93082d8dcf334d4c78";
@@ -88,5 +89,5 @@ async fn the_engine_of_a_context_is_found() {
     let address = format!("unix://{}", fake.socket().display());
     let json = serde_json::json!({ "Name": "fake", "Endpoints": { "docker": { "Host": address } } });
     std::fs::write(meta.join("meta.json"), json.to_string()).expect("a file");
-    assert_eq!(Engine::connect(&ask).await.expect("an engine").about.address, address);
+    assert_eq!(Engine::connect(&options).await.expect("an engine").about.address, address);
 }

@@ -81,3 +81,19 @@ async fn a_restore_that_fails_to_fill_a_volume_is_named_by_all_that_comes() {
     dev(&fake, TWO, &["up"]).await.ends(0, &[]);
     runs(&fake);
 }
+
+#[tokio::test]
+async fn a_volume_that_is_half_removed_is_named_by_all_that_comes() {
+    let broken = || Reply::error(500, "unlinkat /var/lib/docker/volumes/x: input/output error");
+    let fake = up().await.first(1, "DELETE", "/volumes/faults-b", broken());
+    dev(&fake, TWO, &["down", "-v", "-y"]).await.ends(1, &["input/output error"]);
+    let words =
+        ["removing volume faults-b was cut off", "finish it with: taskava dev down -v", "snapshot restore auto-"];
+    for command in [&["up"][..], &["snapshot", "save", "y"], &["plan"]] {
+        dev(&fake, TWO, command).await.ends(1, &words);
+    }
+    dev(&fake, TWO, &["ps"]).await.ends(0, &words);
+    dev(&fake, TWO, &["down", "-v", "-y"]).await.ends(0, &[]);
+    dev(&fake, TWO, &["up"]).await.ends(0, &[]);
+    runs(&fake);
+}

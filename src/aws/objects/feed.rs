@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{TryStreamExt as _, stream};
 
 use super::{AT_ONCE, Entry, Put, Putter, SMALL};
-use crate::aws::client::{Answer, Refused};
+use crate::aws::client::{Answer, AwsError};
 use crate::diag::{Error, Result};
 use crate::pieces;
 
@@ -25,7 +25,7 @@ pub(crate) trait Source {
 
 impl Putter<'_> {
     /// Puts every version of a source. Returns how many were not there. `refused` says whose answer it was.
-    pub(crate) async fn put_all(&self, source: &mut impl Source, refused: impl Fn(Refused) -> Error) -> Result<u64> {
+    pub(crate) async fn put_all(&self, source: &mut impl Source, refused: impl Fn(AwsError) -> Error) -> Result<u64> {
         let mut under_way = FuturesUnordered::new();
         let (mut count, mut last) = (0, None);
         while let Some(entry) = source.next().await? {

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 
 use super::list::{Lister, Version};
 use super::{AT_ONCE, Bucket, Content, Entry, Inner, Object, SMALL, Versioning};
-use crate::aws::client::{Answer, Client, Refused, whole};
+use crate::aws::client::{Answer, AwsError, Client, whole};
 use crate::aws::sigv4;
 use crate::aws::xml::{self, all, text};
 
@@ -60,8 +60,8 @@ pub fn objects<'a>(client: &'a Client, buckets: &'a [Bucket]) -> impl Stream<Ite
         let keys = stream::try_unfold(Lister::new(client, &bucket.name), async |mut lister| {
             Ok(lister.next().await?.map(|versions| (versions, lister)))
         });
-        let versions = keys.map_ok(|versions| stream::iter(versions.into_iter().map(Ok::<_, Refused>)));
-        Ok::<_, Refused>(versions.try_flatten().map_ok(|version| (bucket.name.as_str(), version)))
+        let versions = keys.map_ok(|versions| stream::iter(versions.into_iter().map(Ok::<_, AwsError>)));
+        Ok::<_, AwsError>(versions.try_flatten().map_ok(|version| (bucket.name.as_str(), version)))
     };
     stream::iter(buckets.iter().map(of_bucket))
         .try_flatten()

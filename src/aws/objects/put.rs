@@ -11,7 +11,7 @@ use reqwest::{Body, Method};
 use super::get::versioning;
 use super::list::{Lister, Version};
 use super::{Bucket, Entry, Versioning, buckets};
-use crate::aws::client::{Answer, Client, Refused};
+use crate::aws::client::{Answer, AwsError, Client};
 use crate::aws::sigv4;
 
 /// Puts versions of objects into an endpoint.
@@ -172,7 +172,7 @@ impl<'a> Putter<'a> {
         match answer {
             // A copy may fail after it was answered with 200.
             Ok(xml) if xml.contains("<Error>") => {
-                Err(Refused { status: 200, code: String::new(), message: format!("{key} could not be copied") })
+                Err(AwsError { status: 200, code: String::new(), message: format!("{key} could not be copied") })
             }
             answer => answer.map(drop),
         }

@@ -14,10 +14,10 @@ use crate::cli::inside::{self, Streams};
 use crate::cli::{Context, block_on, direct};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::engine::attach::ExecAsk;
+use crate::engine::attach::ExecOptions;
 use crate::model::aws::{self, Emulators};
 use crate::model::{Service, Stack};
-use crate::run::cancel::Cancel;
+use crate::run::cancel::Shutdown;
 use crate::run::{actual, address};
 
 /// Run the AWS CLI against the stack's emulators of AWS, or show what they mirror
@@ -73,7 +73,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let url = |service: &Service| urls.get(service.name.as_str()).cloned();
         words.extend(endpoint(&args.arguments, &emulators(&stack)?, url).into_iter().map(OsString::from));
         words.extend(args.arguments.iter().cloned());
-        let cancel = Cancel::on_signals(&context.screen.events());
+        let cancel = Shutdown::on_signals(&context.screen.events());
         Ok(ExitCode::from(command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel, |_| ()).await?))
     })
 }
@@ -95,7 +95,7 @@ async fn in_container(args: &Args, context: &Context, stack: &Stack, engine: &En
     let mut command = vec!["aws".to_owned()];
     command.extend(endpoint(&args.arguments, &emulators, url));
     command.extend(args.arguments.iter().map(|word| word.to_string_lossy().into_owned()));
-    let ask = ExecAsk {
+    let options = ExecOptions {
         command,
         // The container may have been given a proxy, too.
         env: variables.iter().map(|(name, value)| format!("{name}={value}")).chain(inside_only).collect(),
@@ -106,7 +106,7 @@ async fn in_container(args: &Args, context: &Context, stack: &Stack, engine: &En
         output: true,
         tty: Streams::default().tty(),
     };
-    inside::exec(context, engine, &container, &ask).await
+    inside::exec(context, engine, &container, &options).await
 }
 
 /// `--endpoint-url`, unless it was written: version 1 of the AWS CLI does not look at the variable for SQS.

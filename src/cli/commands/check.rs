@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::Context;
-use crate::cli::session::ask;
+use crate::cli::session::load_options;
 use crate::diag::{Diagnostic, Result, Severity};
 use crate::load::{self, Loaded};
 use crate::plan::{self, Observed, Plan, Request};
@@ -15,7 +15,7 @@ pub struct Args {}
 
 /// Runs the command.
 pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
-    let mut loaded = load::stack(&ask(context))?;
+    let mut loaded = load::stack(&load_options(context))?;
     // What is known without an engine: `plan` and `up` see the images.
     let notes = plan::notes(&loaded.stack, &Observed::default(), &Request::default(), &Plan::default());
     let warning = |note: plan::Note| Diagnostic::warning(note.place, note.message).hint(note.hint);

@@ -84,7 +84,7 @@ fn stack() -> Option<Stack> {
     if files.is_empty() {
         files = std::env::var_os("TASKAVA_FILE").map(|list| split(list.as_ref())).unwrap_or_default();
     }
-    Some(load::stack(&load::Ask { files, ..load::Ask::default() }).ok()?.stack)
+    Some(load::stack(&load::LoadOptions { files, ..load::LoadOptions::default() }).ok()?.stack)
 }
 
 /// Completes what begins with what is typed, of these words.
@@ -138,7 +138,7 @@ pub fn formats() -> ArgValueCompleter {
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What another command of ours says there is, asked of the stack and the engine that are meant.
-fn names(ask: &[&str], list: &str, name: impl Fn(&Value) -> Option<&str>) -> Vec<String> {
+fn names(options: &[&str], list: &str, name: impl Fn(&Value) -> Option<&str>) -> Vec<String> {
     let look = || {
         let (words, index) = typed()?;
         let words = &words[..index.min(words.len())];
@@ -149,7 +149,7 @@ fn names(ask: &[&str], list: &str, name: impl Fn(&Value) -> Option<&str>) -> Vec
                 command.arg(format!("--{long}={value}"));
             }
         }
-        command.args(ask).env_remove("COMPLETE").stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
+        command.args(options).env_remove("COMPLETE").stdin(Stdio::null()).stderr(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().ok()?;
         let mut stdout = child.stdout.take()?;
         let (tell, told) = mpsc::channel();

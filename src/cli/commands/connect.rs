@@ -7,7 +7,7 @@ use crate::cli::inside::{self, Streams};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::engine::attach::ExecAsk;
+use crate::engine::attach::ExecOptions;
 use crate::kinds::{self, Client};
 use crate::model::Service;
 use crate::plan::observed::Container;
@@ -60,15 +60,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         if let Some(remark) = &opened.remark {
             context.screen.note(remark);
         }
-        let ask = ExecAsk {
+        let options = ExecOptions {
             command: opened.command,
             env: opened.env,
             stdin: !args.streams.no_stdin,
             output: true,
             tty: args.streams.tty(),
-            ..ExecAsk::default()
+            ..ExecOptions::default()
         };
-        inside::exec(context, &engine, &container, &ask).await
+        inside::exec(context, &engine, &container, &options).await
     })
 }
 

@@ -4,7 +4,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::cli::by_labels::stack_or_labels;
 use crate::cli::{Context, block_on};
-use crate::database::{Ask, Copy, InUse, Role, Server};
+use crate::database::{Copy, ForkOptions, InUse, Role, Server};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::size;
 use crate::model::secret::mask_urls;
@@ -130,13 +130,13 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
         // A copy of what is only half there would look whole.
         return Err(intent.error());
     }
-    let ask = Ask {
+    let options = ForkOptions {
         from: args.from.clone(),
         pool: args.pool.map(Into::into),
         refresh: args.refresh,
         in_use: if args.disconnect { InUse::Disconnect } else { InUse::Refuse },
     };
-    let mut fork = server.fork(&name, &ask).await?;
+    let mut fork = server.fork(&name, &options).await?;
     if !context.screen.shows_secrets(args.show_secrets) {
         fork.url = mask_urls(&fork.url).into_owned();
     }

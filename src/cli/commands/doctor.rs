@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use crate::cli::session::ask;
+use crate::cli::session::load_options;
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::doctor::{self, Check, Status};
@@ -26,8 +26,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let loaded = load::stack(&ask(context));
-        let checks = doctor::examine(&context.engine_ask(), &loaded).await;
+        let loaded = load::stack(&load_options(context));
+        let checks = doctor::examine(&context.connect_options(), &loaded).await;
         let ok = checks.iter().all(|check| check.status != Status::Fail);
         if args.json || context.format() == Format::Json {
             context.screen.json(&json!({ "v": crate::event::VERSION, "ok": ok, "checks": checks }))?;

@@ -82,7 +82,7 @@ async fn leave_alone(session: &Session<'_>) -> Result<Vec<String>> {
 /// Asks on a terminal before data goes. In a pipe, `-v` was the answer.
 fn confirm(screen: &Screen, plan: &Plan) -> Result<()> {
     let volumes = plan.steps.iter().filter_map(|step| match &step.op {
-        Op::RemoveVolume { volume } => Some(volume.as_str()),
+        Op::RemoveVolume { volume, .. } => Some(volume.as_str()),
         _ => None,
     });
     let volumes: Vec<&str> = volumes.collect();

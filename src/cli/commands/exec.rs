@@ -6,7 +6,7 @@ use crate::cli::by_labels::stack_or_labels;
 use crate::cli::inside::{self, Streams};
 use crate::cli::{Context, block_on};
 use crate::diag::{ErrorKind, Result};
-use crate::engine::attach::{ExecAsk, not_run};
+use crate::engine::attach::{ExecOptions, not_run};
 
 /// Run a command in a service's container
 ///
@@ -57,7 +57,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             _ => error,
         })?;
         let tty = if args.detach { None } else { args.streams.tty() };
-        let ask = ExecAsk {
+        let options = ExecOptions {
             command: args.command.clone(),
             env: inside::variables(&args.env),
             user: args.user.clone(),
@@ -68,9 +68,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             tty,
         };
         if !args.detach {
-            return inside::exec(context, &engine, &container, &ask).await;
+            return inside::exec(context, &engine, &container, &options).await;
         }
-        let exec = engine.prepare_exec(&container.id, &ask).await?;
+        let exec = engine.prepare_exec(&container.id, &options).await?;
         match engine.start_exec_detached(&exec).await {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => match not_run(&error.to_string()) {

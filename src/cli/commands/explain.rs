@@ -17,7 +17,7 @@ use crate::model::{
 };
 use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{self, Cause, Intent, Observed, Request};
-use crate::run::once::{self, Heard};
+use crate::run::once::{self, ProbeResult};
 use crate::run::probe::{Answer, Limits, Prober};
 use crate::ui::Format;
 
@@ -45,7 +45,7 @@ struct Explained<'a> {
     owed: bool,
     container: Option<&'a Container>,
     inspected: Option<Inspected>,
-    heard: Option<Heard>,
+    heard: Option<ProbeResult>,
     /// What `up` would do with it, and why.
     next: Vec<(String, Cause)>,
     log: Vec<String>,

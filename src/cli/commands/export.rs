@@ -8,7 +8,7 @@ use clap::ValueHint;
 
 use super::import::write_new;
 use crate::cli::Context;
-use crate::cli::session::ask;
+use crate::cli::session::load_options;
 use crate::compose::export::{Exported, export};
 use crate::config::node::Node;
 use crate::diag::{Error, Result, Source};
@@ -46,7 +46,7 @@ pub struct ComposeArgs {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let What::Compose(args) = &args.what;
-    let loaded = load::stack(&ask(context))?;
+    let loaded = load::stack(&load_options(context))?;
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }

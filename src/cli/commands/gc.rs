@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::snapshot::age;
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
-use crate::engine::{Engine, Made, OwnImage};
+use crate::engine::{Engine, ImageOrigin, ManagedImage};
 use crate::event::{counted, size};
-use crate::gc::{self, Judged, Leftover, Why, images};
+use crate::gc::{self, Candidate, Leftover, Reason, images};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
@@ -38,7 +38,7 @@ pub struct Args {
 struct Row<'a> {
     what: &'static str,
     project: &'a str,
-    why: Option<Why>,
+    why: Option<Reason>,
     kept: bool,
     expires: i64,
     root: &'a str,
@@ -54,7 +54,7 @@ struct ImageRow<'a> {
     what: &'static str,
     image: &'a str,
     id: &'a str,
-    why: Option<images::Why>,
+    why: Option<images::Reason>,
     root: &'a str,
     size: u64,
     created: i64,
@@ -65,11 +65,11 @@ struct ImageRow<'a> {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let engine = Engine::connect(&context.connect_options()).await?;
         let stacks = gc::look(&engine).await?;
         if !args.dry_run {
-            for Judged { owned, .. } in stacks.iter().filter(|judged| judged.why.is_some()) {
-                engine.remove_isolated(&owned.project).await?;
+            for Candidate { isolated_stacks, .. } in stacks.iter().filter(|judged| judged.why.is_some()) {
+                engine.remove_isolated(&isolated_stacks.project).await?;
             }
         }
         let (mut leftovers, mut ended) = (Vec::new(), Ok(()));
@@ -103,11 +103,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 /// What was found, and what became of it.
 struct Found {
-    stacks: Vec<Judged>,
+    stacks: Vec<Candidate>,
     /// Each with whether it was removed.
     leftovers: Vec<(Leftover, bool)>,
     /// Each with whether it was removed.
-    images: Vec<(images::Judged, bool)>,
+    images: Vec<(images::Candidate, bool)>,
     dry_run: bool,
 }
 
@@ -144,7 +144,7 @@ impl Found {
         let mut table =
             Table::new(&[if self.dry_run { "WOULD REMOVE" } else { "REMOVED" }, "SIZE", "AGE", "WHY", "OF"]);
         let gone = self.images.iter().filter(|(judged, removed)| *removed || self.dry_run && judged.why.is_some());
-        for (images::Judged { image, why }, _) in gone {
+        for (images::Candidate { image, why }, _) in gone {
             let why = why.map(reason).unwrap_or_default().to_owned();
             table.row([name(image).to_owned(), size(image.size), age(now - image.created), why, image.root.clone()]);
         }
@@ -169,59 +169,63 @@ fn named(leftover: &Leftover) -> (String, &str) {
     }
 }
 
-fn row(Judged { owned, why }: &Judged, dry_run: bool) -> Row<'_> {
+fn row(Candidate { isolated_stacks, why }: &Candidate, dry_run: bool) -> Row<'_> {
     Row {
         what: "stack",
-        project: &owned.project,
+        project: &isolated_stacks.project,
         why: *why,
-        kept: owned.kept,
-        expires: owned.expires,
-        root: &owned.root,
-        containers: owned.containers,
-        networks: owned.networks,
-        volumes: owned.volumes,
+        kept: isolated_stacks.kept,
+        expires: isolated_stacks.expires,
+        root: &isolated_stacks.root,
+        containers: isolated_stacks.containers,
+        networks: isolated_stacks.networks,
+        volumes: isolated_stacks.volumes,
         removed: why.is_some() && !dry_run,
     }
 }
 
-fn line(Judged { owned, why }: &Judged, dry_run: bool) -> String {
+fn line(Candidate { isolated_stacks, why }: &Candidate, dry_run: bool) -> String {
     let why = match why {
-        Some(Why::Expired) => "its time has passed",
-        Some(Why::OwnerGone) | None => "its process is gone",
+        Some(Reason::Expired) => "its time has passed",
+        Some(Reason::OwnerGone) | None => "its process is gone",
     };
     let some = |count: usize, one: &str| match count {
         0 => None,
         n => Some(counted(n as u64, one)),
     };
-    let parts = [some(owned.containers, "container"), some(owned.networks, "network"), some(owned.volumes, "volume")];
+    let parts = [
+        some(isolated_stacks.containers, "container"),
+        some(isolated_stacks.networks, "network"),
+        some(isolated_stacks.volumes, "volume"),
+    ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     let verb = if dry_run { "would remove" } else { "removed" };
-    format!("{verb} {} of {} ({}): {why}", owned.project, owned.root, parts.join(", "))
+    format!("{verb} {} of {} ({}): {why}", isolated_stacks.project, isolated_stacks.root, parts.join(", "))
 }
 
-fn image_row(images::Judged { image, why }: &images::Judged, removed: bool) -> ImageRow<'_> {
+fn image_row(images::Candidate { image, why }: &images::Candidate, removed: bool) -> ImageRow<'_> {
     let what = match image.made {
-        Made::Prepared { .. } => "prepared",
-        Made::Snapshot { .. } => "snapshot",
-        Made::Build => "build",
+        ImageOrigin::Prepared { .. } => "prepared",
+        ImageOrigin::Snapshot { .. } => "snapshot",
+        ImageOrigin::Build => "build",
     };
-    let OwnImage { id, root, size, created, used, .. } = image;
+    let ManagedImage { id, root, size, created, used, .. } = image;
     ImageRow { what, image: name(image), id, why: *why, root, size: *size, created: *created, used: *used, removed }
 }
 
 /// Its name, or as much of its id as `docker images` shows.
-fn name(image: &OwnImage) -> &str {
+fn name(image: &ManagedImage) -> &str {
     let id = image.id.trim_start_matches("sha256:");
     image.name.as_deref().unwrap_or(&id[..12.min(id.len())])
 }
 
-fn reason(why: images::Why) -> &'static str {
+fn reason(why: images::Reason) -> &'static str {
     match why {
-        images::Why::Nameless => "has no name any more",
-        images::Why::FolderGone => "its folder is gone",
-        images::Why::Superseded => "newer ones took its place",
-        images::Why::Forgotten => "made two weeks ago or more, elsewhere",
-        images::Why::OfTestRun => "saved by a test run that is over",
-        images::Why::TooMany => "there are newer ones",
+        images::Reason::Nameless => "has no name any more",
+        images::Reason::FolderGone => "its folder is gone",
+        images::Reason::Superseded => "newer ones took its place",
+        images::Reason::Forgotten => "made two weeks ago or more, elsewhere",
+        images::Reason::OfTestRun => "saved by a test run that is over",
+        images::Reason::TooMany => "there are newer ones",
     }
 }

@@ -164,8 +164,12 @@ fn named(document: &Document, here: &Path) -> String {
 
 /// What `check` says of the result: the last word on whether it can be used.
 fn checked(context: &Context, output: &Path, here: &Path) -> Result<ExitCode> {
-    let ask = load::Ask { files: vec![output.to_path_buf()], profiles: context.profiles(), ..load::Ask::default() };
-    match load::stack(&ask) {
+    let options = load::LoadOptions {
+        files: vec![output.to_path_buf()],
+        profiles: context.profiles(),
+        ..load::LoadOptions::default()
+    };
+    match load::stack(&options) {
         Ok(loaded) => {
             if !loaded.warnings.is_empty() && context.format() != Format::Json {
                 context.screen.diagnostics(&loaded.warnings);

@@ -25,7 +25,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     #[cfg(unix)]
     let _ = rustix::process::setsid();
     block_on(async {
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let engine = Engine::connect(&context.connect_options()).await?;
         let say_ready = || {
             let mut stdout = std::io::stdout();
             stdout.write_all(b"ready\n")?;

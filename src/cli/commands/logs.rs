@@ -10,10 +10,10 @@ use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::frames::{Line, Origin};
 use crate::event::Events;
-use crate::logs::{Ask, Logs, More, time};
+use crate::logs::{LogOptions, Logs, More, time};
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
-use crate::run::cancel::{Cancel, Hurry};
+use crate::run::cancel::{Shutdown, ShutdownLevel};
 use crate::ui::Format;
 use crate::ui::logs::{self as ui, Record, Sink};
 use crate::ui::sanitise;
@@ -92,18 +92,18 @@ fn tail(text: &str) -> Result<Tail, String> {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         // Ctrl-C is how following ends: nothing to say about it.
-        let cancel = Cancel::on_signals(&Events::default());
+        let cancel = Shutdown::on_signals(&Events::default());
         let mut sink = Sink::default();
         let shown = tokio::select! {
             shown = show(args, context, &mut sink) => shown.map(|()| ExitCode::SUCCESS),
-            () = cancel.reached(Hurry::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
+            () = cancel.reached(ShutdownLevel::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
         };
         tokio::select! {
-            written = sink.finish() => if cancel.hurry() == Hurry::None { written? },
+            written = sink.finish() => if cancel.hurry() == ShutdownLevel::None { written? },
             // Whoever reads does not read on.
-            () = cancel.reached(Hurry::Kill) => {}
+            () = cancel.reached(ShutdownLevel::Kill) => {}
         }
-        if cancel.hurry() != Hurry::None {
+        if cancel.hurry() != ShutdownLevel::None {
             context.screen.left("the stack keeps running");
         }
         shown
@@ -142,9 +142,9 @@ async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
     let (since, until) = (at(since)?, at(until)?);
     let project = stack.name.to_string();
     let stamped = args.timestamps || json;
-    let ask = Ask { project, services, follow: args.follow, tail: args.tail.0, since, until, stamped };
+    let options = LogOptions { project, services, follow: args.follow, tail: args.tail.0, since, until, stamped };
     let events = context.screen.events();
-    let mut logs = Logs::open(&engine, &events, ask, &containers).await?;
+    let mut logs = Logs::open(&engine, &events, options, &containers).await?;
     pass_on(&mut logs, &mut format, args.grep.as_ref(), sink).await
 }
 

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::masks::Masks;
 use crate::model::{Kind, PublishedPort, Service, ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState};
-use crate::run::once::{self, Heard};
+use crate::run::once::{self, ProbeResult};
 use crate::run::probe::{Answer, Limits, Prober};
 use crate::run::{self, objects};
 use crate::ui::Format;
@@ -165,11 +165,11 @@ async fn running((prober, engine, masks): (&Prober, &Engine, &Masks), service: &
         return row;
     }
     match once::ask(engine, prober, service, container, None).await {
-        Ok(Heard { answer: Answer::Ready, remark }) => {
+        Ok(ProbeResult { answer: Answer::Ready, remark }) => {
             row.ready = Some(true);
             row.reason = remark.map(Into::into);
         }
-        Ok(Heard { answer: Answer::NotYet(why) | Answer::Never(why), .. }) => {
+        Ok(ProbeResult { answer: Answer::NotYet(why) | Answer::Never(why), .. }) => {
             row.ready = Some(false);
             row.reason = Some(masks.text(&why).into_owned());
         }

@@ -14,7 +14,7 @@ use crate::cli::session::{Session, Waiting};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::engine::attach::{OneOffAsk, not_run};
+use crate::engine::attach::{OneOffOptions, not_run};
 use crate::event::{Event, Events};
 use crate::model::{Service, Stack};
 use crate::plan::{self, Request};
@@ -76,7 +76,7 @@ struct Made {
     engine: Engine,
     service: Service,
     id: String,
-    ask: OneOffAsk,
+    options: OneOffOptions,
 }
 
 /// Runs the command.
@@ -126,7 +126,7 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
         let summary = run::apply(&run, Arc::new(plan)).await;
         if !summary.ok {
             let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
-            let interrupted = session.cancel.hurry() != run::cancel::Hurry::None;
+            let interrupted = session.cancel.hurry() != run::cancel::ShutdownLevel::None;
             let kind = if interrupted { session.cancel.error().kind } else { failed };
             session.events.emit(&Event::Summary(summary));
             return Ok(Err(ExitCode::from(kind.exit_code())));
@@ -135,18 +135,24 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
     }
     let tty = args.streams.tty();
     let name = args.name.clone().unwrap_or_else(|| one_off::name(stack, &service));
-    let ask = OneOffAsk { name, stdin: !args.streams.no_stdin, tty, remove: !args.no_rm };
+    let options = OneOffOptions { name, stdin: !args.streams.no_stdin, tty, remove: !args.no_rm };
     let viewing = run::views::settle(engine, stack, &service, &events, &Mutex::default()).await?;
-    let id = create(engine, stack, viewing.as_ref().unwrap_or(&service), &ask, &events).await?;
-    if session.cancel.hurry() != run::cancel::Hurry::None {
-        engine.remove(&id, &ask.name).await?;
+    let id = create(engine, stack, viewing.as_ref().unwrap_or(&service), &options, &events).await?;
+    if session.cancel.hurry() != run::cancel::ShutdownLevel::None {
+        engine.remove(&id, &options.name).await?;
         return Err(session.cancel.error());
     }
-    Ok(Ok(Made { engine: engine.clone(), service, id, ask }))
+    Ok(Ok(Made { engine: engine.clone(), service, id, options }))
 }
 
-async fn create(engine: &Engine, stack: &Stack, service: &Service, ask: &OneOffAsk, events: &Events) -> Result<String> {
-    let (id, warnings) = engine.create_one_off(stack, service, ask).await?;
+async fn create(
+    engine: &Engine,
+    stack: &Stack,
+    service: &Service,
+    options: &OneOffOptions,
+    events: &Events,
+) -> Result<String> {
+    let (id, warnings) = engine.create_one_off(stack, service, options).await?;
     for message in warnings {
         events.emit(&Event::Warning { message, hint: None });
     }
@@ -158,14 +164,14 @@ impl Made {
         let mut outside = Outside::listen();
         let ended = self.attached(context, &mut outside).await;
         let leaves = !matches!(&ended, Ok(Left::Detached));
-        if leaves && self.ask.remove {
+        if leaves && self.options.remove {
             // The engine does it as well; this is for when it could not, and waits until it has.
-            self.engine.remove(&self.id, &self.ask.name).await?;
+            self.engine.remove(&self.id, &self.options.name).await?;
         }
         match ended? {
             Left::Code(code) => Ok(code),
             Left::Detached => {
-                let (name, service) = (&self.ask.name, &self.service.name);
+                let (name, service) = (&self.options.name, &self.service.name);
                 context.screen.note(&format!("detached; {service}'s command goes on in container {name}"));
                 Ok(ExitCode::SUCCESS)
             }
@@ -173,16 +179,16 @@ impl Made {
     }
 
     async fn attached(&self, context: &Context, outside: &mut Outside) -> Result<Left> {
-        let (engine, id, ask) = (&self.engine, &self.id, &self.ask);
-        let attached = engine.attach(id, ask).await?;
-        let ending = engine.ending(id, ask.remove).await?;
+        let (engine, id, options) = (&self.engine, &self.id, &self.options);
+        let attached = engine.attach(id, options).await?;
+        let ending = engine.ending(id, options.remove).await?;
         // Before the start: no key may be echoed.
-        let raw = ask.tty.map(|_| Raw::enter()).transpose()?;
-        if let Err(error) = engine.start(id, &ask.name).await {
+        let raw = options.tty.map(|_| Raw::enter()).transpose()?;
+        if let Err(error) = engine.start(id, &options.name).await {
             drop(raw);
             return self.refused(context, error);
         }
-        if let Some(size) = ask.tty {
+        if let Some(size) = options.tty {
             engine.resize(id, size).await;
         }
         let mut ends = 0;
@@ -201,12 +207,12 @@ impl Made {
             Ok(Flow::GoOn)
         };
         let mut ending = std::pin::pin!(ending.code());
-        if let Some(code) = pump(attached, ask.stdin, outside, &mut on).await?.left {
+        if let Some(code) = pump(attached, options.stdin, outside, &mut on).await?.left {
             return self.abandoned(code).await;
         }
         // It may have closed its output and go on; signals are for it even then.
         let detached = async {
-            match ask.tty {
+            match options.tty {
                 Some(_) => tokio::time::sleep(DETACHED).await,
                 None => std::future::pending().await,
             }
@@ -227,7 +233,7 @@ impl Made {
 
     /// The terminal is gone, and with it all who could end a command that takes no notice of that.
     async fn abandoned(&self, code: u8) -> Result<Left> {
-        self.engine.stop(&self.id, &self.ask.name, self.service.stop_timeout).await?;
+        self.engine.stop(&self.id, &self.options.name, self.service.stop_timeout).await?;
         Ok(Left::Code(ExitCode::from(code)))
     }
 

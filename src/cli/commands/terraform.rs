@@ -16,7 +16,7 @@ use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::model::{Service, Stack};
-use crate::run::cancel::Cancel;
+use crate::run::cancel::Shutdown;
 use crate::run::lock::Lock;
 
 /// Run Terraform against the stack's emulators of AWS
@@ -41,12 +41,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
         let program = program()?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let engine = Engine::connect(&context.connect_options()).await?;
         let folder = folder(&args.arguments);
         let data = data();
         let events = context.screen.events();
         // From here on signals are told of and passed on, so that what is written below is removed again.
-        let cancel = Cancel::on_signals(&events);
+        let cancel = Shutdown::on_signals(&events);
         let mut held = None;
         if reads_configuration(&args.arguments) {
             // Two at once would take each other's files away.

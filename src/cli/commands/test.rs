@@ -80,9 +80,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             async move { gc::sweep(&engine).await }
         });
         let timeout = args.timeout.map(Duration::from_secs);
-        let ask = isolated::Ask { services, timeout, from_scratch: args.no_prepared };
+        let options = isolated::IsolatedOptions { services, timeout, from_scratch: args.no_prepared };
         let trial = Trial { args, session: &session, timeline: &timeline };
-        let ended = trial.run(&ask).await;
+        let ended = trial.run(&options).await;
         sweep.abort();
         ended
     })
@@ -96,13 +96,13 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    async fn run(&self, ask: &isolated::Ask) -> Result<ExitCode> {
+    async fn run(&self, options: &isolated::IsolatedOptions) -> Result<ExitCode> {
         let Session { engine, stack, events, cancel, context, .. } = self.session;
         let janitors = |project: &str| {
             let program = std::env::current_exe().into_iter();
             program.map(|program| janitor::by_program(program, &context.engine_options(), project)).collect()
         };
-        let isolated = isolated::start(engine, stack.clone(), ask, janitors, events, cancel).await?;
+        let isolated = isolated::start(engine, stack.clone(), options, janitors, events, cancel).await?;
         if !isolated.is_watched() {
             tell(events, "nobody watches this run: what it leaves when it is killed goes with `taskava dev gc`");
         }

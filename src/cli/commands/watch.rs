@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::logs::pass_on;
-use crate::cli::session::{ask, load, refuse_other_checkout};
+use crate::cli::session::{load, load_options, refuse_other_checkout};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
@@ -12,10 +12,10 @@ use crate::load::Loaded;
 use crate::logs::{self, Logs};
 use crate::model::{ServiceName, graph};
 use crate::plan::Intent;
-use crate::run::cancel::{Cancel, Hurry};
+use crate::run::cancel::{Shutdown, ShutdownLevel};
 use crate::ui::Format;
 use crate::ui::logs::{self as ui, Sink};
-use crate::watch::{Ask, Show, Watch, services};
+use crate::watch::{Show, Watch, WatchOptions, services};
 
 /// Restart, rebuild or sync services when files change
 ///
@@ -74,19 +74,19 @@ fn names(names: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
 
 async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Context) -> Result<ExitCode> {
     // Ctrl-C is how watching ends; what it does is said by `finish`.
-    let cancel = Cancel::on_signals(&Events::default());
+    let cancel = Shutdown::on_signals(&Events::default());
     let mut sink = Sink::default();
     let stayed = tokio::select! {
         stayed = follow(loaded, named, poll, context, &cancel, &mut sink) => stayed,
         // Twice: whatever is being done.
-        () = cancel.reached(Hurry::Kill) => Ok(()),
+        () = cancel.reached(ShutdownLevel::Kill) => Ok(()),
     };
     tokio::select! {
-        written = sink.finish() => if cancel.hurry() == Hurry::None { written? },
+        written = sink.finish() => if cancel.hurry() == ShutdownLevel::None { written? },
         // Whoever reads does not read on.
-        () = cancel.reached(Hurry::Kill) => {}
+        () = cancel.reached(ShutdownLevel::Kill) => {}
     }
-    if cancel.hurry() != Hurry::None {
+    if cancel.hurry() != ShutdownLevel::None {
         context.screen.left("not watching any more; the stack keeps running");
     }
     stayed.map(|()| ExitCode::from(cancel.error().kind.exit_code()))
@@ -98,31 +98,31 @@ async fn follow(
     named: Vec<ServiceName>,
     poll: bool,
     context: &Context,
-    cancel: &Cancel,
+    cancel: &Shutdown,
     sink: &mut Sink,
 ) -> Result<()> {
-    let where_to = context.engine_ask();
+    let where_to = context.connect_options();
     let engine = tokio::select! {
         engine = Engine::connect(&where_to) => engine?,
-        () = cancel.reached(Hurry::Stop) => return Ok(()),
+        () = cancel.reached(ShutdownLevel::Stop) => return Ok(()),
     };
     let project = loaded.stack.name.to_string();
     must_be_up(&engine, &loaded, &named).await?;
-    let ask = Ask { load: ask(context), services: named, poll };
+    let options = WatchOptions { load: load_options(context), services: named, poll };
     let (warnings, broken) = (context.screen.clone(), context.screen.clone());
     let show = Show {
         warnings: Box::new(move |found| warnings.diagnostics(found)),
         broken: Box::new(move |error| broken.error(error)),
     };
     let mut watch = tokio::select! {
-        watch = Watch::start(ask, show, engine.clone(), context.screen.events(), loaded) => watch?,
-        () = cancel.reached(Hurry::Stop) => return Ok(()),
+        watch = Watch::start(options, show, engine.clone(), context.screen.events(), loaded) => watch?,
+        () = cancel.reached(ShutdownLevel::Stop) => return Ok(()),
     };
     let (watched, events) = (watch.watched(), watch.events());
     let ended = tokio::select! {
         () = watch.run() => Ok(()),
         shown = show_logs(&engine, &events, &project, watched, context, sink) => shown,
-        () = cancel.reached(Hurry::Stop) => Ok(()),
+        () = cancel.reached(ShutdownLevel::Stop) => Ok(()),
     };
     watch.finish().await;
     ended
@@ -171,7 +171,7 @@ async fn show_logs(
             ui::Format::new(ui::Options { json, event: true, prefix: true, timestamps: false, color, width });
         let containers = engine.containers(project).await?;
         let tail = since.is_none().then_some(10);
-        let ask = logs::Ask {
+        let options = logs::LogOptions {
             project: project.to_owned(),
             services: services.clone(),
             follow: true,
@@ -180,7 +180,7 @@ async fn show_logs(
             until: None,
             stamped: json,
         };
-        let mut logs = Logs::open(engine, events, ask, &containers).await?;
+        let mut logs = Logs::open(engine, events, options, &containers).await?;
         tokio::select! {
             shown = pass_on(&mut logs, &mut format, None, sink) => return shown,
             () = others(&mut watched, &services) => {}

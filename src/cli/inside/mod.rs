@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::engine::attach::{Channel, ExecAsk, Size, not_run};
+use crate::engine::attach::{Channel, ExecOptions, Size, not_run};
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState};
 use crate::ui::terminal::{self, Raw};
@@ -94,17 +94,23 @@ pub fn exit_code(code: i64) -> ExitCode {
 }
 
 /// Runs a command in a running container, connected to our streams; ends with its exit code.
-pub async fn exec(context: &Context, engine: &Engine, container: &Container, ask: &ExecAsk) -> Result<ExitCode> {
+pub async fn exec(
+    context: &Context,
+    engine: &Engine,
+    container: &Container,
+    options: &ExecOptions,
+) -> Result<ExitCode> {
     let mut outside = Outside::listen();
-    let exec = engine.prepare_exec(&container.id, ask).await.map_err(|error| explained(error, &container.service))?;
+    let exec =
+        engine.prepare_exec(&container.id, options).await.map_err(|error| explained(error, &container.service))?;
     // The engine holds the size back until the command is started: so it is told as early as it can be.
-    let (attached, ()) = tokio::join!(engine.start_exec(&exec, ask), async {
-        if let Some(size) = ask.tty {
+    let (attached, ()) = tokio::join!(engine.start_exec(&exec, options), async {
+        if let Some(size) = options.tty {
             engine.resize_exec(&exec, size).await;
         }
     });
     let attached = attached.map_err(|error| explained(error, &container.service))?;
-    let raw = ask.tty.map(|_| Raw::enter()).transpose()?;
+    let raw = options.tty.map(|_| Raw::enter()).transpose()?;
     let on = async |what| match what {
         What::Resized(size) => {
             engine.resize_exec(&exec, size).await;
@@ -113,14 +119,14 @@ pub async fn exec(context: &Context, engine: &Engine, container: &Container, ask
         // The engine has no way to signal a command inside: as with docker, only this side ends.
         What::Signal(signal) => Ok(Flow::Leave(signal.exit_code())),
     };
-    let ended = pump(attached, ask.stdin, &mut outside, on).await;
+    let ended = pump(attached, options.stdin, &mut outside, on).await;
     drop(raw);
     let ended = ended?;
     if let Some(code) = ended.left {
         return Ok(ExitCode::from(code));
     }
     let code = tokio::select! {
-        code = pump::exec_end(engine, &exec, ask.tty.is_some()) => code?,
+        code = pump::exec_end(engine, &exec, options.tty.is_some()) => code?,
         code = outside.left() => return Ok(ExitCode::from(code)),
     };
     let Some(code) = code else {
@@ -131,7 +137,7 @@ pub async fn exec(context: &Context, engine: &Engine, container: &Container, ask
     match (words.as_deref().and_then(not_run), code) {
         // Engines have 126 even where there is no such command.
         (Some((code, why)), 126 | 127) => {
-            context.screen.error(&cannot_run(&ask.command, &why, &container.service));
+            context.screen.error(&cannot_run(&options.command, &why, &container.service));
             Ok(ExitCode::from(code))
         }
         _ => {

@@ -378,7 +378,7 @@ impl<'a> Importer<'a> {
     }
 
     fn absolute(&self, path: &str) -> PathBuf {
-        let around = crate::resolve::Surroundings {
+        let around = crate::resolve::ResolveContext {
             root: self.document.folder.clone(),
             home: std::env::home_dir(),
             ..Default::default()

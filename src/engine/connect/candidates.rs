@@ -1,5 +1,5 @@
 //! Decides which engines may be meant, in which order, and why. Pure: files are read through a parameter, and the
-//! environment has been read into [`Ask`]. Leaves trying them to `connect`.
+//! environment has been read into [`ConnectOptions`]. Leaves trying them to `connect`.
 
 use std::io::{self, ErrorKind as Io};
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::Ask;
+use super::ConnectOptions;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::hex;
 
@@ -69,31 +69,31 @@ impl<F: Fn(&Path) -> io::Result<Vec<u8>>> Read for F {}
 /// work on the wrong machine.
 ///
 /// A flag wins over the environment; the rest of the order is that of the `docker` command.
-pub(super) fn candidates(ask: &Ask, read: impl Read) -> Result<Vec<Candidate>> {
-    if ask.host.is_some() && ask.context.is_some() {
+pub(super) fn candidates(options: &ConnectOptions, read: impl Read) -> Result<Vec<Candidate>> {
+    if options.host.is_some() && options.context.is_some() {
         return Err(usage("--host and --context both say which engine is meant").hint("give only one of them"));
     }
-    if let Some(host) = &ask.host {
-        return named(host, "--host", environment_tls(ask, &read)?);
+    if let Some(host) = &options.host {
+        return named(host, "--host", environment_tls(options, &read)?);
     }
-    if let Some(name) = ask.context.as_deref().filter(|name| *name != "default") {
-        return context(ask, name, "--context", &read);
+    if let Some(name) = options.context.as_deref().filter(|name| *name != "default") {
+        return context(options, name, "--context", &read);
     }
-    if let Some(host) = &ask.env_host {
-        return named(host, "DOCKER_HOST", environment_tls(ask, &read)?);
+    if let Some(host) = &options.env_host {
+        return named(host, "DOCKER_HOST", environment_tls(options, &read)?);
     }
     // `--context default` leaves out the two sources of a context below, as it does for `docker`.
-    if ask.context.is_none() {
-        match ask.env_context.as_deref() {
+    if options.context.is_none() {
+        match options.env_context.as_deref() {
             Some("default") => {}
-            Some(name) => return context(ask, name, "DOCKER_CONTEXT", &read),
-            None => match current_context(ask, &read)? {
-                Some((name, file)) if name != "default" => return context(ask, &name, &file, &read),
+            Some(name) => return context(options, name, "DOCKER_CONTEXT", &read),
+            None => match current_context(options, &read)? {
+                Some((name, file)) if name != "default" => return context(options, &name, &file, &read),
                 _ => {}
             },
         }
     }
-    Ok(usual_places(ask).into_iter().map(|address| Candidate { address, named_by: None }).collect())
+    Ok(usual_places(options).into_iter().map(|address| Candidate { address, named_by: None }).collect())
 }
 
 fn usage(message: impl std::fmt::Display) -> Error {
@@ -154,13 +154,13 @@ fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
 }
 
 /// TLS as `DOCKER_TLS_VERIFY`, `DOCKER_TLS` and `DOCKER_CERT_PATH` ask for it.
-fn environment_tls(ask: &Ask, read: &impl Read) -> Result<Option<Tls>> {
-    if !ask.tls_verify && !ask.tls {
+fn environment_tls(options: &ConnectOptions, read: &impl Read) -> Result<Option<Tls>> {
+    if !options.tls_verify && !options.tls {
         return Ok(None);
     }
-    let directory = ask.cert_path.as_ref().unwrap_or(&ask.config_dir);
-    let tls = tls_from(directory, ask.tls_verify, read)?;
-    if let Some(directory) = ask.cert_path.as_ref().filter(|_| tls.ca.is_none() && tls.client.is_none()) {
+    let directory = options.cert_path.as_ref().unwrap_or(&options.config_dir);
+    let tls = tls_from(directory, options.tls_verify, read)?;
+    if let Some(directory) = options.cert_path.as_ref().filter(|_| tls.ca.is_none() && tls.client.is_none()) {
         return Err(usage(format_args!("DOCKER_CERT_PATH={} has no ca.pem, cert.pem or key.pem", directory.display()))
             .hint("point it to the directory with the engine's certificates, or unset it"));
     }
@@ -197,8 +197,8 @@ struct Config {
 }
 
 /// The current context and the file that says so.
-fn current_context(ask: &Ask, read: &impl Read) -> Result<Option<(String, String)>> {
-    let path = ask.config_dir.join("config.json");
+fn current_context(options: &ConnectOptions, read: &impl Read) -> Result<Option<(String, String)>> {
+    let path = options.config_dir.join("config.json");
     let text = match read(&path) {
         Ok(text) => text,
         // A config.json left behind by `sudo docker login` must not lock its owner out of the engine.
@@ -237,14 +237,14 @@ struct Endpoint {
 }
 
 /// The engine of a context, from the store of the `docker` command.
-fn context(ask: &Ask, name: &str, by: &str, read: &impl Read) -> Result<Vec<Candidate>> {
+fn context(options: &ConnectOptions, name: &str, by: &str, read: &impl Read) -> Result<Vec<Candidate>> {
     let wrong = |what: std::fmt::Arguments<'_>| {
         usage(format_args!("context {name:?} (from {by}) {what}"))
             .hint("list the contexts: docker context ls")
             .hint("or name an engine with --host")
     };
     let id = hex(&Sha256::digest(name));
-    let contexts = ask.config_dir.join("contexts");
+    let contexts = options.config_dir.join("contexts");
     let meta = contexts.join("meta").join(&id).join("meta.json");
     let text = optional(&meta, read)?.ok_or_else(|| wrong(format_args!("doesn't exist")))?;
     let meta: Meta = serde_json::from_slice(&text)
@@ -258,23 +258,23 @@ fn context(ask: &Ask, name: &str, by: &str, read: &impl Read) -> Result<Vec<Cand
 }
 
 /// Where engines usually listen.
-fn usual_places(ask: &Ask) -> Vec<Address> {
+fn usual_places(options: &ConnectOptions) -> Vec<Address> {
     if cfg!(windows) {
         return ["docker_engine", "dockerDesktopLinuxEngine"]
             .map(|name| Address::Pipe(format!("//./pipe/{name}")))
             .into();
     }
     let in_dir = |dir: &Option<PathBuf>, path: &str| dir.as_ref().map(|dir| dir.join(path));
-    let colima = ask.colima_home.clone().or_else(|| in_dir(&ask.home, ".colima"));
+    let colima = options.colima_home.clone().or_else(|| in_dir(&options.home, ".colima"));
     let places = [
         Some("/var/run/docker.sock".into()),
-        in_dir(&ask.runtime_dir, "docker.sock"),
-        in_dir(&ask.home, ".docker/run/docker.sock"),
-        in_dir(&ask.home, ".docker/desktop/docker.sock"),
-        in_dir(&ask.home, ".orbstack/run/docker.sock"),
+        in_dir(&options.runtime_dir, "docker.sock"),
+        in_dir(&options.home, ".docker/run/docker.sock"),
+        in_dir(&options.home, ".docker/desktop/docker.sock"),
+        in_dir(&options.home, ".orbstack/run/docker.sock"),
         in_dir(&colima, "default/docker.sock"),
-        in_dir(&ask.home, ".rd/docker.sock"),
-        in_dir(&ask.runtime_dir, "podman/podman.sock"),
+        in_dir(&options.home, ".rd/docker.sock"),
+        in_dir(&options.runtime_dir, "podman/podman.sock"),
     ];
     places.into_iter().flatten().map(Address::Unix).collect()
 }

@@ -42,7 +42,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
 /// Which engine is meant; everything that decides it is here, so that it can be tested.
 #[derive(Debug, Clone, Default)]
-pub struct Ask {
+pub struct ConnectOptions {
     /// `--host`.
     pub host: Option<String>,
     /// `--context`.
@@ -67,7 +67,7 @@ pub struct Ask {
     pub colima_home: Option<PathBuf>,
 }
 
-impl Ask {
+impl ConnectOptions {
     /// Takes the flags, and reads the rest from the environment. As for `docker`, an empty variable is one that isn't set.
     pub fn from_environment(host: Option<String>, context: Option<String>) -> Self {
         let text = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -116,8 +116,8 @@ impl From<SystemVersion> for Said {
 }
 
 /// Tries the engines that may be meant, one after the other. Costs one call where only one can be meant.
-pub(super) async fn connect(ask: &Ask) -> Result<(Docker, Address, About)> {
-    let candidates = candidates(ask, |path: &std::path::Path| bounded::file(path, bounded::WRITTEN))?;
+pub(super) async fn connect(options: &ConnectOptions) -> Result<(Docker, Address, About)> {
+    let candidates = candidates(options, |path: &std::path::Path| bounded::file(path, bounded::WRITTEN))?;
     let several = candidates.iter().filter(|candidate| is_there(&candidate.address).is_ok()).count() > 1;
     let mut tried = Vec::new();
     for candidate in candidates {

@@ -1,7 +1,7 @@
 //! What is said about failures, with texts as the images print them.
 
 use super::*;
-use crate::kinds::failures::{self, Sign};
+use crate::kinds::failures::{self, Matcher};
 use crate::model::{Mount, MountSource};
 
 fn failure(kind: ErrorKind, log: &str) -> Failure {
@@ -262,16 +262,16 @@ fn every_placeholder_is_filled_in() {
     for known in tables.flatten() {
         let mut failure = failure(ErrorKind::Crashed, "");
         match known.sign {
-            Sign::Line(texts) => failure.log = vec![texts.join(" ")],
-            Sign::Answer(text) => failure.last_probe = Some(text.into()),
-            Sign::Exit(code) => failure.exit_code = Some(code),
-            Sign::Oom => failure.oom_killed = true,
-            Sign::Between(begin, _) => failure.log = vec![begin.into()],
-            Sign::EndedBetween(begin, _) => {
+            Matcher::Line(texts) => failure.log = vec![texts.join(" ")],
+            Matcher::Answer(text) => failure.last_probe = Some(text.into()),
+            Matcher::Exit(code) => failure.exit_code = Some(code),
+            Matcher::Oom => failure.oom_killed = true,
+            Matcher::Between(begin, _) => failure.log = vec![begin.into()],
+            Matcher::EndedBetween(begin, _) => {
                 failure.log = vec![begin.into()];
                 failure.exit_code = Some(0);
             }
-            Sign::StillBetween(begin, _) => {
+            Matcher::StillBetween(begin, _) => {
                 failure.log = vec![begin.into()];
                 failure.kind = ErrorKind::NotReady;
             }

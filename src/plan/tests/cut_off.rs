@@ -26,7 +26,7 @@ fn two() -> (Stack, Observed) {
         "[services.db]\nimage = \"a:1\"\nvolumes = [\"one:/a\"]\n[services.cache]\nimage = \"a:1\"\nvolumes = [\"two:/a\"]\n\
          [services.web]\nimage = \"a:1\"\n",
     );
-    let up = up(&stack, &Observed::default(), &request()).unwrap();
+    let up = up(&stack, &Observed::default(), &base_request()).unwrap();
     let seen = Observed { images: [("a:1".into(), an_image("a:1"))].into(), ..Observed::default() };
     let seen = after(&stack, &seen, &up);
     (stack, seen)
@@ -95,10 +95,13 @@ fn no_service_starts_on_data_that_is_not_whole() {
     let seen = cut_off(&stack, &seen);
     let named = |name: &str| vec![ServiceName::parse(name).unwrap()];
     let of = |name: &str| Request { services: named(name), ..Request::default() };
-    for ask in
-        [request(), of("db"), Request { start_only: true, ..request() }, Request { restart: true, ..of("cache") }]
-    {
-        let error = up(&stack, &seen, &ask).unwrap_err();
+    for request in [
+        base_request(),
+        of("db"),
+        Request { start_only: true, ..base_request() },
+        Request { restart: true, ..of("cache") },
+    ] {
+        let error = up(&stack, &seen, &request).unwrap_err();
         assert!(error.to_string().starts_with("restoring snapshot base was cut off: the data of cache, db"), "{error}");
         assert_eq!(error.hints[0], "finish it with: taskava dev snapshot restore base");
         assert!(error.hints[1].contains("snapshot restore auto-0"), "{:?}", error.hints);
@@ -120,7 +123,7 @@ fn the_same_restore_finishes_it_and_saves_no_half() {
     assert_eq!(at(&plan, |op| matches!(op, Op::SaveVolume { .. })), Vec::<usize>::new(), "{plan}");
     let then = after(&stack, &seen, &plan);
     assert_eq!(then.intents, []);
-    assert!(up(&stack, &then, &request()).unwrap().is_noop());
+    assert!(up(&stack, &then, &base_request()).unwrap().is_noop());
     // What was there before is still known when it is cut off once more.
     let kept = plan
         .steps
@@ -148,13 +151,60 @@ fn down_v_settles_it_and_what_it_saves_is_not_taken_for_whole() {
     assert_eq!(incomplete, 2, "{plan}");
     let half = Saved { incomplete: Some("taskava dev snapshot restore base".into()), ..saved(&volumes(&stack)[0]) };
     let what = Restore { name: "auto-1", saved: &[half], command: "" };
-    let error = restore(&stack, &Observed::default(), &what, &request()).unwrap_err();
+    let error = restore(&stack, &Observed::default(), &what, &base_request()).unwrap_err();
     assert!(error.to_string().contains("only a part of volume"), "{error}");
     assert!(down_without(&stack, &seen).intents.len() == 1, "the data is still there, and still not whole");
 }
 
+#[test]
+fn what_a_removal_left_is_not_started_on_and_removed_by_the_same_command() {
+    let (stack, seen) = two();
+    let plan = down(&stack, &seen, &Request { volumes: true, ..asked() });
+    let written: Vec<Intent> = plan
+        .steps
+        .iter()
+        .filter_map(|step| match &step.op {
+            Op::RemoveVolume { intent, .. } => Some(intent.clone().expect("it is written down")),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(written.len(), 2, "{plan}");
+    let mut cut_off = after(&stack, &seen, &down(&stack, &seen, &base_request()));
+    cut_off.intents.push(written[0].clone());
+    let error = up(&stack, &cut_off, &base_request()).unwrap_err();
+    let volume = &written[0].of;
+    assert!(error.to_string().starts_with(&format!("removing volume {volume} was cut off: the data of ")), "{error}");
+    assert_eq!(error.hints[0], "finish it with: taskava dev down -v");
+    assert_eq!(error.hints[1], "or go back to what was there before: taskava dev snapshot restore auto-1");
+
+    // What is left of it is not saved a second time, and how to go back stays known.
+    let later = Request { volumes: true, snapshot: Some("auto-2".into()), ..base_request() };
+    let again = down(&stack, &cut_off, &later);
+    let saves: Vec<&String> = again
+        .steps
+        .iter()
+        .filter_map(|step| match &step.op {
+            Op::SaveVolume { volume, .. } => Some(volume),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(saves.len(), 1, "{again}");
+    assert!(saves.iter().all(|saved| *saved != volume), "{again}");
+    let is_known = |step: &crate::plan::Step| matches!(&step.op, Op::RemoveVolume { volume: of, intent: Some(intent) } if of == volume && intent.before.as_deref() == Some("auto-1"));
+    assert!(again.steps.iter().any(is_known), "{again}");
+    let then = after(&stack, &cut_off, &again);
+    assert_eq!(then.intents, []);
+    up(&stack, &then, &base_request()).unwrap();
+
+    // Or the other way: what was there before comes back.
+    let all = volumes(&stack).map(|volume| saved(&volume));
+    let what = Restore { name: "auto-1", saved: &all, command: "taskava dev snapshot restore auto-1" };
+    let back = restore(&stack, &cut_off, &what, &later).unwrap();
+    assert_eq!(after(&stack, &cut_off, &back).intents, [], "{back}");
+}
+
 fn down_without(stack: &Stack, seen: &Observed) -> Observed {
-    after(stack, seen, &down(stack, seen, &request()))
+    after(stack, seen, &down(stack, seen, &base_request()))
 }
 
 #[test]
@@ -163,15 +213,16 @@ fn what_is_owed_and_left_behind_is_part_of_the_plan() {
     seen.owed.insert(ServiceName::parse("web").unwrap());
     let helper = Helper { id: "1".into(), name: "x.copy".into(), volume: "x".into(), project: "p".into() };
     seen.helpers.push(helper);
-    for plan in
-        [up(&stack, &seen, &request()).unwrap(), up(&stack, &seen, &Request { start_only: true, ..request() }).unwrap()]
-    {
+    for plan in [
+        up(&stack, &seen, &base_request()).unwrap(),
+        up(&stack, &seen, &Request { start_only: true, ..base_request() }).unwrap(),
+    ] {
         assert_eq!(
             plan.to_string(),
             "1  remove leftover x.copy     was cut off\n2  put back objects of web    was cut off\n"
         );
-        assert!(up(&stack, &after(&stack, &seen, &plan), &request()).unwrap().is_noop());
+        assert!(up(&stack, &after(&stack, &seen, &plan), &base_request()).unwrap().is_noop());
     }
-    let taken = down(&stack, &seen, &request());
+    let taken = down(&stack, &seen, &base_request());
     assert!(taken.to_string().contains("remove leftover x.copy"), "{taken}");
 }

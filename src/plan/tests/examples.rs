@@ -28,7 +28,7 @@ fn a_first_up_reads_well() {
     for image in ["migrate:1", "api:1"] {
         seen.images.insert(image.into(), an_image(image));
     }
-    let plan = up(&stack, &seen, &request()).unwrap();
+    let plan = up(&stack, &seen, &base_request()).unwrap();
     snapbox::assert_data_eq!(
         plan.to_string(),
         snapbox::str![[r#"
@@ -53,7 +53,7 @@ fn a_first_up_reads_well() {
 fn one_edited_variable_makes_one_container_anew_and_says_which() {
     let before = stack(SMALL);
     let after = stack(&SMALL.replace("info", "debug"));
-    let plan = up(&after, &all_up(&before), &request()).unwrap();
+    let plan = up(&after, &all_up(&before), &base_request()).unwrap();
     let causes: Vec<_> = plan.changes().map(|step| (step.op.to_string(), step.cause.to_string())).collect();
     assert_eq!(causes[0], ("stop api".to_owned(), "config changed: env.LOG_LEVEL".to_owned()));
     assert!(plan.changes().all(|step| step.op.service().is_some_and(|name| name.as_str() == "api")), "{plan}");
@@ -63,7 +63,8 @@ fn one_edited_variable_makes_one_container_anew_and_says_which() {
 fn a_job_runs_again_when_its_database_was_made_anew() {
     let stack = stack(SMALL);
     let seen = all_up(&stack);
-    let recreate = Request { recreate: true, services: vec![ServiceName::parse("postgres").unwrap()], ..request() };
+    let recreate =
+        Request { recreate: true, services: vec![ServiceName::parse("postgres").unwrap()], ..base_request() };
     assert!(
         find(
             &up(&stack, &seen, &recreate).unwrap(),
@@ -73,7 +74,7 @@ fn a_job_runs_again_when_its_database_was_made_anew() {
     );
     let mut gone = seen.clone();
     gone.containers.retain(|container| container.service.as_str() != "postgres");
-    let plan = up(&stack, &gone, &request()).unwrap();
+    let plan = up(&stack, &gone, &base_request()).unwrap();
     let again =
         plan.steps.iter().find(|step| matches!(&step.op, Op::Remove { service, .. } if service.as_str() == "migrate"));
     let dependency = ServiceName::parse("postgres").unwrap();
@@ -89,7 +90,7 @@ fn what_this_stack_did_not_make_is_refused() {
     });
     let foreign = Volume { stack: Some("another".into()), ..Volume::named(data.unwrap()) };
     let seen = Observed { volumes: vec![foreign], ..Observed::default() };
-    let refused = up(&stack, &seen, &request()).unwrap_err();
+    let refused = up(&stack, &seen, &base_request()).unwrap_err();
     assert!(refused.to_string().contains("that this stack did not make"), "{refused}");
     assert!(refused.hints[0].contains("external = true"));
 }
@@ -103,12 +104,12 @@ fn a_one_off_container_is_nobodys_and_goes_with_the_stack() {
     let one_off =
         Container { id: "one".into(), name: "p-api-run-1".into(), ..container(&stack, "api", ContainerState::Running) };
     seen.one_offs.push(one_off);
-    assert!(up(&stack, &seen, &request()).unwrap().is_noop(), "up does not see it");
-    let plan = down(&stack, &seen, &request()).to_string();
+    assert!(up(&stack, &seen, &base_request()).unwrap().is_noop(), "up does not see it");
+    let plan = down(&stack, &seen, &base_request()).to_string();
     assert!(plan.contains("stop api") && plan.contains("one-off container p-api-run-1"), "{plan}");
     let network = plan.lines().find(|line| line.contains("remove network")).unwrap().to_owned();
     assert!(network.contains("after 2,"), "the network waits for it: {network}");
-    let only_db = Request { services: vec![ServiceName::parse("db").unwrap()], ..request() };
+    let only_db = Request { services: vec![ServiceName::parse("db").unwrap()], ..base_request() };
     assert!(!down(&stack, &seen, &only_db).to_string().contains("one-off"), "it is not db's");
 }
 
@@ -118,15 +119,15 @@ fn a_one_off_container_needs_what_its_service_depends_on_but_not_the_service() {
         "[services.db]\nimage = \"db:1\"\n[services.api]\nimage = \"api:1\"\nvolumes = [\"cache:/c\"]\ndepends_on = [\"db\"]",
     );
     let api = &stack.services["api"];
-    let ask = Request { services: api.depends_on.keys().cloned().collect(), ..request() };
-    let plan = needed(&stack, &Observed::default(), &ask, api).unwrap().to_string();
+    let request = Request { services: api.depends_on.keys().cloned().collect(), ..base_request() };
+    let plan = needed(&stack, &Observed::default(), &request, api).unwrap().to_string();
     for step in ["pull db:1", "create db", "start db", "wait db", "pull api:1", "create volume p-cache"] {
         assert!(plan.contains(step), "{step} is not in\n{plan}");
     }
     assert!(!plan.contains("create api") && plan.matches("create network").count() == 1, "{plan}");
-    let alone = needed(&stack, &Observed::default(), &request(), api).unwrap().to_string();
+    let alone = needed(&stack, &Observed::default(), &base_request(), api).unwrap().to_string();
     assert!(!alone.contains("db") && alone.contains("create network"), "{alone}");
     let mut seen = all_up(&stack);
     seen.containers.retain(|seen| seen.service.as_str() != "api");
-    assert!(needed(&stack, &seen, &ask, api).unwrap().is_noop());
+    assert!(needed(&stack, &seen, &request, api).unwrap().is_noop());
 }

@@ -8,7 +8,7 @@ use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks, unusable};
 
 /// What happens to the container of a service.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Fate {
+pub(super) enum Decision {
     /// There is none: make it.
     Create(Cause),
     /// It goes, and another one comes.
@@ -24,14 +24,14 @@ pub(super) enum Fate {
 }
 
 impl Builder<'_> {
-    pub(super) fn decide(&self, service: &Service) -> Result<Fate> {
+    pub(super) fn decide(&self, service: &Service) -> Result<Decision> {
         let Some(container) = self.seen.of(&service.name).next() else {
-            if self.ask.start_only {
-                return Err(unusable::nothing_to_start(self.stack, self.seen, self.ask));
+            if self.request.start_only {
+                return Err(unusable::nothing_to_start(self.stack, self.seen, self.request));
             }
-            return Ok(Fate::Create(Cause::Missing));
+            return Ok(Decision::Create(Cause::Missing));
         };
-        if self.ask.start_only {
+        if self.request.start_only {
             if let Some(cause @ Cause::Network { trouble: Trouble::Removed | Trouble::Replaced, .. }) =
                 networks::trouble(self.stack, self.seen, service, container).filter(|_| !container.is_up())
             {
@@ -39,43 +39,47 @@ impl Builder<'_> {
                 return Err(Error::new(ErrorKind::Other, message)
                     .hint(format!("create it again with: taskava dev up {}", service.name)));
             }
-            let requested = self.ask.restart && self.named(service) && service.kind != Kind::Job;
+            let requested = self.request.restart && self.named(service) && service.kind != Kind::Job;
             return Ok(match container.state {
-                ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
-                ContainerState::Running | ContainerState::Restarting => Fate::Keep,
-                state @ ContainerState::Stopping => Fate::Restart(Cause::NotRunning { state: state.as_str().into() }),
-                _ if service.kind == Kind::Job && container.exit_code == Some(0) => Fate::Done,
-                state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
+                ContainerState::Running | ContainerState::Restarting if requested => {
+                    Decision::Restart(Cause::Requested)
+                }
+                ContainerState::Running | ContainerState::Restarting => Decision::Keep,
+                state @ ContainerState::Stopping => {
+                    Decision::Restart(Cause::NotRunning { state: state.as_str().into() })
+                }
+                _ if service.kind == Kind::Job && container.exit_code == Some(0) => Decision::Done,
+                state => Decision::Start(Cause::NotRunning { state: state.as_str().into() }),
             });
         }
         if let Some(cause) = self.replaced(service, container) {
-            return Ok(Fate::Replace(cause));
+            return Ok(Decision::Replace(cause));
         }
-        let requested = self.ask.restart && self.named(service);
+        let requested = self.request.restart && self.named(service);
         Ok(match container.state {
-            ContainerState::Running | ContainerState::Restarting if requested => Fate::Restart(Cause::Requested),
-            ContainerState::Running | ContainerState::Restarting => Fate::Keep,
+            ContainerState::Running | ContainerState::Restarting if requested => Decision::Restart(Cause::Requested),
+            ContainerState::Running | ContainerState::Restarting => Decision::Keep,
             // What an earlier run began is finished first; a job that was stopped in the middle begins again.
             state @ ContainerState::Stopping if service.kind != Kind::Job => {
-                Fate::Restart(Cause::NotRunning { state: state.as_str().into() })
+                Decision::Restart(Cause::NotRunning { state: state.as_str().into() })
             }
             // One that was only created has nothing behind it yet.
             state if service.kind == Kind::Job && state != ContainerState::Created => {
                 self.decide_ended_job(service, container, requested)
             }
-            state => Fate::Start(Cause::NotRunning { state: state.as_str().into() }),
+            state => Decision::Start(Cause::NotRunning { state: state.as_str().into() }),
         })
     }
 
     /// Why a container can't stay as it is.
     pub(super) fn replaced(&self, service: &Service, container: &Container) -> Option<Cause> {
-        if self.ask.recreate && self.named(service) {
+        if self.request.recreate && self.named(service) {
             return Some(Cause::Requested);
         }
         if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
             return Some(Cause::NotRunning { state: container.state.as_str().into() });
         }
-        if self.ask.renew && self.named(service) && nameless::of(self.seen, service).next().is_some() {
+        if self.request.renew && self.named(service) && nameless::of(self.seen, service).next().is_some() {
             return Some(Cause::VolumesRenewed);
         }
         let own = self.stack.container_name(&service.name);
@@ -105,16 +109,16 @@ impl Builder<'_> {
     }
 
     /// A job that ended well is done, unless what it worked on was made anew since.
-    fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Fate {
+    fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Decision {
         let anew = service
             .depends_on
             .keys()
-            .find(|dependency| matches!(self.fates.get(*dependency), Some(Fate::Create(_) | Fate::Replace(_))));
+            .find(|dependency| matches!(self.fates.get(*dependency), Some(Decision::Create(_) | Decision::Replace(_))));
         match anew {
-            _ if requested => Fate::Replace(Cause::Requested),
-            Some(dependency) => Fate::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),
-            None if container.exit_code == Some(0) && container.state == ContainerState::Exited => Fate::Done,
-            None => Fate::Replace(Cause::NotRunning { state: ended(container) }),
+            _ if requested => Decision::Replace(Cause::Requested),
+            Some(dependency) => Decision::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),
+            None if container.exit_code == Some(0) && container.state == ContainerState::Exited => Decision::Done,
+            None => Decision::Replace(Cause::NotRunning { state: ended(container) }),
         }
     }
 
@@ -123,24 +127,24 @@ impl Builder<'_> {
         let (image, seen) = (service.image.clone(), self.seen.images.get(&service.image));
         let name = service.name.clone();
         if let Some(builder) = self.stack.builder(&image) {
-            let content = self.ask.contents.get(&builder.name);
+            let content = self.request.contents.get(&builder.name);
             let cause = match seen {
                 None => Cause::Missing,
                 Some(seen) => match built::change(builder, content, seen.build.as_ref()) {
-                    Some(change) if !self.ask.start_only => Cause::BuildChanged(change),
-                    _ if self.ask.build => Cause::Requested,
+                    Some(change) if !self.request.start_only => Cause::BuildChanged(change),
+                    _ if self.request.build => Cause::Requested,
                     _ => return None,
                 },
             };
             return Some((Op::Build { service: name, image }, cause));
         }
         let cause = if seen.is_none() { Cause::Missing } else { Cause::Requested };
-        let is_due = match self.ask.pull.unwrap_or(service.pull) {
-            PullPolicy::Always => !self.ask.start_only,
+        let is_due = match self.request.pull.unwrap_or(service.pull) {
+            PullPolicy::Always => !self.request.start_only,
             PullPolicy::Missing => seen.is_none(),
             PullPolicy::Never => false,
         };
-        is_due.then(|| (fetch::pull_of(service, self.ask), cause))
+        is_due.then(|| (fetch::pull_of(service, self.request), cause))
     }
 }
 

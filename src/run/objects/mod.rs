@@ -18,7 +18,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, try_join};
 use self::archive::{Reader, SUMMARY, Summary, Writer};
 use super::{Run, provision};
 use crate::aws::objects::{self, Bucket, Entry, Putter, Source};
-use crate::aws::{Answer, Client, Refused};
+use crate::aws::{Answer, AwsError, Client};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::{Event, counted, size};
@@ -163,7 +163,7 @@ pub async fn owed(engine: &Engine, stack: &Stack, containers: &[Container]) -> R
 /// Whether there may be something; asked with less patience than an emulator has while it begins.
 async fn in_use(client: &Client) -> Answer<bool> {
     let message = format!("no answer in {} s", PATIENCE.as_secs());
-    let silent = Refused { status: 0, code: String::new(), message };
+    let silent = AwsError { status: 0, code: String::new(), message };
     tokio::time::timeout(PATIENCE, objects::in_use(client)).await.unwrap_or(Err(silent))
 }
 
@@ -203,7 +203,7 @@ pub(super) fn is_discarded(stack: &Stack, seen: &Observed, service: &Service, di
 /// The emulators whose buckets are saved, if there is something in them, before a plan stops them.
 pub fn saves<'a>(stack: &'a Stack, seen: &'a Observed, plan: &'a Plan) -> impl Iterator<Item = &'a ServiceName> {
     let removed = plan.steps.iter().filter_map(|step| match &step.op {
-        Op::RemoveVolume { volume } => Some(volume.clone()),
+        Op::RemoveVolume { volume, .. } => Some(volume.clone()),
         _ => None,
     });
     let saved = |volume: &String| {
@@ -344,7 +344,7 @@ impl Objects<'_> {
 
     /// Puts back everything that was saved. Returns how many versions were not there.
     async fn read(&self, place: &str, summary: &Summary) -> Result<u64> {
-        let answered = |refused: Refused| refused_by(self.service, &refused);
+        let answered = |refused: AwsError| refused_by(self.service, &refused);
         let putter = Putter::open(&self.client, &summary.buckets).await.map_err(answered)?;
         let archive = self.run.engine.pack(self.container, &format!("{place}/{FOLDER}"));
         let mut archive =
@@ -432,7 +432,7 @@ impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Source for Told<'_, S> {
     }
 }
 
-fn refused_by(service: &Service, refused: &Refused) -> Error {
+fn refused_by(service: &Service, refused: &AwsError) -> Error {
     Error::new(ErrorKind::Other, format_args!("{}: {refused}", service.name))
 }
 

@@ -4,7 +4,7 @@ use super::{Doing, Ended};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Service;
-use crate::run::cancel::Hurry;
+use crate::run::cancel::ShutdownLevel;
 use crate::run::{actual, failure, objects, provision};
 
 impl Doing<'_> {
@@ -27,7 +27,7 @@ impl Doing<'_> {
                 Ok(()) => Ok(()),
                 Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
             },
-            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+            () = self.run.cancel.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
         }
     }
 
@@ -37,7 +37,7 @@ impl Doing<'_> {
         let provisioned = async {
             let id = self.container(&service.name)?;
             let service = &actual::read(self.run.engine, service, &id).await;
-            provision::provision(self.run, self.step, service, &id, aws::Ask { prune, fresh }).await
+            provision::provision(self.run, self.step, service, &id, aws::ReconcileOptions { prune, fresh }).await
         };
         tokio::select! {
             provisioned = provisioned => match provisioned {
@@ -47,7 +47,7 @@ impl Doing<'_> {
                 }
                 Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
             },
-            () = self.run.cancel.reached(Hurry::Stop) => Err(Ended::Cancelled),
+            () = self.run.cancel.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
         }
     }
 

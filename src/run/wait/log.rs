@@ -13,7 +13,7 @@ use regex::bytes::Regex;
 use super::line;
 use crate::diag::{Error, Result};
 use crate::engine::frames::Lines;
-use crate::engine::streams::{LogAsk, LogError};
+use crate::engine::streams::{LogError, StreamOptions};
 use crate::engine::{Engine, Inspected};
 use crate::model::Logging;
 
@@ -115,7 +115,7 @@ pub(super) async fn is_rotated(
     }
     // Where there is something of the run before, there is all of this one.
     let mut lines = Lines::new(true);
-    let mut log = engine.log_bytes(id, LogAsk { stamped: true, ..LogAsk::default() });
+    let mut log = engine.log_bytes(id, StreamOptions { stamped: true, ..StreamOptions::default() });
     while let Some(piece) = log.next().await {
         let Ok(piece) = piece else { return Ok(false) };
         lines.push(&piece);
@@ -180,7 +180,8 @@ async fn read(
     read_until: &mut u64,
 ) -> Result<Found> {
     let since = (from > 0).then_some(from);
-    let mut log = pin!(engine.log_bytes(id, LogAsk { since, follow, stamped: true, ..LogAsk::default() }));
+    let mut log =
+        pin!(engine.log_bytes(id, StreamOptions { since, follow, stamped: true, ..StreamOptions::default() }));
     let (mut lines, mut size) = (Lines::new(true), 0);
     let mut look = |lines: &Lines| {
         // Not every log driver takes nanoseconds.

@@ -16,14 +16,14 @@ use crate::run::{actual, address};
 
 /// What a service answered, and what is to be known of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct ProbeResult {
     /// Its answer.
     pub answer: Answer,
     /// How it is known to be ready, where it did not say so just now.
     pub remark: Option<&'static str>,
 }
 
-impl From<Answer> for Heard {
+impl From<Answer> for ProbeResult {
     fn from(answer: Answer) -> Self {
         Self { answer, remark: None }
     }
@@ -39,7 +39,7 @@ pub async fn ask(
     service: &Service,
     container: &Container,
     image: Option<&Image>,
-) -> Result<Heard> {
+) -> Result<ProbeResult> {
     if container.state != ContainerState::Running {
         return Ok(Answer::NotYet("not running".into()).into());
     }
@@ -60,7 +60,7 @@ async fn heard(
     service: &Service,
     container: &Container,
     image: Option<&Image>,
-) -> Result<Heard> {
+) -> Result<ProbeResult> {
     let id = &container.id;
     Ok(match question(engine, service, image).await? {
         Question::Network(probe) => {
@@ -94,7 +94,7 @@ pub(super) async fn line(
     id: &str,
     pattern: &Regex,
     limit: Duration,
-) -> Result<Heard> {
+) -> Result<ProbeResult> {
     let look = async {
         let Some(seen) = engine.inspect(id).await? else { return Ok(gone().into()) };
         if !seen.running {
@@ -107,7 +107,7 @@ pub(super) async fn line(
             log::Found::Nothing { size } => size,
         };
         if log::is_rotated(engine, id, &seen, &service.logging, size, service.ready.timeout).await? {
-            return Ok(Heard { answer: Answer::Ready, remark: Some("its log no longer goes back to its start") });
+            return Ok(ProbeResult { answer: Answer::Ready, remark: Some("its log no longer goes back to its start") });
         }
         Ok(Answer::NotYet(log::not_there(pattern)).into())
     };

@@ -13,8 +13,8 @@ fn name(text: &str) -> ServiceName {
     ServiceName::parse(text).unwrap()
 }
 
-fn api() -> Who {
-    Who::Service(name("api"))
+fn api() -> Target {
+    Target::Service(name("api"))
 }
 
 fn change(path: &str) -> Change {
@@ -33,9 +33,9 @@ fn found(since: u64, changes: Vec<Change>) -> Input {
 /// The effects in short: `look a b`, `act api: a b`, `reload f`, `abandon api`, `assign a`, `suspend api: a`.
 fn short(effects: &[Effect]) -> Vec<String> {
     let path = |path: &PathBuf| path.display().to_string();
-    let who = |who: &Who| match who {
-        Who::Stack => "stack".to_owned(),
-        Who::Service(name) => name.to_string(),
+    let who = |who: &Target| match who {
+        Target::Stack => "stack".to_owned(),
+        Target::Service(name) => name.to_string(),
     };
     let names = |changes: &[Change]| changes.iter().map(|change| path(&change.path)).collect::<Vec<_>>().join(" ");
     let line = |effect: &Effect| match effect {
@@ -156,7 +156,7 @@ fn services_do_not_wait_for_each_other() {
     play(vec![
         (50, found(0, vec![both.clone()]), &["act api: a", "act web: a"]),
         (60, found(55, vec![both]), &[]),
-        (70, Input::Done(Who::Service(name("web"))), &["act web: a"]),
+        (70, Input::Done(Target::Service(name("web"))), &["act web: a"]),
         (80, Input::Done(api()), &["act api: a"]),
     ]);
 }
@@ -169,7 +169,7 @@ fn the_stacks_own_files_come_first_and_other_changes_follow_the_new_rules() {
         (70, found(65, vec![change("c")]), &[]),
         (400, Input::Done(api()), &["reload services.toml"]),
         (410, found(405, vec![change("d")]), &[]),
-        (800, Input::Done(Who::Stack), &["assign b c d"]),
+        (800, Input::Done(Target::Stack), &["assign b c d"]),
         (801, found(55, vec![change("b"), change("c"), change("d")]), &["act api: b c d"]),
     ]);
 }
@@ -179,8 +179,8 @@ fn an_edit_during_a_reload_is_taken_up_at_once_when_only_readiness_is_open() {
     play(vec![
         (50, found(0, vec![of_stack(".env")]), &["reload .env"]),
         (60, found(55, vec![of_stack("services.toml")]), &[]),
-        (300, Input::Started(Who::Stack), &["abandon stack", "reload services.toml"]),
-        (600, Input::Started(Who::Stack), &[]),
+        (300, Input::Started(Target::Stack), &["abandon stack", "reload services.toml"]),
+        (600, Input::Started(Target::Stack), &[]),
         (650, found(640, vec![change("a")]), &["act api: a"]),
     ]);
 }
@@ -248,7 +248,7 @@ fn somebody_who_saves_often_is_no_loop() {
     for round in 0..100 {
         let at = 500_000 + round * 200;
         assert_eq!(short(&state.on(found(at, vec![copied.clone()]), ms(at + 50))), ["act web: a"]);
-        state.on(Input::Done(Who::Service(name("web"))), ms(at + 60));
+        state.on(Input::Done(Target::Service(name("web"))), ms(at + 60));
     }
 }
 
@@ -275,9 +275,9 @@ proptest! {
                 2 => found(now, vec![of_stack("services.toml")]),
                 3 if acting => Input::Started(api()),
                 4 if acting => { acting = false; Input::Done(api()) }
-                5 if reloading => { reloading = false; Input::Done(Who::Stack) }
+                5 if reloading => { reloading = false; Input::Done(Target::Stack) }
                 9 if acting => { acting = false; Input::Done(api()) }
-                9 if reloading => { reloading = false; Input::Done(Who::Stack) }
+                9 if reloading => { reloading = false; Input::Done(Target::Stack) }
                 _ => TICK,
             };
             queue.push((now, input));
@@ -289,8 +289,8 @@ proptest! {
                             acting = true;
                             for change in act.changes { open.remove(&change.path); }
                         }
-                        Effect::Abandon(Who::Stack) => reloading = false,
-                        Effect::Abandon(Who::Service(_)) => acting = false,
+                        Effect::Abandon(Target::Stack) => reloading = false,
+                        Effect::Abandon(Target::Service(_)) => acting = false,
                         Effect::Reload(_) => { prop_assert!(!acting && !reloading); reloading = true; }
                         Effect::Assign { since, changes } => queue.push((at, Input::Found { since, changes })),
                         // A loop, or what looks like one: said so.

@@ -30,7 +30,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
-        let engine = Engine::connect(&context.engine_ask()).await?;
+        let engine = Engine::connect(&context.connect_options()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;
         if !containers.iter().any(crate::plan::observed::Container::is_up) {
             let message = format!("nothing runs of {}, so there is nobody to ask", stack.name);

@@ -13,7 +13,7 @@ use crate::cli::commands::config;
 use crate::diag::Result;
 use crate::engine::Engine;
 use crate::engine::frames::{LINE_LIMIT, Line, Lines, Origin};
-use crate::engine::streams::LogAsk;
+use crate::engine::streams::StreamOptions;
 use crate::event::{Event, Events};
 use crate::isolated::Isolated;
 use crate::masks::{self, Masks};
@@ -37,7 +37,7 @@ Secrets are masked as ******** in all of these files:
 - what looks like one: password=..., \"token\": \"...\", Authorization: ..., passwords in URLs, keys of AWS and GitHub, web
   tokens, private keys
 
-A value shorter than six characters, a word that everybody uses (password, changeme, ...) and what is also the name of a user,
+A value shorter than six characters, a word that list_all_containers uses (password, changeme, ...) and what is also the name of a user,
 database, service, image, bucket or the like in this stack is masked only where its place says what it is: it would hide too
 much else. What a service makes of a secret by itself, such as a hash, is not known. Have a look before you hand this on.
 ";
@@ -103,7 +103,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 
 /// All that a container wrote, each line with its time; what can't be read is left out.
 async fn write_log(file: &Path, engine: &Engine, id: &str, masks: &Masks) -> io::Result<()> {
-    let mut bytes = engine.log_bytes(id, LogAsk { stamped: true, ..LogAsk::default() });
+    let mut bytes = engine.log_bytes(id, StreamOptions { stamped: true, ..StreamOptions::default() });
     let (mut lines, mut log) = (Lines::new(true), Log::new(BufWriter::new(File::create(file)?), masks));
     while let Some(Ok(chunk)) = bytes.next().await {
         lines.push(&chunk);

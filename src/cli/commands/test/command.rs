@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use crate::diag::{Error, ErrorKind, Result};
-use crate::run::cancel::{Cancel, Hurry};
+use crate::run::cancel::{Shutdown, ShutdownLevel};
 use crate::ui::Format;
 
 /// How long a command that was asked to end may take.
@@ -25,7 +25,7 @@ pub(in crate::cli) async fn run(
     variables: Vec<(String, OsString)>,
     without: &[&str],
     format: Format,
-    cancel: &Cancel,
+    cancel: &Shutdown,
     on_start: impl FnOnce(u32),
 ) -> Result<u8> {
     let (program, arguments) = words.split_first().expect("clap requires a word");
@@ -46,7 +46,7 @@ pub(in crate::cli) async fn run(
     child.id().map(on_start);
     tokio::select! {
         status = child.wait() => return Ok(code(status?)),
-        () = cancel.reached(Hurry::Stop) => {}
+        () = cancel.reached(ShutdownLevel::Stop) => {}
     }
     // A terminal sends Ctrl-C to the whole process group; any other signal may have been ours alone.
     let cause = cancel.error().kind;
@@ -56,7 +56,7 @@ pub(in crate::cli) async fn run(
     }
     tokio::select! {
         status = child.wait() => return Ok(code(status?)),
-        () = cancel.reached(Hurry::Kill) => {}
+        () = cancel.reached(ShutdownLevel::Kill) => {}
         () = tokio::time::sleep(GRACE), if cause != ErrorKind::Interrupted => {}
     }
     child.kill().await?;
