@@ -66,6 +66,7 @@ pub mod aws_map;
 #[doc(hidden)]
 pub mod backup;
 mod bounded;
+mod byte_channel;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
@@ -89,6 +90,9 @@ pub mod engine;
 pub mod event;
 #[doc(hidden)]
 pub mod gc;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod init;
 #[doc(hidden)]
 pub mod isolated;
 #[doc(hidden)]
@@ -102,7 +106,6 @@ pub mod logs;
 pub mod masks;
 #[doc(hidden)]
 pub mod model;
-mod pieces;
 #[doc(hidden)]
 pub mod plan;
 #[doc(hidden)]
@@ -111,9 +114,6 @@ pub mod remedy;
 pub mod resolve;
 #[doc(hidden)]
 pub mod run;
-#[cfg(feature = "cli")]
-#[doc(hidden)]
-pub mod starter;
 pub mod testing;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

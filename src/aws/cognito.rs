@@ -1,11 +1,11 @@
-//! User pools. Their clients, groups and users are in `members`.
+//! User pools. Their clients, groups and users are in `user_pool_members`.
 
 use futures_util::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
 use super::client::{Answer, AwsError};
 use super::diff::Seen;
-use super::{Emulator, STACK_TAG, members};
+use super::{Emulator, STACK_TAG, user_pool_members};
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
 
 const API: Api = Api::Cognito;
@@ -21,7 +21,7 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         let input = json!({ "UserPoolId": key });
         let about = emulator.client.json(API, "DescribeUserPool", &input);
         if declared.iter().any(|resource| resource.id == id) {
-            let (about, mut seen) = try_join(about, members::look(emulator, name, key, declared)).await?;
+            let (about, mut seen) = try_join(about, user_pool_members::look(emulator, name, key, declared)).await?;
             seen.note(id, Some(properties(&about["UserPool"])), false);
             return Ok(seen);
         }

@@ -12,7 +12,6 @@ mod dynamodb;
 mod iam;
 mod kms;
 mod logs;
-mod members;
 pub mod objects;
 mod reconcile;
 mod s3;
@@ -23,6 +22,7 @@ pub mod sigv4;
 mod sns;
 mod sqs;
 mod ssm;
+mod user_pool_members;
 mod xml;
 
 use std::cell::RefCell;

@@ -9,7 +9,9 @@ use serde_json::Value;
 
 use super::client::{Answer, AwsError, Client};
 use super::diff::{Change, Seen, What, diff};
-use super::{Emulator, alarms, cognito, dynamodb, iam, kms, logs, members, s3, secrets, seed, ses, sns, sqs, ssm};
+use super::{
+    Emulator, alarms, cognito, dynamodb, iam, kms, logs, s3, secrets, seed, ses, sns, sqs, ssm, user_pool_members,
+};
 use crate::model::aws::{Api, NONE, Resource, ResourceId, ResourceKind};
 
 /// How many resources are made at once.
@@ -266,7 +268,7 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
         ResourceKind::Identity => ses::create(emulator, resource).await,
         ResourceKind::UserPool => cognito::create(emulator, resource).await,
         ResourceKind::UserPoolClient | ResourceKind::UserPoolGroup | ResourceKind::UserPoolUser => {
-            members::create(emulator, resource).await
+            user_pool_members::create(emulator, resource).await
         }
         ResourceKind::LogGroup => logs::create(emulator, resource).await,
         ResourceKind::Alarm => alarms::create(emulator, resource).await,
@@ -285,7 +287,7 @@ async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static
         ResourceKind::Key => kms::update(emulator, resource, properties).await,
         ResourceKind::UserPool => cognito::update(emulator, resource, properties).await,
         ResourceKind::UserPoolClient | ResourceKind::UserPoolGroup | ResourceKind::UserPoolUser => {
-            members::update(emulator, resource, properties).await
+            user_pool_members::update(emulator, resource, properties).await
         }
         ResourceKind::LogGroup => logs::update(emulator, resource).await,
         ResourceKind::Alarm => alarms::put(emulator, resource).await,
@@ -305,7 +307,7 @@ async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
         ResourceKind::Table => dynamodb::remove(emulator, &id.name).await,
         ResourceKind::Key => kms::remove(emulator, id).await,
         ResourceKind::UserPool => cognito::remove(emulator, id).await,
-        ResourceKind::UserPoolGroup => members::remove(emulator, id).await,
+        ResourceKind::UserPoolGroup => user_pool_members::remove(emulator, id).await,
         ResourceKind::LogGroup => logs::remove(emulator, &id.name).await,
         ResourceKind::Alarm => alarms::remove(emulator, &id.name).await,
         ResourceKind::Role => iam::remove(emulator, &id.name).await,

@@ -12,8 +12,8 @@ use super::client::{Answer, AwsError};
 use super::diff::Seen;
 use super::xml::{self, all, escape, text, texts};
 use super::{Emulator, STACK_TAG, seed};
+use crate::byte_channel;
 use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
-use crate::pieces;
 
 /// Tag with what was put into a bucket from its seed folder.
 const SEED_TAG: &str = "taskava:seed";
@@ -274,7 +274,7 @@ async fn fill(emulator: &Emulator, resource: &Resource, digest: &str) -> Answer<
             continue;
         }
         // One that became a link is left out like every other.
-        let Some(mut opened) = pieces::open_within(&within, &file.path).map_err(broken)? else { continue };
+        let Some(mut opened) = byte_channel::open_within(&within, &file.path).map_err(broken)? else { continue };
         let mut body = Vec::new();
         opened.read_to_end(&mut body).map_err(broken)?;
         let headers = [("content-type", content_type(&file.path))];

@@ -7,7 +7,7 @@ use clap::{ArgAction, ValueEnum, ValueHint};
 
 use crate::engine::connect::ConnectOptions;
 use crate::remedy;
-use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, Surroundings};
+use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, TerminalInfo};
 
 /// Options of every command, accepted before and after its name.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -195,7 +195,7 @@ impl Context {
             verbose: global.verbose,
             same_stack: same_stack(&global, Typed::Next),
         };
-        Self { screen: Screen::new(&options, &Surroundings::read()), global }
+        Self { screen: Screen::new(&options, &TerminalInfo::read()), global }
     }
 
     /// The services.toml asked for and what overrides it; none when the usual one is meant.

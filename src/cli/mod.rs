@@ -25,7 +25,7 @@ use clap::{FromArgMatches as _, Parser, Subcommand};
 use crate::diag::{self, Error, Result};
 use crate::event::Events;
 use crate::remedy;
-use crate::run::cancel::{Shutdown, ShutdownLevel};
+use crate::run::shutdown::{Shutdown, ShutdownLevel};
 
 pub use context::{Context, Global};
 
@@ -64,10 +64,10 @@ pub fn block_on(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode
 /// The same for one that shows what happens until Ctrl-C, which is how it ends: nothing to say about that.
 fn block_until_interrupted(showing: impl Future<Output = Result<()>>) -> Result<ExitCode> {
     block_on(async {
-        let cancel = Shutdown::on_signals(&Events::default());
+        let shutdown = Shutdown::on_signals(&Events::default());
         tokio::select! {
             shown = showing => shown.map(|()| ExitCode::SUCCESS),
-            () = cancel.reached(ShutdownLevel::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
+            () = shutdown.reached(ShutdownLevel::Stop) => Ok(ExitCode::from(shutdown.error().kind.exit_code())),
         }
     })
 }

@@ -18,8 +18,8 @@ use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Intent, Observed, Op, Plan, Request, Step};
 use crate::remedy;
 use crate::run::actual;
-use crate::run::cancel::{Shutdown, ShutdownLevel};
 use crate::run::probe::{Limits, Prober};
+use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::run::{self, Lock, Run, objects, snapshot};
 
 /// Options of every command that changes a stack.
@@ -55,7 +55,7 @@ pub struct Session<'a> {
     /// What masks them.
     pub masks: Arc<Masks>,
     /// Whether the user wants to leave.
-    pub cancel: Shutdown,
+    pub shutdown: Shutdown,
     /// The stack is of an engine's labels, not of services.toml.
     pub by_labels: bool,
 }
@@ -78,7 +78,7 @@ impl<'a> Session<'a> {
 
     async fn open_with(context: &'a Context, find: impl AsyncFnOnce() -> Result<Found>) -> Result<Self> {
         let events = context.screen.events();
-        let cancel = Shutdown::on_signals(&events);
+        let shutdown = Shutdown::on_signals(&events);
         let found = async {
             let mut found = find().await?;
             let engine = found.engine(context).await?;
@@ -86,10 +86,10 @@ impl<'a> Session<'a> {
         };
         let (stack, by_labels, engine) = tokio::select! {
             found = found => found?,
-            () = cancel.reached(ShutdownLevel::Stop) => return Err(cancel.error()),
+            () = shutdown.reached(ShutdownLevel::Stop) => return Err(shutdown.error()),
         };
         let masks = Arc::new(Masks::of(&stack));
-        Ok(Self { context, stack, engine, events: events.masked(masks.clone()), masks, cancel, by_labels })
+        Ok(Self { context, stack, engine, events: events.masked(masks.clone()), masks, shutdown, by_labels })
     }
 
     /// Everything of the stack on the engine.
@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
     pub async fn with_contents(&self, request: &Request) -> Result<Request> {
         tokio::select! {
             request = run::with_contents(&self.stack, request) => request,
-            () = self.cancel.reached(ShutdownLevel::Stop) => Err(self.cancel.error()),
+            () = self.shutdown.reached(ShutdownLevel::Stop) => Err(self.shutdown.error()),
         }
     }
 
@@ -122,7 +122,8 @@ impl<'a> Session<'a> {
     /// Takes the stack's lock. For whom it waits is told in `events`.
     pub async fn lock(&self, command: &str, waiting: &Waiting, events: &Events) -> Result<Lock> {
         let patience = Duration::from_secs(waiting.lock_timeout);
-        Lock::take(&self.engine.about.address, self.stack.name.as_str(), command, patience, events, &self.cancel).await
+        Lock::take(&self.engine.about.address, self.stack.name.as_str(), command, patience, events, &self.shutdown)
+            .await
     }
 
     /// Takes the stack's lock, plans and carries the plan out; ends with the summary and its exit code.
@@ -171,7 +172,7 @@ impl<'a> Session<'a> {
             seen,
             prober: Prober::new(Limits::default())?,
             events: &self.events,
-            cancel: &self.cancel,
+            shutdown: &self.shutdown,
             timeout: change.timeout,
             keep_going: change.keep_going,
             build: change.build,
@@ -206,7 +207,7 @@ impl<'a> Session<'a> {
         let summary = run::apply(run, Arc::new(plan)).await;
         // What was being done when the user left is ended; the snapshot may have become whole by that.
         if !summary.ok
-            && self.cancel.hurry() != ShutdownLevel::None
+            && self.shutdown.hurry() != ShutdownLevel::None
             && let Ok(all) = snapshot::all(&self.engine, project).await
         {
             for saved in all.iter().filter(|saved| asked_for.contains(&saved.name)) {
@@ -236,7 +237,7 @@ impl<'a> Session<'a> {
             before.containers.iter().filter(is_stopped).filter_map(|seen| self.stack.services.get(&seen.service));
         let stopped = stopped.filter(|service| plan::refuse(&self.stack, &now, [*service]).is_ok());
         let services: Vec<ServiceName> = stopped.map(|service| service.name.clone()).collect();
-        if services.is_empty() || self.cancel.hurry() >= ShutdownLevel::Kill {
+        if services.is_empty() || self.shutdown.hurry() >= ShutdownLevel::Kill {
             return;
         }
         let names = services.iter().map(ServiceName::as_str).collect::<Vec<_>>().join(", ");
@@ -253,7 +254,7 @@ impl<'a> Session<'a> {
             prober,
             events: &self.events,
             // The one who leaves wants to find the stack as it was.
-            cancel: &Shutdown::default(),
+            shutdown: &Shutdown::default(),
             timeout: None,
             keep_going: true,
             build: How::default(),
@@ -262,7 +263,7 @@ impl<'a> Session<'a> {
         let again = async { run::apply(&run, Arc::new(plan)).await };
         let failed = tokio::select! {
             again = again => again.failures,
-            () = self.cancel.reached(ShutdownLevel::Kill) => Vec::new(),
+            () = self.shutdown.reached(ShutdownLevel::Kill) => Vec::new(),
         };
         for failure in failed {
             self.events.emit(&Event::Warning { message: failure.message, hint: failure.next });
@@ -277,10 +278,10 @@ impl<'a> Session<'a> {
             let next = |service: &ServiceName| remedy::dev(&["-p", name, "logs", service.as_str()]);
             summary.failures.iter_mut().for_each(|failure| failure.next = failure.service.as_ref().map(next));
         }
-        let interrupted = self.cancel.hurry() != ShutdownLevel::None;
+        let interrupted = self.shutdown.hurry() != ShutdownLevel::None;
         let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
         let code = match summary.ok {
-            _ if interrupted => self.cancel.error().kind.exit_code(),
+            _ if interrupted => self.shutdown.error().kind.exit_code(),
             true => 0,
             false => failed.exit_code(),
         };

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWrite};
 
 use super::connect::answer;
 use super::error::{failed, status};
-use super::wire::{self, Reader, Then, Writer};
+use super::hijack::{self, Reader, Then, Writer};
 use super::{Engine, spec};
 use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
@@ -208,7 +208,7 @@ impl Engine {
         if let Some(size) = options.tty.filter(|_| self.takes_sizes()) {
             body["ConsoleSize"] = console_size(size).into();
         }
-        let wire = wire::post(&self.address, &format!("/exec/{exec}/start"), &body.to_string(), Then::Upgrade).await;
+        let wire = hijack::post(&self.address, &format!("/exec/{exec}/start"), &body.to_string(), Then::Upgrade).await;
         let wire = wire.map_err(|error| failed("can't run a command in the container", &error))?;
         Ok(Output::attached(wire, options.tty.is_some()))
     }
@@ -219,7 +219,7 @@ impl Engine {
     /// When the engine refuses, for instance because there is no such command.
     pub async fn start_exec_detached(&self, exec: &str) -> Result<()> {
         let path = format!("/exec/{exec}/start");
-        let started = wire::post(&self.address, &path, r#"{"Detach":true}"#, Then::Body).await;
+        let started = hijack::post(&self.address, &path, r#"{"Detach":true}"#, Then::Body).await;
         started.map(drop).map_err(|error| failed("can't run a command in the container", &error))
     }
 
@@ -287,7 +287,7 @@ impl Engine {
     /// When the engine refuses.
     pub async fn overhear(&self, container: &str, name: &str) -> Result<Attached> {
         let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1");
-        let wire = wire::post(&self.address, &path, "", Then::Upgrade).await;
+        let wire = hijack::post(&self.address, &path, "", Then::Upgrade).await;
         Ok(Output::attached(wire.map_err(|error| failed(format_args!("can't listen to {name}"), &error))?, false))
     }
 
@@ -298,7 +298,7 @@ impl Engine {
     pub async fn attach(&self, container: &str, options: &OneOffOptions) -> Result<Attached> {
         let stdin = if options.stdin { "&stdin=1" } else { "" };
         let path = format!("/containers/{container}/attach?stream=1&stdout=1&stderr=1{stdin}");
-        let wire = wire::post(&self.address, &path, "", Then::Upgrade).await;
+        let wire = hijack::post(&self.address, &path, "", Then::Upgrade).await;
         let wire = wire.map_err(|error| failed(format_args!("can't connect to {}", options.name), &error))?;
         Ok(Output::attached(wire, options.tty.is_some()))
     }
@@ -310,7 +310,7 @@ impl Engine {
     pub async fn ending(&self, container: &str, removed: bool) -> Result<Ending> {
         let condition = if removed { "removed" } else { "next-exit" };
         let path = format!("/containers/{container}/wait?condition={condition}");
-        let wire = wire::post(&self.address, &path, "", Then::Body).await;
+        let wire = hijack::post(&self.address, &path, "", Then::Body).await;
         let (reader, writer) = wire.map_err(|error| failed("can't wait for the container", &error))?;
         Ok(Ending(reader, writer))
     }

@@ -11,8 +11,8 @@ use tokio::sync::mpsc::Sender;
 
 use super::Engine;
 use super::error::failed;
+use crate::byte_channel;
 use crate::diag::{Error, Result};
-use crate::pieces;
 
 /// How many pieces of an archive may wait.
 const PIECES: usize = 4;
@@ -59,7 +59,7 @@ impl Engine {
     /// # Errors
     /// When a file can't be read, or the engine refuses.
     pub async fn upload(&self, id: &str, files: Vec<Upload>, owner: Owner) -> Result<Vec<PathBuf>> {
-        let (sender, archive) = pieces::channel(PIECES);
+        let (sender, archive) = byte_channel::channel(PIECES);
         let writing = tokio::task::spawn_blocking(move || write(&files, owner, sender));
         let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
         let docker = self.docker.clone().with_timeout(COPY);
@@ -151,7 +151,7 @@ fn has_no_tool(error: &Error) -> bool {
 }
 
 fn write(files: &[Upload], owner: Owner, sender: Sender<io::Result<Bytes>>) -> io::Result<Vec<PathBuf>> {
-    let mut archive = tar::Builder::new(pieces::Writer::new(sender.clone()));
+    let mut archive = tar::Builder::new(byte_channel::Writer::new(sender.clone()));
     let mut left_out = Vec::new();
     for file in files {
         match append(&mut archive, file, owner) {
@@ -172,11 +172,11 @@ fn write(files: &[Upload], owner: Owner, sender: Sender<io::Result<Bytes>>) -> i
 }
 
 /// Adds a file to an archive; false when it lies elsewhere than it seems to. Sockets and devices can't be sent.
-fn append(archive: &mut tar::Builder<pieces::Writer>, file: &Upload, owner: Owner) -> io::Result<bool> {
+fn append(archive: &mut tar::Builder<byte_channel::Writer>, file: &Upload, owner: Owner) -> io::Result<bool> {
     let mut found = std::fs::symlink_metadata(&file.from)?;
     let mut content = None;
     if found.is_file() {
-        let Some(opened) = pieces::open_within(&file.within, &file.from)? else { return Ok(false) };
+        let Some(opened) = byte_channel::open_within(&file.within, &file.from)? else { return Ok(false) };
         found = opened.metadata()?;
         content = Some(opened);
     }

@@ -12,7 +12,7 @@ use crate::engine::{Engine, ImageOrigin, ManagedImage};
 use crate::event::Events;
 use crate::model::isolated;
 use crate::run::snapshot::{self, is_auto};
-use crate::run::{Lock, Shutdown, owner};
+use crate::run::{Lock, Shutdown, process_identity};
 
 /// Younger ones may just be getting their name, or a run may just be starting from them. Seconds.
 const MOMENT: i64 = 10 * 60;
@@ -126,7 +126,7 @@ pub async fn look(engine: &Engine) -> Result<Vec<Candidate>> {
     let (images, stacks, now) = (images?, stacks?, now.as_second());
     // Containers may have the same name, and see other folders.
     let local = engine.about.address.starts_with("unix://") && engine.about.inside.is_none();
-    let here = owner::machine();
+    let here = process_identity::machine();
     let newer = newer(&images);
     let judged = |(image, newer): (ManagedImage, usize)| {
         let folder = folder(&image, &here, local);
@@ -179,8 +179,8 @@ fn folder(image: &ManagedImage, here: &str, local: bool) -> Folder {
 pub async fn remove(engine: &Engine, image: &ManagedImage) -> Result<bool> {
     let ImageOrigin::Snapshot { project, snapshot } = &image.made else { return engine.remove_own_image(image).await };
     // It may just be being restored.
-    let (events, cancel) = (Events::default(), Shutdown::default());
-    match Lock::take(&engine.about.address, project, "gc", Duration::ZERO, &events, &cancel).await {
+    let (events, shutdown) = (Events::default(), Shutdown::default());
+    match Lock::take(&engine.about.address, project, "gc", Duration::ZERO, &events, &shutdown).await {
         // What was cut off needs it to be finished, or to go back.
         Ok(_lock) if engine.intents(project).await?.iter().any(|intent| intent.needs(snapshot)) => Ok(false),
         Ok(_lock) => engine.remove_own_image(image).await,

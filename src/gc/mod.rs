@@ -12,7 +12,7 @@ use crate::diag::{ErrorKind, Result};
 use crate::engine::{Engine, ImageOrigin, IsolatedStack, ManagedImage};
 use crate::event::Events;
 use crate::plan::observed::Helper;
-use crate::run::owner::{self, Life};
+use crate::run::process_identity::{self, Life};
 use crate::run::{Lock, Shutdown, snapshot};
 
 /// Why a stack may go.
@@ -49,10 +49,11 @@ pub fn judge(isolated_stacks: &IsolatedStack, life: Life, now: i64) -> Option<Re
 /// # Errors
 /// When the engine can't be asked.
 pub async fn look(engine: &Engine) -> Result<Vec<Candidate>> {
-    let (here, now) = (owner::this_process(), jiff::Timestamp::now().as_second());
+    let (here, now) = (process_identity::this_process(), jiff::Timestamp::now().as_second());
     let local = engine.about.address.starts_with("unix://");
     let judged = |isolated_stacks: IsolatedStack| {
-        let life = isolated_stacks.owner.as_ref().map_or(Life::Unknown, |owner| owner::life(owner, &here, local));
+        let life =
+            isolated_stacks.owner.as_ref().map_or(Life::Unknown, |owner| process_identity::life(owner, &here, local));
         Candidate { why: judge(&isolated_stacks, life, now), isolated_stacks }
     };
     Ok(engine.isolated_stacks().await?.into_iter().map(judged).collect())
@@ -97,8 +98,8 @@ pub async fn leftovers(engine: &Engine) -> Result<Vec<Leftover>> {
 /// When the engine refuses.
 pub async fn remove_leftover(engine: &Engine, leftover: &Leftover) -> Result<bool> {
     let (Leftover::Helper(Helper { project, .. }) | Leftover::Part { project, .. }) = leftover;
-    let (events, cancel) = (Events::default(), Shutdown::default());
-    match Lock::take(&engine.about.address, project, "gc", Duration::ZERO, &events, &cancel).await {
+    let (events, shutdown) = (Events::default(), Shutdown::default());
+    match Lock::take(&engine.about.address, project, "gc", Duration::ZERO, &events, &shutdown).await {
         Ok(_lock) => match leftover {
             Leftover::Helper(helper) => engine.remove_helper(helper).await.map(|()| true),
             // Looked at again: it may have become whole.

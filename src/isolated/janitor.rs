@@ -16,7 +16,7 @@ use tokio::io::AsyncBufReadExt as _;
 
 use crate::diag::Result;
 use crate::engine::Engine;
-use crate::run::owner::{self, Process};
+use crate::run::process_identity::{self, Process};
 use crate::run::signals;
 
 /// What the janitor says when it watches.
@@ -64,7 +64,7 @@ impl Janitor {
 
     /// This process runs for us: it ends with us. Only the command line's janitor knows how.
     pub fn ends_too(&self, pid: u32) {
-        if let (Some(mut pipe), Some(started)) = (self.pipe.as_ref(), owner::started(pid)) {
+        if let (Some(mut pipe), Some(started)) = (self.pipe.as_ref(), process_identity::started(pid)) {
             let _ = pipe.write_all(format!("{RUNS} {pid} {started}\n").as_bytes());
         }
     }

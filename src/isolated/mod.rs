@@ -22,10 +22,10 @@ use crate::model::{ServiceName, Stack, StackName};
 use crate::plan::observed::Container;
 use crate::plan::{self, Request};
 use crate::resolve::isolate::isolate;
-use crate::run::cancel::{Shutdown, ShutdownLevel};
 use crate::run::lock::Notes;
-use crate::run::owner;
 use crate::run::probe::{Limits, Prober};
+use crate::run::process_identity;
+use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::run::{Run, apply};
 
 /// How long a stack of whose owner nothing is known stays, in seconds.
@@ -73,7 +73,7 @@ pub async fn start(
     options: &IsolatedOptions,
     janitors: impl FnOnce(&str) -> Vec<std::process::Command>,
     events: &Events,
-    cancel: &Shutdown,
+    shutdown: &Shutdown,
 ) -> Result<Isolated> {
     let name = new_name();
     let stack = isolate(stack, name, Some(isolation()?));
@@ -91,7 +91,7 @@ pub async fn start(
     };
     let up: Option<Result<_>> = tokio::select! {
         up = up => Some(up),
-        () = cancel.reached(ShutdownLevel::Stop) => None,
+        () = shutdown.reached(ShutdownLevel::Stop) => None,
     };
     match up {
         Some(Ok((summary, containers))) => (isolated.summary, isolated.containers) = (Some(summary), containers),
@@ -155,7 +155,7 @@ async fn bring_up_once(
         prober: Prober::new(Limits::default())?,
         events,
         // Who is cut off removes everything: nothing has to be stopped first.
-        cancel: &Shutdown::default(),
+        shutdown: &Shutdown::default(),
         timeout: options.timeout,
         keep_going: false,
     };
@@ -169,14 +169,14 @@ async fn prepare(
     options: &IsolatedOptions,
     events: &Events,
 ) -> Result<Option<Summary>> {
-    let cancel = &Shutdown::default();
+    let shutdown = &Shutdown::default();
     let of = prepared::PrepareOptions {
         engine,
         stack,
         services: &options.services,
         timeout: options.timeout,
         events,
-        cancel,
+        shutdown,
     };
     match prepared::prepared(&of).await? {
         Prepared::Stack(prepared) => *stack = *prepared,
@@ -244,7 +244,7 @@ fn isolation() -> Result<Isolation> {
         })
     };
     Ok(Isolation {
-        owner: owner::this_process(),
+        owner: process_identity::this_process(),
         expires: jiff::Timestamp::now().as_second() + LIFETIME,
         pools: pools.split(',').map(parse).collect::<Result<_>>()?,
     })

@@ -22,7 +22,7 @@ use crate::resolve::prepared::{self, Selection};
 use crate::run::lock::Notes;
 use crate::run::probe::{Limits, Prober};
 use crate::run::stop::Stop;
-use crate::run::{Lock, Run, Shutdown, apply, owner};
+use crate::run::{Lock, Run, Shutdown, apply, process_identity};
 
 /// How long it is waited for another run that makes the same.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -41,7 +41,7 @@ pub struct PrepareOptions<'a> {
     /// Where to tell what happens.
     pub events: &'a Events,
     /// Whether the user wants to leave.
-    pub cancel: &'a Shutdown,
+    pub shutdown: &'a Shutdown,
 }
 
 /// What came of it.
@@ -69,7 +69,7 @@ pub async fn prepared(options: &PrepareOptions<'_>) -> Result<Prepared> {
     // One makes it, the others wait.
     let name = format!("prepare-{}", fingerprint_of(options.stack.root.as_os_str().as_encoded_bytes()));
     let _lock =
-        Lock::take(&options.engine.about.address, &name, "test", PATIENCE, options.events, options.cancel).await?;
+        Lock::take(&options.engine.about.address, &name, "test", PATIENCE, options.events, options.shutdown).await?;
     if let Some(stack) = find(options.engine, options.stack, &chosen).await? {
         return Ok(Prepared::Stack(Box::new(stack)));
     }
@@ -112,7 +112,7 @@ async fn make(options: &PrepareOptions<'_>, chosen: &Selection) -> Result<Summar
         seen: &seen,
         prober: Prober::new(Limits::default())?,
         events: options.events,
-        cancel: options.cancel,
+        shutdown: options.shutdown,
         timeout: options.timeout,
         keep_going: false,
         notes: Notes::default(),
@@ -144,7 +144,7 @@ async fn save(
     key: &str,
 ) -> Result<bool> {
     let (engine, notes) = (options.engine, Notes::default());
-    let stop = Stop { engine, events: options.events, cancel: options.cancel, notes: &notes };
+    let stop = Stop { engine, events: options.events, shutdown: options.shutdown, notes: &notes };
     let servers: Vec<_> = made.iter().filter(|container| chosen.servers.contains(&container.service)).collect();
     let clean = servers.iter().map(async |container| {
         let service = &stack.services[&container.service];
@@ -155,7 +155,7 @@ async fn save(
     if try_join_all(clean).await?.contains(&false) {
         return Ok(false);
     }
-    let machine = owner::machine();
+    let machine = process_identity::machine();
     let images = servers.iter().map(|seen| {
         let service = &stack.services[&seen.service];
         engine.commit(stack, service, &seen.id, key, &machine)

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::merge::Merge;
 use crate::diag::{Error, ErrorKind};
-use crate::engine::frames::{Line, Lines};
-use crate::engine::streams::{LogBytes, LogError};
+use crate::engine::logs::decode::{Line, Lines};
+use crate::engine::logs::{LogBytes, LogError};
 
 /// A live log that was silent for so long holds the others back no more.
 const PATIENCE: Duration = Duration::from_millis(100);

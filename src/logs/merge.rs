@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use crate::engine::frames::{Line, Lines};
+use crate::engine::logs::decode::{Line, Lines};
 
 /// Logs that become one. Needs memory for one push and one line of each.
 #[derive(Debug, Default)]

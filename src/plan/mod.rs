@@ -3,9 +3,9 @@
 //! A plan is data: it can be printed, tested and explained before anything happens. Pulling, starting and waiting are
 //! steps like any other, so what gates what is visible in the plan. `run::apply` carries it out.
 
+mod conflicts;
 mod down;
 mod fetch;
-mod foreign;
 mod intent;
 mod nameless;
 mod networks;

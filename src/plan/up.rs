@@ -1,17 +1,17 @@
 //! What `up`, `restart` and `start` would do. Three passes over the services: decide what each needs, take down what
 //! has to go (dependants first), bring up what is missing (dependencies first).
 
-mod fate;
+mod decision;
 
 use std::collections::HashMap;
 
 use indexmap::{IndexMap, IndexSet};
 
-use self::fate::Decision;
+use self::decision::Decision;
 use super::observed::Container;
 use super::unusable::{refuse_unusable, refuse_unusable_of};
 use super::{
-    Cause, Intent, Observed, Op, Plan, Request, StepId, Trouble, fetch, foreign, gate, intent, nameless, networks,
+    Cause, Intent, Observed, Op, Plan, Request, StepId, Trouble, conflicts, fetch, gate, intent, nameless, networks,
 };
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
@@ -32,8 +32,8 @@ pub fn up(stack: &Stack, seen: &Observed, request: &Request) -> Result<Plan> {
     fetch::refuse_unpinned(stack, seen, request, &services)?;
     let mut builder = Builder::new(stack, seen, request, Plan::default(), Names::default());
     for service in &services {
-        let fate = builder.decide(service)?;
-        builder.fates.insert(service.name.clone(), fate);
+        let decision = builder.decide(service)?;
+        builder.decisions.insert(service.name.clone(), decision);
     }
     if !request.start_only {
         builder.edited = networks::edited(stack, seen, &services).into_iter().cloned().collect();
@@ -43,9 +43,9 @@ pub fn up(stack: &Stack, seen: &Observed, request: &Request) -> Result<Plan> {
     }
     let made = services
         .iter()
-        .filter(|service| matches!(builder.fates[&service.name], Decision::Create(_) | Decision::Replace(_)));
+        .filter(|service| matches!(builder.decisions[&service.name], Decision::Create(_) | Decision::Replace(_)));
     for service in made {
-        foreign::refuse(stack, seen, request, service)?;
+        conflicts::check(stack, seen, request, service)?;
     }
     for leftover in intent::leftovers(seen) {
         builder.plan.push(leftover, Cause::CutOff, Vec::new());
@@ -67,7 +67,7 @@ pub fn needed(stack: &Stack, seen: &Observed, request: &Request, service: &Servi
     refuse_unusable_of(stack, [service])?;
     // A request for no services would be one for all.
     let plan = if request.services.is_empty() { Plan::default() } else { up(stack, seen, request)? };
-    foreign::refuse(stack, seen, request, service)?;
+    conflicts::check(stack, seen, request, service)?;
     let recreated =
         |name: &str| plan.steps.iter().any(|step| matches!(&step.op, Op::RemoveNetwork { network } if network == name));
     for short in networks::edited(stack, seen, &[service]) {
@@ -144,7 +144,7 @@ struct Builder<'a> {
     seen: &'a Observed,
     request: &'a Request,
     plan: Plan,
-    fates: IndexMap<ServiceName, Decision>,
+    decisions: IndexMap<ServiceName, Decision>,
     /// Short names of networks that are created again.
     edited: Vec<String>,
     names: Names,
@@ -152,18 +152,18 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(stack: &'a Stack, seen: &'a Observed, request: &'a Request, plan: Plan, names: Names) -> Self {
-        Self { stack, seen, request, plan, fates: IndexMap::new(), edited: Vec::new(), names }
+        Self { stack, seen, request, plan, decisions: IndexMap::new(), edited: Vec::new(), names }
     }
 
     /// Whether the containers of a service are removed.
     fn goes(&self, name: &ServiceName) -> bool {
-        matches!(self.fates.get(name), Some(Decision::Create(_) | Decision::Replace(_)))
+        matches!(self.decisions.get(name), Some(Decision::Create(_) | Decision::Replace(_)))
     }
 
     /// Whether a container goes: its service's is recreated, or it is a second one of a service.
     fn is_removed(&self, container: &Container) -> bool {
         let is_second = || self.seen.of(&container.service).next().is_some_and(|first| first.id != container.id);
-        self.fates.contains_key(&container.service) && (self.goes(&container.service) || is_second())
+        self.decisions.contains_key(&container.service) && (self.goes(&container.service) || is_second())
     }
 
     /// Whether the user means this service itself, not only as a dependency of another.
@@ -173,12 +173,12 @@ impl<'a> Builder<'a> {
 
     /// Stops what has to go, dependants before what they depend on.
     fn take_down(&mut self) {
-        let fates: Vec<(ServiceName, Decision)> =
-            self.fates.iter().rev().map(|(name, fate)| (name.clone(), fate.clone())).collect();
+        let decisions: Vec<(ServiceName, Decision)> =
+            self.decisions.iter().rev().map(|(name, decision)| (name.clone(), decision.clone())).collect();
         let mut stopped: HashMap<ServiceName, Vec<StepId>> = HashMap::new();
         for container in orphans(self.stack, self.seen) {
             let has_name = |name: &&ServiceName| container.name == self.stack.container_name(name);
-            let in_the_way = fates.iter().map(|(name, _)| name).find(has_name).filter(|name| self.goes(name));
+            let in_the_way = decisions.iter().map(|(name, _)| name).find(has_name).filter(|name| self.goes(name));
             if self.request.remove_orphans || in_the_way.is_some() {
                 let cause = if self.request.remove_orphans {
                     Cause::Orphan
@@ -192,7 +192,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
-        for (name, fate) in fates {
+        for (name, decision) in decisions {
             let mut after: Vec<StepId> = graph::dependents(self.stack, &name)
                 .iter()
                 .filter_map(|other| stopped.get(*other))
@@ -202,7 +202,7 @@ impl<'a> Builder<'a> {
             let seen: &'a Observed = self.seen;
             let mut containers = seen.containers.iter().filter(|seen| seen.service == name);
             let Some(container) = containers.next() else { continue };
-            let last = match fate {
+            let last = match decision {
                 // A new image has to be there before the old container goes: a failed pull then costs nothing.
                 Decision::Replace(cause) => {
                     after.extend(self.image(&name));
@@ -248,7 +248,7 @@ impl<'a> Builder<'a> {
     /// Removes what `-V` means, once the containers are gone that have it.
     fn renew(&mut self, services: &[&'a Service]) {
         let is_new = |service: &Service| {
-            matches!(self.fates.get(&service.name), Some(Decision::Create(_) | Decision::Replace(_)))
+            matches!(self.decisions.get(&service.name), Some(Decision::Create(_) | Decision::Replace(_)))
         };
         let renewed: Vec<&Service> =
             services.iter().copied().filter(|one| self.request.renew && self.named(one) && is_new(one)).collect();
@@ -286,9 +286,9 @@ impl<'a> Builder<'a> {
 
     fn bring_up(&mut self, service: &Service) -> Result<()> {
         let name = service.name.clone();
-        let fate = self.fates[&name].clone();
+        let decision = self.decisions[&name].clone();
         let mut before_start = self.gone(&name);
-        let start_cause = match fate {
+        let start_cause = match decision {
             Decision::Done => return Ok(()),
             Decision::Keep => {
                 let ready = self.plan.push(Op::WaitReady { service: name.clone() }, Cause::Unchanged, before_start);
@@ -338,7 +338,7 @@ impl<'a> Builder<'a> {
     /// has none; what it depends on counts then, as its dependants still need that.
     fn gates(&self, service: &Service, found: &mut Vec<StepId>) {
         for (dependency, condition) in &service.depends_on {
-            if self.fates.get(dependency) == Some(&Decision::Done) {
+            if self.decisions.get(dependency) == Some(&Decision::Done) {
                 self.gates(&self.stack.services[dependency], found);
             }
             let (started, ready) = (self.names.started.get(dependency), self.names.ready.get(dependency));

@@ -10,8 +10,8 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 
 use super::Run;
-use super::cancel::ShutdownLevel;
-use super::step::{Ended, Known, carry_out};
+use super::shutdown::ShutdownLevel;
+use super::step::{Ended, RunState, carry_out};
 use super::stop::Stop;
 use crate::diag::ErrorKind;
 use crate::event::{Event, Summary, millis};
@@ -50,7 +50,7 @@ pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
     let began = Instant::now();
     let discarded = discarded(&plan);
     let known =
-        run.seen.containers.iter().rev().fold(Known { discarded, ..Known::default() }, |mut known, container| {
+        run.seen.containers.iter().rev().fold(RunState { discarded, ..RunState::default() }, |mut known, container| {
             known.containers.insert(container.service.clone(), container.id.clone());
             known.images.insert(container.service.clone(), container.image_id.clone());
             known
@@ -70,7 +70,7 @@ pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
         summary: Summary::default(),
     };
     walk.all().await;
-    if run.cancel.hurry() != ShutdownLevel::None {
+    if run.shutdown.hurry() != ShutdownLevel::None {
         walk.stop_started().await;
     }
     walk.finish()
@@ -91,7 +91,7 @@ struct Walk<'a> {
     run: &'a Run<'a>,
     plan: &'a Plan,
     began: Instant,
-    known: RefCell<Known>,
+    known: RefCell<RunState>,
     status: Vec<Status>,
     summary: Summary,
 }
@@ -108,7 +108,7 @@ impl Walk<'_> {
         loop {
             let now = tokio::time::Instant::now();
             let mut held = false;
-            if run.cancel.hurry() == ShutdownLevel::None {
+            if run.shutdown.hurry() == ShutdownLevel::None {
                 let (startable, more) = self.startable(now >= next_start);
                 held = more;
                 for id in startable {

@@ -8,7 +8,7 @@ use std::fs::{File, TryLockError};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::cancel::{Shutdown, ShutdownLevel};
+use super::shutdown::{Shutdown, ShutdownLevel};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Events};
 use place::Place;
@@ -34,7 +34,7 @@ impl Lock {
         command: &str,
         patience: Duration,
         events: &Events,
-        cancel: &Shutdown,
+        shutdown: &Shutdown,
     ) -> Result<Self> {
         let place = Place::of(engine, project);
         let path = place.path();
@@ -66,7 +66,7 @@ impl Lock {
             }
             tokio::select! {
                 () = tokio::time::sleep(Duration::from_millis(50)) => {}
-                () = cancel.reached(ShutdownLevel::Stop) => return Err(cancel.error()),
+                () = shutdown.reached(ShutdownLevel::Stop) => return Err(shutdown.error()),
             }
         }
         let open = notes::take_over(&mut file, &description(command));
@@ -98,9 +98,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_second_one_is_told_who_holds_it_and_gets_it_afterwards() {
-        let (events, cancel) = (Events::default(), Shutdown::default());
+        let (events, shutdown) = (Events::default(), Shutdown::default());
         let project = format!("lock-test-{}", std::process::id());
-        let take = |patience| Lock::take("unix:///x", &project, "up", patience, &events, &cancel);
+        let take = |patience| Lock::take("unix:///x", &project, "up", patience, &events, &shutdown);
         let first = take(Duration::ZERO).await.unwrap();
         let refused = take(Duration::ZERO).await.unwrap_err();
         assert_eq!(refused.kind, ErrorKind::Locked);

@@ -4,17 +4,17 @@
 pub mod actual;
 pub mod address;
 mod apply;
-pub mod cancel;
-mod data;
 pub(crate) mod failure;
 pub mod lock;
 pub mod objects;
-pub mod owner;
 pub mod ports;
 pub(crate) mod postgres;
+mod postgres_data_check;
 pub mod probe;
+pub mod process_identity;
 pub mod provision;
 pub mod ready;
+pub mod shutdown;
 pub mod signals;
 pub mod snapshot;
 mod step;
@@ -26,9 +26,9 @@ mod wait;
 use std::time::Duration;
 
 pub use apply::apply;
-pub use cancel::Shutdown;
 pub use lock::Lock;
 pub use objects::saves as saves_objects;
+pub use shutdown::Shutdown;
 pub use stop::observe;
 pub use wait::once;
 
@@ -53,7 +53,7 @@ pub struct Run<'a> {
     /// Where it tells what happens.
     pub events: &'a Events,
     /// Whether the user wants to leave.
-    pub cancel: &'a Shutdown,
+    pub shutdown: &'a Shutdown,
     /// Limit on all waiting for readiness together, besides each service's own.
     pub timeout: Option<Duration>,
     /// Start services even though one they depend on failed.

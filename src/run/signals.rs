@@ -1,4 +1,4 @@
-//! Signals that this process gets: the only place that listens to them. What they mean is said by who listens: `cancel`
+//! Signals that this process gets: the only place that listens to them. What they mean is said by who listens: `shutdown`
 //! for runs, `cli::inside` for commands inside containers, `janitor`, which is there to outlive them.
 
 use crate::diag::ErrorKind;

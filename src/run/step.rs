@@ -10,9 +10,9 @@ use std::time::Instant;
 use futures_util::future::LocalBoxFuture;
 use tokio::sync::Mutex;
 
-use super::cancel::ShutdownLevel;
+use super::shutdown::ShutdownLevel;
 use super::stop::Stop;
-use super::{Run, actual, data, failure, objects, owner, ports, views, wait};
+use super::{Run, actual, failure, objects, ports, postgres_data_check, process_identity, views, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Copied, Progress};
 use crate::event::{self, Event};
@@ -22,7 +22,7 @@ use crate::plan::{Cause, Op, Step, StepId};
 
 /// What is known of the stack's containers while a plan is carried out.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct RunState {
     /// Container of each service.
     pub(super) containers: HashMap<ServiceName, String>,
     /// Id of the image each of them was made from.
@@ -55,7 +55,12 @@ pub(super) enum Ended {
 }
 
 /// Carries a step out; `began` is when the run began.
-pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>, began: Instant) -> Result<(), Ended> {
+pub(super) async fn carry_out(
+    run: &Run<'_>,
+    step: &Step,
+    known: &RefCell<RunState>,
+    began: Instant,
+) -> Result<(), Ended> {
     let doing = Doing { run, step, known, service: step.op.service().and_then(|name| run.stack.services.get(name)) };
     if step.cause == Cause::IfImageChanged && doing.keeps_image().await.unwrap_or(false) && !is_start(&step.op) {
         return Ok(());
@@ -68,7 +73,7 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::Pull { .. } | Op::Build { .. } => {
             tokio::select! {
                 fetched = boxed(|| doing.fetch()) => fetched,
-                () = run.cancel.reached(ShutdownLevel::Stop) => return Err(Ended::Cancelled),
+                () = run.shutdown.reached(ShutdownLevel::Stop) => return Err(Ended::Cancelled),
             }
         }
         Op::CreateNetwork { network } => match run.stack.network(network) {
@@ -84,14 +89,14 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::FillVolume { volume, image, .. } => {
             tokio::select! {
                 filled = boxed(|| run.engine.fill_volume(run.stack, volume, image)) => filled,
-                () = run.cancel.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
+                () = run.shutdown.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
             }
         }
         Op::SaveVolume { volume, snapshot, services, set, incomplete } => {
             let what = Copied { volume, snapshot, services, set, incomplete: incomplete.as_deref() };
             tokio::select! {
                 saved = boxed(|| doing.save_volume(&what)) => saved,
-                () = run.cancel.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
+                () = run.shutdown.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
             }
         }
         Op::Begin { intent } => run.engine.begin(run.stack, intent).await,
@@ -108,7 +113,7 @@ pub(super) async fn carry_out(run: &Run<'_>, step: &Step, known: &RefCell<Known>
         Op::RemoveVolume { volume, intent } => {
             tokio::select! {
                 removed = boxed(|| run.engine.remove_volume(run.stack, volume, intent.as_ref())) => removed,
-                () = run.cancel.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
+                () = run.shutdown.reached(ShutdownLevel::Kill) => return Err(Ended::Cancelled),
             }
         }
     };
@@ -147,7 +152,7 @@ fn is_start(op: &Op) -> bool {
 struct Doing<'a> {
     run: &'a Run<'a>,
     step: &'a Step,
-    known: &'a RefCell<Known>,
+    known: &'a RefCell<RunState>,
     service: Option<&'a Service>,
 }
 
@@ -234,7 +239,7 @@ impl Doing<'_> {
     }
 
     async fn save_volume(&self, what: &Copied<'_>) -> Result<()> {
-        let saved = self.run.engine.save_volume(self.run.stack, what, &owner::machine()).await?;
+        let saved = self.run.engine.save_volume(self.run.stack, what, &process_identity::machine()).await?;
         let Copied { volume, snapshot, .. } = what;
         let message = match saved {
             Some(size) if self.step.cause == Cause::BeforeLoss => {
@@ -250,7 +255,7 @@ impl Doing<'_> {
 
     async fn check_data(&self, service: &Service, volume: &str) -> Result<()> {
         let id = self.container(&service.name)?;
-        match data::discard_half_booted(self.run, service, &id, volume).await? {
+        match postgres_data_check::discard_half_booted(self.run, service, &id, volume).await? {
             true => self.create(service).await,
             false => Ok(()),
         }
@@ -342,11 +347,11 @@ impl Doing<'_> {
             objects::is_discarded(self.run.stack, self.run.seen, service, &self.known.borrow().discarded)
         };
         // Where an earlier run has sent the signal, it has saved them before.
-        let saves = self.run.cancel.hurry() < ShutdownLevel::Kill && !stop.is_under_way(self.run.seen, container);
+        let saves = self.run.shutdown.hurry() < ShutdownLevel::Kill && !stop.is_under_way(self.run.seen, container);
         if let Some(service) = self.service.filter(|service| saves && !discarded(service)) {
             tokio::select! {
                 saved = objects::save(self.run, self.step, service, container) => saved?,
-                () = self.run.cancel.reached(ShutdownLevel::Kill) => {}
+                () = self.run.shutdown.reached(ShutdownLevel::Kill) => {}
             }
         }
         stop.stop(container, name, self.service).await
@@ -377,7 +382,7 @@ impl Doing<'_> {
                     Err(Ended::Failed(failed))
                 }
             },
-            () = self.run.cancel.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
+            () = self.run.shutdown.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Run;
-use super::cancel::{Shutdown, ShutdownLevel};
 use super::lock::{self, Notes, Stopping};
+use super::shutdown::{Shutdown, ShutdownLevel};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, Inspected};
 use crate::event::{Event, Events, millis};
@@ -93,7 +93,7 @@ pub(crate) struct Stop<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) events: &'a Events,
     /// Twice Ctrl-C kills at once.
-    pub(crate) cancel: &'a Shutdown,
+    pub(crate) shutdown: &'a Shutdown,
     pub(crate) notes: &'a Notes,
 }
 
@@ -109,7 +109,7 @@ enum Waited {
 
 impl<'a> Stop<'a> {
     pub(crate) fn of(run: &'a Run<'_>) -> Self {
-        Self { engine: run.engine, events: run.events, cancel: run.cancel, notes: &run.notes }
+        Self { engine: run.engine, events: run.events, shutdown: run.shutdown, notes: &run.notes }
     }
 
     /// Whether a run that was cut off has asked this container to stop, and its time is not over.
@@ -136,7 +136,7 @@ impl<'a> Stop<'a> {
         let (least, most) =
             service.map_or((ORPHAN_GRACE, ORPHAN_GRACE), |service| (service.stop_timeout, service.stop_limit));
         let signal = seen.stop_signal.clone().unwrap_or_else(|| "SIGTERM".into());
-        let waited = if self.cancel.hurry() >= ShutdownLevel::Kill || least.is_zero() {
+        let waited = if self.shutdown.hurry() >= ShutdownLevel::Kill || least.is_zero() {
             Waited::Hurried
         } else {
             // One that was asked by a run that is gone has the rest of its time. When that is over without an end, it is
@@ -150,7 +150,7 @@ impl<'a> Stop<'a> {
             tokio::select! {
                 waited = self.wait(container, least.saturating_sub(ago), most.saturating_sub(ago)) => waited?,
                 never = telling => match never {},
-                () = self.cancel.reached(ShutdownLevel::Kill) => Waited::Hurried,
+                () = self.shutdown.reached(ShutdownLevel::Kill) => Waited::Hurried,
             }
         };
         if !matches!(waited, Waited::Ended) {

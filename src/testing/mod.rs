@@ -137,8 +137,8 @@ impl Builder {
         let engine = Engine::connect(&ConnectOptions::from_environment(None, None)).await?;
         let options = isolated::IsolatedOptions { services, timeout: self.timeout, from_scratch: self.from_scratch };
         let janitors = |project: &str| janitor::by_whom_there_is(&engine.about.address, project);
-        let (events, cancel) = (Events::default(), Shutdown::default());
-        let start = isolated::start(&engine, stack, &options, janitors, &events, &cancel);
+        let (events, shutdown) = (Events::default(), Shutdown::default());
+        let start = isolated::start(&engine, stack, &options, janitors, &events, &shutdown);
         // What crashed runs left is no reason for this one to fail.
         let (_, started) = futures_util::join!(gc::sweep(&engine), start);
         let isolated = started?;

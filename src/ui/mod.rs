@@ -14,9 +14,9 @@ pub mod sanitise;
 #[cfg(test)]
 mod script;
 pub mod style;
-pub mod surroundings;
 pub mod table;
 pub mod terminal;
+pub mod terminal_info;
 pub mod tree;
 pub mod tty;
 mod watch;
@@ -34,7 +34,7 @@ use crate::event::{Event, Events, Summary};
 use crate::model::ServiceName;
 use crate::remedy;
 
-pub use surroundings::{ColorChoice, Format, FormatChoice, Surroundings};
+pub use terminal_info::{ColorChoice, Format, FormatChoice, TerminalInfo};
 
 /// What the user asked of the screen.
 #[derive(Debug, Clone, Default)]
@@ -86,10 +86,10 @@ impl Inner {
 
 impl Screen {
     /// A screen on this process's stdout and stderr.
-    pub fn new(options: &Options, surroundings: &Surroundings) -> Self {
-        let format = surroundings.format(options.format);
-        let color_err = surroundings.color(options.color, surroundings.stderr_terminal);
-        let github = surroundings.github.then(plain::token);
+    pub fn new(options: &Options, terminal_info: &TerminalInfo) -> Self {
+        let format = terminal_info.format(options.format);
+        let color_err = terminal_info.color(options.color, terminal_info.stderr_terminal);
+        let github = terminal_info.github.then(plain::token);
         let plain = plain::Plain::new(plain::Options {
             color: color_err,
             quiet: options.quiet,
@@ -103,7 +103,7 @@ impl Screen {
         };
         Self(Arc::new(Inner {
             format,
-            color: surroundings.color(options.color, surroundings.stdout_terminal),
+            color: terminal_info.color(options.color, terminal_info.stdout_terminal),
             color_err,
             quiet: options.quiet,
             same_stack: options.same_stack.clone(),

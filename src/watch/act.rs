@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::context::WatchContext;
 use super::filter::Filter;
 use super::state::Act;
 use super::sync;
-use super::world::WatchContext;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Summary, WatchDone, millis};
 use crate::model::{Failure, Service, ServiceName, WatchAction, WatchRule};

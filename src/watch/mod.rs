@@ -6,6 +6,7 @@
 
 mod act;
 mod actions;
+mod context;
 mod echo;
 mod files;
 mod filter;
@@ -16,7 +17,6 @@ mod state;
 mod sync;
 mod tell;
 mod tree;
-mod world;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -28,12 +28,12 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
 use self::actions::Actions;
+use self::context::WatchContext;
 use self::files::{Answer, Files, Job};
 use self::filter::Filter;
 use self::source::FsEvent;
 use self::state::{Change, Effect, Input, State, Target};
 use self::tree::{Changed, Trust};
-use self::world::WatchContext;
 use crate::diag::{Diagnostic, Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::{Event, Events};

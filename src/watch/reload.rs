@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::act::shown;
+use super::context::WatchContext;
 use super::filter::Filter;
 use super::sync;
-use super::world::WatchContext;
 use crate::diag::{Error, ErrorKind, Result, Source};
 use crate::event::{Event, millis};
 use crate::model::{Failure, ServiceName, Stack, graph};

@@ -7,9 +7,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::context::WatchContext;
 use super::filter::{Filter, mounted};
 use super::state::Act;
-use super::world::WatchContext;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Owner, Removal, Upload};
 use crate::event::Event;

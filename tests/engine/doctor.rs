@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::docker::{self, Foreign};
+use crate::one_file_image::{FOREIGN, TinyImage};
 use crate::stack::{Output, Stack, free_port, image};
-use crate::tiny::{FOREIGN, TinyImage};
 
 /// One service with a port, its image at hand.
 fn services(port: &str) -> String {

@@ -244,9 +244,9 @@ fn a_run_whose_image_is_removed_under_its_hands_prepares_it_again() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let engine = Engine::connect(&ConnectOptions::from_environment(None, None)).await.expect("an engine");
-        let (options, cancel) = (isolated::IsolatedOptions::default(), Shutdown::default());
+        let (options, shutdown) = (isolated::IsolatedOptions::default(), Shutdown::default());
         let isolated =
-            isolated::start(&engine, model, &options, |_| Vec::new(), &events, &cancel).await.expect("started");
+            isolated::start(&engine, model, &options, |_| Vec::new(), &events, &shutdown).await.expect("started");
         let summary = isolated.summary.clone();
         isolated.remove(&engine).await.expect("removed");
         assert!(summary.as_ref().is_some_and(|summary| summary.ok), "{summary:?}");

@@ -66,8 +66,8 @@ fn load(stack: &Stack) -> Model {
 
 /// The stack to bring up, its data in place.
 async fn prepare(engine: &Engine, stack: &Model) -> Model {
-    let (events, cancel) = (Events::default(), Shutdown::default());
-    let options = PrepareOptions { engine, stack, services: &[], timeout: None, events: &events, cancel: &cancel };
+    let (events, shutdown) = (Events::default(), Shutdown::default());
+    let options = PrepareOptions { engine, stack, services: &[], timeout: None, events: &events, shutdown: &shutdown };
     match prepared(&options).await.expect("prepared") {
         Prepared::Stack(stack) => *stack,
         Prepared::Failed(summary) => panic!("{summary:?}"),
@@ -77,13 +77,23 @@ async fn prepare(engine: &Engine, stack: &Model) -> Model {
 async fn up(engine: &Engine, stack: &Model) -> Summary {
     let seen = engine.observe(stack).await.expect("seen");
     let plan = plan::up(stack, &seen, &Request::default()).expect("a plan");
-    let (events, cancel, prober) =
+    let (events, shutdown, prober) =
         (Events::default(), Shutdown::default(), Prober::new(Limits::default()).expect("one"));
     let (timeout, keep_going) = (None, false);
     let build = taskava::engine::How::default();
     let notes = taskava::run::lock::Notes::default();
-    let run =
-        Run { build, engine, stack, seen: &seen, prober, events: &events, cancel: &cancel, timeout, keep_going, notes };
+    let run = Run {
+        build,
+        engine,
+        stack,
+        seen: &seen,
+        prober,
+        events: &events,
+        shutdown: &shutdown,
+        timeout,
+        keep_going,
+        notes,
+    };
     apply(&run, Arc::new(plan)).await
 }
 
@@ -188,14 +198,14 @@ fn what_fails_while_it_is_made_is_told_and_not_kept() {
     let model = load(&stack);
     block_on(async {
         let engine = engine().await;
-        let (events, cancel) = (Events::default(), Shutdown::default());
+        let (events, shutdown) = (Events::default(), Shutdown::default());
         let options = PrepareOptions {
             engine: &engine,
             stack: &model,
             services: &[],
             timeout: None,
             events: &events,
-            cancel: &cancel,
+            shutdown: &shutdown,
         };
         let Prepared::Failed(summary) = prepared(&options).await.expect("asked") else { panic!("it succeeded") };
         let seed = ServiceName::parse("seed").expect("a name");

@@ -8,8 +8,8 @@ use futures_util::{TryStreamExt as _, stream};
 
 use super::{AT_ONCE, Entry, Put, Putter, SMALL};
 use crate::aws::client::{Answer, AwsError};
+use crate::byte_channel;
 use crate::diag::{Error, Result};
-use crate::pieces;
 
 /// How many pieces of a large content wait for those who take them.
 const PIECES: usize = 4;
@@ -56,7 +56,7 @@ impl Putter<'_> {
 
     /// Puts one while it is read.
     async fn put_large(&self, entry: &Entry, source: &mut impl Source) -> io::Result<Answer<Put>> {
-        let (sender, content) = pieces::channel(PIECES);
+        let (sender, content) = byte_channel::channel(PIECES);
         let reading = async {
             while let Some(bytes) = source.chunk().await? {
                 // What is there already is not taken.

@@ -17,7 +17,7 @@ use crate::engine::Engine;
 use crate::engine::attach::ExecOptions;
 use crate::model::aws::{self, Emulators};
 use crate::model::{Service, Stack};
-use crate::run::cancel::Shutdown;
+use crate::run::shutdown::Shutdown;
 use crate::run::{actual, address};
 
 /// Run the AWS CLI against the stack's emulators of AWS, or show what they mirror
@@ -67,14 +67,14 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 .note(&format!("without services.toml the region is taken to be {region}; --region says another"));
         }
         let Some(program) = on_path("aws") else { return in_container(args, context, &stack, &engine).await };
-        let variables = surroundings(&stack, &engine).await?;
+        let variables = terminal_info(&stack, &engine).await?;
         let urls = urls(&stack, &engine).await?;
         let mut words = vec![program.into_os_string()];
         let url = |service: &Service| urls.get(service.name.as_str()).cloned();
         words.extend(endpoint(&args.arguments, &emulators(&stack)?, url).into_iter().map(OsString::from));
         words.extend(args.arguments.iter().cloned());
-        let cancel = Shutdown::on_signals(&context.screen.events());
-        Ok(ExitCode::from(command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel, |_| ()).await?))
+        let shutdown = Shutdown::on_signals(&context.screen.events());
+        Ok(ExitCode::from(command::run(&words, variables, &REAL_ACCOUNT, context.format(), &shutdown, |_| ()).await?))
     })
 }
 
@@ -152,7 +152,7 @@ pub(in crate::cli) const REAL_ACCOUNT: [&str; 9] = [
 ///
 /// # Errors
 /// When one of them can't be reached from here.
-pub(in crate::cli) async fn surroundings(stack: &Stack, engine: &Engine) -> Result<Vec<(String, OsString)>> {
+pub(in crate::cli) async fn terminal_info(stack: &Stack, engine: &Engine) -> Result<Vec<(String, OsString)>> {
     let urls = urls(stack, engine).await?;
     let emulators = emulators(stack)?;
     let variables = emulators.variables(&stack.region(), |service| urls.get(service.name.as_str()).cloned());

@@ -17,7 +17,7 @@ use crate::event::size;
 use crate::plan::observed::Container;
 use crate::plan::{self, Request};
 use crate::run::Lock;
-use crate::run::cancel::ShutdownLevel;
+use crate::run::shutdown::ShutdownLevel;
 use crate::ui::Format;
 
 /// Save the stack's data and configuration in one portable file
@@ -69,7 +69,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let session = Session::open(context).await?;
         tokio::select! {
             saved = save(args, &session) => saved.map(|()| ExitCode::SUCCESS).map_err(no_room),
-            () = session.cancel.reached(ShutdownLevel::Stop) => Err(session.cancel.error()),
+            () = session.shutdown.reached(ShutdownLevel::Stop) => Err(session.shutdown.error()),
         }
     })
 }

@@ -1,4 +1,4 @@
-//! `init`: a first services.toml for the folder one is in. Its text is `starter`'s.
+//! `init`: a first services.toml for the folder one is in. `crate::init` writes its text.
 
 use std::io;
 use std::path::Path;
@@ -10,9 +10,9 @@ use crate::cli::Context;
 use crate::compose::read;
 use crate::config;
 use crate::diag::{Error, ErrorKind, Result};
+use crate::init::{self, App, Extra};
 use crate::load;
 use crate::resolve::name_of_folder;
-use crate::starter::{self, App, Extra};
 use crate::ui::Format;
 
 /// Write a first services.toml, with comments, for this folder
@@ -44,16 +44,16 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             .hint("or begin anew beside it: taskava dev init --fresh"));
     }
     let app = App::SIGNS.iter().find(|(file, _)| here.join(file).is_file());
-    let project = starter::project(&context.project().map_or_else(|| name_of_folder(&here), Into::into));
-    let text = starter::services_toml(&project, app.map(|(_, app)| *app), &args.with);
+    let project = init::project(&context.project().map_or_else(|| name_of_folder(&here), Into::into));
+    let text = init::services_toml(&project, app.map(|(_, app)| *app), &args.with);
     write_new(&target, &text, false).map_err(|error| match target.exists() {
         true => Error::new(ErrorKind::Usage, format_args!("{} is here already, and is left as it is", config::FILE))
             .hint("start it: taskava dev up"),
         false => error,
     })?;
-    let schema = !here.join(starter::SCHEMA).exists();
+    let schema = !here.join(init::SCHEMA).exists();
     if schema {
-        write_new(&here.join(starter::SCHEMA), &super::schema::text()?, false)?;
+        write_new(&here.join(init::SCHEMA), &super::schema::text()?, false)?;
     }
     let ignored = ignore(&here)?;
     if context.format() == Format::Json {
@@ -68,7 +68,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         context.screen.note(&format!("{file}: a {} application; its service is there, commented out", app.as_str()));
     }
     if schema {
-        context.screen.note(&format!("{}: what services.toml may say, for editors", starter::SCHEMA));
+        context.screen.note(&format!("{}: what services.toml may say, for editors", init::SCHEMA));
     }
     if !ignored.is_empty() {
         context.screen.note(&format!(".gitignore: added {}", ignored.join(" and ")));

@@ -8,12 +8,12 @@ use regex::bytes::Regex;
 use crate::cli::by_labels::stack_or_labels;
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::engine::frames::{Line, Origin};
+use crate::engine::logs::decode::{Line, Origin};
 use crate::event::Events;
 use crate::logs::{LogOptions, Logs, More, time};
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
-use crate::run::cancel::{Shutdown, ShutdownLevel};
+use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::ui::Format;
 use crate::ui::logs::{self as ui, Record, Sink};
 use crate::ui::sanitise;
@@ -92,18 +92,18 @@ fn tail(text: &str) -> Result<Tail, String> {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         // Ctrl-C is how following ends: nothing to say about it.
-        let cancel = Shutdown::on_signals(&Events::default());
+        let shutdown = Shutdown::on_signals(&Events::default());
         let mut sink = Sink::default();
         let shown = tokio::select! {
             shown = show(args, context, &mut sink) => shown.map(|()| ExitCode::SUCCESS),
-            () = cancel.reached(ShutdownLevel::Stop) => Ok(ExitCode::from(cancel.error().kind.exit_code())),
+            () = shutdown.reached(ShutdownLevel::Stop) => Ok(ExitCode::from(shutdown.error().kind.exit_code())),
         };
         tokio::select! {
-            written = sink.finish() => if cancel.hurry() == ShutdownLevel::None { written? },
+            written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
             // Whoever reads does not read on.
-            () = cancel.reached(ShutdownLevel::Kill) => {}
+            () = shutdown.reached(ShutdownLevel::Kill) => {}
         }
-        if cancel.hurry() != ShutdownLevel::None {
+        if shutdown.hurry() != ShutdownLevel::None {
             context.screen.left("the stack keeps running");
         }
         shown

@@ -18,7 +18,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Summary, size};
 use crate::model::{Service, ServiceName, Stack};
 use crate::plan::{self, Intent, Request, Work};
-use crate::run::cancel::ShutdownLevel;
+use crate::run::shutdown::ShutdownLevel;
 use crate::run::{Lock, snapshot};
 use crate::ui::{Format, Screen};
 
@@ -114,7 +114,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let session = Session::open(context).await?;
         tokio::select! {
             restored = restore(args, &session, &manifest, &contents) => restored,
-            () = session.cancel.reached(ShutdownLevel::Kill) => Err(session.cancel.error()),
+            () = session.shutdown.reached(ShutdownLevel::Kill) => Err(session.shutdown.error()),
         }
     })
 }
@@ -181,9 +181,9 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest, conten
         let restoring = server.restore(&saved.data, roles, &mut reader, !used.is_empty(), &mut progress);
         differences.extend(tokio::select! {
             restored = restoring => restored?,
-            () = session.cancel.reached(ShutdownLevel::Stop) => {
+            () = session.shutdown.reached(ShutdownLevel::Stop) => {
                 let half = format!("the data of the stack is only half there; restore it again: {}", intent.finish);
-                return Err(session.cancel.error().hint(half));
+                return Err(session.shutdown.error().hint(half));
             }
         });
     }

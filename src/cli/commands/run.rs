@@ -72,7 +72,7 @@ const PATIENCE: usize = 3;
 const DETACHED: Duration = Duration::from_secs(3);
 
 /// A container that is made and about to be started.
-struct Made {
+struct CreatedOneOff {
     engine: Engine,
     service: Service,
     id: String,
@@ -95,7 +95,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 /// Brings up what the service needs and makes the container. The lock is held until it is there, so that nobody takes its
 /// network away meanwhile. When something fails, it is told; the exit code is returned.
-async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> {
+async fn make(args: &Args, context: &Context) -> Result<Result<CreatedOneOff, ExitCode>> {
     let session = Session::open(context).await?;
     let name = session.stack.named(&args.service)?;
     let (engine, stack) = (&session.engine, &session.stack);
@@ -119,15 +119,15 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
             seen: &seen,
             prober: Prober::new(Limits::default())?,
             events: &told,
-            cancel: &session.cancel,
+            shutdown: &session.shutdown,
             timeout: None,
             keep_going: false,
         };
         let summary = run::apply(&run, Arc::new(plan)).await;
         if !summary.ok {
             let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
-            let interrupted = session.cancel.hurry() != run::cancel::ShutdownLevel::None;
-            let kind = if interrupted { session.cancel.error().kind } else { failed };
+            let interrupted = session.shutdown.hurry() != run::shutdown::ShutdownLevel::None;
+            let kind = if interrupted { session.shutdown.error().kind } else { failed };
             session.events.emit(&Event::Summary(summary));
             return Ok(Err(ExitCode::from(kind.exit_code())));
         }
@@ -138,11 +138,11 @@ async fn make(args: &Args, context: &Context) -> Result<Result<Made, ExitCode>> 
     let options = OneOffOptions { name, stdin: !args.streams.no_stdin, tty, remove: !args.no_rm };
     let viewing = run::views::settle(engine, stack, &service, &events, &Mutex::default()).await?;
     let id = create(engine, stack, viewing.as_ref().unwrap_or(&service), &options, &events).await?;
-    if session.cancel.hurry() != run::cancel::ShutdownLevel::None {
+    if session.shutdown.hurry() != run::shutdown::ShutdownLevel::None {
         engine.remove(&id, &options.name).await?;
-        return Err(session.cancel.error());
+        return Err(session.shutdown.error());
     }
-    Ok(Ok(Made { engine: engine.clone(), service, id, options }))
+    Ok(Ok(CreatedOneOff { engine: engine.clone(), service, id, options }))
 }
 
 async fn create(
@@ -159,7 +159,7 @@ async fn create(
     Ok(id)
 }
 
-impl Made {
+impl CreatedOneOff {
     async fn run(self, context: &Context) -> Result<ExitCode> {
         let mut outside = Outside::listen();
         let ended = self.attached(context, &mut outside).await;

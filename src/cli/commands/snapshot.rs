@@ -9,7 +9,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::event::size;
 use crate::model::CopyName;
 use crate::plan::{self, Observed, Request};
-use crate::run::cancel::ShutdownLevel;
+use crate::run::shutdown::ShutdownLevel;
 use crate::run::snapshot::{self, Snapshot};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
@@ -189,7 +189,7 @@ async fn remove(args: &RemoveArgs, context: &Context) -> Result<ExitCode> {
     for snapshot in &found {
         tokio::select! {
             removed = snapshot::remove(&session.engine, snapshot) => removed?,
-            () = session.cancel.reached(ShutdownLevel::Stop) => return Err(session.cancel.error()),
+            () = session.shutdown.reached(ShutdownLevel::Stop) => return Err(session.shutdown.error()),
         }
         context.screen.note(&format!("removed snapshot {} ({})", snapshot.name, size(snapshot.size)));
     }

@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::aws::{REAL_ACCOUNT, emulators, on_path, surroundings, urls};
+use super::aws::{REAL_ACCOUNT, emulators, on_path, terminal_info, urls};
 use super::test::command;
 use crate::cli::session::load_stack;
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::model::{Service, Stack};
-use crate::run::cancel::Shutdown;
 use crate::run::lock::Lock;
+use crate::run::shutdown::Shutdown;
 
 /// Run Terraform against the stack's emulators of AWS
 ///
@@ -46,21 +46,21 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let data = data();
         let events = context.screen.events();
         // From here on signals are told of and passed on, so that what is written below is removed again.
-        let cancel = Shutdown::on_signals(&events);
+        let shutdown = Shutdown::on_signals(&events);
         let mut held = None;
         if reads_configuration(&args.arguments) {
             // Two at once would take each other's files away.
             let place = folder.canonicalize().unwrap_or_else(|_| folder.clone());
             let place = place.to_string_lossy();
-            let lock = Lock::take(&place, stack.name.as_str(), "terraform", Duration::ZERO, &events, &cancel).await?;
+            let lock = Lock::take(&place, stack.name.as_str(), "terraform", Duration::ZERO, &events, &shutdown).await?;
             let target = target(&stack, &engine, &data, &program).await?;
             held = Some((overrides::Written::new(&folder, &target)?, lock));
         }
-        let mut variables = surroundings(&stack, &engine).await?;
+        let mut variables = terminal_info(&stack, &engine).await?;
         variables.push(("TF_DATA_DIR".into(), data.into()));
         let mut words = vec![program.into_os_string()];
         words.extend(args.arguments.iter().cloned());
-        let code = command::run(&words, variables, &REAL_ACCOUNT, context.format(), &cancel, |_| ()).await;
+        let code = command::run(&words, variables, &REAL_ACCOUNT, context.format(), &shutdown, |_| ()).await;
         // The files before the lock.
         drop(held);
         Ok(ExitCode::from(code?))

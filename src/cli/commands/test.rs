@@ -97,18 +97,18 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     async fn run(&self, options: &isolated::IsolatedOptions) -> Result<ExitCode> {
-        let Session { engine, stack, events, cancel, context, .. } = self.session;
+        let Session { engine, stack, events, shutdown, context, .. } = self.session;
         let janitors = |project: &str| {
             let program = std::env::current_exe().into_iter();
             program.map(|program| janitor::by_program(program, &context.engine_options(), project)).collect()
         };
-        let isolated = isolated::start(engine, stack.clone(), options, janitors, events, cancel).await?;
+        let isolated = isolated::start(engine, stack.clone(), options, janitors, events, shutdown).await?;
         if !isolated.is_watched() {
             tell(events, "nobody watches this run: what it leaves when it is killed goes with `taskava dev gc`");
         }
         let Some(mut summary) = isolated.summary.clone() else {
             isolated.remove(engine).await?;
-            return Err(cancel.error());
+            return Err(shutdown.error());
         };
         // Standard output is the command's.
         summary.endpoints = Vec::new();
@@ -138,7 +138,7 @@ impl Trial<'_> {
 
     /// Runs the command; its exit code.
     async fn command(&self, isolated: &Isolated) -> Result<u8> {
-        let Session { engine, context, cancel, masks, .. } = self.session;
+        let Session { engine, context, shutdown, masks, .. } = self.session;
         context.screen.finish();
         let (stack, unknown) = actual::stack(engine, &isolated.stack, &isolated.containers).await;
         unknown.iter().for_each(|note| context.screen.note(note));
@@ -156,7 +156,7 @@ impl Trial<'_> {
         self.timeline.note(&Event::Notice { message: format!("started: {words}") });
         let began = Instant::now();
         let ends_too = |pid| isolated.ends_too(pid);
-        let code = command::run(&self.args.command, variables, &[], context.format(), cancel, ends_too).await?;
+        let code = command::run(&self.args.command, variables, &[], context.format(), shutdown, ends_too).await?;
         let took = millis(began.elapsed());
         self.timeline.note(&Event::Notice { message: format!("ended with code {code} after {took} ms: {words}") });
         if code != 0 {

@@ -12,7 +12,7 @@ use crate::load::Loaded;
 use crate::logs::{self, Logs};
 use crate::model::{ServiceName, graph};
 use crate::plan::Intent;
-use crate::run::cancel::{Shutdown, ShutdownLevel};
+use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::ui::Format;
 use crate::ui::logs::{self as ui, Sink};
 use crate::watch::{Show, Watch, WatchOptions, services};
@@ -74,22 +74,22 @@ fn names(names: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
 
 async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Context) -> Result<ExitCode> {
     // Ctrl-C is how watching ends; what it does is said by `finish`.
-    let cancel = Shutdown::on_signals(&Events::default());
+    let shutdown = Shutdown::on_signals(&Events::default());
     let mut sink = Sink::default();
     let stayed = tokio::select! {
-        stayed = follow(loaded, named, poll, context, &cancel, &mut sink) => stayed,
+        stayed = follow(loaded, named, poll, context, &shutdown, &mut sink) => stayed,
         // Twice: whatever is being done.
-        () = cancel.reached(ShutdownLevel::Kill) => Ok(()),
+        () = shutdown.reached(ShutdownLevel::Kill) => Ok(()),
     };
     tokio::select! {
-        written = sink.finish() => if cancel.hurry() == ShutdownLevel::None { written? },
+        written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
         // Whoever reads does not read on.
-        () = cancel.reached(ShutdownLevel::Kill) => {}
+        () = shutdown.reached(ShutdownLevel::Kill) => {}
     }
-    if cancel.hurry() != ShutdownLevel::None {
+    if shutdown.hurry() != ShutdownLevel::None {
         context.screen.left("not watching any more; the stack keeps running");
     }
-    stayed.map(|()| ExitCode::from(cancel.error().kind.exit_code()))
+    stayed.map(|()| ExitCode::from(shutdown.error().kind.exit_code()))
 }
 
 /// Watches and shows logs until the user leaves.
@@ -98,13 +98,13 @@ async fn follow(
     named: Vec<ServiceName>,
     poll: bool,
     context: &Context,
-    cancel: &Shutdown,
+    shutdown: &Shutdown,
     sink: &mut Sink,
 ) -> Result<()> {
     let where_to = context.connect_options();
     let engine = tokio::select! {
         engine = Engine::connect(&where_to) => engine?,
-        () = cancel.reached(ShutdownLevel::Stop) => return Ok(()),
+        () = shutdown.reached(ShutdownLevel::Stop) => return Ok(()),
     };
     let project = loaded.stack.name.to_string();
     must_be_up(&engine, &loaded, &named).await?;
@@ -116,13 +116,13 @@ async fn follow(
     };
     let mut watch = tokio::select! {
         watch = Watch::start(options, show, engine.clone(), context.screen.events(), loaded) => watch?,
-        () = cancel.reached(ShutdownLevel::Stop) => return Ok(()),
+        () = shutdown.reached(ShutdownLevel::Stop) => return Ok(()),
     };
     let (watched, events) = (watch.watched(), watch.events());
     let ended = tokio::select! {
         () = watch.run() => Ok(()),
         shown = show_logs(&engine, &events, &project, watched, context, sink) => shown,
-        () = cancel.reached(ShutdownLevel::Stop) => Ok(()),
+        () = shutdown.reached(ShutdownLevel::Stop) => Ok(()),
     };
     watch.finish().await;
     ended

@@ -13,8 +13,8 @@ use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Request, Response};
 
 use super::proto::{self, Value};
+use crate::byte_channel;
 use crate::context::{Context, Entry, What};
-use crate::pieces;
 
 /// Kinds of packets.
 const ANNOUNCE: u64 = 0;
@@ -101,7 +101,7 @@ impl Files {
         } else {
             self.context.folder_of(entry)
         };
-        let file = pieces::open_within(folder, &entry.source).map_err(named)?;
+        let file = byte_channel::open_within(folder, &entry.source).map_err(named)?;
         let mut file: File = file.ok_or_else(|| named(io::Error::other("a link took its place")))?;
         let mut piece = vec![0; PIECE];
         loop {

@@ -7,18 +7,18 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 use super::Trouble;
+use crate::byte_channel;
 use crate::context::{Context, Entry, What};
 use crate::diag::{Error, ErrorKind};
-use crate::pieces;
 
 /// How many pieces may wait.
 const PIECES: usize = 8;
 
 /// The archive. What goes wrong ends it, and is left in `trouble`.
 pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
-    let (sender, archive) = pieces::channel(PIECES);
+    let (sender, archive) = byte_channel::channel(PIECES);
     tokio::task::spawn_blocking(move || {
-        if let Err((entry, error)) = pack(&context, pieces::Writer::new(sender.clone())) {
+        if let Err((entry, error)) = pack(&context, byte_channel::Writer::new(sender.clone())) {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let path = entry.map_or_else(String::new, |entry| format!(" {}", entry.source.display()));
                 let message = format!("can't send{path} to the builder: {error}");
@@ -31,7 +31,7 @@ pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = 
     archive
 }
 
-fn pack(context: &Context, pieces: pieces::Writer) -> Result<(), (Option<&Entry>, io::Error)> {
+fn pack(context: &Context, pieces: byte_channel::Writer) -> Result<(), (Option<&Entry>, io::Error)> {
     let mut archive = tar::Builder::new(pieces);
     for entry in &context.entries {
         append(&mut archive, entry, context).map_err(|error| (Some(entry), error))?;
@@ -42,7 +42,7 @@ fn pack(context: &Context, pieces: pieces::Writer) -> Result<(), (Option<&Entry>
 
 /// The classic builder takes out what the archive's own .dockerignore names, that included. Where it is not among the files,
 /// or does not know of a Dockerfile from outside, there is nobody whom another one would surprise.
-fn hide_dockerfile(archive: &mut tar::Builder<pieces::Writer>, context: &Context) -> io::Result<()> {
+fn hide_dockerfile(archive: &mut tar::Builder<byte_channel::Writer>, context: &Context) -> io::Result<()> {
     const PATTERNS: &str = ".dockerignore";
     if !context.hides_dockerfile || context.entries.iter().any(|entry| entry.path == PATTERNS) {
         return Ok(());
@@ -55,7 +55,7 @@ fn hide_dockerfile(archive: &mut tar::Builder<pieces::Writer>, context: &Context
 }
 
 /// Nothing in a header depends on who sends: no names, no owners.
-fn append(archive: &mut tar::Builder<pieces::Writer>, entry: &Entry, context: &Context) -> io::Result<()> {
+fn append(archive: &mut tar::Builder<byte_channel::Writer>, entry: &Entry, context: &Context) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_mode(entry.mode);
     header.set_mtime(entry.modified);
@@ -73,7 +73,7 @@ fn append(archive: &mut tar::Builder<pieces::Writer>, entry: &Entry, context: &C
         }
         What::File(_) => {
             // It may be a link by now, to something that is nobody's business inside.
-            let file = pieces::open_within(context.folder_of(entry), &entry.source)?;
+            let file = byte_channel::open_within(context.folder_of(entry), &entry.source)?;
             let file = file.ok_or_else(|| io::Error::other("it lies elsewhere by now: a link took its place"))?;
             // It may have grown since it was listed.
             let size = file.metadata()?.len();
@@ -133,7 +133,7 @@ mod tests {
         fs::write(folder.path().join("Dockerfile"), "FROM scratch").unwrap();
         let long = "long/".repeat(40);
         fs::create_dir_all(folder.path().join(&long)).unwrap();
-        fs::write(folder.path().join(&long).join("big"), vec![b'x'; 3 * pieces::PIECE + 1]).unwrap();
+        fs::write(folder.path().join(&long).join("big"), vec![b'x'; 3 * byte_channel::PIECE + 1]).unwrap();
         #[cfg(unix)]
         std::os::unix::fs::symlink("Dockerfile", folder.path().join("link")).unwrap();
         let bytes = packed(context(folder.path())).await;
@@ -148,7 +148,7 @@ mod tests {
             seen.push((entry.path().unwrap().display().to_string(), entry.size()));
         }
         assert!(seen.contains(&("Dockerfile".into(), 12)), "{seen:?}");
-        assert!(seen.contains(&(format!("{long}big"), 3 * pieces::PIECE as u64 + 1)), "{seen:?}");
+        assert!(seen.contains(&(format!("{long}big"), 3 * byte_channel::PIECE as u64 + 1)), "{seen:?}");
         assert_eq!(seen.len(), 42 + usize::from(cfg!(unix)), "{seen:?}");
     }
 

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::super::connect::Address;
 use super::super::credentials::{self, Credentials};
-use super::super::wire::{self, Then};
+use super::super::hijack::{self, Then};
 use super::files::Files;
 use super::{Trouble, proto};
 use crate::bounded;
@@ -77,7 +77,7 @@ impl Session {
         let headers = about.iter().chain(offered);
         let headers: String =
             headers.map(|(name, value)| format!("X-Docker-Expose-Session-{name}: {value}\r\n")).collect();
-        let (reader, writer) = wire::post(address, "/session", "", Then::Http2(&headers)).await?;
+        let (reader, writer) = hijack::post(address, "/session", "", Then::Http2(&headers)).await?;
         let stream = tokio::io::join(reader, writer);
         let offer = Arc::new(offer);
         let task = tokio::spawn(async move {

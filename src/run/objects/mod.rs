@@ -19,13 +19,13 @@ use self::archive::{Reader, SUMMARY, Summary, Writer};
 use super::{Run, provision};
 use crate::aws::objects::{self, Bucket, Entry, Putter, Source};
 use crate::aws::{Answer, AwsError, Client};
+use crate::byte_channel;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::event::{Event, counted, size};
 use crate::kinds;
 use crate::model::aws::Api;
 use crate::model::{Kind, Mount, MountSource, Service, ServiceName, Stack};
-use crate::pieces;
 use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{Observed, Op, Plan, Step};
 
@@ -265,7 +265,7 @@ impl Objects<'_> {
     async fn write(&self, place: &str, buckets: Vec<Bucket>) -> Result<Summary> {
         let started = self.started().await?;
         let now = self.run.engine.now().await.as_second();
-        let (sender, sent) = pieces::channel(PIECES);
+        let (sender, sent) = byte_channel::channel(PIECES);
         let broken = sender.clone();
         let writing = async {
             let written = async {
@@ -348,7 +348,7 @@ impl Objects<'_> {
         let putter = Putter::open(&self.client, &summary.buckets).await.map_err(answered)?;
         let archive = self.run.engine.pack(self.container, &format!("{place}/{FOLDER}"));
         let mut archive =
-            Told { objects: self, archive: Reader::new(Box::pin(archive)), count: 0, of: summary.versions };
+            Progress { objects: self, archive: Reader::new(Box::pin(archive)), count: 0, of: summary.versions };
         let put = putter.put_all(&mut archive, answered).await?;
         if archive.count != summary.versions {
             let message = format!("only {} of {} are there", archive.count, counted(summary.versions, "object"));
@@ -359,7 +359,7 @@ impl Objects<'_> {
     }
 
     async fn note_loaded(&self, place: &str, started: &str) -> Result<()> {
-        let (sender, sent) = pieces::channel(PIECES);
+        let (sender, sent) = byte_channel::channel(PIECES);
         let writing = async {
             let archive = Writer::new(FOLDER, sender).await?;
             archive.file(LOADED, started.as_bytes()).await
@@ -408,7 +408,7 @@ impl Objects<'_> {
 }
 
 /// An archive that is put back; tells how far it is.
-struct Told<'a, S> {
+struct Progress<'a, S> {
     objects: &'a Objects<'a>,
     archive: Reader<S>,
     /// How many versions were read.
@@ -417,7 +417,7 @@ struct Told<'a, S> {
     of: u64,
 }
 
-impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Source for Told<'_, S> {
+impl<S: Stream<Item = io::Result<Bytes>> + Unpin> Source for Progress<'_, S> {
     async fn next(&mut self) -> io::Result<Option<Entry>> {
         let entry = self.archive.next().await?;
         if entry.is_some() {

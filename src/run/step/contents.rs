@@ -4,7 +4,7 @@ use super::{Doing, Ended};
 use crate::aws;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Service;
-use crate::run::cancel::ShutdownLevel;
+use crate::run::shutdown::ShutdownLevel;
 use crate::run::{actual, failure, objects, provision};
 
 impl Doing<'_> {
@@ -27,7 +27,7 @@ impl Doing<'_> {
                 Ok(()) => Ok(()),
                 Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
             },
-            () = self.run.cancel.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
+            () = self.run.shutdown.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
         }
     }
 
@@ -47,7 +47,7 @@ impl Doing<'_> {
                 }
                 Err(error) => Err(Ended::Failed(Box::new(self.failure(&error).await))),
             },
-            () = self.run.cancel.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
+            () = self.run.shutdown.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
         }
     }
 

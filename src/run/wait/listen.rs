@@ -8,7 +8,7 @@ use super::{line, log};
 use crate::diag::Result;
 use crate::engine::Engine;
 use crate::engine::attach::{Attached, Channel};
-use crate::engine::frames::LINE_LIMIT;
+use crate::engine::logs::decode::LINE_LIMIT;
 use crate::model::{Probe, Service};
 
 /// A container that is listened to. Ends with this.

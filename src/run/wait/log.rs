@@ -1,7 +1,7 @@
 //! Looks for the line that says that a service is ready (`ready.log`): in what its container has written since its last
 //! start, and in what it writes from now on, over restarts by the engine.
 //!
-//! What a line is, is `engine::frames`': both streams by themselves, lines of up to 64 KiB in one piece.
+//! What a line is, is `engine::logs::decode`': both streams by themselves, lines of up to 64 KiB in one piece.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use regex::bytes::Regex;
 
 use super::line;
 use crate::diag::{Error, Result};
-use crate::engine::frames::Lines;
-use crate::engine::streams::{LogError, StreamOptions};
+use crate::engine::logs::decode::Lines;
+use crate::engine::logs::{LogError, StreamOptions};
 use crate::engine::{Engine, Inspected};
 use crate::model::Logging;
 

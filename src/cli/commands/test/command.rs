@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 
 use crate::diag::{Error, ErrorKind, Result};
-use crate::run::cancel::{Shutdown, ShutdownLevel};
+use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::ui::Format;
 
 /// How long a command that was asked to end may take.
@@ -25,7 +25,7 @@ pub(in crate::cli) async fn run(
     variables: Vec<(String, OsString)>,
     without: &[&str],
     format: Format,
-    cancel: &Shutdown,
+    shutdown: &Shutdown,
     on_start: impl FnOnce(u32),
 ) -> Result<u8> {
     let (program, arguments) = words.split_first().expect("clap requires a word");
@@ -46,17 +46,17 @@ pub(in crate::cli) async fn run(
     child.id().map(on_start);
     tokio::select! {
         status = child.wait() => return Ok(code(status?)),
-        () = cancel.reached(ShutdownLevel::Stop) => {}
+        () = shutdown.reached(ShutdownLevel::Stop) => {}
     }
     // A terminal sends Ctrl-C to the whole process group; any other signal may have been ours alone.
-    let cause = cancel.error().kind;
+    let cause = shutdown.error().kind;
     let by_keyboard = cause == ErrorKind::Interrupted && io::stdin().is_terminal();
     if !by_keyboard {
         pass_on(&child, cause);
     }
     tokio::select! {
         status = child.wait() => return Ok(code(status?)),
-        () = cancel.reached(ShutdownLevel::Kill) => {}
+        () = shutdown.reached(ShutdownLevel::Kill) => {}
         () = tokio::time::sleep(GRACE), if cause != ErrorKind::Interrupted => {}
     }
     child.kill().await?;

@@ -40,7 +40,7 @@ pub enum ColorChoice {
 /// What the process finds around it.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent fact")]
-pub struct Surroundings {
+pub struct TerminalInfo {
     /// stdout is a terminal.
     pub stdout_terminal: bool,
     /// stderr is a terminal.
@@ -57,7 +57,7 @@ pub struct Surroundings {
     pub force_color: bool,
 }
 
-impl Surroundings {
+impl TerminalInfo {
     /// Looks at this process's environment and streams.
     pub fn read() -> Self {
         let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
@@ -101,24 +101,24 @@ mod tests {
 
     #[test]
     fn auto_is_a_tree_only_where_somebody_looks() {
-        let terminal = Surroundings { stderr_terminal: true, ..Surroundings::default() };
+        let terminal = TerminalInfo { stderr_terminal: true, ..TerminalInfo::default() };
         assert_eq!(terminal.format(FormatChoice::Auto), Format::Tty);
-        assert_eq!(Surroundings::default().format(FormatChoice::Auto), Format::Plain);
-        assert_eq!(Surroundings { dumb: true, ..terminal.clone() }.format(FormatChoice::Auto), Format::Plain);
-        assert_eq!(Surroundings { ci: true, ..terminal.clone() }.format(FormatChoice::Auto), Format::Plain);
-        assert_eq!(Surroundings { ci: true, ..terminal }.format(FormatChoice::Tty), Format::Tty);
+        assert_eq!(TerminalInfo::default().format(FormatChoice::Auto), Format::Plain);
+        assert_eq!(TerminalInfo { dumb: true, ..terminal.clone() }.format(FormatChoice::Auto), Format::Plain);
+        assert_eq!(TerminalInfo { ci: true, ..terminal.clone() }.format(FormatChoice::Auto), Format::Plain);
+        assert_eq!(TerminalInfo { ci: true, ..terminal }.format(FormatChoice::Tty), Format::Tty);
     }
 
     #[test]
     fn colour_follows_the_order_of_precedence() {
-        let all = Surroundings { no_color: true, force_color: true, ci: true, ..Surroundings::default() };
+        let all = TerminalInfo { no_color: true, force_color: true, ci: true, ..TerminalInfo::default() };
         assert!(all.color(ColorChoice::Always, false), "the flag wins over NO_COLOR");
         assert!(!all.color(ColorChoice::Auto, true), "NO_COLOR wins over FORCE_COLOR");
-        let forced = Surroundings { force_color: true, ci: true, ..Surroundings::default() };
+        let forced = TerminalInfo { force_color: true, ci: true, ..TerminalInfo::default() };
         assert!(forced.color(ColorChoice::Auto, false), "FORCE_COLOR wins over CI");
         assert!(!forced.color(ColorChoice::Never, true));
-        assert!(Surroundings::default().color(ColorChoice::Auto, true));
-        assert!(!Surroundings::default().color(ColorChoice::Auto, false));
-        assert!(!Surroundings { dumb: true, ..Surroundings::default() }.color(ColorChoice::Auto, true));
+        assert!(TerminalInfo::default().color(ColorChoice::Auto, true));
+        assert!(!TerminalInfo::default().color(ColorChoice::Auto, false));
+        assert!(!TerminalInfo { dumb: true, ..TerminalInfo::default() }.color(ColorChoice::Auto, true));
     }
 }

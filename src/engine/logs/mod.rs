@@ -1,5 +1,8 @@
-//! What goes on for as long as one listens: logs as raw bytes, and the starts of containers. Following, ordering and
-//! coming back after a lost connection are `logs`'s; a few lines of a log are had more easily from `lines`.
+//! Logs of containers as raw bytes, and the starts of containers, for as long as the connection lasts. `decode` makes lines of
+//! the bytes; `tail` reads the last lines alone. Following, ordering and reconnecting are left to `crate::logs`.
+
+pub mod decode;
+mod tail;
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -10,9 +13,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use http::Version;
 
-use super::error::{failed, message, status};
-use super::{Engine, labels};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::error::{failed, message, status};
+use crate::engine::{Engine, labels};
 use crate::model::ServiceName;
 
 /// Which part of a log. Times are nanoseconds since 1970 by the engine's clock.
@@ -41,7 +44,7 @@ pub enum LogError {
     Failed(Error),
 }
 
-/// The bytes of a log, for [`super::frames::Lines`].
+/// The bytes of a log, for [`decode::Lines`].
 pub type LogBytes = Pin<Box<dyn Stream<Item = Result<Bytes, LogError>> + Send>>;
 
 /// A container was started, or ended.

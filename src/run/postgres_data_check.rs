@@ -10,7 +10,7 @@ use std::io;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
 
-use super::{Run, owner, snapshot};
+use super::{Run, process_identity, snapshot};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Copied, Engine};
 use crate::event::Event;
@@ -58,7 +58,7 @@ pub(super) async fn discard_half_booted(run: &Run<'_>, service: &Service, id: &s
     let kept = snapshot::auto_name();
     let set = [volume.to_owned()];
     let what = Copied { volume, snapshot: &kept, services: service.name.as_str(), set: &set, incomplete: None };
-    engine.save_volume(stack, &what, &owner::machine()).await?;
+    engine.save_volume(stack, &what, &process_identity::machine()).await?;
     engine.remove_service(stack, &service.name, id, true).await?;
     engine.remove_volume(stack, volume, None).await?;
     // One without a name comes with the container.

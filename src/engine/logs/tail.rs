@@ -1,4 +1,4 @@
-//! The last lines of a container's log, for a report. Whole logs are `streams`'.
+//! The last lines of a container's log, for a report. Whole logs are read by `logs`.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
-use super::Engine;
+use crate::engine::Engine;
 
 /// What is kept of one line.
 const LINE_LIMIT: usize = 2000;

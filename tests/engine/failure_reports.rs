@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::clients::POSTGRES;
 use crate::docker;
+use crate::one_file_image::{FOREIGN, OWN, TinyImage};
 use crate::stack::{Stack, heavy};
-use crate::tiny::{FOREIGN, OWN, TinyImage};
 
 const REDIS: &str = "[services.redis]\nkind = \"redis\"\nimage = \"image:redis\"\nports = [\"6379\"]\n";
 

@@ -6,7 +6,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{MountSource, PullPolicy, Service, Stack};
 
 /// Refuses to make a service's container when something it needs is missing or not this stack's.
-pub(super) fn refuse(stack: &Stack, seen: &Observed, request: &Request, service: &Service) -> Result<()> {
+pub(super) fn check(stack: &Stack, seen: &Observed, request: &Request, service: &Service) -> Result<()> {
     for short in &service.networks {
         refuse_network(stack, seen, short)?;
     }

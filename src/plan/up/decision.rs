@@ -110,10 +110,9 @@ impl Builder<'_> {
 
     /// A job that ended well is done, unless what it worked on was made anew since.
     fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Decision {
-        let anew = service
-            .depends_on
-            .keys()
-            .find(|dependency| matches!(self.fates.get(*dependency), Some(Decision::Create(_) | Decision::Replace(_))));
+        let anew = service.depends_on.keys().find(|dependency| {
+            matches!(self.decisions.get(*dependency), Some(Decision::Create(_) | Decision::Replace(_)))
+        });
         match anew {
             _ if requested => Decision::Replace(Cause::Requested),
             Some(dependency) => Decision::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),

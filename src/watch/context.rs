@@ -79,8 +79,8 @@ impl WatchContext {
             return Ok(lock);
         }
         let stack = self.stack();
-        let (address, cancel) = (&self.engine.about.address, Shutdown::default());
-        let lock = Lock::take(address, stack.name.as_str(), "watch", PATIENCE, &self.events, &cancel).await?;
+        let (address, shutdown) = (&self.engine.about.address, Shutdown::default());
+        let lock = Lock::take(address, stack.name.as_str(), "watch", PATIENCE, &self.events, &shutdown).await?;
         let lock = Rc::new(lock);
         *held = Rc::downgrade(&lock);
         Ok(lock)
@@ -129,7 +129,7 @@ impl WatchContext {
             prober: self.prober.clone(),
             events: &self.listener(&plan, over.clone()),
             // Leaving lets an action finish its work, and the readiness is not waited for.
-            cancel: &Shutdown::default(),
+            shutdown: &Shutdown::default(),
             timeout: None,
             keep_going: false,
         };

@@ -1,5 +1,5 @@
 //! Takes the bytes of a container's log apart into lines with their times, however the bytes were cut on the way.
-//! Pure. Getting the bytes is `streams`'s; putting lines of several containers in order is `logs`'s.
+//! Pure. `engine::logs` gets the bytes; `crate::logs` puts the lines of several containers in order.
 //!
 //! A container without a terminal has frames of `[stream, 0, 0, 0, length (big endian)]` and a payload; one with a
 //! terminal has bare lines. The engine cuts lines at 16 KiB, into frames that do not end in a line feed.
