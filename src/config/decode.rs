@@ -7,7 +7,7 @@ use std::ops::{Deref, RangeInclusive};
 
 use indexmap::IndexMap;
 
-use super::describe::Shape;
+use super::describe::{Field, Shape};
 use super::node::{Item, Node, Value};
 use super::words::{compose, similar};
 use crate::diag::{Diagnostic, Place};
@@ -112,14 +112,27 @@ impl Reader {
     }
 }
 
-/// Declares a table of services.toml: `key: Type, default "…", example "…";`.
+/// A list of keys that a table has besides its own: `..field: Type;` in [`table!`](crate::config::decode).
+pub trait Included: Sized {
+    /// Reads those keys of a table; what is wrong is reported and counts as absent.
+    fn read(table: &IndexMap<String, Item>, reader: &mut Reader) -> Self;
+
+    /// Its keys.
+    fn fields() -> Vec<Field>;
+}
+
+/// Declares a table of services.toml: `key: Type, default "…", example "…";`, and at the end the keys of a list.
 macro_rules! table {
     ($(#[doc = $doc:literal])* $name:ident $title:literal {
         $($(#[doc = $about:literal])* $field:ident: $type:ty, default $default:literal, example $example:literal;)*
+        $(..$(#[doc = $of:literal])* $included:ident: $keys:ty;)?
     }) => {
         $(#[doc = $doc])*
         #[derive(Debug, Clone, Default)]
-        pub struct $name { $($(#[doc = $about])* pub $field: $type,)* }
+        pub struct $name {
+            $($(#[doc = $about])* pub $field: $type,)*
+            $($(#[doc = $of])* pub $included: $keys,)?
+        }
 
         impl $crate::config::decode::Decode for $name {
             fn decode(node: &$crate::config::node::Node, reader: &mut $crate::config::decode::Reader) -> Option<Self> {
@@ -127,9 +140,13 @@ macro_rules! table {
                     reader.wrong::<Self>(node);
                     return None;
                 };
-                reader.known(table, &[$(stringify!($field).trim_start_matches("r#")),*]);
+                #[allow(unused_mut, reason = "only where the keys of another list are included")]
+                let mut known = vec![$(stringify!($field).trim_start_matches("r#")),*];
+                $(known.extend(<$keys as $crate::config::decode::Included>::fields().iter().map(|field| field.key));)?
+                reader.known(table, &known);
                 $(let $field = reader.field(node, table, stringify!($field).trim_start_matches("r#"));)*
-                Some(Self { $($field: $field?),* })
+                $(let $included = <$keys as $crate::config::decode::Included>::read(table, reader);)?
+                Some(Self { $($field: $field?,)* $($included)? })
             }
 
             fn broken() -> Option<Self> {
@@ -140,14 +157,19 @@ macro_rules! table {
                 $crate::config::describe::Shape::Table($crate::config::describe::Table {
                     title: $title,
                     about: concat!($($doc, "\n"),*),
-                    fields: || vec![$($crate::config::describe::Field {
+                    fields: || {
+                        #[allow(unused_mut, reason = "only where the keys of another list are included")]
+                        let mut fields = vec![$($crate::config::describe::Field {
                         key: stringify!($field).trim_start_matches("r#"),
                         about: concat!($($about, "\n"),*),
                         required: <$type as $crate::config::decode::Decode>::absent().is_none(),
                         default: $default,
                         example: $example,
                         shape: <$type as $crate::config::decode::Decode>::shape(),
-                    }),*],
+                        }),*];
+                        $(fields.extend(<$keys as $crate::config::decode::Included>::fields());)?
+                        fields
+                    },
                 })
             }
         }

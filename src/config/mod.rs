@@ -14,6 +14,7 @@ pub mod interpolate;
 pub mod lockfile;
 pub mod mounts;
 pub mod node;
+mod options;
 pub mod ports;
 pub mod scalars;
 pub mod schema;

@@ -9,6 +9,7 @@ use super::forms::{Cpus, DependsOn, OneOrMany, Pairs, Scalar, Size, UlimitSpec, 
 use super::mounts::MountSpec;
 use super::node::{Node, Value};
 use super::ports::Ports;
+use crate::model::options::ContainerOptions;
 use crate::model::{Kind, PullPolicy, RestartPolicy, WatchAction};
 
 table! {
@@ -48,12 +49,12 @@ table! {
         command: Option<Spanned<Words>>, default "the image's own", example r#"command = "redis-server --appendonly yes""#;
         /// Replaces the image's entrypoint.
         entrypoint: Option<Words>, default "the image's own", example r#"entrypoint = ["/docker-entrypoint.sh"]"#;
+        /// Published ports: `[address:][host:]container[/protocol]`, ranges too. Bound to 127.0.0.1 unless an address is written; without a host port the engine chooses one.
+        ports: Vec<Spanned<Ports>>, default "none", example r#"ports = ["5432:5432", "0.0.0.0:8080:80", 9000]"#;
         /// Environment variables.
         env: Pairs, default "", example r#"env = { POSTGRES_PASSWORD = "${POSTGRES_PASSWORD:-taskava}" }"#;
         /// Files of `NAME=value` lines; `env` wins over them, later files over earlier ones.
         env_file: OneOrMany<Spanned<String>>, default "none", example r#"env_file = ["docker/api.env"]"#;
-        /// Published ports: `[address:][host:]container[/protocol]`, ranges too. Bound to 127.0.0.1 unless an address is written; without a host port the engine chooses one.
-        ports: Vec<Spanned<Ports>>, default "none", example r#"ports = ["5432:5432", "0.0.0.0:8080:80", 9000]"#;
         /// Volumes and bind mounts: `source:target[:ro]`. A source that begins with `.`, `/` or `~` is a path.
         volumes: Vec<Spanned<MountSpec>>, default "none", example r#"volumes = ["postgres-data:/var/lib/postgresql/data", "./init:/init:ro"]"#;
         /// Memory file systems: `target[:options]`.
@@ -66,6 +67,10 @@ table! {
         profiles: Vec<Spanned<String>>, default "always active", example r#"profiles = ["app"]"#;
         /// What happens when files change, while `up --watch` or `watch` runs.
         watch: Vec<Spanned<WatchSpec>>, default "nothing", example r#"watch = [{ path = "src", action = "restart" }]"#;
+        /// Commands run inside when it has become ready, each time it was started; one that fails is a failure of the service.
+        hooks: Option<Hooks>, default "none", example r#"hooks = { ready = ["psql -f /seed.sql"] }"#;
+        /// Variables that `env` prints for the application, instead of the kind's own. `${host}`, `${port}` (of the first port) and `${port.5432}` are filled in.
+        exports: Map<Spanned<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
         /// `user[:group]` to run as.
         user: Option<Spanned<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
         /// Working directory inside.
@@ -76,22 +81,10 @@ table! {
         networks: Vec<Spanned<String>>, default r#"["default"]"#, example r#"networks = ["default", "backend"]"#;
         /// Labels of the container.
         labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
-        /// Runs an init process as PID 1 that forwards signals and reaps zombies.
-        init: Option<bool>, default "false", example "init = true";
-        /// Mounts the container's root file system read-only; volumes and tmpfs stay writable.
-        read_only: Option<bool>, default "false", example "read_only = true";
-        /// Size of /dev/shm.
-        shm_size: Option<Size>, default "the engine's own (64m)", example r#"shm_size = "256m""#;
         /// Resource limits by name, as one number or as soft and hard.
         ulimits: Map<UlimitSpec>, default "the engine's own", example "ulimits = { nofile = 65536 }";
-        /// Linux capabilities to add.
-        cap_add: Vec<Spanned<String>>, default "none", example r#"cap_add = ["NET_ADMIN"]"#;
-        /// Linux capabilities to drop.
-        cap_drop: Vec<Spanned<String>>, default "none", example r#"cap_drop = ["ALL"]"#;
         /// Lines for /etc/hosts, as a table or a list of `"host:address"`.
         extra_hosts: Option<Spanned<Hosts>>, default "none", example r#"extra_hosts = { "host.docker.internal" = "host-gateway" }"#;
-        /// DNS servers.
-        dns: OneOrMany<Spanned<String>>, default "the engine's own", example r#"dns = ["1.1.1.1"]"#;
         /// Signal that asks it to stop.
         stop_signal: Option<Spanned<String>>, default "the image's own", example r#"stop_signal = "SIGINT""#;
         /// Time to stop by itself before it is killed. A server with data (PostgreSQL, Redis, LocalStack, MiniStack) has 60 seconds, and up to 5 minutes while it is visibly at work; what is written here holds exactly.
@@ -102,10 +95,9 @@ table! {
         resources: Option<Resources>, default "none", example r#"resources = { memory = "512m", cpus = 1.5 }"#;
         /// Bound on its logs.
         logging: Option<Logging>, default "3 files of 10m", example r#"logging = { max_size = "50m", max_files = 2 }"#;
-        /// Variables that `env` prints for the application, instead of the kind's own. `${host}`, `${port}` (of the first port) and `${port.5432}` are filled in.
-        exports: Map<Spanned<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
-        /// Commands run inside when it has become ready, each time it was started; one that fails is a failure of the service.
-        hooks: Option<Hooks>, default "none", example r#"hooks = { ready = ["psql -f /seed.sql"] }"#;
+        ..
+        /// What the engine takes as it is written.
+        options: ContainerOptions;
     }
 }
 

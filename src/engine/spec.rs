@@ -11,6 +11,7 @@ use bollard::models::{
 use super::attach::{OneOffOptions, console_size};
 use super::labels;
 use super::nameless::Kept;
+use crate::model::options::ContainerOptions;
 use crate::model::{
     Held, Mount, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint, nameless,
 };
@@ -105,6 +106,7 @@ fn no_healthcheck(service: &Service) -> Option<HealthConfig> {
 
 fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+    let ContainerOptions { init, read_only, shm_size, cap_add, cap_drop, dns } = &service.options;
     let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
         let binding = PortBinding {
@@ -118,16 +120,16 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         mounts: Some(mounts(stack, service, kept)),
         tmpfs: Some(service.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.options.clone())).collect()),
         network_mode: service.networks.first().map(|short| stack.networks[short].name.clone()),
-        init: service.init.then_some(true),
-        readonly_rootfs: service.read_only.then_some(true),
-        shm_size: service.shm_size.and_then(|size| size.try_into().ok()),
+        init: init.then_some(true),
+        readonly_rootfs: read_only.then_some(true),
+        shm_size: shm_size.and_then(|size| size.try_into().ok()),
         memory: service.memory.and_then(|size| size.try_into().ok()),
         nano_cpus: service.nano_cpus.and_then(|cpus| cpus.try_into().ok()),
         ulimits: Some(service.ulimits.iter().map(ulimit).collect()),
-        cap_add: some(&service.cap_add),
-        cap_drop: some(&service.cap_drop),
+        cap_add: some(cap_add),
+        cap_drop: some(cap_drop),
         extra_hosts: some(&service.extra_hosts),
-        dns: some(&service.dns),
+        dns: some(dns),
         restart_policy: Some(restart(service.restart)),
         log_config: Some(HostConfigLogConfig {
             typ: Some("json-file".into()),

@@ -66,14 +66,8 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         hostname: _,
         networks: _,
         labels: _,
-        init: _,
-        read_only: _,
-        shm_size: _,
         ulimits: _,
-        cap_add: _,
-        cap_drop: _,
         extra_hosts: _,
-        dns: _,
         stop_signal: _,
         stop_timeout: _,
         stop_limit: _,
@@ -83,6 +77,7 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         logging: _,
         exports: _,
         ready_hooks,
+        options: _,
     } = service;
     let what = (name, kind, platform, command, entrypoint, user, working_dir, tmpfs, ready_hooks, depends_on);
     add(hash, "service", &format!("{what:?}"));

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use super::options::Written;
 use super::{Mount, MountSource, Network, Port, RestartPolicy, Service, Stack, fingerprint_of};
 
 /// Field as in services.toml → 8 hex digits of the SHA-256 of its canonical text.
@@ -44,14 +45,8 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         hostname,
         networks: joined,
         labels,
-        init,
-        read_only,
-        shm_size,
         ulimits,
-        cap_add,
-        cap_drop,
         extra_hosts,
-        dns,
         stop_signal,
         stop_timeout: _,
         stop_limit: _,
@@ -61,8 +56,8 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         logging,
         exports: _,
         ready_hooks: _,
+        options,
     } = service;
-    let flag = |on: bool| if on { "true".to_owned() } else { String::new() };
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();
     add("image", image.clone());
     add("platform", optional(platform));
@@ -80,18 +75,15 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     add("working_dir", optional(working_dir));
     add("hostname", optional(hostname));
     add("labels", lines(labels.iter().map(|(name, value)| format!("{name}={value}"))));
-    add("init", flag(*init));
-    add("read_only", flag(*read_only));
-    add("shm_size", shm_size.map(|bytes| bytes.to_string()).unwrap_or_default());
     add("ulimits", lines(ulimits.iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard))));
-    add("cap_add", lines(cap_add.iter().cloned()));
-    add("cap_drop", lines(cap_drop.iter().cloned()));
     add("extra_hosts", lines(extra_hosts.iter().cloned()));
-    add("dns", dns.join("\n"));
     add("stop_signal", optional(stop_signal));
     add("restart", restart(*policy));
     add("resources", resources(*memory, *nano_cpus));
     let default = logging.max_size == "10m" && logging.max_files == 3;
+    for (key, value) in options.written() {
+        add(key.own, option(value));
+    }
     add("logging", if default { String::new() } else { format!("{} {}", logging.max_size, logging.max_files) });
     fields
 }
@@ -125,6 +117,19 @@ fn words(words: &[String]) -> String {
         let _ = write!(text, " {}:{word}", word.len());
         text
     })
+}
+
+/// An option that the engine takes as it is written.
+fn option(value: Written<'_>) -> String {
+    match value {
+        Written::Flag => "true".into(),
+        Written::Text(text) => text.into(),
+        Written::Number(number) => number.to_string(),
+        Written::Bytes(bytes) => bytes.to_string(),
+        Written::Set(texts) => lines(texts.iter().cloned()),
+        Written::List(texts) => texts.join("\n"),
+        Written::Pairs(pairs) => lines(pairs.iter().map(|(name, value)| format!("{name}={value}"))),
+    }
 }
 
 /// The order of these doesn't matter to the container.

@@ -12,8 +12,10 @@ pub mod fingerprint;
 pub mod graph;
 mod image_env;
 pub mod isolated;
+mod kind;
 pub mod nameless;
 pub mod names;
+pub mod options;
 pub mod pins;
 mod ports;
 pub mod reference;
@@ -29,12 +31,13 @@ use indexmap::IndexMap;
 
 pub use failure::{Endpoint, Failure};
 pub use isolated::{Isolation, Owner};
+pub use kind::Kind;
 pub use nameless::Place;
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use ports::{Port, Protocol, PublishedPort};
 pub use service::{
-    Build, Condition, EnvValue, Held, Kind, Logging, Mount, MountSource, Probe, PullPolicy, Readiness, RestartPolicy,
+    Build, Condition, EnvValue, Held, Logging, Mount, MountSource, Probe, PullPolicy, Readiness, RestartPolicy,
     Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 

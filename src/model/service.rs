@@ -1,12 +1,14 @@
 //! One service and everything that can be said of it.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indexmap::IndexMap;
 use serde::Serialize;
 
-use super::{Port, ServiceName};
+use super::options::ContainerOptions;
+use super::{Kind, Port, ServiceName};
 use crate::diag::Place;
 
 /// One service.
@@ -63,22 +65,10 @@ pub struct Service {
     pub networks: Vec<String>,
     /// The user's own labels.
     pub labels: IndexMap<String, String>,
-    /// Runs an init process as PID 1.
-    pub init: bool,
-    /// The root file system is read-only.
-    pub read_only: bool,
-    /// Size of /dev/shm in bytes.
-    pub shm_size: Option<u64>,
     /// Limits by name (`nofile`).
     pub ulimits: IndexMap<String, Ulimit>,
-    /// Capabilities added.
-    pub cap_add: Vec<String>,
-    /// Capabilities dropped.
-    pub cap_drop: Vec<String>,
     /// `host:address` lines for /etc/hosts.
     pub extra_hosts: Vec<String>,
-    /// DNS servers.
-    pub dns: Vec<String>,
     /// Signal that asks it to stop; the image's STOPSIGNAL otherwise.
     pub stop_signal: Option<String>,
     /// Time to stop by itself before it is killed; the kind's own otherwise.
@@ -97,47 +87,8 @@ pub struct Service {
     pub exports: IndexMap<String, String>,
     /// Commands run inside when it becomes ready, each time it was started.
     pub ready_hooks: Vec<Vec<String>>,
-}
-
-/// Declares the kinds: each with its word in services.toml.
-macro_rules! kinds {
-    ($($(#[$attribute:meta])* $variant:ident $word:literal)*) => {
-        /// What is special about a service: how it is probed, reached, stopped and explained.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-        #[serde(rename_all = "lowercase")]
-        #[expect(missing_docs, reason = "each is the product of its name")]
-        pub enum Kind {
-            $($(#[$attribute])* $variant,)*
-        }
-
-        impl Kind {
-            /// All kinds, in the order they are documented.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// Their words in services.toml, in that order.
-            pub const WORDS: &'static [&'static str] = &[$($word),*];
-
-            /// As written in services.toml.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)*
-                }
-            }
-        }
-    };
-}
-
-kinds! {
-    Postgres "postgres"
-    Redis "redis"
-    Localstack "localstack"
-    Mailhog "mailhog"
-    Mailpit "mailpit"
-    Ministack "ministack"
-    /// Anything else that stays up.
-    Generic "generic"
-    /// Runs to completion; exit 0 is success.
-    Job "job"
+    /// What the engine takes as it is written.
+    pub options: ContainerOptions,
 }
 
 /// When an image is pulled.
@@ -151,6 +102,17 @@ pub enum PullPolicy {
     Always,
     /// Not at all: missing is an error.
     Never,
+}
+
+impl PullPolicy {
+    /// As written in services.toml.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
 }
 
 /// How an image is built.
@@ -245,6 +207,16 @@ pub enum Condition {
     Started,
     /// It is ready; for a job: it ended with exit 0.
     Ready,
+}
+
+impl Condition {
+    /// As written in services.toml.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Ready => "ready",
+        }
+    }
 }
 
 /// When a service counts as ready, and how long that may take.
@@ -384,6 +356,19 @@ pub enum RestartPolicy {
     UnlessStopped,
 }
 
+/// As written in services.toml.
+impl fmt::Display for RestartPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::No => f.write_str("no"),
+            Self::OnFailure(0) => f.write_str("on-failure"),
+            Self::OnFailure(times) => write!(f, "on-failure:{times}"),
+            Self::Always => f.write_str("always"),
+            Self::UnlessStopped => f.write_str("unless-stopped"),
+        }
+    }
+}
+
 /// Soft and hard limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "self-evident")]
@@ -427,4 +412,17 @@ pub enum WatchAction {
     #[serde(rename = "sync+restart")]
     SyncRestart,
     Exec,
+}
+
+impl WatchAction {
+    /// As written in services.toml.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Restart => "restart",
+            Self::Rebuild => "rebuild",
+            Self::Sync => "sync",
+            Self::SyncRestart => "sync+restart",
+            Self::Exec => "exec",
+        }
+    }
 }

@@ -49,18 +49,12 @@ impl Resolver<'_> {
             user: entry.user.as_ref().map(|user| user.value.0.clone()),
             working_dir: value(entry.working_dir.as_ref()),
             hostname: value(entry.hostname.as_ref()),
-            init: entry.init.unwrap_or(false),
-            read_only: entry.read_only.unwrap_or(false),
-            shm_size: entry.shm_size.map(|size| size.0),
             ulimits: entry
                 .ulimits
                 .iter()
                 .map(|(k, v)| (k.clone(), Ulimit { soft: v.value.0, hard: v.value.1 }))
                 .collect(),
-            cap_add: values(&entry.cap_add),
-            cap_drop: values(&entry.cap_drop),
             extra_hosts: entry.extra_hosts.as_ref().map(|hosts| hosts.value.0.clone()).unwrap_or_default(),
-            dns: values(&entry.dns.0),
             stop_signal: value(entry.stop_signal.as_ref()),
             stop_timeout: entry.stop_timeout.unwrap_or(defaults.stop_timeout),
             stop_limit: entry.stop_timeout.unwrap_or(defaults.stop_limit),
@@ -72,6 +66,7 @@ impl Resolver<'_> {
                 .iter()
                 .flat_map(|hooks| hooks.ready.iter().map(|words| words.value.0.clone()))
                 .collect(),
+            options: entry.options.clone(),
             place: Some(entry.key.clone()),
             kind,
             env,
@@ -292,17 +287,6 @@ impl Resolver<'_> {
         }
         if let Some(signal) = entry.stop_signal.as_ref().filter(|signal| !is_signal(signal)) {
             self.error(&signal.place, format!("`{}` is not a signal such as \"SIGINT\"", signal.value));
-        }
-        for dns in entry.dns.0.iter().filter(|dns| dns.parse::<std::net::IpAddr>().is_err()) {
-            self.error(&dns.place, format!("`{}` is not an IP address", dns.value));
-        }
-        for capability in entry.cap_add.iter().chain(&entry.cap_drop) {
-            if capability.is_empty() || !capability.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
-                self.error(
-                    &capability.place,
-                    format!("`{}` is not a capability such as \"NET_ADMIN\"", capability.value),
-                );
-            }
         }
         for profile in entry.profiles.iter().filter(|profile| profile.is_empty()) {
             self.error(&profile.place, "the name of a profile can't be empty");

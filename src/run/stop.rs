@@ -261,7 +261,7 @@ fn killed(name: &ServiceName, service: Option<&Service>, signal: &str, grace: Du
     }
     let is_written = |mount: &crate::model::Mount| !mount.read_only && !matches!(mount.source, MountSource::Bind(_));
     let lost = if service.mounts.iter().any(is_written) { ": what it had not written yet is lost" } else { "" };
-    let remedy = match service.init {
+    let remedy = match service.options.init {
         false => {
             "`init = true`, if its program does not listen to it; or `stop_signal`, one that it ends at; or `stop_timeout`, more time"
         }

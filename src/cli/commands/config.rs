@@ -3,13 +3,17 @@
 
 use std::process::ExitCode;
 
+use indexmap::IndexMap;
 use toml::{Table, Value};
 
 use crate::cli::Context;
 use crate::cli::session::load_stack;
 use crate::config::scalars::show_duration;
 use crate::diag::{Error, Result};
-use crate::model::{MountSource, Network, Port, Probe, RestartPolicy, Service, Stack, Volume, WatchAction, secret};
+use crate::model::options::Written;
+use crate::model::{
+    Build, Mount, MountSource, Network, Port, Probe, Readiness, Service, Stack, Volume, WatchRule, secret,
+};
 use crate::ui::Format;
 
 /// Show the configuration as it is understood: overrides, variables and defaults filled in
@@ -114,161 +118,117 @@ impl Show<'_> {
     }
 
     fn service(&self, service: &Service) -> Table {
-        // A new field does not compile before it is shown below, or left out on purpose.
+        // Every field is named, so that a new one can't be forgotten.
         let Service {
             name: _,
             place: _,
-            kind: _,
+            kind,
             active: _,
-            profiles: _,
-            image: _,
+            profiles,
+            image,
             image_place: _,
-            build: _,
-            pull: _,
-            platform: _,
-            command: _,
-            entrypoint: _,
-            env: _,
-            ports: _,
-            mounts: _,
-            tmpfs: _,
-            depends_on: _,
-            ready: _,
+            build,
+            pull,
+            platform,
+            command,
+            entrypoint,
+            env,
+            ports,
+            mounts,
+            tmpfs,
+            depends_on,
+            ready,
             own: _,
-            watch: _,
-            user: _,
-            working_dir: _,
-            hostname: _,
-            networks: _,
-            labels: _,
-            init: _,
-            read_only: _,
-            shm_size: _,
-            ulimits: _,
-            cap_add: _,
-            cap_drop: _,
-            extra_hosts: _,
-            dns: _,
-            stop_signal: _,
-            stop_timeout: _,
-            stop_limit: _,
-            restart: _,
-            memory: _,
-            nano_cpus: _,
-            logging: _,
-            exports: _,
-            ready_hooks: _,
+            watch,
+            user,
+            working_dir,
+            hostname,
+            networks,
+            labels,
+            ulimits,
+            extra_hosts,
+            stop_signal,
+            stop_timeout,
+            stop_limit,
+            restart,
+            memory,
+            nano_cpus,
+            logging,
+            exports,
+            ready_hooks,
+            options,
         } = service;
         let mut table = Table::new();
-        put(&mut table, "kind", service.kind.as_str());
-        put(&mut table, "image", text(&service.image));
-        put(
-            &mut table,
-            "pull",
-            match service.pull {
-                crate::model::PullPolicy::Missing => "missing",
-                crate::model::PullPolicy::Always => "always",
-                crate::model::PullPolicy::Never => "never",
-            },
-        );
-        self.process(service, &mut table);
-        put(&mut table, "ports", service.ports.iter().map(|port| port_text(port).into()).collect::<Vec<Value>>());
-        put(&mut table, "volumes", self.mounts(service));
-        let tmpfs = service.tmpfs.iter().map(|tmpfs| match tmpfs.options.as_str() {
+        put(&mut table, "kind", kind.as_str());
+        put(&mut table, "image", text(image));
+        put(&mut table, "pull", pull.as_str());
+        for (key, words) in [("command", command), ("entrypoint", entrypoint)] {
+            words.iter().for_each(|words| put(&mut table, key, self.words(words)));
+        }
+        let optional = [
+            ("platform", platform),
+            ("user", user),
+            ("working_dir", working_dir),
+            ("hostname", hostname),
+            ("stop_signal", stop_signal),
+        ];
+        for (key, value) in optional {
+            value.iter().for_each(|value| put(&mut table, key, text(value)));
+        }
+        // Written down it would hold exactly; without it, a server at work has until the limit.
+        if stop_limit == stop_timeout {
+            put(&mut table, "stop_timeout", show_duration(*stop_timeout));
+        }
+        put(&mut table, "restart", restart.to_string());
+        put(&mut table, "ports", ports.iter().map(|port| port_text(port).into()).collect::<Vec<Value>>());
+        put(&mut table, "volumes", self.mounts(mounts));
+        let tmpfs = tmpfs.iter().map(|tmpfs| match tmpfs.options.as_str() {
             "" => text(&tmpfs.target),
             options => text(&format!("{}:{options}", tmpfs.target)),
         });
         put(&mut table, "tmpfs", tmpfs.map(Value::from).collect::<Vec<_>>());
-        put(&mut table, "networks", list(&service.networks));
-        put(&mut table, "profiles", list(&service.profiles));
-        self.engine_words(service, &mut table);
+        put(&mut table, "networks", list(networks));
+        put(&mut table, "profiles", list(profiles));
+        put(&mut table, "extra_hosts", list(extra_hosts));
+        let (tables, plain): (Vec<_>, Vec<_>) = options
+            .written()
+            .into_iter()
+            .map(|(key, value)| (key.own, option(value)))
+            .partition(|(_, value)| value.is_table());
+        plain.into_iter().for_each(|(key, value)| put(&mut table, key, value));
         // Tables last: a plain key after a `[table]` would belong to it.
-        put(&mut table, "build", self.build(service));
-        let env = service.env.iter().map(|(name, value)| {
+        tables.into_iter().for_each(|(key, value)| put(&mut table, key, value));
+        put(&mut table, "labels", pairs(labels));
+        let ulimits = ulimits.iter().map(|(name, limit)| {
+            let both = [("soft".to_owned(), limit.soft.into()), ("hard".to_owned(), limit.hard.into())];
+            (name.clone(), Value::Table(Table::from_iter(both)))
+        });
+        put(&mut table, "ulimits", ulimits.collect::<Table>());
+        put(&mut table, "resources", resources(*memory, *nano_cpus));
+        let files = i64::from(logging.max_files).into();
+        let logging = [("max_size".to_owned(), logging.max_size.as_str().into()), ("max_files".to_owned(), files)];
+        put(&mut table, "logging", Table::from_iter(logging));
+        build.iter().for_each(|build| put(&mut table, "build", self.build(build)));
+        let env = env.iter().map(|(name, value)| {
             let shown = if self.secrets { value.value.as_str().into() } else { secret::shown(value) };
             (name.clone(), text(&shown).into())
         });
         put(&mut table, "env", env.collect::<Table>());
-        let depends_on = service.depends_on.iter().map(|(name, condition)| {
-            let condition = match condition {
-                crate::model::Condition::Ready => "ready",
-                crate::model::Condition::Started => "started",
-            };
-            (name.to_string(), condition.into())
-        });
+        let depends_on = depends_on.iter().map(|(name, condition)| (name.to_string(), condition.as_str().into()));
         put(&mut table, "depends_on", depends_on.collect::<Table>());
-        put(&mut table, "ready", self.ready(service));
-        put(&mut table, "watch", self.watch(service));
-        put(
-            &mut table,
-            "exports",
-            service.exports.iter().map(|(k, v)| (k.clone(), self.url(v).into())).collect::<Table>(),
-        );
-        let hooks = service.ready_hooks.iter().map(|words| self.words(words)).collect::<Vec<_>>();
+        put(&mut table, "ready", self.ready(ready));
+        put(&mut table, "watch", self.watch(watch));
+        let exports = exports.iter().map(|(name, template)| (name.clone(), self.url(template).into()));
+        put(&mut table, "exports", exports.collect::<Table>());
+        let hooks = ready_hooks.iter().map(|words| self.words(words)).collect::<Vec<_>>();
         if !hooks.is_empty() {
             put(&mut table, "hooks", Table::from_iter([("ready".to_owned(), Value::from(hooks))]));
         }
         table
     }
 
-    fn process(&self, service: &Service, table: &mut Table) {
-        let words = |words: &Option<Vec<String>>| words.as_ref().map(|words| self.words(words));
-        let all = [("command", words(&service.command)), ("entrypoint", words(&service.entrypoint))];
-        all.into_iter().for_each(|(key, value)| value.into_iter().for_each(|value| put(table, key, value)));
-        let optional = [
-            ("platform", &service.platform),
-            ("user", &service.user),
-            ("working_dir", &service.working_dir),
-            ("hostname", &service.hostname),
-            ("stop_signal", &service.stop_signal),
-        ];
-        for (key, value) in optional {
-            value.iter().for_each(|value| put(table, key, text(value)));
-        }
-        // Written down it would hold exactly; without it, a server at work has until the limit.
-        if service.stop_limit == service.stop_timeout {
-            put(table, "stop_timeout", show_duration(service.stop_timeout));
-        }
-        put(
-            table,
-            "restart",
-            match service.restart {
-                RestartPolicy::No => "no".to_owned(),
-                RestartPolicy::OnFailure(0) => "on-failure".to_owned(),
-                RestartPolicy::OnFailure(times) => format!("on-failure:{times}"),
-                RestartPolicy::Always => "always".to_owned(),
-                RestartPolicy::UnlessStopped => "unless-stopped".to_owned(),
-            },
-        );
-    }
-
-    fn engine_words(&self, service: &Service, table: &mut Table) {
-        put(table, "init", service.init);
-        put(table, "read_only", service.read_only);
-        service.shm_size.into_iter().for_each(|bytes| put(table, "shm_size", number(bytes)));
-        put(table, "cap_add", list(&service.cap_add));
-        put(table, "cap_drop", list(&service.cap_drop));
-        put(table, "extra_hosts", list(&service.extra_hosts));
-        put(table, "dns", list(&service.dns));
-        put(table, "labels", service.labels.iter().map(|(k, v)| (k.clone(), text(v).into())).collect::<Table>());
-        let ulimits = service.ulimits.iter().map(|(name, limit)| {
-            let both = [("soft".to_owned(), limit.soft.into()), ("hard".to_owned(), limit.hard.into())];
-            (name.clone(), Value::Table(Table::from_iter(both)))
-        });
-        put(table, "ulimits", ulimits.collect::<Table>());
-        let mut resources = Table::new();
-        service.memory.into_iter().for_each(|bytes| put(&mut resources, "memory", number(bytes)));
-        #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
-        service.nano_cpus.into_iter().for_each(|nano| put(&mut resources, "cpus", nano as f64 / 1e9));
-        put(table, "resources", resources);
-        let files = i64::from(service.logging.max_files).into();
-        let logging =
-            [("max_size".to_owned(), service.logging.max_size.as_str().into()), ("max_files".to_owned(), files)];
-        put(table, "logging", Table::from_iter(logging));
-    }
-
-    fn mounts(&self, service: &Service) -> Vec<Value> {
-        let mounts = service.mounts.iter().map(|mount| {
+    fn mounts(&self, mounts: &[Mount]) -> Vec<Value> {
+        let mounts = mounts.iter().map(|mount| {
             let source = match &mount.source {
                 MountSource::Volume(name) => Some(name.clone()),
                 MountSource::Bind(path) | MountSource::View { of: path, .. } => Some(self.path(path)),
@@ -306,9 +266,8 @@ impl Show<'_> {
         }
     }
 
-    fn build(&self, service: &Service) -> Table {
+    fn build(&self, build: &Build) -> Table {
         let mut table = Table::new();
-        let Some(build) = &service.build else { return table };
         put(&mut table, "context", text(&self.path(&build.context)));
         put(&mut table, "dockerfile", text(&build.dockerfile));
         build.target.iter().for_each(|target| put(&mut table, "target", text(target)));
@@ -323,10 +282,10 @@ impl Show<'_> {
         table
     }
 
-    fn ready(&self, service: &Service) -> Table {
+    fn ready(&self, ready: &Readiness) -> Table {
         let mut table = Table::new();
         let port = |port: u16| i64::from(port);
-        match &service.ready.probe {
+        match &ready.probe {
             Probe::Postgres { port: number, .. } => put(&mut table, "postgres", port(*number)),
             Probe::Redis { port: number, .. } => put(&mut table, "redis", port(*number)),
             Probe::Smtp { port: number } => put(&mut table, "smtp", port(*number)),
@@ -341,26 +300,16 @@ impl Show<'_> {
             // What the kind defines and no key says.
             Probe::Localstack { .. } | Probe::Ministack { .. } | Probe::Mail { .. } | Probe::Exit | Probe::Auto => {}
         }
-        put(&mut table, "timeout", show_duration(service.ready.timeout));
-        service.ready.interval.into_iter().for_each(|interval| put(&mut table, "interval", show_duration(interval)));
+        put(&mut table, "timeout", show_duration(ready.timeout));
+        ready.interval.into_iter().for_each(|interval| put(&mut table, "interval", show_duration(interval)));
         table
     }
 
-    fn watch(&self, service: &Service) -> Vec<Value> {
-        let rules = service.watch.iter().map(|rule| {
+    fn watch(&self, rules: &[WatchRule]) -> Vec<Value> {
+        let rules = rules.iter().map(|rule| {
             let mut table = Table::new();
             put(&mut table, "path", text(&self.path(&rule.path)));
-            put(
-                &mut table,
-                "action",
-                match rule.action {
-                    WatchAction::Restart => "restart",
-                    WatchAction::Rebuild => "rebuild",
-                    WatchAction::Sync => "sync",
-                    WatchAction::SyncRestart => "sync+restart",
-                    WatchAction::Exec => "exec",
-                },
-            );
+            put(&mut table, "action", rule.action.as_str());
             rule.target.iter().for_each(|target| put(&mut table, "target", text(target)));
             put(&mut table, "ignore", list(&rule.ignore));
             rule.command.iter().for_each(|words| put(&mut table, "command", self.words(words)));
@@ -374,8 +323,8 @@ impl Show<'_> {
         put(&mut table, "name", text(&volume.name));
         put(&mut table, "external", volume.external);
         volume.driver.iter().for_each(|driver| put(&mut table, "driver", text(driver)));
-        put(&mut table, "options", volume.options.iter().map(|(k, v)| (k.clone(), text(v).into())).collect::<Table>());
-        put(&mut table, "labels", volume.labels.iter().map(|(k, v)| (k.clone(), text(v).into())).collect::<Table>());
+        put(&mut table, "options", pairs(&volume.options));
+        put(&mut table, "labels", pairs(&volume.labels));
         table
     }
 
@@ -388,7 +337,7 @@ impl Show<'_> {
             put(&mut table, "internal", network.internal);
         }
         network.subnet.iter().for_each(|subnet| put(&mut table, "subnet", text(subnet)));
-        put(&mut table, "labels", network.labels.iter().map(|(k, v)| (k.clone(), text(v).into())).collect::<Table>());
+        put(&mut table, "labels", pairs(&network.labels));
         table
     }
 
@@ -400,6 +349,30 @@ impl Show<'_> {
     fn url(&self, text: &str) -> String {
         if self.secrets { text.into() } else { secret::mask_urls(text).into_owned() }
     }
+}
+
+fn pairs(pairs: &IndexMap<String, String>) -> Table {
+    pairs.iter().map(|(name, value)| (name.clone(), text(value).into())).collect()
+}
+
+/// An option that the engine takes as it is written.
+fn option(value: Written<'_>) -> Value {
+    match value {
+        Written::Flag => true.into(),
+        Written::Text(value) => text(value).into(),
+        Written::Number(number) => number.into(),
+        Written::Bytes(bytes) => number(bytes).into(),
+        Written::Set(texts) | Written::List(texts) => list(texts),
+        Written::Pairs(all) => pairs(all).into(),
+    }
+}
+
+fn resources(memory: Option<u64>, nano_cpus: Option<u64>) -> Table {
+    let mut table = Table::new();
+    memory.into_iter().for_each(|bytes| put(&mut table, "memory", number(bytes)));
+    #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
+    nano_cpus.into_iter().for_each(|nano| put(&mut table, "cpus", nano as f64 / 1e9));
+    table
 }
 
 fn number(bytes: u64) -> i64 {

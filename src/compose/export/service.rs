@@ -11,19 +11,63 @@ use crate::compose::template::{split, to_compose};
 use crate::compose::{EXTENSION, Note, guess};
 use crate::config::node::{Node, Value};
 use crate::config::scalars::show_duration;
-use crate::model::{Build, Condition, Kind, MountSource, Port, PullPolicy, RestartPolicy, Service, WatchAction};
+use crate::model::options::Written;
+use crate::model::{
+    Build, Condition, Kind, Logging, MountSource, Port, PullPolicy, RestartPolicy, Service, WatchAction,
+};
 
 type Map = Vec<(String, Yaml)>;
 
 impl Exporter<'_> {
     pub(super) fn service(&mut self, service: &Service) -> Yaml {
-        let name = service.name.as_str();
+        // Every field is named, so that a new one can't be forgotten. Those that are not written here are read by what is called.
+        let Service {
+            name,
+            place: _,
+            kind: _,
+            active: _,
+            profiles,
+            image,
+            image_place: _,
+            build,
+            pull,
+            platform,
+            command,
+            entrypoint,
+            env: _,
+            ports: _,
+            mounts: _,
+            tmpfs,
+            depends_on: _,
+            ready: _,
+            own: _,
+            watch: _,
+            user,
+            working_dir,
+            hostname,
+            networks,
+            labels,
+            ulimits,
+            extra_hosts,
+            stop_signal,
+            stop_timeout,
+            stop_limit: _,
+            restart,
+            memory,
+            nano_cpus,
+            logging,
+            // In our own words, with what else Compose has none for.
+            exports: _,
+            ready_hooks: _,
+            options,
+        } = service;
+        let name = name.as_str();
         let mut map = Map::new();
-        let image = self.raw.of(name, "image").and_then(text);
-        if image.is_some() || service.build.is_none() {
-            map.push(("image".into(), self.raw.templated(image, &service.image)));
+        let written = self.raw.of(name, "image").and_then(text);
+        if written.is_some() || build.is_none() {
+            map.push(("image".into(), self.raw.templated(written, image)));
         }
-        if let Some(build) = &service.build {
+        if let Some(build) = build {
             map.push(("build".into(), self.build(name, build)));
         }
         let word = |map: &mut Map, key: &str, value: &Option<String>| {
@@ -31,19 +75,17 @@ impl Exporter<'_> {
                 map.push((key.into(), Yaml::text(value)));
             }
         };
-        match service.pull {
-            PullPolicy::Missing => {}
-            PullPolicy::Always => map.push(("pull_policy".into(), Yaml::text("always"))),
-            PullPolicy::Never => map.push(("pull_policy".into(), Yaml::text("never"))),
+        if *pull != PullPolicy::Missing {
+            map.push(("pull_policy".into(), Yaml::text(pull.as_str())));
         }
-        word(&mut map, "platform", &service.platform);
-        self.words(&mut map, name, "command", service.command.as_deref());
-        self.words(&mut map, name, "entrypoint", service.entrypoint.as_deref());
+        word(&mut map, "platform", platform);
+        self.words(&mut map, name, "command", command.as_deref());
+        self.words(&mut map, name, "entrypoint", entrypoint.as_deref());
         put(&mut map, "ports", Yaml::List(self.ports(service)));
         put(&mut map, "environment", self.environment(service));
         put(&mut map, "env_file", self.env_files(name));
         put(&mut map, "volumes", Yaml::List(self.mounts(service)));
-        let tmpfs = service.tmpfs.iter().map(|tmpfs| match tmpfs.options.as_str() {
+        let tmpfs = tmpfs.iter().map(|tmpfs| match tmpfs.options.as_str() {
             "" => Yaml::text(&tmpfs.target),
             options => Yaml::text(&format!("{}:{options}", tmpfs.target)),
         });
@@ -54,107 +96,36 @@ impl Exporter<'_> {
         if let Health::Check(check) = health(service) {
             map.push(("healthcheck".into(), check));
         }
-        put(&mut map, "profiles", Yaml::texts(&service.profiles));
+        put(&mut map, "profiles", Yaml::texts(profiles));
         put(&mut map, "develop", self.develop(service, &mut own));
-        word(&mut map, "user", &service.user);
-        word(&mut map, "working_dir", &service.working_dir);
-        word(&mut map, "hostname", &service.hostname);
-        if service.networks != ["default"] {
-            map.push(("networks".into(), Yaml::texts(&service.networks)));
+        word(&mut map, "user", user);
+        word(&mut map, "working_dir", working_dir);
+        word(&mut map, "hostname", hostname);
+        if *networks != ["default"] {
+            map.push(("networks".into(), Yaml::texts(networks)));
         }
-        self.engine_words(service, &mut map);
-        put(&mut map, EXTENSION, Yaml::Map(own));
-        Yaml::Map(map)
-    }
-
-    /// What the engine is told about the container itself.
-    fn engine_words(&self, service: &Service, map: &mut Map) {
-        // A new field does not compile before it is written here or elsewhere in this file, or left out on purpose.
-        let Service {
-            name: _,
-            place: _,
-            kind: _,
-            active: _,
-            profiles: _,
-            image: _,
-            image_place: _,
-            build: _,
-            pull: _,
-            platform: _,
-            command: _,
-            entrypoint: _,
-            env: _,
-            ports: _,
-            mounts: _,
-            tmpfs: _,
-            depends_on: _,
-            ready: _,
-            own: _,
-            watch: _,
-            user: _,
-            working_dir: _,
-            hostname: _,
-            networks: _,
-            labels: _,
-            init: _,
-            read_only: _,
-            shm_size: _,
-            ulimits: _,
-            cap_add: _,
-            cap_drop: _,
-            extra_hosts: _,
-            dns: _,
-            stop_signal: _,
-            stop_timeout: _,
-            stop_limit: _,
-            restart: _,
-            memory: _,
-            nano_cpus: _,
-            logging: _,
-            exports: _,
-            ready_hooks: _,
-        } = service;
-        put(map, "labels", Yaml::pairs(&service.labels));
-        for (key, on) in [("init", service.init), ("read_only", service.read_only)] {
-            if on {
-                map.push((key.into(), Yaml::plain(true)));
-            }
-        }
-        if let Some(size) = service.shm_size {
-            map.push(("shm_size".into(), Yaml::text(&size_text(size))));
-        }
-        let ulimits = service.ulimits.iter().map(|(name, limit)| {
+        put(&mut map, "labels", Yaml::pairs(labels));
+        map.extend(options.written().into_iter().map(|(key, value)| (key.compose.to_owned(), option(value))));
+        let ulimits = ulimits.iter().map(|(name, limit)| {
             let bounds = [("soft", limit.soft), ("hard", limit.hard)];
             (name.clone(), Yaml::Map(bounds.map(|(key, bound)| (key.to_owned(), Yaml::plain(bound))).into()))
         });
-        put(map, "ulimits", Yaml::Map(ulimits.collect()));
-        put(map, "cap_add", Yaml::texts(&service.cap_add));
-        put(map, "cap_drop", Yaml::texts(&service.cap_drop));
-        put(map, "extra_hosts", Yaml::texts(&service.extra_hosts));
-        put(map, "dns", Yaml::texts(&service.dns));
-        if let Some(signal) = &service.stop_signal {
-            map.push(("stop_signal".into(), Yaml::text(signal)));
+        put(&mut map, "ulimits", Yaml::Map(ulimits.collect()));
+        put(&mut map, "extra_hosts", Yaml::texts(extra_hosts));
+        word(&mut map, "stop_signal", stop_signal);
+        map.push(("stop_grace_period".into(), Yaml::text(&show_duration(*stop_timeout))));
+        if *restart != RestartPolicy::No {
+            map.push(("restart".into(), Yaml::text(&restart.to_string())));
         }
-        map.push(("stop_grace_period".into(), Yaml::text(&show_duration(service.stop_timeout))));
-        match service.restart {
-            RestartPolicy::No => {}
-            RestartPolicy::OnFailure(0) => map.push(("restart".into(), Yaml::text("on-failure"))),
-            RestartPolicy::OnFailure(times) => map.push(("restart".into(), Yaml::text(&format!("on-failure:{times}")))),
-            RestartPolicy::Always => map.push(("restart".into(), Yaml::text("always"))),
-            RestartPolicy::UnlessStopped => map.push(("restart".into(), Yaml::text("unless-stopped"))),
+        if let Some(memory) = memory {
+            map.push(("mem_limit".into(), Yaml::text(&size_text(*memory))));
         }
-        if let Some(memory) = service.memory {
-            map.push(("mem_limit".into(), Yaml::text(&size_text(memory))));
+        if let Some(cpus) = nano_cpus {
+            map.push(("cpus".into(), Yaml::plain(*cpus as f64 / 1e9)));
         }
-        if let Some(cpus) = service.nano_cpus {
-            map.push(("cpus".into(), Yaml::plain(cpus as f64 / 1e9)));
-        }
-        let options = Yaml::Map(vec![
-            ("max-size".into(), Yaml::text(&service.logging.max_size)),
-            ("max-file".into(), Yaml::Text(service.logging.max_files.to_string())),
-        ]);
-        let logging = vec![("driver".into(), Yaml::text("json-file")), ("options".into(), options)];
-        map.push(("logging".into(), Yaml::Map(logging)));
+        map.push(("logging".into(), log_driver(logging)));
+        put(&mut map, EXTENSION, Yaml::Map(own));
+        Yaml::Map(map)
     }
 
     fn build(&mut self, name: &str, build: &Build) -> Yaml {
@@ -347,26 +318,16 @@ impl Exporter<'_> {
     fn develop(&mut self, service: &Service, own: &mut Map) -> Yaml {
         let mut rules = Vec::new();
         for rule in &service.watch {
-            let action = match rule.action {
-                WatchAction::Restart => "restart",
-                WatchAction::Rebuild => "rebuild",
-                WatchAction::Sync => "sync",
-                WatchAction::SyncRestart => "sync+restart",
-                WatchAction::Exec => {
-                    let message = format!("{} runs a command when files change, which Compose does not", service.name);
-                    let place = service.place.clone();
-                    self.notes.push(Note {
-                        place,
-                        number: None,
-                        lost: true,
-                        message,
-                        remedy: "it is kept for `import`".into(),
-                    });
-                    continue;
-                }
-            };
-            let mut map =
-                vec![("path".to_owned(), Yaml::text(&self.path(&rule.path))), ("action".into(), Yaml::text(action))];
+            if rule.action == WatchAction::Exec {
+                let message = format!("{} runs a command when files change, which Compose does not", service.name);
+                let (place, remedy) = (service.place.clone(), "it is kept for `import`".into());
+                self.notes.push(Note { place, number: None, lost: true, message, remedy });
+                continue;
+            }
+            let mut map = vec![
+                ("path".to_owned(), Yaml::text(&self.path(&rule.path))),
+                ("action".into(), Yaml::text(rule.action.as_str())),
+            ];
             if let Some(target) = &rule.target {
                 map.push(("target".into(), Yaml::text(target)));
             }
@@ -399,6 +360,26 @@ fn with_address(text: &str) -> String {
         2 => format!("127.0.0.1:{text}"),
         _ => text.to_owned(),
     }
+}
+
+/// An option that the engine takes as it is written.
+fn option(value: Written<'_>) -> Yaml {
+    match value {
+        Written::Flag => Yaml::plain(true),
+        Written::Text(text) => Yaml::text(text),
+        Written::Number(number) => Yaml::plain(number),
+        Written::Bytes(bytes) => Yaml::text(&size_text(bytes)),
+        Written::Set(texts) | Written::List(texts) => Yaml::texts(texts),
+        Written::Pairs(pairs) => Yaml::pairs(pairs),
+    }
+}
+
+fn log_driver(logging: &Logging) -> Yaml {
+    let options = Yaml::Map(vec![
+        ("max-size".into(), Yaml::text(&logging.max_size)),
+        ("max-file".into(), Yaml::Text(logging.max_files.to_string())),
+    ]);
+    Yaml::Map(vec![("driver".into(), Yaml::text("json-file")), ("options".into(), options)])
 }
 
 /// `512m`

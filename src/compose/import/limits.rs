@@ -9,12 +9,6 @@ use crate::kinds;
 use crate::model::Kind;
 
 impl Importer<'_> {
-    pub(super) fn size(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
-        let text = self.text(&entry.node);
-        let field = self.field(key, &entry.key, text);
-        draft.push(field);
-    }
-
     pub(super) fn memory(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
         let text = self.text(&entry.node);
         self.resource(draft, "memory", text.into(), entry);

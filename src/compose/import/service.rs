@@ -6,6 +6,7 @@ use crate::compose::yaml::{Entry, Node};
 use crate::compose::{EXTENSION, guess, keys};
 use crate::config::scalars;
 use crate::model::Kind;
+use crate::model::options::{ContainerOptions, Type};
 
 /// What is known of a service while its keys are gone through.
 pub(super) struct Draft<'a> {
@@ -123,7 +124,6 @@ impl Importer<'_> {
             "working_dir" => self.simple(draft, "working_dir", entry),
             "hostname" => self.simple(draft, "hostname", entry),
             "stop_signal" => self.simple(draft, "stop_signal", entry),
-            "shm_size" => self.size(draft, "shm_size", entry),
             "build" => self.build(draft, entry),
             "pull_policy" => self.pull(draft, entry),
             "command" | "entrypoint" => self.words(draft, key, entry),
@@ -148,19 +148,39 @@ impl Importer<'_> {
             "network_mode" => self.network_mode(draft, entry),
             "labels" => self.pairs(draft, "labels", entry),
             "extra_hosts" => self.extra_hosts(draft, entry),
-            "dns" | "cap_add" | "cap_drop" | "profiles" => self.list(draft, key, entry),
-            "init" | "read_only" => self.switch(draft, key, entry),
+            "profiles" => self.list(draft, key, entry),
             "develop" => self.develop(draft, entry),
             "post_start" => self.post_start(draft, entry),
             "container_name" => self.container_name(draft, entry),
             EXTENSION => {}
             key if key.starts_with("x-") => {}
             key => {
-                if let Some(remedy) = unknown::of_service(key, node) {
+                if let Some((key, of)) = ContainerOptions::KEYS.iter().find(|(known, _)| known.compose == key) {
+                    self.option(draft, key.own, *of, entry);
+                } else if let Some(remedy) = unknown::of_service(key, node) {
                     self.lost(&entry.key, key, remedy);
                 }
             }
         }
+    }
+
+    /// An option that the engine takes as it is written.
+    fn option(&mut self, draft: &mut Draft<'_>, key: &str, of: Type, entry: &Entry) {
+        match of {
+            Type::Flag => self.switch(draft, key, entry),
+            Type::Text | Type::Bytes => self.simple(draft, key, entry),
+            Type::Number => self.number(draft, key, entry),
+            Type::Set | Type::List | Type::Addresses | Type::Capabilities => self.list(draft, key, entry),
+            Type::Pairs => self.pairs(draft, key, entry),
+        }
+    }
+
+    /// An integer. One that depends on a variable stays a text.
+    fn number(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let text = self.text(&entry.node);
+        let value = text.parse::<i64>().map_or(Value::Text(text), Value::Integer);
+        let field = self.field(key, &entry.key, value);
+        draft.push(field);
     }
 
     /// A text that means the same here.

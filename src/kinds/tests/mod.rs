@@ -48,14 +48,8 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         hostname: None,
         networks: vec!["default".into()],
         labels: IndexMap::new(),
-        init: false,
-        read_only: false,
-        shm_size: None,
         ulimits: IndexMap::new(),
-        cap_add: Vec::new(),
-        cap_drop: Vec::new(),
         extra_hosts: Vec::new(),
-        dns: Vec::new(),
         stop_signal: None,
         stop_timeout: Duration::from_secs(10),
         stop_limit: Duration::from_secs(10),
@@ -65,6 +59,7 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         logging: Logging { max_size: "10m".into(), max_files: 3 },
         exports: IndexMap::new(),
         ready_hooks: Vec::new(),
+        options: crate::model::options::ContainerOptions::default(),
     }
 }
 

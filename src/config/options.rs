@@ -1,0 +1,100 @@
+//! The options of [`ContainerOptions`] as keys of a service.
+
+use indexmap::IndexMap;
+
+use super::decode::{Decode, Included, Map, Reader, Spanned};
+use super::describe::{Field, Shape};
+use super::forms::{OneOrMany, Scalar, Size};
+use super::node::{Item, Node};
+use crate::model::options::{
+    Addresses, Bytes, Capabilities, ContainerOptions, Flag, List, Number, OptionType, Pairs, Set, Text,
+    container_options,
+};
+
+/// How an option of a type is read.
+trait Read: OptionType {
+    /// What is written.
+    type Form: Decode;
+
+    /// Its value, checked.
+    fn value(form: Self::Form, node: &Node, reader: &mut Reader) -> Self::Value;
+}
+
+/// Types whose form needs no check.
+macro_rules! read {
+    ($($type:ty: $form:ty, $given:ident => $value:expr;)*) => {$(
+        impl Read for $type {
+            type Form = $form;
+
+            fn value($given: Self::Form, _: &Node, _: &mut Reader) -> Self::Value {
+                $value
+            }
+        }
+    )*};
+}
+
+read! {
+    Flag: bool, on => on;
+    Text: Scalar, text => Some(text.0);
+    Number: i64, number => Some(number);
+    Bytes: Size, size => Some(size.0);
+    Set: Vec<String>, texts => texts;
+    List: OneOrMany<String>, texts => texts.0;
+    Pairs: Map<Scalar>, pairs => pairs.into_iter().map(|(name, entry)| (name, entry.value.0)).collect();
+}
+
+/// Types whose items are checked one by one.
+macro_rules! read_checked {
+    ($($type:ty: $form:ty, $list:ident => $items:expr, $item:ident => $is_right:expr, $what:literal;)*) => {$(
+        impl Read for $type {
+            type Form = $form;
+
+            fn value($list: Self::Form, _: &Node, reader: &mut Reader) -> Self::Value {
+                let items = $items;
+                for $item in items.iter().filter(|$item| !$is_right) {
+                    reader.error(&$item.place, format_args!("`{}` is not {}", $item.value, $what));
+                }
+                items.into_iter().map(|item| item.value).collect()
+            }
+        }
+    )*};
+}
+
+read_checked! {
+    Addresses: OneOrMany<Spanned<String>>, list => list.0,
+        item => item.parse::<std::net::IpAddr>().is_ok(), "an IP address";
+    Capabilities: Vec<Spanned<String>>, list => list,
+        item => !item.is_empty() && item.chars().all(|c| c.is_ascii_uppercase() || c == '_'), "a capability such as \"NET_ADMIN\"";
+}
+
+fn read<T: Read>(table: &IndexMap<String, Item>, key: &str, reader: &mut Reader) -> T::Value {
+    let Some(Item { node, .. }) = table.get(key) else { return T::Value::default() };
+    let read = |reader: &mut Reader| T::Form::decode(node, reader).map(|form| T::value(form, node, reader));
+    reader.under(key, read).unwrap_or_default()
+}
+
+macro_rules! keys {
+    ($($(#[doc = $about:literal])* $field:ident: $type:ident, compose $compose:literal, default $default:literal, example $example:literal;)*) => {
+        impl Included for ContainerOptions {
+            fn read(table: &IndexMap<String, Item>, reader: &mut Reader) -> Self {
+                Self { $($field: read::<$type>(table, stringify!($field), reader)),* }
+            }
+
+            fn fields() -> Vec<Field> {
+                vec![$(Field {
+                    key: stringify!($field),
+                    about: concat!($($about, "\n"),*),
+                    required: false,
+                    default: $default,
+                    example: $example,
+                    shape: shape::<$type>(),
+                }),*]
+            }
+        }
+    };
+}
+container_options!(keys);
+
+fn shape<T: Read>() -> Shape {
+    T::Form::shape()
+}

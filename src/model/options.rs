@@ -1,0 +1,150 @@
+//! Options of a container that the engine takes as they are written. One list: a service's fields, its keys in services.toml with
+//! their documentation, its fingerprint, `config`, and Compose files both ways come from it. A new option is an entry here and a
+//! line in `engine::spec`, which does not compile without it.
+
+use indexmap::IndexMap;
+
+/// Calls a macro with the list. Of each option: its documentation, its key in services.toml, its type (see [`Written`]), its key in a
+/// Compose file, and what the reference says of it.
+macro_rules! container_options {
+    ($then:ident) => {
+        $then! {
+            /// Runs an init process as PID 1 that forwards signals and reaps zombies.
+            init: Flag, compose "init", default "false", example "init = true";
+            /// Mounts the container's root file system read-only; volumes and tmpfs stay writable.
+            read_only: Flag, compose "read_only", default "false", example "read_only = true";
+            /// Size of /dev/shm.
+            shm_size: Bytes, compose "shm_size", default "the engine's own (64m)", example r#"shm_size = "256m""#;
+            /// Linux capabilities to add.
+            cap_add: Capabilities, compose "cap_add", default "none", example r#"cap_add = ["NET_ADMIN"]"#;
+            /// Linux capabilities to drop.
+            cap_drop: Capabilities, compose "cap_drop", default "none", example r#"cap_drop = ["ALL"]"#;
+            /// DNS servers.
+            dns: Addresses, compose "dns", default "the engine's own", example r#"dns = ["1.1.1.1"]"#;
+        }
+    };
+}
+pub(crate) use container_options;
+
+/// The value of an option that is not at its default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written<'a> {
+    /// `true`.
+    Flag,
+    /// A text.
+    Text(&'a str),
+    /// A number.
+    Number(i64),
+    /// A size in bytes.
+    Bytes(u64),
+    /// Texts whose order does not matter.
+    Set(&'a [String]),
+    /// Texts in their order.
+    List(&'a [String]),
+    /// Texts by name.
+    Pairs(&'a IndexMap<String, String>),
+}
+
+/// A type of options.
+pub trait OptionType {
+    /// Its name.
+    const TYPE: Type;
+
+    /// What a service holds.
+    type Value: Default;
+
+    /// The value, unless it is the default.
+    fn written(value: &Self::Value) -> Option<Written<'_>>;
+}
+
+/// Declares types of options: name, value, and when it is not the default.
+macro_rules! option_types {
+    ($($(#[$doc:meta])* $name:ident: $value:ty, $given:ident => $written:expr;)*) => {
+        /// The types of options.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Type {
+            $($(#[$doc])* $name,)*
+        }
+
+        $(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl OptionType for $name {
+            const TYPE: Type = Type::$name;
+            type Value = $value;
+
+            fn written($given: &Self::Value) -> Option<Written<'_>> {
+                $written
+            }
+        }
+        )*
+    };
+}
+
+option_types! {
+    /// On or off.
+    Flag: bool, on => on.then_some(Written::Flag);
+    /// A text.
+    Text: Option<String>, text => text.as_deref().map(Written::Text);
+    /// An integer.
+    Number: Option<i64>, number => number.map(Written::Number);
+    /// A size in bytes.
+    Bytes: Option<u64>, bytes => bytes.map(Written::Bytes);
+    /// A list whose order does not matter.
+    Set: Vec<String>, texts => (!texts.is_empty()).then_some(Written::Set(texts));
+    /// Linux capabilities, whose order does not matter.
+    Capabilities: Vec<String>, texts => (!texts.is_empty()).then_some(Written::Set(texts));
+    /// One text or a list of them, in their order.
+    List: Vec<String>, texts => (!texts.is_empty()).then_some(Written::List(texts));
+    /// One IP address or a list of them, in their order.
+    Addresses: Vec<String>, texts => (!texts.is_empty()).then_some(Written::List(texts));
+    /// A table of texts.
+    Pairs: IndexMap<String, String>, pairs => (!pairs.is_empty()).then_some(Written::Pairs(pairs));
+}
+
+/// The names of an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// In services.toml.
+    pub own: &'static str,
+    /// In a Compose file.
+    pub compose: &'static str,
+}
+
+macro_rules! declare {
+    ($($(#[doc = $about:literal])* $field:ident: $type:ident, compose $compose:literal, default $default:literal, example $example:literal;)*) => {
+        /// Options of a service's container that the engine takes as they are written.
+        #[derive(Debug, Clone, Default, PartialEq)]
+        pub struct ContainerOptions {
+            $($(#[doc = $about])* pub $field: <$type as OptionType>::Value,)*
+        }
+
+        impl ContainerOptions {
+            /// All of them, in the order of the reference.
+            pub const KEYS: &'static [(Key, Type)] =
+                &[$((Key { own: stringify!($field), compose: $compose }, <$type as OptionType>::TYPE)),*];
+
+            /// Those that are not at their default, in the order of the reference.
+            pub fn written(&self) -> Vec<(Key, Written<'_>)> {
+                let all = [$((Key { own: stringify!($field), compose: $compose }, <$type as OptionType>::written(&self.$field))),*];
+                all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+            }
+        }
+    };
+}
+container_options!(declare);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_at_its_default_is_not_written() {
+        assert_eq!(ContainerOptions::default().written(), []);
+        let some = ContainerOptions { init: true, dns: vec!["1.1.1.1".into()], ..ContainerOptions::default() };
+        let keys: Vec<&str> = some.written().iter().map(|(key, _)| key.own).collect();
+        assert_eq!(keys, ["init", "dns"]);
+    }
+}
