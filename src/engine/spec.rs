@@ -106,7 +106,7 @@ fn no_healthcheck(service: &Service) -> Option<HealthConfig> {
 
 fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
-    let ContainerOptions { init, read_only, shm_size, cap_add, cap_drop, dns } = &service.options;
+    let ContainerOptions { init, read_only, privileged, shm_size, cap_add, cap_drop, dns } = &service.options;
     let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
         let binding = PortBinding {
@@ -122,6 +122,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         network_mode: service.networks.first().map(|short| stack.networks[short].name.clone()),
         init: init.then_some(true),
         readonly_rootfs: read_only.then_some(true),
+        privileged: privileged.then_some(true),
         shm_size: shm_size.and_then(|size| size.try_into().ok()),
         memory: service.memory.and_then(|size| size.try_into().ok()),
         nano_cpus: service.nano_cpus.and_then(|cpus| cpus.try_into().ok()),

@@ -13,6 +13,8 @@ macro_rules! container_options {
             init: Flag, compose "init", default "false", example "init = true";
             /// Mounts the container's root file system read-only; volumes and tmpfs stay writable.
             read_only: Flag, compose "read_only", default "false", example "read_only = true";
+            /// Gives the container all capabilities and all devices of the engine's machine. What runs in it can do anything there.
+            privileged: Flag, compose "privileged", default "false", example "privileged = true";
             /// Size of /dev/shm.
             shm_size: Bytes, compose "shm_size", default "the engine's own (64m)", example r#"shm_size = "256m""#;
             /// Linux capabilities to add.
