@@ -7,7 +7,7 @@ use super::describe::{Field, Shape};
 use super::forms::{OneOrMany, Scalar, Size};
 use super::node::{Item, Node};
 use crate::model::options::{
-    Addresses, Bytes, Capabilities, ContainerOptions, Flag, List, Number, OptionType, Pairs, Set, Text,
+    Addresses, Bytes, Capabilities, ContainerOptions, Devices, Flag, List, Number, OptionType, Pairs, Set, Text,
     container_options,
 };
 
@@ -38,7 +38,7 @@ read! {
     Text: Scalar, text => Some(text.0);
     Number: i64, number => Some(number);
     Bytes: Size, size => Some(size.0);
-    Set: Vec<String>, texts => texts;
+    Set: Vec<Scalar>, texts => texts.into_iter().map(|text| text.0).collect();
     List: OneOrMany<String>, texts => texts.0;
     Pairs: Map<Scalar>, pairs => pairs.into_iter().map(|(name, entry)| (name, entry.value.0)).collect();
 }
@@ -63,6 +63,8 @@ macro_rules! read_checked {
 read_checked! {
     Addresses: OneOrMany<Spanned<String>>, list => list.0,
         item => item.parse::<std::net::IpAddr>().is_ok(), "an IP address";
+    Devices: Vec<Spanned<String>>, list => list,
+        item => item.starts_with('/') && item.split(':').count() <= 3, "a device such as \"/dev/fuse\" or \"/dev/fuse:/dev/fuse:rwm\"";
     Capabilities: Vec<Spanned<String>>, list => list,
         item => !item.is_empty() && item.chars().all(|c| c.is_ascii_uppercase() || c == '_'), "a capability such as \"NET_ADMIN\"";
 }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig, Mount as ApiMount, MountType,
-    MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
+    Mount as ApiMount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits,
+    RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
 
 use super::attach::{OneOffOptions, console_size};
@@ -40,6 +40,9 @@ pub(super) fn container(
     ContainerCreateBody {
         image: Some(service.image.clone()),
         hostname: service.hostname.clone(),
+        domainname: service.options.domainname.clone(),
+        tty: service.options.tty.then_some(true),
+        open_stdin: service.options.stdin_open.then_some(true),
         user: service.user.clone(),
         working_dir: service.working_dir.clone(),
         cmd: service.command.clone(),
@@ -106,7 +109,39 @@ fn no_healthcheck(service: &Service) -> Option<HealthConfig> {
 
 fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
-    let ContainerOptions { init, read_only, privileged, shm_size, cap_add, cap_drop, dns } = &service.options;
+    let number = |bytes: Option<u64>| bytes.and_then(|bytes| bytes.try_into().ok());
+    let ContainerOptions {
+        init,
+        read_only,
+        privileged,
+        security_opt,
+        devices,
+        device_cgroup_rules,
+        sysctls,
+        pid,
+        ipc,
+        uts,
+        userns,
+        cgroup_parent,
+        group_add,
+        runtime,
+        // Of the container's own configuration, in `container`.
+        tty: _,
+        stdin_open: _,
+        domainname: _,
+        memory_reservation,
+        pids_limit,
+        oom_score_adj,
+        oom_kill_disable,
+        cpu_shares,
+        cpuset,
+        dns_search,
+        dns_opt,
+        shm_size,
+        cap_add,
+        cap_drop,
+        dns,
+    } = &service.options;
     let mut ports: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &service.ports {
         let binding = PortBinding {
@@ -123,9 +158,28 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         init: init.then_some(true),
         readonly_rootfs: read_only.then_some(true),
         privileged: privileged.then_some(true),
-        shm_size: shm_size.and_then(|size| size.try_into().ok()),
-        memory: service.memory.and_then(|size| size.try_into().ok()),
-        nano_cpus: service.nano_cpus.and_then(|cpus| cpus.try_into().ok()),
+        security_opt: some(security_opt),
+        devices: (!devices.is_empty()).then(|| devices.iter().map(|written| device(written)).collect()),
+        device_cgroup_rules: some(device_cgroup_rules),
+        sysctls: (!sysctls.is_empty()).then(|| sysctls.clone().into_iter().collect()),
+        pid_mode: pid.clone(),
+        ipc_mode: ipc.clone(),
+        uts_mode: uts.clone(),
+        userns_mode: userns.clone(),
+        cgroup_parent: cgroup_parent.clone(),
+        group_add: some(group_add),
+        runtime: runtime.clone(),
+        memory_reservation: number(*memory_reservation),
+        pids_limit: *pids_limit,
+        oom_score_adj: *oom_score_adj,
+        oom_kill_disable: oom_kill_disable.then_some(true),
+        cpu_shares: *cpu_shares,
+        cpuset_cpus: cpuset.clone(),
+        dns_search: some(dns_search),
+        dns_options: some(dns_opt),
+        shm_size: number(*shm_size),
+        memory: number(service.memory),
+        nano_cpus: number(service.nano_cpus),
         ulimits: Some(service.ulimits.iter().map(ulimit).collect()),
         cap_add: some(cap_add),
         cap_drop: some(cap_drop),
@@ -202,6 +256,21 @@ fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
         read_only: read_only.then_some(true),
         volume_options: labels,
         ..Default::default()
+    }
+}
+
+/// `device[:path inside[:permissions]]`. With two parts, the second may be the permissions, as docker has it.
+fn device(written: &str) -> DeviceMapping {
+    let mut parts = written.split(':');
+    let on_host = parts.next().unwrap_or_default();
+    let (mut inside, mut permissions) = (on_host, "rwm");
+    for part in parts {
+        *(if part.starts_with('/') { &mut inside } else { &mut permissions }) = part;
+    }
+    DeviceMapping {
+        path_on_host: Some(on_host.into()),
+        path_in_container: Some(inside.into()),
+        cgroup_permissions: Some(permissions.into()),
     }
 }
 

@@ -15,6 +15,50 @@ macro_rules! container_options {
             read_only: Flag, compose "read_only", default "false", example "read_only = true";
             /// Gives the container all capabilities and all devices of the engine's machine. What runs in it can do anything there.
             privileged: Flag, compose "privileged", default "false", example "privileged = true";
+            /// Security options, such as a seccomp profile.
+            security_opt: Set, compose "security_opt", default "the engine's own", example r#"security_opt = ["no-new-privileges:true"]"#;
+            /// Devices of the engine's machine: `device[:path inside[:permissions]]`.
+            devices: Devices, compose "devices", default "none", example r#"devices = ["/dev/fuse", "/dev/ttyUSB0:/dev/ttyUSB0:rw"]"#;
+            /// Rules of the cgroup for devices.
+            device_cgroup_rules: Set, compose "device_cgroup_rules", default "none", example r#"device_cgroup_rules = ["c 189:* rmw"]"#;
+            /// Kernel parameters of its namespaces.
+            sysctls: Pairs, compose "sysctls", default "none", example r#"sysctls = { "net.core.somaxconn" = 1024 }"#;
+            /// PID namespace: `host`, or a container's.
+            pid: Text, compose "pid", default "its own", example r#"pid = "host""#;
+            /// IPC namespace: `host`, `shareable`, `private`, `none`, or a container's.
+            ipc: Text, compose "ipc", default "the engine's own", example r#"ipc = "host""#;
+            /// UTS namespace (host name): `host`.
+            uts: Text, compose "uts", default "its own", example r#"uts = "host""#;
+            /// User namespace: `host` where the engine remaps users.
+            userns: Text, compose "userns_mode", default "the engine's own", example r#"userns = "host""#;
+            /// Cgroup under which its own is created.
+            cgroup_parent: Text, compose "cgroup_parent", default "the engine's own", example r#"cgroup_parent = "/dev-stack""#;
+            /// Groups that its user is in besides its own, by name or number inside.
+            group_add: Set, compose "group_add", default "none", example r#"group_add = ["docker", 999]"#;
+            /// Container runtime of the engine.
+            runtime: Text, compose "runtime", default "the engine's own", example r#"runtime = "runc""#;
+            /// Allocates a terminal.
+            tty: Flag, compose "tty", default "false", example "tty = true";
+            /// Keeps standard input open.
+            stdin_open: Flag, compose "stdin_open", default "false", example "stdin_open = true";
+            /// Memory that is left to it when memory is short.
+            memory_reservation: Bytes, compose "mem_reservation", default "none", example r#"memory_reservation = "256m""#;
+            /// Number of processes that it may have.
+            pids_limit: Number, compose "pids_limit", default "no limit", example "pids_limit = 200";
+            /// From -1000 to 1000: the higher, the sooner it is killed when the machine is out of memory.
+            oom_score_adj: Number, compose "oom_score_adj", default "0", example "oom_score_adj = 500";
+            /// It is not killed when it is out of memory.
+            oom_kill_disable: Flag, compose "oom_kill_disable", default "false", example "oom_kill_disable = true";
+            /// Share of CPU time beside other containers; 1024 is usual.
+            cpu_shares: Number, compose "cpu_shares", default "1024", example "cpu_shares = 512";
+            /// Cores that it may use.
+            cpuset: Text, compose "cpuset", default "all", example r#"cpuset = "0,1""#;
+            /// Domain name inside.
+            domainname: Text, compose "domainname", default "none", example r#"domainname = "example.test""#;
+            /// Domains that short host names are looked up in.
+            dns_search: List, compose "dns_search", default "the engine's own", example r#"dns_search = ["example.test"]"#;
+            /// Options of the resolver.
+            dns_opt: List, compose "dns_opt", default "none", example r#"dns_opt = ["ndots:1"]"#;
             /// Size of /dev/shm.
             shm_size: Bytes, compose "shm_size", default "the engine's own (64m)", example r#"shm_size = "256m""#;
             /// Linux capabilities to add.
@@ -98,6 +142,8 @@ option_types! {
     Set: Vec<String>, texts => (!texts.is_empty()).then_some(Written::Set(texts));
     /// Linux capabilities, whose order does not matter.
     Capabilities: Vec<String>, texts => (!texts.is_empty()).then_some(Written::Set(texts));
+    /// Devices, `device[:path inside[:permissions]]`, whose order does not matter.
+    Devices: Vec<String>, texts => (!texts.is_empty()).then_some(Written::Set(texts));
     /// One text or a list of them, in their order.
     List: Vec<String>, texts => (!texts.is_empty()).then_some(Written::List(texts));
     /// One IP address or a list of them, in their order.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, DeviceMapping};
 use bollard::query_parameters::InspectContainerOptions;
 use serde_json::{Value, json};
 
@@ -268,6 +268,12 @@ fn describe(
         .filter_map(|one| one.split_once(':'))
         .map(|(name, rest)| (our_name(name), rest.split(':').next().unwrap_or_default().to_owned()))
         .collect();
+    let device = |device: DeviceMapping| {
+        let [on_host, inside, how] =
+            [device.path_on_host, device.path_in_container, device.cgroup_permissions].map(Option::unwrap_or_default);
+        format!("{on_host}:{inside}:{how}")
+    };
+    let devices = sorted(host.devices.unwrap_or_default().into_iter().map(device).collect());
     let restart = host.restart_policy.map(|policy| {
         let name = policy.name.map(|name| name.to_string()).unwrap_or_default();
         (if name.is_empty() { "no".into() } else { name }, policy.maximum_retry_count.unwrap_or(0))
@@ -297,7 +303,29 @@ fn describe(
         "dns": host.dns.filter(|servers| !servers.is_empty()),
         "init": host.init,
         "read_only": host.readonly_rootfs.unwrap_or_default(),
+        "privileged": host.privileged.unwrap_or_default(),
+        "security_opt": host.security_opt.map(sorted),
+        "devices": devices,
+        "device_cgroup_rules": host.device_cgroup_rules,
+        "sysctls": host.sysctls.filter(|all| !all.is_empty()),
+        "namespaces": [host.pid_mode, host.ipc_mode, host.uts_mode, host.userns_mode, host.cgroup_parent],
+        "group_add": host.group_add.map(sorted),
+        "runtime": host.runtime,
+        "terminal": [config.tty, config.open_stdin],
+        "limits": [
+            host.memory_reservation, host.pids_limit, host.oom_score_adj, host.cpu_shares,
+            host.oom_kill_disable.map(i64::from)
+        ],
+        "cpuset": host.cpuset_cpus,
+        "domainname": config.domainname,
+        "dns_search": host.dns_search.filter(|all| !all.is_empty()),
+        "dns_opt": host.dns_options.filter(|all| !all.is_empty()),
     })
+}
+
+fn sorted(mut list: Vec<String>) -> Vec<String> {
+    list.sort();
+    list
 }
 
 /// Without the prefix that one tool writes and the other does not.

@@ -1,6 +1,7 @@
 //! The engine is stopped and started under a stack: one of our own, in namespaces of its own. The others' network is not
 //! touched, and when its first process ends, nothing of it is left.
 
+use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -63,7 +64,8 @@ impl Private {
         self.process.wait().expect("a child");
     }
 
-    /// A daemon that was killed in the middle of its work once in a while does not answer: it is given a second start.
+    /// A daemon that was killed in the middle of its work once in a while does not answer: it is started a second time as after
+    /// the machine's own restart, without what it keeps in `/run`.
     pub(crate) fn start_again(&mut self) {
         self.process = start(&self.folder);
         let began = Instant::now();
@@ -71,6 +73,10 @@ impl Private {
             if began.elapsed() > Duration::from_secs(60) {
                 self.process.kill().expect("a child");
                 self.process.wait().expect("a child");
+                let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                let last: Vec<&str> = log.lines().rev().take(40).collect();
+                let _ = writeln!(std::io::stderr(), "the engine does not answer:\n{}", last.join("\n"));
+                let _ = std::fs::remove_dir_all(self.folder.path().join("exec"));
                 self.process = start(&self.folder);
                 return self.wait();
             }

@@ -7,6 +7,7 @@ use crate::compose::yaml::{Entry, Node};
 use crate::config::scalars;
 use crate::kinds;
 use crate::model::Kind;
+use crate::model::options::Type;
 
 impl Importer<'_> {
     pub(super) fn memory(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
@@ -60,11 +61,17 @@ impl Importer<'_> {
             match key.as_str() {
                 "memory" => self.memory(draft, entry),
                 "cpus" => self.cpus(draft, entry),
+                "pids" if draft.node.get("pids_limit").is_some() => {}
+                "pids" => self.option(draft, "pids_limit", Type::Number, entry),
                 key => self.lost(&entry.key, &format!("limits.{key}"), "`resources` limits memory and CPU only"),
             }
         }
         for (key, entry) in part.node.get("reservations").and_then(Node::map).into_iter().flatten() {
             let remedy = match key.as_str() {
+                "memory" if draft.node.get("mem_reservation").is_none() => {
+                    self.option(draft, "memory_reservation", Type::Bytes, entry);
+                    continue;
+                }
                 "devices" => "devices are not passed on; run what needs them outside of the stack",
                 _ => "nothing is reserved; `resources` sets limits",
             };

@@ -165,14 +165,47 @@ impl Importer<'_> {
     }
 
     /// An option that the engine takes as it is written.
-    fn option(&mut self, draft: &mut Draft<'_>, key: &str, of: Type, entry: &Entry) {
+    pub(super) fn option(&mut self, draft: &mut Draft<'_>, key: &str, of: Type, entry: &Entry) {
+        let value = self.value(&entry.node);
         match of {
+            // The default, as some write it.
+            Type::Flag if value == "false" => {}
             Type::Flag => self.switch(draft, key, entry),
+            Type::Text if value.starts_with("service:") => {
+                let remedy =
+                    "write `container:` and the name of the other service's container, which has to run before";
+                self.lost(&entry.key, &format!("{key}: {value}"), remedy);
+            }
             Type::Text | Type::Bytes => self.simple(draft, key, entry),
+            Type::Devices => self.devices(draft, key, entry),
             Type::Number => self.number(draft, key, entry),
             Type::Set | Type::List | Type::Addresses | Type::Capabilities => self.list(draft, key, entry),
             Type::Pairs => self.pairs(draft, key, entry),
         }
+    }
+
+    /// Devices: in either form, and those of the Container Device Interface not at all.
+    fn devices(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let mut items = Vec::new();
+        for node in entry.node.list().into_iter().flatten() {
+            let part = |key: &str| node.get(key).and_then(Node::raw);
+            let text = match part("source") {
+                Some(source) => {
+                    let rest = [part("target"), part("permissions")].into_iter().flatten();
+                    std::iter::once(source).chain(rest).collect::<Vec<_>>().join(":")
+                }
+                None => self.text(node),
+            };
+            if text.contains('=') && !text.starts_with('/') {
+                self.lost(&node.place, &format!("device {text}"), "only devices with a path are passed on");
+            } else {
+                // Relative to the project, as Compose has it.
+                let path = if text.starts_with('.') { self.absolute(&text).display().to_string() } else { text };
+                items.push(self.item(&node.place, path));
+            }
+        }
+        let field = self.field(key, &entry.key, Value::List(items));
+        draft.push(field);
     }
 
     /// An integer. One that depends on a variable stays a text.
