@@ -13,6 +13,7 @@ mod concurrency;
 mod connect;
 mod cut_off;
 mod db;
+mod described;
 mod docker;
 mod doctor;
 mod down;
