@@ -260,3 +260,14 @@ impl From<std::io::Error> for Error {
 
 /// The result of everything that may reach the user.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The candidate that is most like a text, if one is like it at all.
+pub fn similar<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let text = text.to_lowercase();
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(text.chars().count()) / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}

@@ -18,7 +18,6 @@ use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Intent, Observed, Op, Plan, Request, Step};
 use crate::remedy;
 use crate::run::actual;
-use crate::run::probe::{Limits, Prober};
 use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::run::{self, Lock, Run, objects, snapshot};
 
@@ -167,16 +166,11 @@ impl<'a> Session<'a> {
     /// When services can't be asked from here.
     pub async fn carry_out(&self, seen: &Observed, change: Change, lock: &Lock) -> Result<Summary> {
         let run = Run {
-            engine: &self.engine,
-            stack: &self.stack,
-            seen,
-            prober: Prober::new(Limits::default())?,
-            events: &self.events,
-            shutdown: &self.shutdown,
             timeout: change.timeout,
             keep_going: change.keep_going,
             build: change.build,
             notes: lock.notes(),
+            ..Run::new(&self.engine, &self.stack, seen, &self.events, &self.shutdown)?
         };
         let begun: Vec<Intent> = change.plan.steps.iter().filter_map(|step| step.op.begins().cloned()).collect();
         let summary = self.apply_and_tidy(&run, change.plan).await?;
@@ -244,22 +238,11 @@ impl<'a> Session<'a> {
         let message = format!("starting again what was stopped: {names}");
         self.events.emit(&Event::Notice { message });
         let request = Request { services, start_only: true, no_deps: true, ..Request::default() };
-        let (Ok(plan), Ok(prober)) = (plan::up(&self.stack, &now, &request), Prober::new(Limits::default())) else {
-            return;
-        };
-        let run = Run {
-            engine: &self.engine,
-            stack: &self.stack,
-            seen: &now,
-            prober,
-            events: &self.events,
-            // The one who leaves wants to find the stack as it was.
-            shutdown: &Shutdown::default(),
-            timeout: None,
-            keep_going: true,
-            build: How::default(),
-            notes: failed.notes.clone(),
-        };
+        let Ok(plan) = plan::up(&self.stack, &now, &request) else { return };
+        // The one who leaves wants to find the stack as it was.
+        let shutdown = Shutdown::default();
+        let Ok(run) = Run::new(&self.engine, &self.stack, &now, &self.events, &shutdown) else { return };
+        let run = Run { keep_going: true, notes: failed.notes.clone(), ..run };
         let again = async { run::apply(&run, Arc::new(plan)).await };
         let failed = tokio::select! {
             again = again => again.failures,

@@ -9,8 +9,8 @@ use indexmap::IndexMap;
 
 use super::describe::{Field, Shape};
 use super::node::{Item, Node, Value};
-use super::words::{compose, similar};
-use crate::diag::{Diagnostic, Place};
+use super::words::compose;
+use crate::diag::{Diagnostic, Place, similar};
 
 /// A type that can be read from a [`Node`].
 pub trait Decode: Sized {

@@ -43,7 +43,7 @@ impl Variables {
 
     /// The most similar name, for `did you mean`.
     fn similar(&self, name: &str) -> Option<&str> {
-        super::words::similar(name, self.0.keys().map(String::as_str))
+        crate::diag::similar(name, self.0.keys().map(String::as_str))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What somebody may have meant by a word that is not known here.
 
+use crate::diag::similar;
+
 /// What people who come from docker compose write in a service, and what it is here.
 pub(super) fn compose(word: &str) -> Option<&'static str> {
     Some(match word {
@@ -29,15 +31,4 @@ pub fn choose(word: &str, words: &[&'static str]) -> String {
         (None, Some(similar)) => format!("did you mean \"{similar}\"?"),
         (None, None) => format!("one of \"{}\"", words.join("\", \"")),
     }
-}
-
-/// The candidate that is most like a text, if one is like it at all.
-pub fn similar<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let text = text.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&text, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= (candidate.chars().count().max(text.chars().count()) / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }

@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWrite};
 
 use super::connect::answer;
 use super::error::{failed, status};
+use super::logs::decode::frame;
 use super::hijack::{self, Reader, Then, Writer};
 use super::{Engine, spec};
 use crate::bounded;
@@ -136,8 +137,7 @@ impl Frames {
                 return (used, None);
             }
             self.have = 0;
-            let [.., a, b, c, d] = self.header;
-            self.left = u32::from_be_bytes([a, b, c, d]) as usize;
+            (_, self.left) = frame(self.header);
         }
         let piece = &bytes[used..used + self.left.min(bytes.len() - used)];
         self.left -= piece.len();

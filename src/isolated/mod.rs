@@ -22,8 +22,6 @@ use crate::model::{ServiceName, Stack, StackName};
 use crate::plan::observed::Container;
 use crate::plan::{self, Request};
 use crate::resolve::isolate::isolate;
-use crate::run::lock::Notes;
-use crate::run::probe::{Limits, Prober};
 use crate::run::process_identity;
 use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::run::{Run, apply};
@@ -145,20 +143,9 @@ async fn bring_up_once(
     let seen = engine.observe(stack).await?;
     let request = Request { services: options.services.clone(), ..Request::default() };
     let plan = plan::up(stack, &seen, &crate::run::with_contents(stack, &request).await?)?;
-    let run = Run {
-        build: crate::engine::How::default(),
-        // Its name is its own: no run comes after this one.
-        notes: Notes::default(),
-        engine,
-        stack,
-        seen: &seen,
-        prober: Prober::new(Limits::default())?,
-        events,
-        // Who is cut off removes everything: nothing has to be stopped first.
-        shutdown: &Shutdown::default(),
-        timeout: options.timeout,
-        keep_going: false,
-    };
+    // Who is cut off removes everything: nothing has to be stopped first.
+    let shutdown = Shutdown::default();
+    let run = Run { timeout: options.timeout, ..Run::new(engine, stack, &seen, events, &shutdown)? };
     Ok(apply(&run, Arc::new(plan)).await)
 }
 

@@ -20,7 +20,6 @@ use crate::plan::observed::Container;
 use crate::plan::{self, Request};
 use crate::resolve::prepared::{self, Selection};
 use crate::run::lock::Notes;
-use crate::run::probe::{Limits, Prober};
 use crate::run::stop::Stop;
 use crate::run::{Lock, Run, Shutdown, apply, process_identity};
 
@@ -105,18 +104,8 @@ async fn make(options: &PrepareOptions<'_>, chosen: &Selection) -> Result<Summar
     let seen = engine.observe(&stack).await?;
     let request = Request { services: chosen.all().cloned().collect(), ..Request::default() };
     let plan = plan::up(&stack, &seen, &request)?;
-    let run = Run {
-        build: crate::engine::How::default(),
-        engine,
-        stack: &stack,
-        seen: &seen,
-        prober: Prober::new(Limits::default())?,
-        events: options.events,
-        shutdown: options.shutdown,
-        timeout: options.timeout,
-        keep_going: false,
-        notes: Notes::default(),
-    };
+    let run = Run::new(engine, &stack, &seen, options.events, options.shutdown)?;
+    let run = Run { timeout: options.timeout, ..run };
     let summary = apply(&run, Arc::new(plan)).await;
     if !summary.ok {
         return Ok(summary);

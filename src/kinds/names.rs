@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::diag::similar;
 use crate::model::{Failure, Service, ServiceName, Stack};
 
 /// How programs say that a name leads nowhere: what stands before the name, and what else the line says. Compared
@@ -78,9 +79,7 @@ fn words(service: &Service, neighbours: &BTreeMap<&str, bool>, name: &str, place
         return (reason, next);
     }
     let all = neighbours.keys().copied().collect::<Vec<_>>().join(", ");
-    let near = neighbours.keys().map(|known| (strsim::jaro_winkler(name, known), *known));
-    let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, near)| near);
-    match near {
+    match similar(name, neighbours.keys().copied()) {
         Some(near) => (
             format!("nothing is called `{name}` on {networks}; there are: {all}"),
             format!("write `{near}` in place of `{name}`: {place}"),

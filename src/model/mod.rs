@@ -21,6 +21,7 @@ mod ports;
 pub mod reference;
 pub mod secret;
 mod service;
+pub mod signal;
 pub mod subnet;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +42,7 @@ pub use service::{
     Service, Tmpfs, Ulimit, WatchAction, WatchRule,
 };
 
-use crate::diag::{Diagnostic, Error, ErrorKind, Result};
+use crate::diag::{Diagnostic, Error, ErrorKind, Result, similar};
 
 /// A whole stack as it should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,11 +83,9 @@ impl Stack {
             return Ok(name.clone());
         }
         let error = Error::new(ErrorKind::Usage, format_args!("no service `{name}` in {}", self.name));
-        let near = self.services.keys().map(|known| (strsim::jaro_winkler(name, known.as_str()), known));
-        let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
         let all: Vec<&str> = self.services.keys().map(ServiceName::as_str).collect();
-        Err(match near {
-            Some((_, near)) => error.hint(format!("did you mean `{near}`?")),
+        Err(match similar(name, all.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error.hint(format!("there are: {}", all.join(", "))),
         })
     }

@@ -21,9 +21,8 @@ use std::path::{Component, Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use crate::config::words::similar;
 use crate::config::{Config, dotenv};
-use crate::diag::{Diagnostic, Lines, Place};
+use crate::diag::{Diagnostic, Lines, Place, similar};
 use crate::model::{Network, Port, Service, ServiceName, Stack, StackName, Volume, fingerprint_of};
 
 /// What is in env files: by path, the name under which each is shown, and its entries.

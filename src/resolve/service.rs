@@ -8,8 +8,7 @@ use super::{MustBe, PathUse, Resolver};
 use crate::config::decode::{Entry, Spanned};
 use crate::config::forms::Scalar;
 use crate::config::schema;
-use crate::config::words::similar;
-use crate::diag::{Diagnostic, Lines, Place};
+use crate::diag::{Diagnostic, Lines, Place, similar};
 use crate::kinds::{self, Given};
 use crate::model::{
     Condition, EnvValue, Kind, Logging, Port, Protocol, RestartPolicy, Service, ServiceName, Ulimit, WatchAction,
@@ -285,7 +284,7 @@ impl Resolver<'_> {
         if let Some(folder) = entry.working_dir.as_ref().filter(|folder| !folder.starts_with('/')) {
             self.error(&folder.place, format!("`{}` is not an absolute path inside the container", folder.value));
         }
-        if let Some(signal) = entry.stop_signal.as_ref().filter(|signal| !is_signal(signal)) {
+        if let Some(signal) = entry.stop_signal.as_ref().filter(|signal| !crate::model::signal::is_signal(signal)) {
             self.error(&signal.place, format!("`{}` is not a signal such as \"SIGINT\"", signal.value));
         }
         for profile in entry.profiles.iter().filter(|profile| profile.is_empty()) {
@@ -320,15 +319,6 @@ fn ports(entry: &Entry<schema::Service>) -> Vec<Port> {
         }
     }
     ports
-}
-
-fn is_signal(text: &str) -> bool {
-    const NAMES: [&str; 12] =
-        ["TERM", "INT", "QUIT", "KILL", "HUP", "USR1", "USR2", "WINCH", "CONT", "ABRT", "STOP", "ALRM"];
-    let name = text.strip_prefix("SIG").unwrap_or(text);
-    NAMES.contains(&name)
-        || name.strip_prefix("RTMIN+").is_some()
-        || text.parse::<u8>().is_ok_and(|n| (1..=64).contains(&n))
 }
 
 fn value(at: Option<&Spanned<String>>) -> Option<String> {

@@ -64,6 +64,35 @@ pub struct Run<'a> {
     pub notes: lock::Notes,
 }
 
+impl<'a> Run<'a> {
+    /// A run without limits of its own, which nothing comes after.
+    ///
+    /// # Errors
+    /// When services can't be asked from here.
+    pub fn new(
+        engine: &'a Engine,
+        stack: &'a Stack,
+        seen: &'a Observed,
+        events: &'a Events,
+        shutdown: &'a Shutdown,
+    ) -> Result<Self> {
+        Ok(Self::with_prober(probe::Prober::new(probe::Limits::default())?, engine, stack, seen, events, shutdown))
+    }
+
+    /// The same, with a prober that there is already.
+    pub fn with_prober(
+        prober: probe::Prober,
+        engine: &'a Engine,
+        stack: &'a Stack,
+        seen: &'a Observed,
+        events: &'a Events,
+        shutdown: &'a Shutdown,
+    ) -> Self {
+        let (build, notes) = (How::default(), lock::Notes::default());
+        Self { engine, stack, seen, prober, events, shutdown, timeout: None, keep_going: false, build, notes }
+    }
+}
+
 /// A request with what the builds of its services would be made from. Costs nothing where nothing is built.
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::model::signal;
 use crate::diag::ErrorKind;
 use crate::model::{Failure, Probe, Readiness, RestartPolicy, ServiceName};
 use crate::run::probe::Answer;
@@ -238,17 +239,7 @@ impl fmt::Display for Unready {
 
 /// `exited with code 137 (SIGKILL, out of memory)`.
 fn exit_words(code: i64, oom: bool) -> String {
-    let signal = match code {
-        130 => "SIGINT",
-        132 => "SIGILL",
-        134 => "SIGABRT",
-        135 => "SIGBUS",
-        136 => "SIGFPE",
-        137 => "SIGKILL",
-        139 => "SIGSEGV",
-        143 => "SIGTERM",
-        _ => "",
-    };
+    let signal = signal::of_exit_code(code).unwrap_or_default();
     let memory = if oom { "out of memory" } else { "" };
     match (signal, memory) {
         ("", "") => format!("exited with code {code}"),

@@ -6,6 +6,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::sanitise;
 use super::style::Paint;
+use crate::model::signal;
 use crate::diag::{Diagnostic, Error, Severity};
 use crate::model::Failure;
 
@@ -100,7 +101,7 @@ pub(super) fn what_happened(failure: &Failure) -> String {
         if !failure.message.contains(&code.to_string()) {
             more.push(format!("exit code {code}"));
         }
-        if let Some(signal) = signal(code).filter(|signal| !failure.message.contains(signal)) {
+        if let Some(signal) = signal::of_exit_code(code).filter(|signal| !failure.message.contains(signal)) {
             more.push(signal.to_owned());
         }
     }
@@ -108,28 +109,6 @@ pub(super) fn what_happened(failure: &Failure) -> String {
         more.push("out of memory".into());
     }
     if more.is_empty() { failure.message.clone() } else { format!("{} ({})", failure.message, more.join(", ")) }
-}
-
-/// The signal behind an exit code of 128 + n. Numbers are Linux's: containers are Linux on every host.
-pub fn signal(exit_code: i64) -> Option<&'static str> {
-    Some(match exit_code - 128 {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        3 => "SIGQUIT",
-        4 => "SIGILL",
-        5 => "SIGTRAP",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        10 => "SIGUSR1",
-        11 => "SIGSEGV",
-        12 => "SIGUSR2",
-        13 => "SIGPIPE",
-        14 => "SIGALRM",
-        15 => "SIGTERM",
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -120,19 +120,10 @@ impl WatchContext {
         seen.owed = objects::owed(&self.engine, &stack, &seen.containers).await?;
         let plan = Arc::new(plan::up(&stack, &seen, &run::with_contents(&stack, &request(&stack, &seen)?).await?)?);
         let over = Arc::new(Notify::new());
-        let run = Run {
-            build: crate::engine::How::default(),
-            notes: lock.notes(),
-            engine: &self.engine,
-            stack: &stack,
-            seen: &seen,
-            prober: self.prober.clone(),
-            events: &self.listener(&plan, over.clone()),
-            // Leaving lets an action finish its work, and the readiness is not waited for.
-            shutdown: &Shutdown::default(),
-            timeout: None,
-            keep_going: false,
-        };
+        // Leaving lets an action finish its work, and the readiness is not waited for.
+        let (events, shutdown) = (self.listener(&plan, over.clone()), Shutdown::default());
+        let run = Run::with_prober(self.prober.clone(), &self.engine, &stack, &seen, &events, &shutdown);
+        let run = Run { notes: lock.notes(), ..run };
         let mut applying = std::pin::pin!(run::apply(&run, plan.clone()));
         tokio::select! {
             biased;

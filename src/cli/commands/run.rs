@@ -18,7 +18,6 @@ use crate::engine::attach::{OneOffOptions, not_run};
 use crate::event::{Event, Events};
 use crate::model::{Service, Stack};
 use crate::plan::{self, Request};
-use crate::run::probe::{Limits, Prober};
 use crate::run::signals::Signal;
 use crate::run::{self, Run};
 use crate::ui::Format;
@@ -111,18 +110,7 @@ async fn make(args: &Args, context: &Context) -> Result<Result<CreatedOneOff, Ex
     if !plan.steps.is_empty() {
         // That everything is as it should be goes without saying.
         let told = if plan.is_noop() { Events::default() } else { events.clone() };
-        let run = Run {
-            build: crate::engine::How::default(),
-            notes: lock.notes(),
-            engine,
-            stack,
-            seen: &seen,
-            prober: Prober::new(Limits::default())?,
-            events: &told,
-            shutdown: &session.shutdown,
-            timeout: None,
-            keep_going: false,
-        };
+        let run = Run { notes: lock.notes(), ..Run::new(engine, stack, &seen, &told, &session.shutdown)? };
         let summary = run::apply(&run, Arc::new(plan)).await;
         if !summary.ok {
             let failed = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);

@@ -12,6 +12,12 @@ pub const LINE_LIMIT: usize = 64 * 1024;
 const PAYLOAD_LIMIT: usize = LINE_LIMIT + 64;
 const HEADER: usize = 8;
 
+/// What the header of a frame says: the stream, and the length of the payload in bytes.
+pub(crate) fn frame(header: [u8; HEADER]) -> (u8, usize) {
+    let [kind, _, _, _, a, b, c, d] = header;
+    (kind, u32::from_be_bytes([a, b, c, d]) as usize)
+}
+
 /// Who wrote a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -181,9 +187,8 @@ impl Lines {
         let (kind, length, header) = match self.rest {
             Some((kind, length)) => (kind, length, 0),
             None => {
-                let header: [u8; HEADER] = bytes.get(..HEADER)?.try_into().ok()?;
-                let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]);
-                (header[0].min(3), usize::try_from(length).ok()?, HEADER)
+                let (kind, length) = frame(bytes.get(..HEADER)?.try_into().ok()?);
+                (kind.min(3), length, HEADER)
             }
         };
         let now = length.min(PAYLOAD_LIMIT);
