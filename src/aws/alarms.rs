@@ -3,21 +3,32 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+const API: JsonApi = JsonApi { scope: "monitoring", prefix: "GraniteServiceVersion20100801", version: "1.0" };
+
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "alarms",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    update: |emulator, resource, _| Box::pin(put(emulator, resource)),
+    remove: Some(|emulator, id| Box::pin(remove(emulator, &id.name))),
+};
+
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let (input, next) = (json!({ "MaxRecords": 100 }), ("NextToken", "NextToken"));
-    let listed = emulator.client.pages(Api::CloudWatch, "DescribeAlarms", input, "MetricAlarms", next).await?;
+    let listed = emulator.client.pages(API, "DescribeAlarms", input, "MetricAlarms", next).await?;
     let looked = listed.iter().map(async |alarm| {
         let id = ResourceId::new(ResourceKind::Alarm, alarm["AlarmName"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             return Ok::<_, AwsError>((id, Some(properties(alarm)), false));
         }
         let input = json!({ "ResourceARN": alarm["AlarmArn"] });
-        let answer = emulator.client.json(Api::CloudWatch, "ListTagsForResource", &input).await?;
+        let answer = emulator.client.json(API, "ListTagsForResource", &input).await?;
         Ok((id, None, emulator.has_our_tag(&answer["Tags"])))
     });
     let mut seen = Seen::default();
@@ -52,7 +63,7 @@ fn list(mut words: Vec<String>) -> String {
 }
 
 /// Puts it right, or there: one action does both.
-pub(super) async fn put(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn put(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let wanted = |name: &str| resource.wanted[name].as_str();
     let words =
         |name: &str| wanted(name).split(", ").filter(|word| *word != NONE).map(str::to_owned).collect::<Vec<_>>();
@@ -77,17 +88,17 @@ pub(super) async fn put(emulator: &Emulator, resource: &Resource) -> Answer<()> 
         // What was not measured says nothing.
         "TreatMissingData": "notBreaching",
     });
-    emulator.client.json(Api::CloudWatch, "PutMetricAlarm", &input).await.map(drop)
+    emulator.client.json(API, "PutMetricAlarm", &input).await.map(drop)
 }
 
 /// LocalStack forgets tags that come with the alarm itself.
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     put(emulator, resource).await?;
     let arn = emulator.client.arn("cloudwatch", &format!("alarm:{}", resource.id.name));
     let input = json!({ "ResourceARN": arn, "Tags": [{ "Key": STACK_TAG, "Value": emulator.stack }] });
-    emulator.client.json(Api::CloudWatch, "TagResource", &input).await.map(drop)
+    emulator.client.json(API, "TagResource", &input).await.map(drop)
 }
 
-pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
-    emulator.client.json(Api::CloudWatch, "DeleteAlarms", &json!({ "AlarmNames": [name] })).await.map(drop)
+async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    emulator.client.json(API, "DeleteAlarms", &json!({ "AlarmNames": [name] })).await.map(drop)
 }

@@ -3,14 +3,33 @@
 use futures_util::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, user_pool_members};
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
 
-const API: Api = Api::Cognito;
+pub(super) const API: JsonApi =
+    JsonApi { scope: "cognito-idp", prefix: "AWSCognitoIdentityProviderService", version: "1.1" };
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "user pools",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| match resource.id.kind {
+        ResourceKind::UserPool => Box::pin(create(emulator, resource)),
+        _ => Box::pin(user_pool_members::create(emulator, resource)),
+    },
+    update: |emulator, resource, properties| match resource.id.kind {
+        ResourceKind::UserPool => Box::pin(update(emulator, resource, properties)),
+        _ => Box::pin(user_pool_members::update(emulator, resource, properties)),
+    },
+    remove: Some(|emulator, id| match id.kind {
+        ResourceKind::UserPool => Box::pin(remove(emulator, id)),
+        _ => Box::pin(user_pool_members::remove(emulator, id)),
+    }),
+};
+
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let (input, next) = (json!({ "MaxResults": 60 }), ("NextToken", "NextToken"));
     let listed = emulator.client.pages(API, "ListUserPools", input, "UserPools", next).await?;
     let looked = listed.iter().map(async |pool| {
@@ -78,7 +97,7 @@ fn settings(resource: &Resource) -> Value {
     json!({ "Policies": { "PasswordPolicy": policy }, "AutoVerifiedAttributes": verified })
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let mut input = settings(resource);
     input["PoolName"] = json!(resource.id.name);
     input["UserPoolTags"] = json!({ STACK_TAG: emulator.stack });
@@ -123,7 +142,7 @@ async fn domain(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     emulator.client.json(API, "CreateUserPoolDomain", &input).await.map(drop)
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
     let pool = emulator.known(&resource.id);
     for property in properties {
         match *property {
@@ -144,7 +163,7 @@ pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties:
     Ok(())
 }
 
-pub(super) async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
+async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
     let pool = emulator.known(id);
     let about = emulator.client.json(API, "DescribeUserPool", &json!({ "UserPoolId": pool })).await?;
     if let Some(domain) = about["UserPool"]["Domain"].as_str().filter(|domain| !domain.is_empty()) {

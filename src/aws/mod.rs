@@ -2,7 +2,7 @@
 //! change with its cause. No state file: what exists is asked, and what was made for a stack carries its tag.
 //!
 //! `sigv4` signs, `client` asks, `diff` compares (pure), one file a service of AWS knows how its resources are looked at
-//! and made. When this happens is `run`'s.
+//! and made; `spec` is what they have in common, and lists them. When this happens is `run`'s.
 
 mod alarms;
 mod client;
@@ -20,6 +20,7 @@ mod seed;
 mod ses;
 pub mod sigv4;
 mod sns;
+mod spec;
 mod sqs;
 mod ssm;
 mod user_pool_members;

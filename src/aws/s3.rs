@@ -10,15 +10,24 @@ use serde_json::{Value, json};
 
 use super::client::{Answer, AwsError};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::xml::{self, all, escape, text, texts};
 use super::{Emulator, STACK_TAG, seed};
 use crate::byte_channel;
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "buckets",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    update: |emulator, resource, properties| Box::pin(update(emulator, resource, properties)),
+    remove: Some(|emulator, id| Box::pin(remove(emulator, &id.name))),
+};
 
 /// Tag with what was put into a bucket from its seed folder.
 const SEED_TAG: &str = "taskava:seed";
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let xml = emulator.client.s3(Method::GET, "/", &[], Vec::new()).await?;
     let names = all(&xml, "Bucket").into_iter().filter_map(|bucket| text(bucket, "Name"));
     let mut seen = Seen::default();
@@ -125,7 +134,7 @@ fn lifecycle_xml(rules: &str) -> String {
     xml + "</LifecycleConfiguration>"
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let (path, region) = (format!("/{}", resource.id.name), emulator.client.region());
     // S3 knows us-east-1 only as the default that must not be named.
     let body = match region {
@@ -144,7 +153,7 @@ pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<(
     update(emulator, resource, &properties).await
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
     let bucket = &resource.id.name;
     for property in properties {
         let value = resource.wanted[property].as_str();
@@ -306,8 +315,7 @@ fn content_type(path: &Path) -> &'static str {
     }
 }
 
-pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
-    debug_assert_eq!(ResourceKind::Bucket.api(), Api::S3);
+async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
     emulator.client.s3(Method::DELETE, &format!("/{name}"), &[], Vec::new()).await.map(drop)
 }
 

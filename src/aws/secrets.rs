@@ -3,14 +3,23 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
 
-const API: Api = Api::SecretsManager;
+const API: JsonApi = JsonApi { scope: "secretsmanager", prefix: "secretsmanager", version: "1.1" };
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "secrets",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    update: |emulator, resource, _| Box::pin(update(emulator, resource)),
+    remove: Some(|emulator, id| Box::pin(remove(emulator, &id.name))),
+};
+
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let mut listed = Vec::new();
     let mut input = json!({ "MaxResults": 100 });
     loop {
@@ -46,7 +55,7 @@ async fn value(emulator: &Emulator, name: &str) -> Answer<String> {
     }
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let tags = json!([{ "Key": STACK_TAG, "Value": emulator.stack }]);
     let (name, value) = (&resource.id.name, &resource.wanted["value"]);
     let token = emulator.client.token(name);
@@ -56,13 +65,13 @@ pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<(
     Ok(())
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let (name, value) = (&resource.id.name, &resource.wanted["value"]);
     let input = json!({ "SecretId": name, "SecretString": value, "ClientRequestToken": emulator.client.token(name) });
     emulator.client.json(API, "PutSecretValue", &input).await.map(drop)
 }
 
-pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
     let input = json!({ "SecretId": name, "ForceDeleteWithoutRecovery": true });
     emulator.client.json(API, "DeleteSecret", &input).await.map(drop)
 }

@@ -1,13 +1,25 @@
 //! SES's identities. They can't carry tags, so nobody can tell whose one is that is declared no more: it stays.
 
 use super::Emulator;
-use super::client::Answer;
+use super::client::{Answer, QueryApi};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::xml::{all, texts};
-use crate::model::aws::{Api, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let pages = emulator.client.query_pages(Api::Ses, "ListIdentities", &[], ("NextToken", "NextToken")).await?;
+const API: QueryApi = QueryApi { scope: "ses", version: "2010-12-01" };
+
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "identities",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    // It exists or not.
+    update: |_, _, _| Box::pin(async { Ok(()) }),
+    remove: None,
+};
+
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let pages = emulator.client.query_pages(API, "ListIdentities", &[], ("NextToken", "NextToken")).await?;
     let mut seen = Seen::default();
     for name in pages.iter().flat_map(|page| all(page, "Identities")).flat_map(|list| texts(list, "member")) {
         let id = ResourceId::new(ResourceKind::Identity, name);
@@ -17,9 +29,9 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
     Ok(seen)
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let name = resource.id.name.as_str();
     let (action, parameter) =
         if name.contains('@') { ("VerifyEmailIdentity", "EmailAddress") } else { ("VerifyDomainIdentity", "Domain") };
-    emulator.client.query(Api::Ses, action, &[(parameter, name)]).await.map(drop)
+    emulator.client.query(API, action, &[(parameter, name)]).await.map(drop)
 }

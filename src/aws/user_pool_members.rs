@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use super::Emulator;
 use super::client::{Answer, AwsError};
+use super::cognito::API;
 use super::diff::Seen;
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
-
-const API: Api = Api::Cognito;
+use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
 
 /// How the next page is asked for.
 const NEXT: (&str, &str) = ("NextToken", "NextToken");
@@ -208,6 +207,10 @@ async fn leave_and_join(emulator: &Emulator, resource: &Resource, pool: &str, na
 }
 
 pub(super) async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
+    if id.kind != ResourceKind::UserPoolGroup {
+        // Never known to be ours.
+        return Ok(());
+    }
     let (pool, name) = split(id);
     let pool = emulator.known(&pool);
     let input = json!({ "UserPoolId": pool, "GroupName": name });

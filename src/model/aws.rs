@@ -64,50 +64,55 @@ impl fmt::Display for ResourceId {
     }
 }
 
-/// What a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "self-evident")]
-pub enum ResourceKind {
-    Bucket,
-    Queue,
-    Topic,
-    Secret,
-    Parameter,
-    Table,
-    Key,
-    Identity,
-    UserPool,
-    UserPoolClient,
-    UserPoolGroup,
-    UserPoolUser,
-    LogGroup,
-    Alarm,
-    Role,
+/// Declares an enum of names: each variant with its word.
+macro_rules! words {
+    ($(#[$attribute:meta])* $name:ident, $(#[$about:meta])* as_str: $($variant:ident $word:literal)*) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            $(#[$about])*
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// What a resource is.
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    #[expect(missing_docs, reason = "self-evident")]
+    ResourceKind,
+    /// In words.
+    as_str:
+    Bucket "bucket"
+    Queue "queue"
+    Topic "topic"
+    Secret "secret"
+    Parameter "parameter"
+    Table "table"
+    Key "key"
+    Identity "identity"
+    UserPool "user pool"
+    UserPoolClient "user pool client"
+    UserPoolGroup "user pool group"
+    UserPoolUser "user pool user"
+    LogGroup "log group"
+    Alarm "alarm"
+    Role "role"
 }
 
 impl ResourceKind {
-    /// In words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bucket => "bucket",
-            Self::Queue => "queue",
-            Self::Topic => "topic",
-            Self::Secret => "secret",
-            Self::Parameter => "parameter",
-            Self::Table => "table",
-            Self::Key => "key",
-            Self::Identity => "identity",
-            Self::UserPool => "user pool",
-            Self::UserPoolClient => "user pool client",
-            Self::UserPoolGroup => "user pool group",
-            Self::UserPoolUser => "user pool user",
-            Self::LogGroup => "log group",
-            Self::Alarm => "alarm",
-            Self::Role => "role",
-        }
-    }
-
     /// As a placeholder names it: `user_pool` of `${user_pool.app}`.
     pub fn parse(text: &str) -> Option<Self> {
         let all = [Self::Queue, Self::Topic, Self::Secret, Self::Key, Self::UserPool, Self::UserPoolClient, Self::Role];
@@ -147,42 +152,24 @@ impl ResourceKind {
     }
 }
 
-/// The services of AWS that resources are declared for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names of AWS")]
-pub enum Api {
-    S3,
-    Sqs,
-    Sns,
-    SecretsManager,
-    Ssm,
-    Kms,
-    Logs,
-    CloudWatch,
-    Ses,
-    Iam,
-    Dynamodb,
-    Cognito,
-}
-
-impl Api {
+words! {
+    /// The services of AWS that resources are declared for.
+    #[expect(missing_docs, reason = "the names of AWS")]
+    Api,
     /// As LocalStack's `SERVICES` has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::S3 => "s3",
-            Self::Sqs => "sqs",
-            Self::Sns => "sns",
-            Self::SecretsManager => "secretsmanager",
-            Self::Ssm => "ssm",
-            Self::Kms => "kms",
-            Self::Logs => "logs",
-            Self::CloudWatch => "cloudwatch",
-            Self::Ses => "ses",
-            Self::Iam => "iam",
-            Self::Dynamodb => "dynamodb",
-            Self::Cognito => "cognito-idp",
-        }
-    }
+    as_str:
+    S3 "s3"
+    Sqs "sqs"
+    Sns "sns"
+    SecretsManager "secretsmanager"
+    Ssm "ssm"
+    Kms "kms"
+    Logs "logs"
+    CloudWatch "cloudwatch"
+    Ses "ses"
+    Iam "iam"
+    Dynamodb "dynamodb"
+    Cognito "cognito-idp"
 }
 
 /// A service of AWS by the names that its tools have for it.
