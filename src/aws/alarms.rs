@@ -7,7 +7,7 @@ use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "monitoring", prefix: "GraniteServiceVersion20100801", version: "1.0" };
 
@@ -47,13 +47,13 @@ fn properties(alarm: &Value) -> Properties {
     let topic = |arn: &Value| arn.as_str()?.rsplit(':').next().map(str::to_owned);
     let actions = alarm["AlarmActions"].as_array().into_iter().flatten();
     Properties::from([
-        ("metric", format!("{}/{}", text("Namespace"), text("MetricName"))),
-        ("dimensions", list(objects(&alarm["Dimensions"]).map(dimension).collect())),
-        ("statistic", text("Statistic").to_owned()),
-        ("threshold", format!("{sign} {}", number("Threshold"))),
-        ("period", number("Period").to_string()),
-        ("periods", number("EvaluationPeriods").to_string()),
-        ("topics", list(actions.filter_map(topic).collect())),
+        (Property::Metric, format!("{}/{}", text("Namespace"), text("MetricName"))),
+        (Property::Dimensions, list(objects(&alarm["Dimensions"]).map(dimension).collect())),
+        (Property::Statistic, text("Statistic").to_owned()),
+        (Property::Threshold, format!("{sign} {}", number("Threshold"))),
+        (Property::Period, number("Period").to_string()),
+        (Property::Periods, number("EvaluationPeriods").to_string()),
+        (Property::Topics, list(actions.filter_map(topic).collect())),
     ])
 }
 
@@ -64,26 +64,27 @@ fn list(mut words: Vec<String>) -> String {
 
 /// Puts it right, or there: one action does both.
 async fn put(emulator: &Emulator, resource: &Resource) -> Answer<()> {
-    let wanted = |name: &str| resource.wanted[name].as_str();
-    let words =
-        |name: &str| wanted(name).split(", ").filter(|word| *word != NONE).map(str::to_owned).collect::<Vec<_>>();
-    let (namespace, metric) = wanted("metric").rsplit_once('/').unwrap_or_default();
-    let (sign, threshold) = wanted("threshold").split_once(' ').unwrap_or_default();
-    let dimensions = words("dimensions").into_iter().map(|pair| {
+    let wanted = |property: Property| resource.wanted[&property].as_str();
+    let words = |property: Property| {
+        wanted(property).split(", ").filter(|word| *word != NONE).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (namespace, metric) = wanted(Property::Metric).rsplit_once('/').unwrap_or_default();
+    let (sign, threshold) = wanted(Property::Threshold).split_once(' ').unwrap_or_default();
+    let dimensions = words(Property::Dimensions).into_iter().map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or_default();
         json!({ "Name": name, "Value": value })
     });
-    let topics = words("topics").into_iter().map(|topic| emulator.client.arn("sns", &topic));
+    let topics = words(Property::Topics).into_iter().map(|topic| emulator.client.arn("sns", &topic));
     let input = json!({
         "AlarmName": resource.id.name,
         "Namespace": namespace,
         "MetricName": metric,
         "Dimensions": dimensions.collect::<Vec<_>>(),
-        "Statistic": wanted("statistic"),
+        "Statistic": wanted(Property::Statistic),
         "ComparisonOperator": if sign == "<" { "LessThanThreshold" } else { "GreaterThanThreshold" },
         "Threshold": threshold.parse::<f64>().unwrap_or_default(),
-        "Period": wanted("period").parse::<u64>().unwrap_or(60),
-        "EvaluationPeriods": wanted("periods").parse::<u64>().unwrap_or(1),
+        "Period": wanted(Property::Period).parse::<u64>().unwrap_or(60),
+        "EvaluationPeriods": wanted(Property::Periods).parse::<u64>().unwrap_or(1),
         "AlarmActions": topics.collect::<Vec<_>>(),
         // What was not measured says nothing.
         "TreatMissingData": "notBreaching",

@@ -7,7 +7,7 @@ use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "dynamodb", prefix: "DynamoDB_20120810", version: "1.0" };
 
@@ -66,9 +66,9 @@ async fn properties(emulator: &Emulator, name: &str) -> Answer<Properties> {
     let ttl = &ttl["TimeToLiveDescription"];
     let ttl = ttl["AttributeName"].as_str().filter(|_| ttl["TimeToLiveStatus"] == "ENABLED").unwrap_or(NONE);
     Ok(Properties::from([
-        ("keys", keys(&table["KeySchema"])),
-        ("indexes", if indexes.is_empty() { NONE.into() } else { indexes.join("; ") }),
-        ("ttl", ttl.to_owned()),
+        (Property::Keys, keys(&table["KeySchema"])),
+        (Property::Indexes, if indexes.is_empty() { NONE.into() } else { indexes.join("; ") }),
+        (Property::Ttl, ttl.to_owned()),
     ]))
 }
 
@@ -86,8 +86,8 @@ fn schema(keys: &str, attributes: &mut Vec<Value>) -> Vec<Value> {
 
 async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let mut attributes = Vec::new();
-    let keys = schema(&resource.wanted["keys"], &mut attributes);
-    let indexes = resource.wanted["indexes"].split("; ").filter_map(|index| {
+    let keys = schema(&resource.wanted[&Property::Keys], &mut attributes);
+    let indexes = resource.wanted[&Property::Indexes].split("; ").filter_map(|index| {
         let (name, keys) = index.strip_suffix(')')?.split_once('(')?;
         let keys = schema(keys, &mut attributes);
         Some(json!({ "IndexName": name, "KeySchema": keys, "Projection": { "ProjectionType": "ALL" } }))
@@ -104,22 +104,22 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
         input["GlobalSecondaryIndexes"] = json!(indexes);
     }
     emulator.client.json(API, "CreateTable", &input).await?;
-    if resource.wanted["ttl"] == NONE { Ok(()) } else { expire(emulator, resource, true).await }
+    if resource.wanted[&Property::Ttl] == NONE { Ok(()) } else { expire(emulator, resource, true).await }
 }
 
 async fn expire(emulator: &Emulator, resource: &Resource, enabled: bool) -> Answer<()> {
-    let attribute = &resource.wanted["ttl"];
+    let attribute = &resource.wanted[&Property::Ttl];
     let specification = json!({ "Enabled": enabled, "AttributeName": attribute });
     let input = json!({ "TableName": resource.id.name, "TimeToLiveSpecification": specification });
     emulator.client.json(API, "UpdateTimeToLive", &input).await.map(drop)
 }
 
-async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
     let name = &resource.id.name;
-    if let Some(property) = properties.iter().find(|property| **property != "ttl") {
-        return Err(super::fixed(property, &format!("dynamodb delete-table --table-name {name}")));
+    if let Some(property) = properties.iter().find(|property| **property != Property::Ttl) {
+        return Err(super::fixed(*property, &format!("dynamodb delete-table --table-name {name}")));
     }
-    expire(emulator, resource, resource.wanted["ttl"] != NONE).await
+    expire(emulator, resource, resource.wanted[&Property::Ttl] != NONE).await
 }
 
 async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {

@@ -8,7 +8,7 @@ use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::xml::{self, all, text};
 use super::{Emulator, STACK_TAG};
-use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: QueryApi = QueryApi { scope: "iam", version: "2010-05-08" };
 
@@ -32,7 +32,8 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         emulator.learn(&id, &text(role, "Arn").unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             let trust = trusted(&document(&text(role, "AssumeRolePolicyDocument").unwrap_or_default()));
-            let found = Properties::from([("assumed_by", trust), ("allow", allowed(emulator, &id.name).await?)]);
+            let found =
+                Properties::from([(Property::AssumedBy, trust), (Property::Allow, allowed(emulator, &id.name).await?)]);
             return Ok::<_, AwsError>((id, Some(found), false));
         }
         let tags = emulator.client.query(API, "ListRoleTags", &[("RoleName", &id.name)]).await?;
@@ -90,7 +91,7 @@ async fn allowed(emulator: &Emulator, role: &str) -> Answer<String> {
 }
 
 fn trust(resource: &Resource) -> String {
-    let services: Vec<&str> = resource.wanted["assumed_by"].split(", ").collect();
+    let services: Vec<&str> = resource.wanted[&Property::AssumedBy].split(", ").collect();
     let statement = json!({ "Effect": "Allow", "Principal": { "Service": services }, "Action": "sts:AssumeRole" });
     json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
@@ -105,12 +106,12 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     ];
     let xml = emulator.client.query(API, "CreateRole", &input).await?;
     emulator.learn(&resource.id, &text(&xml, "Arn").unwrap_or_default());
-    if resource.wanted["allow"] == NONE { Ok(()) } else { allow(emulator, resource).await }
+    if resource.wanted[&Property::Allow] == NONE { Ok(()) } else { allow(emulator, resource).await }
 }
 
 async fn allow(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let name = resource.id.name.as_str();
-    let Some((actions, on)) = resource.wanted["allow"].split_once(" on ") else {
+    let Some((actions, on)) = resource.wanted[&Property::Allow].split_once(" on ") else {
         let input = [("RoleName", name), ("PolicyName", POLICY)];
         return emulator.client.query(API, "DeleteRolePolicy", &input).await.map(drop);
     };
@@ -121,12 +122,12 @@ async fn allow(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     emulator.client.query(API, "PutRolePolicy", &input).await.map(drop)
 }
 
-async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
-    if properties.contains(&"assumed_by") {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
+    if properties.contains(&Property::AssumedBy) {
         let input = [("RoleName", resource.id.name.as_str()), ("PolicyDocument", &trust(resource))];
         emulator.client.query(API, "UpdateAssumeRolePolicy", &input).await?;
     }
-    if properties.contains(&"allow") { allow(emulator, resource).await } else { Ok(()) }
+    if properties.contains(&Property::Allow) { allow(emulator, resource).await } else { Ok(()) }
 }
 
 async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {

@@ -7,7 +7,7 @@ use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "kms", prefix: "TrentService", version: "1.1" };
 
@@ -53,32 +53,33 @@ async fn properties(emulator: &Emulator, key: &str) -> Answer<Properties> {
     )?;
     let rotation = if rotation["KeyRotationEnabled"] == true { "on" } else { "off" };
     let description = about["KeyMetadata"]["Description"].as_str().unwrap_or_default();
-    Ok(Properties::from([("description", description.to_owned()), ("rotation", rotation.to_owned())]))
+    Ok(Properties::from([(Property::Description, description.to_owned()), (Property::Rotation, rotation.to_owned())]))
 }
 
 async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let tags = json!([{ "TagKey": STACK_TAG, "TagValue": emulator.stack }]);
-    let input = json!({ "Description": resource.wanted["description"], "Tags": tags });
+    let input = json!({ "Description": resource.wanted[&Property::Description], "Tags": tags });
     let answer = emulator.client.json(API, "CreateKey", &input).await?;
     let key = answer["KeyMetadata"]["KeyId"].as_str().unwrap_or_default();
     emulator.learn(&resource.id, key);
     let input = json!({ "AliasName": format!("alias/{}", resource.id.name), "TargetKeyId": key });
     emulator.client.json(API, "CreateAlias", &input).await?;
-    if resource.wanted["rotation"] == "on" { rotate(emulator, resource).await } else { Ok(()) }
+    if resource.wanted[&Property::Rotation] == "on" { rotate(emulator, resource).await } else { Ok(()) }
 }
 
 async fn rotate(emulator: &Emulator, resource: &Resource) -> Answer<()> {
-    let action = if resource.wanted["rotation"] == "on" { "EnableKeyRotation" } else { "DisableKeyRotation" };
+    let action = if resource.wanted[&Property::Rotation] == "on" { "EnableKeyRotation" } else { "DisableKeyRotation" };
     let input = json!({ "KeyId": emulator.known(&resource.id) });
     emulator.client.json(API, action, &input).await.map(drop)
 }
 
-async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
-    if properties.contains(&"rotation") {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
+    if properties.contains(&Property::Rotation) {
         rotate(emulator, resource).await?;
     }
-    if properties.contains(&"description") {
-        let input = json!({ "KeyId": emulator.known(&resource.id), "Description": resource.wanted["description"] });
+    if properties.contains(&Property::Description) {
+        let input =
+            json!({ "KeyId": emulator.known(&resource.id), "Description": resource.wanted[&Property::Description] });
         emulator.client.json(API, "UpdateKeyDescription", &input).await?;
     }
     Ok(())

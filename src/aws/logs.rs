@@ -7,7 +7,7 @@ use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG};
-use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "logs", prefix: "Logs_20140328", version: "1.1" };
 
@@ -31,7 +31,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         let id = ResourceId::new(ResourceKind::LogGroup, group["logGroupName"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             let retention = group["retentionInDays"].as_u64().map_or_else(|| NEVER.into(), |days| days.to_string());
-            seen.note(id, Some(Properties::from([("retention", retention)])), false);
+            seen.note(id, Some(Properties::from([(Property::Retention, retention)])), false);
         } else {
             others.push(id);
         }
@@ -50,12 +50,12 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
 async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let input = json!({ "logGroupName": resource.id.name, "tags": { STACK_TAG: emulator.stack } });
     emulator.client.json(API, "CreateLogGroup", &input).await?;
-    if resource.wanted["retention"] == NEVER { Ok(()) } else { update(emulator, resource).await }
+    if resource.wanted[&Property::Retention] == NEVER { Ok(()) } else { update(emulator, resource).await }
 }
 
 async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let name = &resource.id.name;
-    let (action, input) = match resource.wanted["retention"].parse::<u64>() {
+    let (action, input) = match resource.wanted[&Property::Retention].parse::<u64>() {
         Ok(days) => ("PutRetentionPolicy", json!({ "logGroupName": name, "retentionInDays": days })),
         Err(_) => ("DeleteRetentionPolicy", json!({ "logGroupName": name })),
     };

@@ -31,7 +31,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::model::aws::{Properties, ResourceId};
+use crate::model::aws::{Properties, Property, ResourceId};
 
 pub use client::{Answer, AwsError, Client, Protocol, Question};
 pub use diff::{Change, Seen, What, diff};
@@ -105,7 +105,7 @@ fn objects(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 /// AWS does not allow to change this; `remedy` are the arguments of the AWS CLI that remove the resource.
-fn fixed(property: &str, remedy: &str) -> AwsError {
+fn fixed(property: Property, remedy: &str) -> AwsError {
     let message = format!("{property} can't be changed; remove it and it is made anew: taskava dev aws -- {remedy}");
     AwsError { status: 0, code: String::new(), message }
 }

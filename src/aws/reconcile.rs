@@ -11,7 +11,7 @@ use super::client::{Answer, AwsError, Client};
 use super::diff::{Change, Seen, What, diff};
 use super::spec::spec;
 use super::{Emulator, seed};
-use crate::model::aws::{Api, NONE, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Api, NONE, Property, Resource, ResourceId, ResourceKind};
 
 /// How many resources are made at once.
 const AT_ONCE: usize = 16;
@@ -117,7 +117,7 @@ fn with_seed(resource: &Resource) -> Resource {
     let mut resource = resource.clone();
     if let Some(folder) = &resource.seed {
         let files = seed::files(folder).unwrap_or_default();
-        resource.wanted.insert("seed", seed::digest(&files));
+        resource.wanted.insert(Property::Seed, seed::digest(&files));
     }
     resource
 }
@@ -172,13 +172,13 @@ struct Task<'a> {
     round: usize,
     resource: Option<&'a Resource>,
     /// Properties that are put right; none = it is created or removed.
-    properties: Vec<&'static str>,
+    properties: Vec<Property>,
     /// Told when it is done.
     changes: Vec<Change>,
 }
 
 /// Properties that name another resource.
-const REFERENCES: [&str; 2] = ["dead_letter", "subscriptions"];
+const REFERENCES: [Property; 2] = [Property::DeadLetter, Property::Subscriptions];
 
 fn tasks(declared: &[Resource], changes: Vec<Change>) -> Vec<Task<'_>> {
     let mut tasks: Vec<Task<'_>> = Vec::new();

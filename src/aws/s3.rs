@@ -14,7 +14,7 @@ use super::spec::ApiSpec;
 use super::xml::{self, all, escape, text, texts};
 use super::{Emulator, STACK_TAG, seed};
 use crate::byte_channel;
-use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 pub(super) const SPEC: ApiSpec = ApiSpec {
     plural: "buckets",
@@ -61,13 +61,13 @@ async fn properties(emulator: &Emulator, resource: &Resource) -> Answer<Properti
     let key = text(&encryption, "KMSMasterKeyID").filter(|key| !key.is_empty());
     let key = key.map(|key| key[key.find("alias/").unwrap_or(0)..].to_owned());
     let mut found = Properties::from([
-        ("versioning", versioning.to_owned()),
-        ("encryption", key.unwrap_or_else(|| "AES256".into())),
-        ("cors", if origins.is_empty() { NONE.into() } else { json!(origins).to_string() }),
-        ("lifecycle", rules(&lifecycle)),
-        ("public", if block.contains("<BlockPublicPolicy>true") { "blocked" } else { "allowed" }.to_owned()),
+        (Property::Versioning, versioning.to_owned()),
+        (Property::Encryption, key.unwrap_or_else(|| "AES256".into())),
+        (Property::Cors, if origins.is_empty() { NONE.into() } else { json!(origins).to_string() }),
+        (Property::Lifecycle, rules(&lifecycle)),
+        (Property::Public, if block.contains("<BlockPublicPolicy>true") { "blocked" } else { "allowed" }.to_owned()),
     ]);
-    found.extend(seeded.map(|seeded| ("seed", seeded)));
+    found.extend(seeded.map(|seeded| (Property::Seed, seeded)));
     Ok(found)
 }
 
@@ -145,25 +145,27 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     };
     emulator.client.s3(Method::PUT, &path, &[], body.into_bytes()).await?;
     tag(emulator, &resource.id.name, STACK_TAG, &emulator.stack).await?;
-    let unlike_new = |(property, value): &(&&'static str, &String)| {
-        !matches!((**property, value.as_str()), ("versioning", "off") | ("encryption", "AES256") | (_, NONE))
+    let unlike_new = |(property, value): &(&Property, &String)| {
+        !matches!(
+            (**property, value.as_str()),
+            (Property::Versioning, "off") | (Property::Encryption, "AES256") | (_, NONE)
+        )
     };
-    let properties: Vec<&'static str> =
-        resource.wanted.iter().filter(unlike_new).map(|(property, _)| *property).collect();
+    let properties: Vec<Property> = resource.wanted.iter().filter(unlike_new).map(|(property, _)| *property).collect();
     update(emulator, resource, &properties).await
 }
 
-async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
     let bucket = &resource.id.name;
     for property in properties {
         let value = resource.wanted[property].as_str();
         match (*property, value) {
-            ("versioning", value) => {
+            (Property::Versioning, value) => {
                 let status = if value == "on" { "Enabled" } else { "Suspended" };
                 let xml = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
                 put(emulator, bucket, "versioning", xml).await?;
             }
-            ("encryption", value) => {
+            (Property::Encryption, value) => {
                 let key = match value {
                     "AES256" => "<SSEAlgorithm>AES256</SSEAlgorithm>".into(),
                     alias => format!(
@@ -177,10 +179,11 @@ async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static
                 );
                 put(emulator, bucket, "encryption", xml).await?;
             }
-            ("cors" | "lifecycle", NONE) => delete(emulator, bucket, property).await?,
-            ("cors", origins) => put(emulator, bucket, "cors", cors_xml(origins)).await?,
-            ("lifecycle", rules) => put(emulator, bucket, "lifecycle", lifecycle_xml(rules)).await?,
-            ("public", value) => {
+            (Property::Cors, NONE) => delete(emulator, bucket, "cors").await?,
+            (Property::Lifecycle, NONE) => delete(emulator, bucket, "lifecycle").await?,
+            (Property::Cors, origins) => put(emulator, bucket, "cors", cors_xml(origins)).await?,
+            (Property::Lifecycle, rules) => put(emulator, bucket, "lifecycle", lifecycle_xml(rules)).await?,
+            (Property::Public, value) => {
                 let block = value == "blocked";
                 let names = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
                 let settings: String = names.iter().map(|name| format!("<{name}>{block}</{name}>")).collect();
@@ -188,7 +191,7 @@ async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static
                 put(emulator, bucket, "publicAccessBlock", xml).await?;
                 allow_reading(emulator, bucket, !block).await?;
             }
-            ("seed", digest) => fill(emulator, resource, digest).await?,
+            (Property::Seed, digest) => fill(emulator, resource, digest).await?,
             _ => {}
         }
     }

@@ -7,7 +7,7 @@ use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "secretsmanager", prefix: "secretsmanager", version: "1.1" };
 
@@ -35,7 +35,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         emulator.learn(&id, secret["ARN"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             let value = value(emulator, &id.name).await?;
-            return Ok::<_, AwsError>((id, Some(Properties::from([("value", value)])), false));
+            return Ok::<_, AwsError>((id, Some(Properties::from([(Property::Value, value)])), false));
         }
         Ok((id, None, emulator.has_our_tag(&secret["Tags"])))
     });
@@ -57,7 +57,7 @@ async fn value(emulator: &Emulator, name: &str) -> Answer<String> {
 
 async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let tags = json!([{ "Key": STACK_TAG, "Value": emulator.stack }]);
-    let (name, value) = (&resource.id.name, &resource.wanted["value"]);
+    let (name, value) = (&resource.id.name, &resource.wanted[&Property::Value]);
     let token = emulator.client.token(name);
     let input = json!({ "Name": name, "SecretString": value, "Tags": tags, "ClientRequestToken": token });
     let answer: Value = emulator.client.json(API, "CreateSecret", &input).await?;
@@ -66,7 +66,7 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
 }
 
 async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
-    let (name, value) = (&resource.id.name, &resource.wanted["value"]);
+    let (name, value) = (&resource.id.name, &resource.wanted[&Property::Value]);
     let input = json!({ "SecretId": name, "SecretString": value, "ClientRequestToken": emulator.client.token(name) });
     emulator.client.json(API, "PutSecretValue", &input).await.map(drop)
 }

@@ -9,7 +9,7 @@ use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::xml::{self, all, text, texts};
 use super::{Emulator, STACK_TAG};
-use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: QueryApi = QueryApi { scope: "sns", version: "2010-03-31" };
 
@@ -40,7 +40,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         emulator.learn(&id, &arn);
         if declared.iter().any(|resource| resource.id == id) {
             let found = shown(&subscriptions(emulator, &arn).await?);
-            return Ok::<_, AwsError>((id, Some(Properties::from([("subscriptions", found)])), false));
+            return Ok::<_, AwsError>((id, Some(Properties::from([(Property::Subscriptions, found)])), false));
         }
         let tags = emulator.client.query(API, "ListTagsForResource", &[("ResourceArn", &arn)]).await?;
         let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));
@@ -92,7 +92,7 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
 /// Makes the queues that listen those that are declared. Others that listen (a function, an address) stay.
 async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let topic = emulator.known(&resource.id);
-    let wanted: BTreeMap<&str, bool> = match resource.wanted["subscriptions"].as_str() {
+    let wanted: BTreeMap<&str, bool> = match resource.wanted[&Property::Subscriptions].as_str() {
         NONE => BTreeMap::new(),
         list => list.split(", ").map(|one| one.strip_suffix(RAW).map_or((one, false), |queue| (queue, true))).collect(),
     };

@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 use super::client::Answer;
 use super::diff::Seen;
 use super::{Emulator, alarms, cognito, dynamodb, iam, kms, logs, s3, secrets, ses, sns, sqs, ssm};
-use crate::model::aws::{Api, Resource, ResourceId};
+use crate::model::aws::{Api, Property, Resource, ResourceId};
 
 /// What comes of asking an emulator.
 type Asked<'a, T = ()> = LocalBoxFuture<'a, Answer<T>>;
@@ -20,7 +20,7 @@ pub(super) struct ApiSpec {
     /// Makes a resource that does not exist. Properties that name another resource are set afterwards, by `update`.
     pub(super) create: for<'a> fn(&'a Emulator, &'a Resource) -> Asked<'a>,
     /// Sets these properties of a resource that exists.
-    pub(super) update: for<'a> fn(&'a Emulator, &'a Resource, &'a [&'static str]) -> Asked<'a>,
+    pub(super) update: for<'a> fn(&'a Emulator, &'a Resource, &'a [Property]) -> Asked<'a>,
     /// Removes a resource that was made for the stack; none where nothing tells which ones were.
     pub(super) remove: Option<for<'a> fn(&'a Emulator, &'a ResourceId) -> Asked<'a>>,
 }

@@ -7,7 +7,7 @@ use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG};
-use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "sqs", prefix: "AmazonSQS", version: "1.0" };
 
@@ -52,11 +52,11 @@ fn properties(attributes: &Value) -> Properties {
         format!("{name} after {}", times.as_str().map_or_else(|| times.to_string(), str::to_owned))
     });
     Properties::from([
-        ("visibility", text("VisibilityTimeout", "30")),
-        ("delay", text("DelaySeconds", "0")),
-        ("retention", text("MessageRetentionPeriod", "345600")),
-        ("deduplicate", text("ContentBasedDeduplication", "false")),
-        ("dead_letter", dead_letter.unwrap_or_else(|| NONE.into())),
+        (Property::Visibility, text("VisibilityTimeout", "30")),
+        (Property::Delay, text("DelaySeconds", "0")),
+        (Property::Retention, text("MessageRetentionPeriod", "345600")),
+        (Property::Deduplicate, text("ContentBasedDeduplication", "false")),
+        (Property::DeadLetter, dead_letter.unwrap_or_else(|| NONE.into())),
     ])
 }
 
@@ -64,11 +64,11 @@ fn properties(attributes: &Value) -> Properties {
 fn attributes(resource: &Resource) -> Value {
     let wanted = &resource.wanted;
     let mut attributes = json!({
-        "VisibilityTimeout": wanted["visibility"],
-        "DelaySeconds": wanted["delay"],
-        "MessageRetentionPeriod": wanted["retention"],
+        "VisibilityTimeout": wanted[&Property::Visibility],
+        "DelaySeconds": wanted[&Property::Delay],
+        "MessageRetentionPeriod": wanted[&Property::Retention],
     });
-    if let Some(deduplicate) = wanted.get("deduplicate") {
+    if let Some(deduplicate) = wanted.get(&Property::Deduplicate) {
         attributes["ContentBasedDeduplication"] = json!(deduplicate);
     }
     attributes
@@ -86,10 +86,10 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     Ok(())
 }
 
-async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
     let mut attributes = attributes(resource);
-    if properties.contains(&"dead_letter") {
-        attributes["RedrivePolicy"] = json!(match resource.wanted["dead_letter"].rsplit_once(" after ") {
+    if properties.contains(&Property::DeadLetter) {
+        attributes["RedrivePolicy"] = json!(match resource.wanted[&Property::DeadLetter].rsplit_once(" after ") {
             Some((queue, times)) => {
                 let arn = emulator.client.arn("sqs", queue);
                 json!({ "deadLetterTargetArn": arn, "maxReceiveCount": times }).to_string()

@@ -9,7 +9,7 @@ use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "ssm", prefix: "AmazonSSM", version: "1.1" };
 
@@ -65,7 +65,7 @@ async fn values(emulator: &Emulator, batch: &[&Resource]) -> Answer<BTreeMap<Str
         let text = |name: &str| parameter[name].as_str().unwrap_or_default().to_owned();
         Some((
             parameter["Name"].as_str()?.to_owned(),
-            Properties::from([("value", text("Value")), ("type", text("Type"))]),
+            Properties::from([(Property::Value, text("Value")), (Property::Type, text("Type"))]),
         ))
     });
     Ok(found.collect())
@@ -84,7 +84,8 @@ async fn update(emulator: &Emulator, resource: &Resource) -> Answer<()> {
 }
 
 fn input(resource: &Resource) -> Value {
-    json!({ "Name": resource.id.name, "Value": resource.wanted["value"], "Type": resource.wanted["type"] })
+    let wanted = &resource.wanted;
+    json!({ "Name": resource.id.name, "Value": wanted[&Property::Value], "Type": wanted[&Property::Type] })
 }
 
 async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {

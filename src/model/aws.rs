@@ -37,7 +37,7 @@ pub struct Resource {
 }
 
 /// Property → value, in a form that is compared as text and can be shown. [`NONE`] stands for nothing.
-pub type Properties = IndexMap<&'static str, String>;
+pub type Properties = IndexMap<Property, String>;
 
 /// The value of a property that is not set.
 pub const NONE: &str = "none";
@@ -115,8 +115,8 @@ words! {
 impl ResourceKind {
     /// As a placeholder names it: `user_pool` of `${user_pool.app}`.
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Queue, Self::Topic, Self::Secret, Self::Key, Self::UserPool, Self::UserPoolClient, Self::Role];
-        all.into_iter().find(|kind| kind.as_str().replace(' ', "_") == text)
+        let mut all = Self::ALL.iter().copied().filter(|kind| kind.variable().is_some());
+        all.find(|kind| kind.as_str().replace(' ', "_") == text)
     }
 
     /// How the variable begins and ends that an application finds it by, where what it is called is known only afterwards.
@@ -149,6 +149,58 @@ impl ResourceKind {
             Self::Alarm => Api::CloudWatch,
             Self::Role => Api::Iam,
         }
+    }
+}
+
+words! {
+    /// What can be said of a resource.
+    #[expect(missing_docs, reason = "as in services.toml, or as AWS calls it")]
+    Property,
+    /// As it is shown.
+    as_str:
+    Versioning "versioning"
+    Encryption "encryption"
+    Cors "cors"
+    Lifecycle "lifecycle"
+    Public "public"
+    Seed "seed"
+    Visibility "visibility"
+    Delay "delay"
+    Retention "retention"
+    Deduplicate "deduplicate"
+    DeadLetter "dead_letter"
+    Subscriptions "subscriptions"
+    Value "value"
+    Type "type"
+    Keys "keys"
+    Indexes "indexes"
+    Ttl "ttl"
+    Description "description"
+    Rotation "rotation"
+    Mfa "mfa"
+    SignInWith "sign_in_with"
+    Password "password"
+    Domain "domain"
+    Flows "flows"
+    Callbacks "callbacks"
+    Logouts "logouts"
+    Secret "secret"
+    Groups "groups"
+    Attributes "attributes"
+    Metric "metric"
+    Dimensions "dimensions"
+    Statistic "statistic"
+    Threshold "threshold"
+    Period "period"
+    Periods "periods"
+    Topics "topics"
+    AssumedBy "assumed_by"
+    Allow "allow"
+}
+
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
