@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::sigv4::{self, Request, Signer};
-use super::xml;
+use super::xml::{self, Node};
 use crate::diag::{Error, ErrorKind, Result};
 
 /// How long an answer may take: LocalStack loads a service when it is asked for the first time.
@@ -140,14 +140,15 @@ impl Client {
         }
     }
 
-    /// The same with a query protocol: each page.
-    pub(super) async fn query_pages(
+    /// The same with a query protocol. `list` finds in a page what it lists.
+    pub(super) async fn query_pages<T>(
         &self,
         api: QueryApi,
         action: &str,
         input: &[(&str, &str)],
+        list: impl Fn(Node<'_, '_>) -> Vec<T>,
         next: (&str, &str),
-    ) -> Answer<Vec<String>> {
+    ) -> Answer<Vec<T>> {
         let (mut found, mut token) = (Vec::new(), String::new());
         loop {
             let mut input = input.to_vec();
@@ -155,8 +156,9 @@ impl Client {
                 input.push((next.1, &token));
             }
             let page = self.query(api, action, &input).await?;
-            let following = xml::text(&page, next.0).unwrap_or_default();
-            found.push(page);
+            let (listed, following) = xml::read(&page, |page| (list(page), xml::text(page, next.0)))?;
+            found.extend(listed);
+            let following = following.unwrap_or_default();
             if following.is_empty() || following == token {
                 return Ok(found);
             }
@@ -368,8 +370,9 @@ fn refused(status: u16, body: &str) -> AwsError {
         let json = json.as_ref()?;
         names.iter().find_map(|name| json[*name].as_str()).map(str::to_owned)
     };
-    let code = field(&["__type", "code"]).or_else(|| xml::text(body, "Code")).unwrap_or_default();
-    let message = field(&["message", "Message"]).or_else(|| xml::text(body, "Message"));
+    let element = |name: &str| xml::read(body, |answer| xml::text(answer, name)).ok().flatten();
+    let code = field(&["__type", "code"]).or_else(|| element("Code")).unwrap_or_default();
+    let message = field(&["message", "Message"]).or_else(|| element("Message"));
     // `com.amazonaws.sqs#QueueDoesNotExist`
     let code = code.rsplit('#').next().unwrap_or_default().to_owned();
     let message = message.unwrap_or_else(|| body.chars().take(200).collect());

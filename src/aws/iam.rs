@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::client::{Answer, AwsError, QueryApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
-use super::xml::{self, all, text};
+use super::xml::{self, Node, all, text};
 use super::{Emulator, STACK_TAG};
 use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
@@ -25,19 +25,18 @@ const POLICY: &str = "taskava";
 
 async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let input = [("MaxItems", "1000")];
-    let pages = emulator.client.query_pages(API, "ListRoles", &input, ("Marker", "Marker")).await?;
-    let roles = pages.iter().flat_map(|page| all(page, "Roles")).flat_map(|roles| all(roles, "member"));
-    let looked = roles.map(async |role| {
-        let id = ResourceId::new(ResourceKind::Role, text(role, "RoleName").unwrap_or_default());
-        emulator.learn(&id, &text(role, "Arn").unwrap_or_default());
+    let listed = emulator.client.query_pages(API, "ListRoles", &input, roles, ("Marker", "Marker")).await?;
+    let looked = listed.into_iter().map(async |role| {
+        let id = ResourceId::new(ResourceKind::Role, role.name);
+        emulator.learn(&id, &role.arn);
         if declared.iter().any(|resource| resource.id == id) {
-            let trust = trusted(&document(&text(role, "AssumeRolePolicyDocument").unwrap_or_default()));
+            let trust = trusted(&document(&role.trust));
             let found =
                 Properties::from([(Property::AssumedBy, trust), (Property::Allow, allowed(emulator, &id.name).await?)]);
             return Ok::<_, AwsError>((id, Some(found), false));
         }
         let tags = emulator.client.query(API, "ListRoleTags", &[("RoleName", &id.name)]).await?;
-        let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));
+        let ours = xml::read(&tags, |tags| xml::tags(tags, "member"))?.iter().any(|tag| emulator.is_ours(tag));
         Ok((id, None, ours))
     });
     let mut seen = Seen::default();
@@ -45,6 +44,22 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         seen.note(id, found, ours);
     }
     Ok(seen)
+}
+
+/// A role as it is listed.
+struct Role {
+    name: String,
+    arn: String,
+    /// Who may take it: a document, percent-encoded.
+    trust: String,
+}
+
+fn roles(page: Node<'_, '_>) -> Vec<Role> {
+    let role = |role| {
+        let text = |name| text(role, name).unwrap_or_default();
+        Role { name: text("RoleName"), arn: text("Arn"), trust: text("AssumeRolePolicyDocument") }
+    };
+    all(page, "Roles").flat_map(|roles| all(roles, "member")).map(role).collect()
 }
 
 /// A document as IAM returns it: percent-encoded.
@@ -81,12 +96,13 @@ fn trusted(document: &Value) -> String {
 
 async fn allowed(emulator: &Emulator, role: &str) -> Answer<String> {
     let input = [("RoleName", role), ("PolicyName", POLICY)];
-    let xml = match emulator.client.query(API, "GetRolePolicy", &input).await {
-        Ok(xml) => xml,
+    let answer = match emulator.client.query(API, "GetRolePolicy", &input).await {
+        Ok(answer) => answer,
         Err(refused) if refused.is_missing() => return Ok(NONE.into()),
         Err(refused) => return Err(refused),
     };
-    let statement = &document(&text(&xml, "PolicyDocument").unwrap_or_default())["Statement"][0];
+    let policy = xml::read(&answer, |answer| text(answer, "PolicyDocument"))?.unwrap_or_default();
+    let statement = &document(&policy)["Statement"][0];
     Ok(format!("{} on {}", words(&statement["Action"]), words(&statement["Resource"])))
 }
 
@@ -104,8 +120,8 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
         ("Tags.member.1.Key", STACK_TAG),
         ("Tags.member.1.Value", &emulator.stack),
     ];
-    let xml = emulator.client.query(API, "CreateRole", &input).await?;
-    emulator.learn(&resource.id, &text(&xml, "Arn").unwrap_or_default());
+    let answer = emulator.client.query(API, "CreateRole", &input).await?;
+    emulator.learn(&resource.id, &xml::read(&answer, |answer| text(answer, "Arn"))?.unwrap_or_default());
     if resource.wanted[&Property::Allow] == NONE { Ok(()) } else { allow(emulator, resource).await }
 }
 

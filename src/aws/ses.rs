@@ -4,7 +4,7 @@ use super::Emulator;
 use super::client::{Answer, QueryApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
-use super::xml::{all, texts};
+use super::xml::{Node, all, texts};
 use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
 
 const API: QueryApi = QueryApi { scope: "ses", version: "2010-12-01" };
@@ -19,9 +19,11 @@ pub(super) const SPEC: ApiSpec = ApiSpec {
 };
 
 async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let pages = emulator.client.query_pages(API, "ListIdentities", &[], ("NextToken", "NextToken")).await?;
+    let names = |page: Node<'_, '_>| all(page, "Identities").flat_map(|list| texts(list, "member")).collect();
+    let listed: Vec<String> =
+        emulator.client.query_pages(API, "ListIdentities", &[], names, ("NextToken", "NextToken")).await?;
     let mut seen = Seen::default();
-    for name in pages.iter().flat_map(|page| all(page, "Identities")).flat_map(|list| texts(list, "member")) {
+    for name in listed {
         let id = ResourceId::new(ResourceKind::Identity, name);
         let is_declared = declared.iter().any(|resource| resource.id == id);
         seen.note(id, is_declared.then(Properties::new), false);

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::client::{Answer, AwsError, QueryApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
-use super::xml::{self, all, text, texts};
+use super::xml::{self, Node, all, text, texts};
 use super::{Emulator, STACK_TAG};
 use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
@@ -34,8 +34,9 @@ struct Subscription {
 }
 
 async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let listed = emulator.client.query_pages(API, "ListTopics", &[], NEXT).await?;
-    let looked = listed.iter().flat_map(|page| texts(page, "TopicArn")).map(async |arn| {
+    let topics = |page: Node<'_, '_>| texts(page, "TopicArn").collect();
+    let listed: Vec<String> = emulator.client.query_pages(API, "ListTopics", &[], topics, NEXT).await?;
+    let looked = listed.into_iter().map(async |arn| {
         let id = ResourceId::new(ResourceKind::Topic, arn.rsplit(':').next().unwrap_or_default());
         emulator.learn(&id, &arn);
         if declared.iter().any(|resource| resource.id == id) {
@@ -43,7 +44,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
             return Ok::<_, AwsError>((id, Some(Properties::from([(Property::Subscriptions, found)])), false));
         }
         let tags = emulator.client.query(API, "ListTagsForResource", &[("ResourceArn", &arn)]).await?;
-        let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));
+        let ours = xml::read(&tags, |tags| xml::tags(tags, "member"))?.iter().any(|tag| emulator.is_ours(tag));
         Ok((id, None, ours))
     });
     let mut seen = Seen::default();
@@ -56,16 +57,18 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
 /// The queues that listen to a topic, by name.
 async fn subscriptions(emulator: &Emulator, topic: &str) -> Answer<BTreeMap<String, Subscription>> {
     let input = [("TopicArn", topic)];
-    let listed = emulator.client.query_pages(API, "ListSubscriptionsByTopic", &input, NEXT).await?;
-    let queues = listed.iter().flat_map(|page| all(page, "member")).filter_map(|member| {
+    let queue = |member: Node<'_, '_>| {
         let endpoint = text(member, "Endpoint").filter(|_| text(member, "Protocol").as_deref() == Some("sqs"))?;
         Some((endpoint.rsplit(':').next()?.to_owned(), text(member, "SubscriptionArn")?))
-    });
-    let looked = queues.map(async |(queue, arn)| {
+    };
+    let queues = |page: Node<'_, '_>| all(page, "member").filter_map(queue).collect();
+    let listed: Vec<(String, String)> =
+        emulator.client.query_pages(API, "ListSubscriptionsByTopic", &input, queues, NEXT).await?;
+    let looked = listed.into_iter().map(async |(queue, arn)| {
         let input = [("SubscriptionArn", arn.as_str())];
         let answer = emulator.client.query(API, "GetSubscriptionAttributes", &input).await?;
-        let is_raw = |entry: &&str| text(entry, "key").as_deref() == Some("RawMessageDelivery");
-        let raw = all(&answer, "entry").into_iter().find(is_raw).and_then(|entry| text(entry, "value"));
+        let is_raw = |entry: &Node<'_, '_>| text(*entry, "key").as_deref() == Some("RawMessageDelivery");
+        let raw = xml::read(&answer, |answer| all(answer, "entry").find(is_raw).and_then(|raw| text(raw, "value")))?;
         Ok::<_, AwsError>((queue, Subscription { arn, raw: raw.as_deref() == Some("true") }))
     });
     Ok(try_join_all(looked).await?.into_iter().collect())
@@ -85,7 +88,7 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
         input.extend([("Attributes.entry.1.key", "FifoTopic"), ("Attributes.entry.1.value", "true")]);
     }
     let answer = emulator.client.query(API, "CreateTopic", &input).await?;
-    emulator.learn(&resource.id, &text(&answer, "TopicArn").unwrap_or_default());
+    emulator.learn(&resource.id, &xml::read(&answer, |answer| text(answer, "TopicArn"))?.unwrap_or_default());
     Ok(())
 }
 
