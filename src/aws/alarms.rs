@@ -31,11 +31,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         let answer = emulator.client.json(API, "ListTagsForResource", &input).await?;
         Ok((id, None, emulator.has_our_tag(&answer["Tags"])))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 fn properties(alarm: &Value) -> Properties {

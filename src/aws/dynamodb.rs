@@ -32,11 +32,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         let answer = emulator.client.json(API, "ListTagsOfResource", &input).await?;
         Ok((id, None, emulator.has_our_tag(&answer["Tags"])))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 async fn properties(emulator: &Emulator, name: &str) -> Answer<Properties> {

@@ -38,11 +38,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         let ours = objects(&answer["Tags"]).any(|tag| tag["TagKey"] == STACK_TAG && tag["TagValue"] == *emulator.stack);
         Ok((id, None, ours))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 async fn properties(emulator: &Emulator, key: &str) -> Answer<Properties> {

@@ -99,6 +99,15 @@ impl Seen {
     }
 }
 
+/// As [`Seen::note`] takes them.
+impl FromIterator<(ResourceId, Option<Properties>, bool)> for Seen {
+    fn from_iter<T: IntoIterator<Item = (ResourceId, Option<Properties>, bool)>>(looked: T) -> Self {
+        let mut seen = Self::default();
+        looked.into_iter().for_each(|(id, found, ours)| seen.note(id, found, ours));
+        seen
+    }
+}
+
 /// The members of a JSON array; none where there is none.
 fn objects(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()

@@ -37,11 +37,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         let ours = found.is_none() && tags(emulator, &id.name).await?.iter().any(|tag| emulator.is_ours(tag));
         Ok::<_, AwsError>((id, found, ours))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 /// The names of all buckets.

@@ -1,12 +1,12 @@
 //! Secrets Manager's secrets.
 
 use futures_util::future::try_join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
 use super::spec::ApiSpec;
-use super::{Emulator, STACK_TAG, objects};
+use super::{Emulator, STACK_TAG};
 use crate::model::aws::{Properties, Property, Resource, ResourceId, ResourceKind};
 
 const API: JsonApi = JsonApi { scope: "secretsmanager", prefix: "secretsmanager", version: "1.1" };
@@ -20,16 +20,8 @@ pub(super) const SPEC: ApiSpec = ApiSpec {
 };
 
 async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let mut listed = Vec::new();
-    let mut input = json!({ "MaxResults": 100 });
-    loop {
-        let page = emulator.client.json(API, "ListSecrets", &input).await?;
-        listed.extend(objects(&page["SecretList"]).cloned());
-        match page["NextToken"].as_str() {
-            Some(next) => input["NextToken"] = json!(next),
-            None => break,
-        }
-    }
+    let (input, next) = (json!({ "MaxResults": 100 }), ("NextToken", "NextToken"));
+    let listed = emulator.client.pages(API, "ListSecrets", input, "SecretList", next).await?;
     let looked = listed.iter().map(async |secret| {
         let id = ResourceId::new(ResourceKind::Secret, secret["Name"].as_str().unwrap_or_default());
         emulator.learn(&id, secret["ARN"].as_str().unwrap_or_default());
@@ -39,11 +31,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         }
         Ok((id, None, emulator.has_our_tag(&secret["Tags"])))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 async fn value(emulator: &Emulator, name: &str) -> Answer<String> {
@@ -60,7 +48,7 @@ async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let (name, value) = (&resource.id.name, &resource.wanted[&Property::Value]);
     let token = emulator.client.token(name);
     let input = json!({ "Name": name, "SecretString": value, "Tags": tags, "ClientRequestToken": token });
-    let answer: Value = emulator.client.json(API, "CreateSecret", &input).await?;
+    let answer = emulator.client.json(API, "CreateSecret", &input).await?;
     emulator.learn(&resource.id, answer["ARN"].as_str().unwrap_or_default());
     Ok(())
 }

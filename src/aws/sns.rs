@@ -47,11 +47,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         let ours = xml::read(&tags, |tags| xml::tags(tags, "member"))?.iter().any(|tag| emulator.is_ours(tag));
         Ok((id, None, ours))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 /// The queues that listen to a topic, by name.

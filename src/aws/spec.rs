@@ -1,5 +1,5 @@
-//! What there is to say about a service of AWS: one [`ApiSpec`] each, in the file of the service. Which service has which
-//! is said here and nowhere else.
+//! What there is to know about a service of AWS: one [`ApiSpec`] each, in the file of the service. A new one is its file and
+//! a line in [`spec`].
 
 use futures_util::future::LocalBoxFuture;
 
@@ -25,7 +25,7 @@ pub(super) struct ApiSpec {
     pub(super) remove: Option<for<'a> fn(&'a Emulator, &'a ResourceId) -> Asked<'a>>,
 }
 
-/// The one of a service of AWS.
+/// That of a service of AWS.
 pub(super) fn spec(api: Api) -> &'static ApiSpec {
     match api {
         Api::S3 => &s3::SPEC,

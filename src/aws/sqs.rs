@@ -35,11 +35,7 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
         let ours = answer["Tags"][STACK_TAG] == json!(emulator.stack);
         Ok((id, None, ours))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 fn properties(attributes: &Value) -> Properties {

@@ -45,16 +45,9 @@ async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
 }
 
 async fn names(emulator: &Emulator) -> Answer<Vec<String>> {
-    let (mut found, mut input) = (Vec::new(), json!({ "MaxResults": 50 }));
-    loop {
-        let page: Value = emulator.client.json(API, "DescribeParameters", &input).await?;
-        let named = objects(&page["Parameters"]).filter_map(|parameter| parameter["Name"].as_str());
-        found.extend(named.map(str::to_owned));
-        match page["NextToken"].as_str().filter(|next| !next.is_empty()) {
-            Some(next) => input["NextToken"] = json!(next),
-            None => return Ok(found),
-        }
-    }
+    let (input, next) = (json!({ "MaxResults": 50 }), ("NextToken", "NextToken"));
+    let listed = emulator.client.pages(API, "DescribeParameters", input, "Parameters", next).await?;
+    Ok(listed.iter().filter_map(|parameter| parameter["Name"].as_str()).map(str::to_owned).collect())
 }
 
 async fn values(emulator: &Emulator, batch: &[&Resource]) -> Answer<BTreeMap<String, Properties>> {
