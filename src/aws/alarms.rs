@@ -3,28 +3,35 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+const API: JsonApi = JsonApi { scope: "monitoring", prefix: "GraniteServiceVersion20100801", version: "1.0" };
+
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "alarms",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    update: |emulator, resource, _| Box::pin(put(emulator, resource)),
+    remove: Some(|emulator, id| Box::pin(remove(emulator, &id.name))),
+};
+
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let (input, next) = (json!({ "MaxRecords": 100 }), ("NextToken", "NextToken"));
-    let listed = emulator.client.pages(Api::CloudWatch, "DescribeAlarms", input, "MetricAlarms", next).await?;
+    let listed = emulator.client.pages(API, "DescribeAlarms", input, "MetricAlarms", next).await?;
     let looked = listed.iter().map(async |alarm| {
         let id = ResourceId::new(ResourceKind::Alarm, alarm["AlarmName"].as_str().unwrap_or_default());
         if declared.iter().any(|resource| resource.id == id) {
             return Ok::<_, AwsError>((id, Some(properties(alarm)), false));
         }
         let input = json!({ "ResourceARN": alarm["AlarmArn"] });
-        let answer = emulator.client.json(Api::CloudWatch, "ListTagsForResource", &input).await?;
+        let answer = emulator.client.json(API, "ListTagsForResource", &input).await?;
         Ok((id, None, emulator.has_our_tag(&answer["Tags"])))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 fn properties(alarm: &Value) -> Properties {
@@ -36,13 +43,13 @@ fn properties(alarm: &Value) -> Properties {
     let topic = |arn: &Value| arn.as_str()?.rsplit(':').next().map(str::to_owned);
     let actions = alarm["AlarmActions"].as_array().into_iter().flatten();
     Properties::from([
-        ("metric", format!("{}/{}", text("Namespace"), text("MetricName"))),
-        ("dimensions", list(objects(&alarm["Dimensions"]).map(dimension).collect())),
-        ("statistic", text("Statistic").to_owned()),
-        ("threshold", format!("{sign} {}", number("Threshold"))),
-        ("period", number("Period").to_string()),
-        ("periods", number("EvaluationPeriods").to_string()),
-        ("topics", list(actions.filter_map(topic).collect())),
+        (Property::Metric, format!("{}/{}", text("Namespace"), text("MetricName"))),
+        (Property::Dimensions, list(objects(&alarm["Dimensions"]).map(dimension).collect())),
+        (Property::Statistic, text("Statistic").to_owned()),
+        (Property::Threshold, format!("{sign} {}", number("Threshold"))),
+        (Property::Period, number("Period").to_string()),
+        (Property::Periods, number("EvaluationPeriods").to_string()),
+        (Property::Topics, list(actions.filter_map(topic).collect())),
     ])
 }
 
@@ -52,42 +59,43 @@ fn list(mut words: Vec<String>) -> String {
 }
 
 /// Puts it right, or there: one action does both.
-pub(super) async fn put(emulator: &Emulator, resource: &Resource) -> Answer<()> {
-    let wanted = |name: &str| resource.wanted[name].as_str();
-    let words =
-        |name: &str| wanted(name).split(", ").filter(|word| *word != NONE).map(str::to_owned).collect::<Vec<_>>();
-    let (namespace, metric) = wanted("metric").rsplit_once('/').unwrap_or_default();
-    let (sign, threshold) = wanted("threshold").split_once(' ').unwrap_or_default();
-    let dimensions = words("dimensions").into_iter().map(|pair| {
+async fn put(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+    let wanted = |property: Property| resource.wanted[&property].as_str();
+    let words = |property: Property| {
+        wanted(property).split(", ").filter(|word| *word != NONE).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let (namespace, metric) = wanted(Property::Metric).rsplit_once('/').unwrap_or_default();
+    let (sign, threshold) = wanted(Property::Threshold).split_once(' ').unwrap_or_default();
+    let dimensions = words(Property::Dimensions).into_iter().map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or_default();
         json!({ "Name": name, "Value": value })
     });
-    let topics = words("topics").into_iter().map(|topic| emulator.client.arn("sns", &topic));
+    let topics = words(Property::Topics).into_iter().map(|topic| emulator.client.arn("sns", &topic));
     let input = json!({
         "AlarmName": resource.id.name,
         "Namespace": namespace,
         "MetricName": metric,
         "Dimensions": dimensions.collect::<Vec<_>>(),
-        "Statistic": wanted("statistic"),
+        "Statistic": wanted(Property::Statistic),
         "ComparisonOperator": if sign == "<" { "LessThanThreshold" } else { "GreaterThanThreshold" },
         "Threshold": threshold.parse::<f64>().unwrap_or_default(),
-        "Period": wanted("period").parse::<u64>().unwrap_or(60),
-        "EvaluationPeriods": wanted("periods").parse::<u64>().unwrap_or(1),
+        "Period": wanted(Property::Period).parse::<u64>().unwrap_or(60),
+        "EvaluationPeriods": wanted(Property::Periods).parse::<u64>().unwrap_or(1),
         "AlarmActions": topics.collect::<Vec<_>>(),
         // What was not measured says nothing.
         "TreatMissingData": "notBreaching",
     });
-    emulator.client.json(Api::CloudWatch, "PutMetricAlarm", &input).await.map(drop)
+    emulator.client.json(API, "PutMetricAlarm", &input).await.map(drop)
 }
 
 /// LocalStack forgets tags that come with the alarm itself.
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     put(emulator, resource).await?;
     let arn = emulator.client.arn("cloudwatch", &format!("alarm:{}", resource.id.name));
     let input = json!({ "ResourceARN": arn, "Tags": [{ "Key": STACK_TAG, "Value": emulator.stack }] });
-    emulator.client.json(Api::CloudWatch, "TagResource", &input).await.map(drop)
+    emulator.client.json(API, "TagResource", &input).await.map(drop)
 }
 
-pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
-    emulator.client.json(Api::CloudWatch, "DeleteAlarms", &json!({ "AlarmNames": [name] })).await.map(drop)
+async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    emulator.client.json(API, "DeleteAlarms", &json!({ "AlarmNames": [name] })).await.map(drop)
 }

@@ -9,9 +9,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::sigv4::{self, Request, Signer};
-use super::xml;
+use super::xml::{self, Node};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::aws::Api;
 
 /// How long an answer may take: LocalStack loads a service when it is asked for the first time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,21 +103,11 @@ impl Client {
     }
 
     /// An action of a service that speaks JSON.
-    pub async fn json(&self, api: Api, action: &str, input: &Value) -> Answer<Value> {
-        let (prefix, version) = match api {
-            Api::Sqs => ("AmazonSQS", "1.0"),
-            Api::Dynamodb => ("DynamoDB_20120810", "1.0"),
-            Api::CloudWatch => ("GraniteServiceVersion20100801", "1.0"),
-            Api::SecretsManager => ("secretsmanager", "1.1"),
-            Api::Ssm => ("AmazonSSM", "1.1"),
-            Api::Kms => ("TrentService", "1.1"),
-            Api::Logs => ("Logs_20140328", "1.1"),
-            Api::Cognito => ("AWSCognitoIdentityProviderService", "1.1"),
-            Api::S3 | Api::Sns | Api::Ses | Api::Iam => unreachable!("not a service that speaks JSON"),
-        };
+    pub(super) async fn json(&self, api: JsonApi, action: &str, input: &Value) -> Answer<Value> {
+        let JsonApi { scope, prefix, version } = api;
         let (target, kind) = (format!("{prefix}.{action}"), format!("application/x-amz-json-{version}"));
         let headers = [("content-type", kind.as_str()), ("x-amz-target", target.as_str())];
-        let asked = AwsRequest { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
+        let asked = AwsRequest { service: scope, method: Method::POST, path: "/", query: &[], headers: &headers };
         let body = self.send(&asked, input.to_string().into_bytes()).await?;
         if body.trim().is_empty() {
             return Ok(Value::Null);
@@ -128,9 +117,9 @@ impl Client {
 
     /// Everything that an action lists, however many pages it takes. `next`: what the token is called in the answer, and in
     /// the question.
-    pub async fn pages(
+    pub(super) async fn pages(
         &self,
-        api: Api,
+        api: JsonApi,
         action: &str,
         mut input: Value,
         list: &str,
@@ -151,14 +140,15 @@ impl Client {
         }
     }
 
-    /// The same with a query protocol: each page.
-    pub async fn query_pages(
+    /// The same with a query protocol. `list` finds in a page what it lists.
+    pub(super) async fn query_pages<T>(
         &self,
-        api: Api,
+        api: QueryApi,
         action: &str,
         input: &[(&str, &str)],
+        list: impl Fn(Node<'_, '_>) -> Vec<T>,
         next: (&str, &str),
-    ) -> Answer<Vec<String>> {
+    ) -> Answer<Vec<T>> {
         let (mut found, mut token) = (Vec::new(), String::new());
         loop {
             let mut input = input.to_vec();
@@ -166,8 +156,9 @@ impl Client {
                 input.push((next.1, &token));
             }
             let page = self.query(api, action, &input).await?;
-            let following = xml::text(&page, next.0).unwrap_or_default();
-            found.push(page);
+            let (listed, following) = xml::read(&page, |page| (list(page), xml::text(page, next.0)))?;
+            found.extend(listed);
+            let following = following.unwrap_or_default();
             if following.is_empty() || following == token {
                 return Ok(found);
             }
@@ -176,17 +167,11 @@ impl Client {
     }
 
     /// An action of a service with a query protocol; the answer is XML.
-    pub async fn query(&self, api: Api, action: &str, input: &[(&str, &str)]) -> Answer<String> {
-        let version = match api {
-            Api::Sns => "2010-03-31",
-            Api::Ses => "2010-12-01",
-            Api::Iam => "2010-05-08",
-            _ => unreachable!("not a service with a query protocol"),
-        };
-        let mut form = vec![("Action", action), ("Version", version)];
+    pub(super) async fn query(&self, api: QueryApi, action: &str, input: &[(&str, &str)]) -> Answer<String> {
+        let mut form = vec![("Action", action), ("Version", api.version)];
         form.extend(input);
         let headers = [("content-type", FORM)];
-        let asked = AwsRequest { service: scope(api), method: Method::POST, path: "/", query: &[], headers: &headers };
+        let asked = AwsRequest { service: api.scope, method: Method::POST, path: "/", query: &[], headers: &headers };
         self.send(&asked, sigv4::query_string(&form).into_bytes()).await
     }
 
@@ -205,7 +190,7 @@ impl Client {
         body: Vec<u8>,
     ) -> Answer<String> {
         let path = sigv4::encode_path(path);
-        self.send(&AwsRequest { service: scope(Api::S3), method, path: &path, query, headers }, body).await
+        self.send(&AwsRequest { service: S3, method, path: &path, query, headers }, body).await
     }
 
     /// Asks something that changes nothing: whether the emulator has a service of AWS at all.
@@ -246,7 +231,7 @@ impl Client {
         let length = body.as_ref().map(|(_, length)| length.to_string());
         let mut all = headers.to_vec();
         all.extend(length.as_deref().map(|length| ("content-length", length)));
-        let asked = AwsRequest { service: scope(Api::S3), method, path: &path, query, headers: &all };
+        let asked = AwsRequest { service: S3, method, path: &path, query, headers: &all };
         let request = self.signed(&asked, "UNSIGNED-PAYLOAD").timeout(LONG_PATIENCE);
         let request = body.into_iter().fold(request, |request, (body, _)| request.body(body));
         let response = request.send().await.map_err(|error| no_answer(&error))?;
@@ -332,22 +317,27 @@ struct AwsRequest<'a> {
     headers: &'a [(&'a str, &'a str)],
 }
 
-/// The service as it stands in the scope of a signature, by which the emulators tell who is meant.
-fn scope(api: Api) -> &'static str {
-    match api {
-        Api::S3 => "s3",
-        Api::Sqs => "sqs",
-        Api::Sns => "sns",
-        Api::SecretsManager => "secretsmanager",
-        Api::Ssm => "ssm",
-        Api::Kms => "kms",
-        Api::Logs => "logs",
-        Api::CloudWatch => "monitoring",
-        Api::Ses => "ses",
-        Api::Iam => "iam",
-        Api::Dynamodb => "dynamodb",
-        Api::Cognito => "cognito-idp",
-    }
+/// S3 in the scope of a signature.
+const S3: &str = "s3";
+
+/// A service of AWS that speaks JSON.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JsonApi {
+    /// In the scope of a signature, by which the emulators tell who is meant.
+    pub(super) scope: &'static str,
+    /// What stands before an action.
+    pub(super) prefix: &'static str,
+    /// Version of the protocol.
+    pub(super) version: &'static str,
+}
+
+/// A service of AWS that takes a form and answers with XML.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct QueryApi {
+    /// In the scope of a signature, by which the emulators tell who is meant.
+    pub(super) scope: &'static str,
+    /// Version of the API.
+    pub(super) version: &'static str,
 }
 
 /// Longest answer that is read whole, in bytes.
@@ -380,8 +370,9 @@ fn refused(status: u16, body: &str) -> AwsError {
         let json = json.as_ref()?;
         names.iter().find_map(|name| json[*name].as_str()).map(str::to_owned)
     };
-    let code = field(&["__type", "code"]).or_else(|| xml::text(body, "Code")).unwrap_or_default();
-    let message = field(&["message", "Message"]).or_else(|| xml::text(body, "Message"));
+    let element = |name: &str| xml::read(body, |answer| xml::text(answer, name)).ok().flatten();
+    let code = field(&["__type", "code"]).or_else(|| element("Code")).unwrap_or_default();
+    let message = field(&["message", "Message"]).or_else(|| element("Message"));
     // `com.amazonaws.sqs#QueueDoesNotExist`
     let code = code.rsplit('#').next().unwrap_or_default().to_owned();
     let message = message.unwrap_or_else(|| body.chars().take(200).collect());

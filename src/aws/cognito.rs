@@ -3,14 +3,33 @@
 use futures_util::future::{try_join, try_join_all};
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, user_pool_members};
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
-const API: Api = Api::Cognito;
+pub(super) const API: JsonApi =
+    JsonApi { scope: "cognito-idp", prefix: "AWSCognitoIdentityProviderService", version: "1.1" };
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "user pools",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| match resource.id.kind {
+        ResourceKind::UserPool => Box::pin(create(emulator, resource)),
+        _ => Box::pin(user_pool_members::create(emulator, resource)),
+    },
+    update: |emulator, resource, properties| match resource.id.kind {
+        ResourceKind::UserPool => Box::pin(update(emulator, resource, properties)),
+        _ => Box::pin(user_pool_members::update(emulator, resource, properties)),
+    },
+    remove: Some(|emulator, id| match id.kind {
+        ResourceKind::UserPool => Box::pin(remove(emulator, id)),
+        _ => Box::pin(user_pool_members::remove(emulator, id)),
+    }),
+};
+
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let (input, next) = (json!({ "MaxResults": 60 }), ("NextToken", "NextToken"));
     let listed = emulator.client.pages(API, "ListUserPools", input, "UserPools", next).await?;
     let looked = listed.iter().map(async |pool| {
@@ -50,10 +69,10 @@ fn properties(pool: &Value) -> Properties {
     let length = policy["MinimumLength"].as_u64().unwrap_or(8).to_string();
     let password = std::iter::once(length.as_str()).chain(SORTS.iter().filter_map(has)).collect::<Vec<_>>().join(", ");
     Properties::from([
-        ("mfa", mfa.to_owned()),
-        ("sign_in_with", words("UsernameAttributes")),
-        ("password", password),
-        ("domain", pool["Domain"].as_str().filter(|domain| !domain.is_empty()).unwrap_or(NONE).to_owned()),
+        (Property::Mfa, mfa.to_owned()),
+        (Property::SignInWith, words("UsernameAttributes")),
+        (Property::Password, password),
+        (Property::Domain, pool["Domain"].as_str().filter(|domain| !domain.is_empty()).unwrap_or(NONE).to_owned()),
     ])
 }
 
@@ -67,35 +86,35 @@ const SORTS: [(&str, &str); 4] = [
 
 /// What can be said in the creation and changed afterwards. Whatever is not said again in a change is forgotten.
 fn settings(resource: &Resource) -> Value {
-    let words: Vec<&str> = resource.wanted["password"].split(", ").collect();
+    let words: Vec<&str> = resource.wanted[&Property::Password].split(", ").collect();
     let mut policy = json!({ "MinimumLength": words[0].parse::<u32>().unwrap_or(8) });
     for (name, word) in SORTS {
         policy[name] = json!(words.contains(&word));
     }
-    let verified: Vec<&str> = resource.wanted["sign_in_with"].split(", ").filter(|word| *word != NONE).collect();
+    let verified: Vec<&str> = resource.wanted[&Property::SignInWith].split(", ").filter(|word| *word != NONE).collect();
     // A code is sent to the address even when it is not what users sign in with.
     let verified = if verified.is_empty() { vec!["email"] } else { verified };
     json!({ "Policies": { "PasswordPolicy": policy }, "AutoVerifiedAttributes": verified })
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let mut input = settings(resource);
     input["PoolName"] = json!(resource.id.name);
     input["UserPoolTags"] = json!({ STACK_TAG: emulator.stack });
-    let names: Vec<&str> = resource.wanted["sign_in_with"].split(", ").filter(|word| *word != NONE).collect();
+    let names: Vec<&str> = resource.wanted[&Property::SignInWith].split(", ").filter(|word| *word != NONE).collect();
     if !names.is_empty() {
         input["UsernameAttributes"] = json!(names);
     }
     let answer = emulator.client.json(API, "CreateUserPool", &input).await?;
     emulator.learn(&resource.id, answer["UserPool"]["Id"].as_str().unwrap_or_default());
-    if resource.wanted["mfa"] != "off" {
+    if resource.wanted[&Property::Mfa] != "off" {
         second_factor(emulator, resource).await?;
     }
-    if resource.wanted["domain"] == NONE { Ok(()) } else { domain(emulator, resource).await }
+    if resource.wanted[&Property::Domain] == NONE { Ok(()) } else { domain(emulator, resource).await }
 }
 
 async fn second_factor(emulator: &Emulator, resource: &Resource) -> Answer<()> {
-    let state = match resource.wanted["mfa"].as_str() {
+    let state = match resource.wanted[&Property::Mfa].as_str() {
         "required" => "ON",
         "optional" => "OPTIONAL",
         _ => "OFF",
@@ -115,7 +134,7 @@ async fn domain(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     if let Some(old) = about["UserPool"]["Domain"].as_str().filter(|domain| !domain.is_empty()) {
         emulator.client.json(API, "DeleteUserPoolDomain", &json!({ "UserPoolId": pool, "Domain": old })).await?;
     }
-    let wanted = &resource.wanted["domain"];
+    let wanted = &resource.wanted[&Property::Domain];
     if wanted == NONE {
         return Ok(());
     }
@@ -123,13 +142,13 @@ async fn domain(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     emulator.client.json(API, "CreateUserPoolDomain", &input).await.map(drop)
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
     let pool = emulator.known(&resource.id);
     for property in properties {
         match *property {
-            "mfa" => second_factor(emulator, resource).await?,
-            "domain" => domain(emulator, resource).await?,
-            "password" => {
+            Property::Mfa => second_factor(emulator, resource).await?,
+            Property::Domain => domain(emulator, resource).await?,
+            Property::Password => {
                 let mut input = settings(resource);
                 input["UserPoolId"] = json!(pool);
                 emulator.client.json(API, "UpdateUserPool", &input).await?;
@@ -144,7 +163,7 @@ pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties:
     Ok(())
 }
 
-pub(super) async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
+async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
     let pool = emulator.known(id);
     let about = emulator.client.json(API, "DescribeUserPool", &json!({ "UserPoolId": pool })).await?;
     if let Some(domain) = about["UserPool"]["Domain"].as_str().filter(|domain| !domain.is_empty()) {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{Properties, Property, Resource, ResourceId, ResourceKind};
 use crate::model::secret::MASK;
 
 /// What an emulator has of what is declared, and what it has besides that was made for this stack.
@@ -32,7 +32,7 @@ pub enum What {
     /// A property is another one.
     Set {
         /// Which.
-        property: &'static str,
+        property: Property,
         /// What it is now.
         from: String,
         /// What it becomes.
@@ -54,7 +54,7 @@ pub fn diff<'a>(declared: impl IntoIterator<Item = &'a Resource>, seen: &Seen, p
         for (property, to) in &resource.wanted {
             // What an emulator does not tell can't be compared.
             if let Some(from) = existing.get(property).filter(|from| *from != to) {
-                let what = What::Set { property, from: from.clone(), to: to.clone() };
+                let what = What::Set { property: *property, from: from.clone(), to: to.clone() };
                 changes.push(Change { id: id.clone(), what });
             }
         }
@@ -87,7 +87,7 @@ impl Change {
             What::Remove => return "not declared any more → removed".into(),
             What::Set { property, from, to } => (property, from, to),
         };
-        if is_secret(self.id.kind, property) {
+        if is_secret(self.id.kind, *property) {
             return format!("{property} {MASK} → {MASK}");
         }
         // A document is not shown whole.
@@ -96,15 +96,15 @@ impl Change {
     }
 }
 
-fn is_secret(kind: ResourceKind, property: &str) -> bool {
-    matches!((kind, property), (ResourceKind::Secret | ResourceKind::Parameter, "value"))
+fn is_secret(kind: ResourceKind, property: Property) -> bool {
+    matches!((kind, property), (ResourceKind::Secret | ResourceKind::Parameter, Property::Value))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn resource(kind: ResourceKind, name: &str, wanted: &[(&'static str, &str)]) -> Resource {
+    fn resource(kind: ResourceKind, name: &str, wanted: &[(Property, &str)]) -> Resource {
         let wanted = wanted.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         Resource { id: ResourceId::new(kind, name), wanted, seed: None }
     }
@@ -120,25 +120,29 @@ mod tests {
 
     #[test]
     fn what_is_as_declared_needs_nothing() {
-        let declared = [resource(ResourceKind::Bucket, "uploads", &[("versioning", "on")])];
+        let declared = [resource(ResourceKind::Bucket, "uploads", &[(Property::Versioning, "on")])];
         assert_eq!(diff(&declared, &seen(&declared), true), []);
     }
 
     #[test]
     fn what_is_missing_is_made() {
-        let declared = [resource(ResourceKind::Queue, "jobs", &[("delay", "0")])];
+        let declared = [resource(ResourceKind::Queue, "jobs", &[(Property::Delay, "0")])];
         assert_eq!(words(&declared, &Seen::default(), false), ["queue jobs: missing → created"]);
     }
 
     #[test]
     fn each_property_that_differs_is_named() {
         let declared = [
-            resource(ResourceKind::Bucket, "uploads", &[("versioning", "on"), ("cors", "[\"a\"]"), ("public", "no")]),
-            resource(ResourceKind::Secret, "db", &[("value", "new")]),
+            resource(
+                ResourceKind::Bucket,
+                "uploads",
+                &[(Property::Versioning, "on"), (Property::Cors, "[\"a\"]"), (Property::Public, "no")],
+            ),
+            resource(ResourceKind::Secret, "db", &[(Property::Value, "new")]),
         ];
         let existing = seen(&[
-            resource(ResourceKind::Bucket, "uploads", &[("versioning", "off"), ("cors", "none")]),
-            resource(ResourceKind::Secret, "db", &[("value", "old")]),
+            resource(ResourceKind::Bucket, "uploads", &[(Property::Versioning, "off"), (Property::Cors, "none")]),
+            resource(ResourceKind::Secret, "db", &[(Property::Value, "old")]),
         ]);
         assert_eq!(
             words(&declared, &existing, false),

@@ -3,14 +3,25 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, JsonApi};
 use super::diff::Seen;
+use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG, objects};
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+const API: JsonApi = JsonApi { scope: "dynamodb", prefix: "DynamoDB_20120810", version: "1.0" };
+
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "tables",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    update: |emulator, resource, properties| Box::pin(update(emulator, resource, properties)),
+    remove: Some(|emulator, id| Box::pin(remove(emulator, &id.name))),
+};
+
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let next = ("LastEvaluatedTableName", "ExclusiveStartTableName");
-    let listed = emulator.client.pages(Api::Dynamodb, "ListTables", json!({}), "TableNames", next).await?;
+    let listed = emulator.client.pages(API, "ListTables", json!({}), "TableNames", next).await?;
     let names = listed.iter().filter_map(Value::as_str);
     let looked = names.map(async |name| {
         let id = ResourceId::new(ResourceKind::Table, name);
@@ -18,21 +29,17 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
             return Ok::<_, AwsError>((id, Some(properties(emulator, name).await?), false));
         }
         let input = json!({ "ResourceArn": emulator.client.arn("dynamodb", &format!("table/{name}")) });
-        let answer = emulator.client.json(Api::Dynamodb, "ListTagsOfResource", &input).await?;
+        let answer = emulator.client.json(API, "ListTagsOfResource", &input).await?;
         Ok((id, None, emulator.has_our_tag(&answer["Tags"])))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
 }
 
 async fn properties(emulator: &Emulator, name: &str) -> Answer<Properties> {
     let input = json!({ "TableName": name });
     let (about, ttl) = tokio::try_join!(
-        emulator.client.json(Api::Dynamodb, "DescribeTable", &input),
-        emulator.client.json(Api::Dynamodb, "DescribeTimeToLive", &input),
+        emulator.client.json(API, "DescribeTable", &input),
+        emulator.client.json(API, "DescribeTimeToLive", &input),
     )?;
     let table = &about["Table"];
     let types = |name: &str| {
@@ -55,9 +62,9 @@ async fn properties(emulator: &Emulator, name: &str) -> Answer<Properties> {
     let ttl = &ttl["TimeToLiveDescription"];
     let ttl = ttl["AttributeName"].as_str().filter(|_| ttl["TimeToLiveStatus"] == "ENABLED").unwrap_or(NONE);
     Ok(Properties::from([
-        ("keys", keys(&table["KeySchema"])),
-        ("indexes", if indexes.is_empty() { NONE.into() } else { indexes.join("; ") }),
-        ("ttl", ttl.to_owned()),
+        (Property::Keys, keys(&table["KeySchema"])),
+        (Property::Indexes, if indexes.is_empty() { NONE.into() } else { indexes.join("; ") }),
+        (Property::Ttl, ttl.to_owned()),
     ]))
 }
 
@@ -73,10 +80,10 @@ fn schema(keys: &str, attributes: &mut Vec<Value>) -> Vec<Value> {
     keys.split(", ").enumerate().map(key).collect()
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let mut attributes = Vec::new();
-    let keys = schema(&resource.wanted["keys"], &mut attributes);
-    let indexes = resource.wanted["indexes"].split("; ").filter_map(|index| {
+    let keys = schema(&resource.wanted[&Property::Keys], &mut attributes);
+    let indexes = resource.wanted[&Property::Indexes].split("; ").filter_map(|index| {
         let (name, keys) = index.strip_suffix(')')?.split_once('(')?;
         let keys = schema(keys, &mut attributes);
         Some(json!({ "IndexName": name, "KeySchema": keys, "Projection": { "ProjectionType": "ALL" } }))
@@ -92,25 +99,25 @@ pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<(
     if !indexes.is_empty() {
         input["GlobalSecondaryIndexes"] = json!(indexes);
     }
-    emulator.client.json(Api::Dynamodb, "CreateTable", &input).await?;
-    if resource.wanted["ttl"] == NONE { Ok(()) } else { expire(emulator, resource, true).await }
+    emulator.client.json(API, "CreateTable", &input).await?;
+    if resource.wanted[&Property::Ttl] == NONE { Ok(()) } else { expire(emulator, resource, true).await }
 }
 
 async fn expire(emulator: &Emulator, resource: &Resource, enabled: bool) -> Answer<()> {
-    let attribute = &resource.wanted["ttl"];
+    let attribute = &resource.wanted[&Property::Ttl];
     let specification = json!({ "Enabled": enabled, "AttributeName": attribute });
     let input = json!({ "TableName": resource.id.name, "TimeToLiveSpecification": specification });
-    emulator.client.json(Api::Dynamodb, "UpdateTimeToLive", &input).await.map(drop)
+    emulator.client.json(API, "UpdateTimeToLive", &input).await.map(drop)
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
     let name = &resource.id.name;
-    if let Some(property) = properties.iter().find(|property| **property != "ttl") {
-        return Err(super::fixed(property, &format!("dynamodb delete-table --table-name {name}")));
+    if let Some(property) = properties.iter().find(|property| **property != Property::Ttl) {
+        return Err(super::fixed(*property, &format!("dynamodb delete-table --table-name {name}")));
     }
-    expire(emulator, resource, resource.wanted["ttl"] != NONE).await
+    expire(emulator, resource, resource.wanted[&Property::Ttl] != NONE).await
 }
 
-pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
-    emulator.client.json(Api::Dynamodb, "DeleteTable", &json!({ "TableName": name })).await.map(drop)
+async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+    emulator.client.json(API, "DeleteTable", &json!({ "TableName": name })).await.map(drop)
 }

@@ -3,36 +3,59 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, QueryApi};
 use super::diff::Seen;
-use super::xml::{self, all, text};
+use super::spec::ApiSpec;
+use super::xml::{self, Node, all, text};
 use super::{Emulator, STACK_TAG};
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
+
+const API: QueryApi = QueryApi { scope: "iam", version: "2010-05-08" };
+
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "roles",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    update: |emulator, resource, properties| Box::pin(update(emulator, resource, properties)),
+    remove: Some(|emulator, id| Box::pin(remove(emulator, &id.name))),
+};
 
 /// Name of the policy inside a role.
 const POLICY: &str = "taskava";
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
     let input = [("MaxItems", "1000")];
-    let pages = emulator.client.query_pages(Api::Iam, "ListRoles", &input, ("Marker", "Marker")).await?;
-    let roles = pages.iter().flat_map(|page| all(page, "Roles")).flat_map(|roles| all(roles, "member"));
-    let looked = roles.map(async |role| {
-        let id = ResourceId::new(ResourceKind::Role, text(role, "RoleName").unwrap_or_default());
-        emulator.learn(&id, &text(role, "Arn").unwrap_or_default());
+    let listed = emulator.client.query_pages(API, "ListRoles", &input, roles, ("Marker", "Marker")).await?;
+    let looked = listed.into_iter().map(async |role| {
+        let id = ResourceId::new(ResourceKind::Role, role.name);
+        emulator.learn(&id, &role.arn);
         if declared.iter().any(|resource| resource.id == id) {
-            let trust = trusted(&document(&text(role, "AssumeRolePolicyDocument").unwrap_or_default()));
-            let found = Properties::from([("assumed_by", trust), ("allow", allowed(emulator, &id.name).await?)]);
+            let trust = trusted(&document(&role.trust));
+            let found =
+                Properties::from([(Property::AssumedBy, trust), (Property::Allow, allowed(emulator, &id.name).await?)]);
             return Ok::<_, AwsError>((id, Some(found), false));
         }
-        let tags = emulator.client.query(Api::Iam, "ListRoleTags", &[("RoleName", &id.name)]).await?;
-        let ours = xml::tags(&tags, "member").iter().any(|tag| emulator.is_ours(tag));
+        let tags = emulator.client.query(API, "ListRoleTags", &[("RoleName", &id.name)]).await?;
+        let ours = xml::read(&tags, |tags| xml::tags(tags, "member"))?.iter().any(|tag| emulator.is_ours(tag));
         Ok((id, None, ours))
     });
-    let mut seen = Seen::default();
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
+}
+
+/// A role as it is listed.
+struct Role {
+    name: String,
+    arn: String,
+    /// Who may take it: a document, percent-encoded.
+    trust: String,
+}
+
+fn roles(page: Node<'_, '_>) -> Vec<Role> {
+    let role = |role| {
+        let text = |name| text(role, name).unwrap_or_default();
+        Role { name: text("RoleName"), arn: text("Arn"), trust: text("AssumeRolePolicyDocument") }
+    };
+    all(page, "Roles").flat_map(|roles| all(roles, "member")).map(role).collect()
 }
 
 /// A document as IAM returns it: percent-encoded.
@@ -69,22 +92,23 @@ fn trusted(document: &Value) -> String {
 
 async fn allowed(emulator: &Emulator, role: &str) -> Answer<String> {
     let input = [("RoleName", role), ("PolicyName", POLICY)];
-    let xml = match emulator.client.query(Api::Iam, "GetRolePolicy", &input).await {
-        Ok(xml) => xml,
+    let answer = match emulator.client.query(API, "GetRolePolicy", &input).await {
+        Ok(answer) => answer,
         Err(refused) if refused.is_missing() => return Ok(NONE.into()),
         Err(refused) => return Err(refused),
     };
-    let statement = &document(&text(&xml, "PolicyDocument").unwrap_or_default())["Statement"][0];
+    let policy = xml::read(&answer, |answer| text(answer, "PolicyDocument"))?.unwrap_or_default();
+    let statement = &document(&policy)["Statement"][0];
     Ok(format!("{} on {}", words(&statement["Action"]), words(&statement["Resource"])))
 }
 
 fn trust(resource: &Resource) -> String {
-    let services: Vec<&str> = resource.wanted["assumed_by"].split(", ").collect();
+    let services: Vec<&str> = resource.wanted[&Property::AssumedBy].split(", ").collect();
     let statement = json!({ "Effect": "Allow", "Principal": { "Service": services }, "Action": "sts:AssumeRole" });
     json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string()
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let (name, trust) = (resource.id.name.as_str(), trust(resource));
     let input = [
         ("RoleName", name),
@@ -92,39 +116,39 @@ pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<(
         ("Tags.member.1.Key", STACK_TAG),
         ("Tags.member.1.Value", &emulator.stack),
     ];
-    let xml = emulator.client.query(Api::Iam, "CreateRole", &input).await?;
-    emulator.learn(&resource.id, &text(&xml, "Arn").unwrap_or_default());
-    if resource.wanted["allow"] == NONE { Ok(()) } else { allow(emulator, resource).await }
+    let answer = emulator.client.query(API, "CreateRole", &input).await?;
+    emulator.learn(&resource.id, &xml::read(&answer, |answer| text(answer, "Arn"))?.unwrap_or_default());
+    if resource.wanted[&Property::Allow] == NONE { Ok(()) } else { allow(emulator, resource).await }
 }
 
 async fn allow(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let name = resource.id.name.as_str();
-    let Some((actions, on)) = resource.wanted["allow"].split_once(" on ") else {
+    let Some((actions, on)) = resource.wanted[&Property::Allow].split_once(" on ") else {
         let input = [("RoleName", name), ("PolicyName", POLICY)];
-        return emulator.client.query(Api::Iam, "DeleteRolePolicy", &input).await.map(drop);
+        return emulator.client.query(API, "DeleteRolePolicy", &input).await.map(drop);
     };
     let list = |text: &str| text.split(", ").map(str::to_owned).collect::<Vec<_>>();
     let statement = json!({ "Effect": "Allow", "Action": list(actions), "Resource": list(on) });
     let policy = json!({ "Version": "2012-10-17", "Statement": [statement] }).to_string();
     let input = [("RoleName", name), ("PolicyName", POLICY), ("PolicyDocument", policy.as_str())];
-    emulator.client.query(Api::Iam, "PutRolePolicy", &input).await.map(drop)
+    emulator.client.query(API, "PutRolePolicy", &input).await.map(drop)
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
-    if properties.contains(&"assumed_by") {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
+    if properties.contains(&Property::AssumedBy) {
         let input = [("RoleName", resource.id.name.as_str()), ("PolicyDocument", &trust(resource))];
-        emulator.client.query(Api::Iam, "UpdateAssumeRolePolicy", &input).await?;
+        emulator.client.query(API, "UpdateAssumeRolePolicy", &input).await?;
     }
-    if properties.contains(&"allow") { allow(emulator, resource).await } else { Ok(()) }
+    if properties.contains(&Property::Allow) { allow(emulator, resource).await } else { Ok(()) }
 }
 
-pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
+async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
     let input = [("RoleName", name), ("PolicyName", POLICY)];
-    match emulator.client.query(Api::Iam, "DeleteRolePolicy", &input).await {
+    match emulator.client.query(API, "DeleteRolePolicy", &input).await {
         Err(refused) if !refused.is_missing() => return Err(refused),
         _ => {}
     }
-    emulator.client.query(Api::Iam, "DeleteRole", &[("RoleName", name)]).await.map(drop)
+    emulator.client.query(API, "DeleteRole", &[("RoleName", name)]).await.map(drop)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! change with its cause. No state file: what exists is asked, and what was made for a stack carries its tag.
 //!
 //! `sigv4` signs, `client` asks, `diff` compares (pure), one file a service of AWS knows how its resources are looked at
-//! and made. When this happens is `run`'s.
+//! and made; `spec` is what they have in common, and lists them. When this happens is `run`'s.
 
 mod alarms;
 mod client;
@@ -20,6 +20,7 @@ mod seed;
 mod ses;
 pub mod sigv4;
 mod sns;
+mod spec;
 mod sqs;
 mod ssm;
 mod user_pool_members;
@@ -30,7 +31,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::model::aws::{Properties, ResourceId};
+use crate::model::aws::{Properties, Property, ResourceId};
 
 pub use client::{Answer, AwsError, Client, Protocol, Question};
 pub use diff::{Change, Seen, What, diff};
@@ -98,13 +99,22 @@ impl Seen {
     }
 }
 
+/// As [`Seen::note`] takes them.
+impl FromIterator<(ResourceId, Option<Properties>, bool)> for Seen {
+    fn from_iter<T: IntoIterator<Item = (ResourceId, Option<Properties>, bool)>>(looked: T) -> Self {
+        let mut seen = Self::default();
+        looked.into_iter().for_each(|(id, found, ours)| seen.note(id, found, ours));
+        seen
+    }
+}
+
 /// The members of a JSON array; none where there is none.
 fn objects(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
 /// AWS does not allow to change this; `remedy` are the arguments of the AWS CLI that remove the resource.
-fn fixed(property: &str, remedy: &str) -> AwsError {
+fn fixed(property: Property, remedy: &str) -> AwsError {
     let message = format!("{property} can't be changed; remove it and it is made anew: taskava dev aws -- {remedy}");
     AwsError { status: 0, code: String::new(), message }
 }

@@ -9,10 +9,9 @@ use serde_json::Value;
 
 use super::client::{Answer, AwsError, Client};
 use super::diff::{Change, Seen, What, diff};
-use super::{
-    Emulator, alarms, cognito, dynamodb, iam, kms, logs, s3, secrets, seed, ses, sns, sqs, ssm, user_pool_members,
-};
-use crate::model::aws::{Api, NONE, Resource, ResourceId, ResourceKind};
+use super::spec::spec;
+use super::{Emulator, seed};
+use crate::model::aws::{Api, NONE, Property, Resource, ResourceId, ResourceKind};
 
 /// How many resources are made at once.
 const AT_ONCE: usize = 16;
@@ -59,7 +58,7 @@ pub async fn reconcile(
     let known = declared.iter().filter(|resource| !unseen.contains(&resource.id.kind.api()));
     let changes = diff(known, &seen, options.prune);
     let mut outcome = Outcome { undeclared: seen.undeclared, ..Outcome::default() };
-    outcome.failed.extend(failed.into_iter().map(|(api, refused)| Failed { what: plural(api).into(), refused }));
+    outcome.failed.extend(failed.into_iter().map(|(api, refused)| Failed { what: spec(api).plural.into(), refused }));
     let tasks = tasks(&declared, changes);
     for round in 0..ROUNDS {
         let now = tasks.iter().filter(|task| task.round == round);
@@ -118,7 +117,7 @@ fn with_seed(resource: &Resource) -> Resource {
     let mut resource = resource.clone();
     if let Some(folder) = &resource.seed {
         let files = seed::files(folder).unwrap_or_default();
-        resource.wanted.insert("seed", seed::digest(&files));
+        resource.wanted.insert(Property::Seed, seed::digest(&files));
     }
     resource
 }
@@ -131,25 +130,13 @@ async fn look_at(emulator: &Emulator, declared: &[Resource], fresh: bool) -> (Se
         by_api.entry(resource.id.kind.api()).or_default().push(resource);
     }
     if !fresh {
-        for api in in_use(&emulator.client).await.unwrap_or_default() {
+        let in_use = in_use(&emulator.client).await.unwrap_or_default();
+        for api in in_use.into_iter().filter(|api| spec(*api).remove.is_some()) {
             by_api.entry(api).or_default();
         }
     }
     let looked = by_api.iter().map(async |(api, declared)| {
-        let seen = match api {
-            Api::S3 => s3::look(emulator, declared).await,
-            Api::Sqs => sqs::look(emulator, declared).await,
-            Api::Sns => sns::look(emulator, declared).await,
-            Api::SecretsManager => secrets::look(emulator, declared).await,
-            Api::Ssm => ssm::look(emulator, declared).await,
-            Api::Kms => kms::look(emulator, declared).await,
-            Api::Logs => logs::look(emulator, declared).await,
-            Api::CloudWatch => alarms::look(emulator, declared).await,
-            Api::Ses => ses::look(emulator, declared).await,
-            Api::Iam => iam::look(emulator, declared).await,
-            Api::Dynamodb => dynamodb::look(emulator, declared).await,
-            Api::Cognito => cognito::look(emulator, declared).await,
-        };
+        let seen = (spec(*api).look)(emulator, declared).await;
         (*api, declared.is_empty(), seen)
     });
     let (mut all, mut failed) = (Seen::default(), Vec::new());
@@ -169,23 +156,10 @@ async fn look_at(emulator: &Emulator, declared: &[Resource], fresh: bool) -> (Se
 pub(super) async fn in_use(client: &Client) -> Answer<Vec<Api>> {
     let health = client.own("/_localstack/health").await?;
     let health: Value = serde_json::from_str(&health).unwrap_or_default();
-    let names = [
-        (Api::S3, "s3"),
-        (Api::Sqs, "sqs"),
-        (Api::Sns, "sns"),
-        (Api::SecretsManager, "secretsmanager"),
-        (Api::Ssm, "ssm"),
-        (Api::Kms, "kms"),
-        (Api::Logs, "logs"),
-        (Api::CloudWatch, "cloudwatch"),
-        (Api::Iam, "iam"),
-        (Api::Dynamodb, "dynamodb"),
-        (Api::Cognito, "cognito-idp"),
-    ];
     // MiniStack calls everything available, and loads it in no time.
     let is_ministack = health["edition"] == "light" || health["services"]["cognito-idp"] == "available";
     let used = |name: &str| health["services"][name] == "running" || is_ministack;
-    Ok(names.into_iter().filter(|(_, name)| used(name)).map(|(api, _)| api).collect())
+    Ok(Api::ALL.iter().copied().filter(|api| used(api.as_str())).collect())
 }
 
 /// Rounds in which things are made; what is in a later one refers to what is in an earlier one.
@@ -198,13 +172,13 @@ struct Task<'a> {
     round: usize,
     resource: Option<&'a Resource>,
     /// Properties that are put right; none = it is created or removed.
-    properties: Vec<&'static str>,
+    properties: Vec<Property>,
     /// Told when it is done.
     changes: Vec<Change>,
 }
 
 /// Properties that name another resource.
-const REFERENCES: [&str; 2] = ["dead_letter", "subscriptions"];
+const REFERENCES: [Property; 2] = [Property::DeadLetter, Property::Subscriptions];
 
 fn tasks(declared: &[Resource], changes: Vec<Change>) -> Vec<Task<'_>> {
     let mut tasks: Vec<Task<'_>> = Vec::new();
@@ -248,88 +222,14 @@ fn tasks(declared: &[Resource], changes: Vec<Change>) -> Vec<Task<'_>> {
 
 impl Task<'_> {
     async fn carry_out(&self, emulator: &Emulator) -> Answer<()> {
+        let spec = spec(self.id.kind.api());
         match self.resource {
-            None => remove(emulator, &self.id).await,
-            Some(resource) if self.properties.is_empty() => create(emulator, resource).await,
-            Some(resource) => update(emulator, resource, &self.properties).await,
+            None => match spec.remove {
+                Some(remove) => remove(emulator, &self.id).await,
+                None => Ok(()),
+            },
+            Some(resource) if self.properties.is_empty() => (spec.create)(emulator, resource).await,
+            Some(resource) => (spec.update)(emulator, resource, &self.properties).await,
         }
-    }
-}
-
-async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
-    match resource.id.kind {
-        ResourceKind::Bucket => s3::create(emulator, resource).await,
-        ResourceKind::Queue => sqs::create(emulator, resource).await,
-        ResourceKind::Topic => sns::create(emulator, resource).await,
-        ResourceKind::Secret => secrets::create(emulator, resource).await,
-        ResourceKind::Parameter => ssm::create(emulator, resource).await,
-        ResourceKind::Table => dynamodb::create(emulator, resource).await,
-        ResourceKind::Key => kms::create(emulator, resource).await,
-        ResourceKind::Identity => ses::create(emulator, resource).await,
-        ResourceKind::UserPool => cognito::create(emulator, resource).await,
-        ResourceKind::UserPoolClient | ResourceKind::UserPoolGroup | ResourceKind::UserPoolUser => {
-            user_pool_members::create(emulator, resource).await
-        }
-        ResourceKind::LogGroup => logs::create(emulator, resource).await,
-        ResourceKind::Alarm => alarms::create(emulator, resource).await,
-        ResourceKind::Role => iam::create(emulator, resource).await,
-    }
-}
-
-async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
-    match resource.id.kind {
-        ResourceKind::Bucket => s3::update(emulator, resource, properties).await,
-        ResourceKind::Queue => sqs::update(emulator, resource, properties).await,
-        ResourceKind::Topic => sns::update(emulator, resource).await,
-        ResourceKind::Secret => secrets::update(emulator, resource).await,
-        ResourceKind::Parameter => ssm::update(emulator, resource).await,
-        ResourceKind::Table => dynamodb::update(emulator, resource, properties).await,
-        ResourceKind::Key => kms::update(emulator, resource, properties).await,
-        ResourceKind::UserPool => cognito::update(emulator, resource, properties).await,
-        ResourceKind::UserPoolClient | ResourceKind::UserPoolGroup | ResourceKind::UserPoolUser => {
-            user_pool_members::update(emulator, resource, properties).await
-        }
-        ResourceKind::LogGroup => logs::update(emulator, resource).await,
-        ResourceKind::Alarm => alarms::put(emulator, resource).await,
-        ResourceKind::Role => iam::update(emulator, resource, properties).await,
-        // It is there or not.
-        ResourceKind::Identity => Ok(()),
-    }
-}
-
-async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
-    match id.kind {
-        ResourceKind::Bucket => s3::remove(emulator, &id.name).await,
-        ResourceKind::Queue => sqs::remove(emulator, id).await,
-        ResourceKind::Topic => sns::remove(emulator, id).await,
-        ResourceKind::Secret => secrets::remove(emulator, &id.name).await,
-        ResourceKind::Parameter => ssm::remove(emulator, &id.name).await,
-        ResourceKind::Table => dynamodb::remove(emulator, &id.name).await,
-        ResourceKind::Key => kms::remove(emulator, id).await,
-        ResourceKind::UserPool => cognito::remove(emulator, id).await,
-        ResourceKind::UserPoolGroup => user_pool_members::remove(emulator, id).await,
-        ResourceKind::LogGroup => logs::remove(emulator, &id.name).await,
-        ResourceKind::Alarm => alarms::remove(emulator, &id.name).await,
-        ResourceKind::Role => iam::remove(emulator, &id.name).await,
-        // Never known to be ours.
-        ResourceKind::Identity | ResourceKind::UserPoolClient | ResourceKind::UserPoolUser => Ok(()),
-    }
-}
-
-/// What a service of AWS holds, in words.
-fn plural(api: Api) -> &'static str {
-    match api {
-        Api::S3 => "buckets",
-        Api::Sqs => "queues",
-        Api::Sns => "topics",
-        Api::SecretsManager => "secrets",
-        Api::Ssm => "parameters",
-        Api::Kms => "keys",
-        Api::Logs => "log groups",
-        Api::CloudWatch => "alarms",
-        Api::Ses => "identities",
-        Api::Iam => "roles",
-        Api::Dynamodb => "tables",
-        Api::Cognito => "user pools",
     }
 }

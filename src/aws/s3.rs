@@ -8,21 +8,27 @@ use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError};
+use super::client::{Answer, AwsError, Client};
 use super::diff::Seen;
-use super::xml::{self, all, escape, text, texts};
+use super::spec::ApiSpec;
+use super::xml::{self, Node, all, escape, text, texts};
 use super::{Emulator, STACK_TAG, seed};
 use crate::byte_channel;
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
+
+pub(super) const SPEC: ApiSpec = ApiSpec {
+    plural: "buckets",
+    look: |emulator, declared| Box::pin(look(emulator, declared)),
+    create: |emulator, resource| Box::pin(create(emulator, resource)),
+    update: |emulator, resource, properties| Box::pin(update(emulator, resource, properties)),
+    remove: Some(|emulator, id| Box::pin(remove(emulator, &id.name))),
+};
 
 /// Tag with what was put into a bucket from its seed folder.
 const SEED_TAG: &str = "taskava:seed";
 
-pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
-    let xml = emulator.client.s3(Method::GET, "/", &[], Vec::new()).await?;
-    let names = all(&xml, "Bucket").into_iter().filter_map(|bucket| text(bucket, "Name"));
-    let mut seen = Seen::default();
-    let looked = names.map(async |name| {
+async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<Seen> {
+    let looked = names(&emulator.client).await?.into_iter().map(async |name| {
         let id = ResourceId::new(ResourceKind::Bucket, name);
         let found = match declared.iter().find(|resource| resource.id == id) {
             Some(resource) => Some(properties(emulator, resource).await?),
@@ -31,42 +37,48 @@ pub(super) async fn look(emulator: &Emulator, declared: &[&Resource]) -> Answer<
         let ours = found.is_none() && tags(emulator, &id.name).await?.iter().any(|tag| emulator.is_ours(tag));
         Ok::<_, AwsError>((id, found, ours))
     });
-    for (id, found, ours) in try_join_all(looked).await? {
-        seen.note(id, found, ours);
-    }
-    Ok(seen)
+    Ok(try_join_all(looked).await?.into_iter().collect())
+}
+
+/// The names of all buckets.
+pub(super) async fn names(client: &Client) -> Answer<Vec<String>> {
+    let answer = client.s3(Method::GET, "/", &[], Vec::new()).await?;
+    xml::read(&answer, |answer| all(answer, "Bucket").filter_map(|bucket| text(bucket, "Name")).collect())
 }
 
 async fn properties(emulator: &Emulator, resource: &Resource) -> Answer<Properties> {
     let name = &resource.id.name;
-    let (versioning, encryption, cors, lifecycle, block, seeded) = tokio::try_join!(
-        setting(emulator, name, "versioning"),
-        setting(emulator, name, "encryption"),
-        setting(emulator, name, "cors"),
-        setting(emulator, name, "lifecycle"),
-        setting(emulator, name, "publicAccessBlock"),
+    let (versioning, key, origins, lifecycle, block, seeded) = tokio::try_join!(
+        setting(emulator, name, "versioning", |setting| text(setting, "Status")),
+        setting(emulator, name, "encryption", |setting| text(setting, "KMSMasterKeyID")),
+        setting(emulator, name, "cors", |setting| texts(setting, "AllowedOrigin").collect::<Vec<_>>()),
+        setting(emulator, name, "lifecycle", rules),
+        setting(emulator, name, "publicAccessBlock", |setting| text(setting, "BlockPublicPolicy")),
         seeded(emulator, resource),
     )?;
-    let versioning = if text(&versioning, "Status").as_deref() == Some("Enabled") { "on" } else { "off" };
-    let origins = texts(&cors, "AllowedOrigin");
-    let key = text(&encryption, "KMSMasterKeyID").filter(|key| !key.is_empty());
+    let versioning = if versioning.as_deref() == Some("Enabled") { "on" } else { "off" };
     let key = key.map(|key| key[key.find("alias/").unwrap_or(0)..].to_owned());
     let mut found = Properties::from([
-        ("versioning", versioning.to_owned()),
-        ("encryption", key.unwrap_or_else(|| "AES256".into())),
-        ("cors", if origins.is_empty() { NONE.into() } else { json!(origins).to_string() }),
-        ("lifecycle", rules(&lifecycle)),
-        ("public", if block.contains("<BlockPublicPolicy>true") { "blocked" } else { "allowed" }.to_owned()),
+        (Property::Versioning, versioning.to_owned()),
+        (Property::Encryption, key.unwrap_or_else(|| "AES256".into())),
+        (Property::Cors, if origins.is_empty() { NONE.into() } else { json!(origins).to_string() }),
+        (Property::Lifecycle, lifecycle),
+        (Property::Public, if block.as_deref() == Some("true") { "blocked" } else { "allowed" }.to_owned()),
     ]);
-    found.extend(seeded.map(|seeded| ("seed", seeded)));
+    found.extend(seeded.map(|seeded| (Property::Seed, seeded)));
     Ok(found)
 }
 
-/// One setting of a bucket as XML; empty where there is none.
-async fn setting(emulator: &Emulator, bucket: &str, setting: &str) -> Answer<String> {
+/// What `find` finds in one setting of a bucket; that is empty where the bucket has none.
+async fn setting<T>(
+    emulator: &Emulator,
+    bucket: &str,
+    setting: &str,
+    find: impl FnOnce(Node<'_, '_>) -> T,
+) -> Answer<T> {
     match emulator.client.s3(Method::GET, &format!("/{bucket}"), &[(setting, "")], Vec::new()).await {
-        Err(refused) if refused.status == 404 => Ok(String::new()),
-        answer => answer,
+        Err(refused) if refused.status == 404 => xml::read("", find),
+        answer => xml::read(&answer?, find),
     }
 }
 
@@ -81,15 +93,12 @@ async fn delete(emulator: &Emulator, bucket: &str, setting: &str) -> Answer<()> 
 }
 
 /// Lifecycle rules, as they are declared.
-fn rules(xml: &str) -> String {
-    let number = |rule: &str, outer: &str, inner: &str| {
-        let outer = all(rule, outer).first().copied()?.to_owned();
-        text(&outer, inner)?.parse::<u32>().ok()
-    };
-    let rules = all(xml, "Rule").into_iter().map(|rule| {
+fn rules(setting: Node<'_, '_>) -> String {
+    let rules = all(setting, "Rule").map(|rule| {
         let mut value = json!({ "prefix": text(rule, "Prefix").unwrap_or_default() });
         for (name, outer, inner) in RULE_PARTS {
-            if let Some(days) = number(rule, outer, inner) {
+            let days = all(rule, outer).next().and_then(|part| text(part, inner));
+            if let Some(days) = days.and_then(|days| days.parse::<u32>().ok()) {
                 value[*name] = json!(days);
             }
         }
@@ -125,7 +134,7 @@ fn lifecycle_xml(rules: &str) -> String {
     xml + "</LifecycleConfiguration>"
 }
 
-pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
+async fn create(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let (path, region) = (format!("/{}", resource.id.name), emulator.client.region());
     // S3 knows us-east-1 only as the default that must not be named.
     let body = match region {
@@ -136,25 +145,27 @@ pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<(
     };
     emulator.client.s3(Method::PUT, &path, &[], body.into_bytes()).await?;
     tag(emulator, &resource.id.name, STACK_TAG, &emulator.stack).await?;
-    let unlike_new = |(property, value): &(&&'static str, &String)| {
-        !matches!((**property, value.as_str()), ("versioning", "off") | ("encryption", "AES256") | (_, NONE))
+    let unlike_new = |(property, value): &(&Property, &String)| {
+        !matches!(
+            (**property, value.as_str()),
+            (Property::Versioning, "off") | (Property::Encryption, "AES256") | (_, NONE)
+        )
     };
-    let properties: Vec<&'static str> =
-        resource.wanted.iter().filter(unlike_new).map(|(property, _)| *property).collect();
+    let properties: Vec<Property> = resource.wanted.iter().filter(unlike_new).map(|(property, _)| *property).collect();
     update(emulator, resource, &properties).await
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
     let bucket = &resource.id.name;
     for property in properties {
         let value = resource.wanted[property].as_str();
         match (*property, value) {
-            ("versioning", value) => {
+            (Property::Versioning, value) => {
                 let status = if value == "on" { "Enabled" } else { "Suspended" };
                 let xml = format!("<VersioningConfiguration><Status>{status}</Status></VersioningConfiguration>");
                 put(emulator, bucket, "versioning", xml).await?;
             }
-            ("encryption", value) => {
+            (Property::Encryption, value) => {
                 let key = match value {
                     "AES256" => "<SSEAlgorithm>AES256</SSEAlgorithm>".into(),
                     alias => format!(
@@ -168,10 +179,11 @@ pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties:
                 );
                 put(emulator, bucket, "encryption", xml).await?;
             }
-            ("cors" | "lifecycle", NONE) => delete(emulator, bucket, property).await?,
-            ("cors", origins) => put(emulator, bucket, "cors", cors_xml(origins)).await?,
-            ("lifecycle", rules) => put(emulator, bucket, "lifecycle", lifecycle_xml(rules)).await?,
-            ("public", value) => {
+            (Property::Cors, NONE) => delete(emulator, bucket, "cors").await?,
+            (Property::Lifecycle, NONE) => delete(emulator, bucket, "lifecycle").await?,
+            (Property::Cors, origins) => put(emulator, bucket, "cors", cors_xml(origins)).await?,
+            (Property::Lifecycle, rules) => put(emulator, bucket, "lifecycle", lifecycle_xml(rules)).await?,
+            (Property::Public, value) => {
                 let block = value == "blocked";
                 let names = ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
                 let settings: String = names.iter().map(|name| format!("<{name}>{block}</{name}>")).collect();
@@ -179,7 +191,7 @@ pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties:
                 put(emulator, bucket, "publicAccessBlock", xml).await?;
                 allow_reading(emulator, bucket, !block).await?;
             }
-            ("seed", digest) => fill(emulator, resource, digest).await?,
+            (Property::Seed, digest) => fill(emulator, resource, digest).await?,
             _ => {}
         }
     }
@@ -213,7 +225,7 @@ fn cors_xml(origins: &str) -> String {
 }
 
 async fn tags(emulator: &Emulator, bucket: &str) -> Answer<Vec<(String, String)>> {
-    Ok(xml::tags(&setting(emulator, bucket, "tagging").await?, "Tag"))
+    setting(emulator, bucket, "tagging", |setting| xml::tags(setting, "Tag")).await
 }
 
 /// Sets one tag and leaves the others.
@@ -248,9 +260,12 @@ async fn keys(emulator: &Emulator, bucket: &str) -> Answer<Vec<String>> {
     loop {
         let mut query = vec![("list-type", "2"), ("max-keys", "1000")];
         query.extend((!token.is_empty()).then_some(("continuation-token", token.as_str())));
-        let xml = emulator.client.s3(Method::GET, &format!("/{bucket}"), &query, Vec::new()).await?;
-        found.extend(all(&xml, "Contents").into_iter().filter_map(|object| text(object, "Key")));
-        match text(&xml, "NextContinuationToken").filter(|next| !next.is_empty()) {
+        let page = emulator.client.s3(Method::GET, &format!("/{bucket}"), &query, Vec::new()).await?;
+        let next = xml::read(&page, |page| {
+            found.extend(all(page, "Contents").filter_map(|object| text(object, "Key")));
+            text(page, "NextContinuationToken").filter(|next| !next.is_empty())
+        })?;
+        match next {
             Some(next) => token = next,
             None => return Ok(found),
         }
@@ -306,8 +321,7 @@ fn content_type(path: &Path) -> &'static str {
     }
 }
 
-pub(super) async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
-    debug_assert_eq!(ResourceKind::Bucket.api(), Api::S3);
+async fn remove(emulator: &Emulator, name: &str) -> Answer<()> {
     emulator.client.s3(Method::DELETE, &format!("/{name}"), &[], Vec::new()).await.map(drop)
 }
 
@@ -319,7 +333,7 @@ mod tests {
     fn lifecycle_rules_come_back_as_they_were() {
         let declared = r#"[{"prefix":"tmp/","expire":1},{"prefix":"","old":90,"abandoned":7}]"#;
         let declared: Value = serde_json::from_str(declared).unwrap();
-        assert_eq!(rules(&lifecycle_xml(&declared.to_string())), declared.to_string());
-        assert_eq!(rules(""), NONE);
+        assert_eq!(xml::read(&lifecycle_xml(&declared.to_string()), rules), Ok(declared.to_string()));
+        assert_eq!(xml::read("", rules), Ok(NONE.into()));
     }
 }

@@ -6,10 +6,9 @@ use serde_json::{Value, json};
 
 use super::Emulator;
 use super::client::{Answer, AwsError};
+use super::cognito::API;
 use super::diff::Seen;
-use crate::model::aws::{Api, NONE, Properties, Resource, ResourceId, ResourceKind};
-
-const API: Api = Api::Cognito;
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 /// How the next page is asked for.
 const NEXT: (&str, &str) = ("NextToken", "NextToken");
@@ -68,10 +67,10 @@ fn properties(client: &Value) -> Properties {
     let flows: Vec<&Value> =
         client["ExplicitAuthFlows"].as_array().into_iter().flatten().filter(|flow| **flow != REFRESH).collect();
     Properties::from([
-        ("flows", list(&json!(flows))),
-        ("callbacks", list(&client["CallbackURLs"])),
-        ("logouts", list(&client["LogoutURLs"])),
-        ("secret", if client["ClientSecret"].is_string() { "yes" } else { "no" }.to_owned()),
+        (Property::Flows, list(&json!(flows))),
+        (Property::Callbacks, list(&client["CallbackURLs"])),
+        (Property::Logouts, list(&client["LogoutURLs"])),
+        (Property::Secret, if client["ClientSecret"].is_string() { "yes" } else { "no" }.to_owned()),
     ])
 }
 
@@ -81,8 +80,9 @@ const REFRESH: &str = "ALLOW_REFRESH_TOKEN_AUTH";
 /// All settings of a client: whatever is not said again in a change is forgotten.
 fn settings(emulator: &Emulator, resource: &Resource) -> Value {
     let (pool, name) = split(&resource.id);
-    let words = |property: &str| resource.wanted[property].split(", ").filter(|word| *word != NONE).collect::<Vec<_>>();
-    let mut flows = words("flows");
+    let words =
+        |property: Property| resource.wanted[&property].split(", ").filter(|word| *word != NONE).collect::<Vec<_>>();
+    let mut flows = words(Property::Flows);
     flows.push(REFRESH);
     let mut input = json!({
         "UserPoolId": emulator.known(&pool),
@@ -90,10 +90,10 @@ fn settings(emulator: &Emulator, resource: &Resource) -> Value {
         "ExplicitAuthFlows": flows,
         "PreventUserExistenceErrors": "ENABLED",
     });
-    let callbacks = words("callbacks");
+    let callbacks = words(Property::Callbacks);
     if !callbacks.is_empty() {
         input["CallbackURLs"] = json!(callbacks);
-        input["LogoutURLs"] = json!(words("logouts"));
+        input["LogoutURLs"] = json!(words(Property::Logouts));
         input["AllowedOAuthFlows"] = json!(["code"]);
         input["AllowedOAuthScopes"] = json!(["openid", "email", "profile"]);
         input["AllowedOAuthFlowsUserPoolClient"] = json!(true);
@@ -125,7 +125,7 @@ async fn users(emulator: &Emulator, pool: &str, key: &str, declared: &[&Resource
         }
         let listed = emulator.client.pages(API, "AdminListGroupsForUser", input, "Groups", NEXT).await?;
         let names: Vec<&Value> = listed.iter().map(|group| &group["GroupName"]).collect();
-        Ok::<_, AwsError>(Some((resource.id.clone(), Properties::from([("groups", list(&json!(names)))]))))
+        Ok::<_, AwsError>(Some((resource.id.clone(), Properties::from([(Property::Groups, list(&json!(names)))]))))
     });
     let mut seen = Seen::default();
     for (id, found) in try_join_all(looked.collect::<Vec<_>>()).await?.into_iter().flatten() {
@@ -140,7 +140,7 @@ pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<(
     match resource.id.kind {
         ResourceKind::UserPoolClient => {
             let mut input = settings(emulator, resource);
-            input["GenerateSecret"] = json!(resource.wanted["secret"] == "yes");
+            input["GenerateSecret"] = json!(resource.wanted[&Property::Secret] == "yes");
             let answer = emulator.client.json(API, "CreateUserPoolClient", &input).await?;
             emulator.learn(&resource.id, answer["UserPoolClient"]["ClientId"].as_str().unwrap_or_default());
             Ok(())
@@ -156,14 +156,14 @@ pub(super) async fn create(emulator: &Emulator, resource: &Resource) -> Answer<(
 
 /// A user who can sign in at once.
 async fn user(emulator: &Emulator, resource: &Resource, pool: &str, name: &str) -> Answer<()> {
-    let attributes: Value = serde_json::from_str(&resource.wanted["attributes"]).unwrap_or_default();
+    let attributes: Value = serde_json::from_str(&resource.wanted[&Property::Attributes]).unwrap_or_default();
     let attributes = attributes.as_object().into_iter().flatten();
     let attributes: Vec<Value> = attributes.map(|(name, value)| json!({ "Name": name, "Value": value })).collect();
     let input = json!({
         "UserPoolId": pool, "Username": name, "UserAttributes": attributes, "MessageAction": "SUPPRESS",
     });
     emulator.client.json(API, "AdminCreateUser", &input).await?;
-    let password = &resource.wanted["password"];
+    let password = &resource.wanted[&Property::Password];
     let input = json!({ "UserPoolId": pool, "Username": name, "Password": password, "Permanent": true });
     emulator.client.json(API, "AdminSetUserPassword", &input).await?;
     join(emulator, resource, pool, name).await
@@ -171,23 +171,23 @@ async fn user(emulator: &Emulator, resource: &Resource, pool: &str, name: &str) 
 
 /// Puts a user into the groups that are declared.
 async fn join(emulator: &Emulator, resource: &Resource, pool: &str, name: &str) -> Answer<()> {
-    for group in resource.wanted["groups"].split(", ").filter(|group| *group != NONE) {
+    for group in resource.wanted[&Property::Groups].split(", ").filter(|group| *group != NONE) {
         let input = json!({ "UserPoolId": pool, "Username": name, "GroupName": group });
         emulator.client.json(API, "AdminAddUserToGroup", &input).await?;
     }
     Ok(())
 }
 
-pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[&'static str]) -> Answer<()> {
+pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property]) -> Answer<()> {
     let (pool, name) = split(&resource.id);
     let pool = emulator.known(&pool);
     if resource.id.kind == ResourceKind::UserPoolUser {
         return leave_and_join(emulator, resource, &pool, name).await;
     }
     let client = emulator.known(&resource.id);
-    if properties.contains(&"secret") {
+    if properties.contains(&Property::Secret) {
         let remedy = format!("cognito-idp delete-user-pool-client --user-pool-id {pool} --client-id {client}");
-        return Err(super::fixed("secret", &remedy));
+        return Err(super::fixed(Property::Secret, &remedy));
     }
     let mut input = settings(emulator, resource);
     input["ClientId"] = json!(client);
@@ -197,7 +197,7 @@ pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties:
 async fn leave_and_join(emulator: &Emulator, resource: &Resource, pool: &str, name: &str) -> Answer<()> {
     let input = json!({ "UserPoolId": pool, "Username": name });
     let listed = emulator.client.pages(API, "AdminListGroupsForUser", input, "Groups", NEXT).await?;
-    let wanted: Vec<&str> = resource.wanted["groups"].split(", ").collect();
+    let wanted: Vec<&str> = resource.wanted[&Property::Groups].split(", ").collect();
     for group in listed.iter().filter_map(|group| group["GroupName"].as_str()) {
         if !wanted.contains(&group) {
             let input = json!({ "UserPoolId": pool, "Username": name, "GroupName": group });
@@ -208,6 +208,10 @@ async fn leave_and_join(emulator: &Emulator, resource: &Resource, pool: &str, na
 }
 
 pub(super) async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
+    if id.kind != ResourceKind::UserPoolGroup {
+        // Never known to be ours.
+        return Ok(());
+    }
     let (pool, name) = split(id);
     let pool = emulator.known(&pool);
     let input = json!({ "UserPoolId": pool, "GroupName": name });

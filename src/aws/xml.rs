@@ -1,79 +1,70 @@
 //! As much of XML as the answers of S3 and of the services with a query protocol need: the texts of elements by name.
 
-/// The content of every element of this name that is not inside another of the same name, in order.
-pub(super) fn all<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {
-    let mut found = Vec::new();
-    let (start, end) = (format!("<{name}"), format!("</{name}>"));
-    let mut rest = xml;
-    while let Some(at) = rest.find(&start) {
-        let after = &rest[at + start.len()..];
-        let Some(close) = after.find('>') else { break };
-        // `<Name` also begins `<NameOfAnother>`.
-        if !after.starts_with(['>', ' ', '/', '\n', '\r', '\t']) || after[..close].ends_with('/') {
-            rest = after;
-            continue;
-        }
-        let content = &after[close + 1..];
-        let Some(stop) = content.find(&end) else { break };
-        found.push(&content[..stop]);
-        rest = &content[stop + end.len()..];
-    }
-    found
+use std::borrow::Cow;
+
+use roxmltree::Document;
+pub(super) use roxmltree::Node;
+
+use super::client::{Answer, no_answer};
+
+/// What `find` finds in an answer; one without a body has nothing in it.
+pub(super) fn read<T>(answer: &str, find: impl FnOnce(Node<'_, '_>) -> T) -> Answer<T> {
+    let answer = if answer.trim().is_empty() { "<Nothing/>" } else { answer };
+    let xml = with_foreign_moved(answer);
+    let document = Document::parse(&xml).map_err(|error| no_answer(&error))?;
+    Ok(find(document.root()))
 }
 
-/// The text of the first element of this name.
-pub(super) fn text(xml: &str, name: &str) -> Option<String> {
-    all(xml, name).first().map(|content| unescape(content))
+/// Every element of this name inside another that is not inside one of the same name, in order.
+pub(super) fn all<'a, 'xml: 'a>(within: Node<'a, 'xml>, name: &str) -> impl Iterator<Item = Node<'a, 'xml>> {
+    let is_named = move |node: &Node<'_, '_>| node.tag_name().name() == name;
+    let is_nested = move |node: &Node<'a, 'xml>| {
+        node.ancestors().skip(1).take_while(|outer| *outer != within).any(|outer| is_named(&outer))
+    };
+    within.descendants().skip(1).filter(is_named).filter(move |node| !is_nested(node))
 }
 
-/// The texts of every element of this name.
-pub(super) fn texts(xml: &str, name: &str) -> Vec<String> {
-    all(xml, name).into_iter().map(unescape).collect()
+/// The texts of every element of this name that has one.
+pub(super) fn texts(within: Node<'_, '_>, name: &str) -> impl Iterator<Item = String> {
+    all(within, name).filter_map(content).map(|text| text.trim().to_owned())
 }
 
-/// The text of the first element of this name as it is, with spaces at its ends.
-pub(super) fn verbatim(xml: &str, name: &str) -> Option<String> {
-    all(xml, name).first().map(|content| decoded(content))
+/// The first of them.
+pub(super) fn text(within: Node<'_, '_>, name: &str) -> Option<String> {
+    texts(within, name).next()
+}
+
+/// The same as it is, with spaces at its ends.
+pub(super) fn verbatim(within: Node<'_, '_>, name: &str) -> Option<String> {
+    all(within, name).find_map(content)
 }
 
 /// Tags: key and value of every element of this name.
-pub(super) fn tags(xml: &str, name: &str) -> Vec<(String, String)> {
-    let pair = |tag| Some((verbatim(tag, "Key")?, verbatim(tag, "Value")?));
-    all(xml, name).into_iter().filter_map(pair).collect()
+pub(super) fn tags(within: Node<'_, '_>, name: &str) -> Vec<(String, String)> {
+    let pair = |tag| Some((verbatim(tag, "Key")?, verbatim(tag, "Value").unwrap_or_default()));
+    all(within, name).filter_map(pair).collect()
 }
 
-fn unescape(text: &str) -> String {
-    decoded(text.trim())
+fn content(element: Node<'_, '_>) -> Option<String> {
+    let back = |c: char| char::from_u32(u32::from(c).wrapping_sub(MOVED)).filter(|c| is_foreign(*c)).unwrap_or(c);
+    Some(element.text()?.chars().map(back).collect())
 }
 
-/// Text between tags with the characters that its entities stand for; what is no entity stays.
-fn decoded(content: &str) -> String {
-    let mut parts = content.split('&');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let known = part.split_once(';').and_then(|(entity, rest)| Some((character(entity)?, rest)));
-        match known {
-            Some((character, rest)) => text.extend([character.to_string().as_str(), rest]),
-            None => text.extend(["&", part]),
-        }
+/// How far a character is moved that XML can't carry: to the end of Unicode, where nothing has a meaning.
+const MOVED: u32 = 0x10_0000;
+
+/// Keys of objects may have characters that XML has no way to write, or that it reads as another one (`\r` as `\n`). The
+/// emulators write them as they are, and without them the object would not be found.
+fn with_foreign_moved(xml: &str) -> Cow<'_, str> {
+    if !xml.contains(is_foreign) {
+        return xml.into();
     }
-    text
+    let moved = |c: char| char::from_u32(u32::from(c) + MOVED).filter(|_| is_foreign(c)).unwrap_or(c);
+    xml.chars().map(moved).collect()
 }
 
-/// What stands for a character between `&` and `;`.
-fn character(entity: &str) -> Option<char> {
-    let number = |digits: &str, base| char::from_u32(u32::from_str_radix(digits, base).ok()?);
-    match entity {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        entity => {
-            let entity = entity.strip_prefix('#')?;
-            entity.strip_prefix('x').map_or_else(|| number(entity, 10), |digits| number(digits, 16))
-        }
-    }
+fn is_foreign(c: char) -> bool {
+    c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\u{7f}') || matches!(c, '\u{fffe}' | '\u{ffff}')
 }
 
 /// Text as it may stand between tags.
@@ -88,23 +79,44 @@ mod tests {
     #[test]
     fn elements_by_name() {
         let xml = r#"<R xmlns="x"><Name>a</Name><Names>no</Names><Name>b &amp;lt; c</Name><Name/><Empty></Empty></R>"#;
-        assert_eq!(texts(xml, "Name"), ["a", "b &lt; c"]);
-        assert_eq!(text(xml, "Names").as_deref(), Some("no"));
-        assert_eq!(text(xml, "Empty").as_deref(), Some(""));
-        assert_eq!(text(xml, "Missing"), None);
-        assert_eq!(all("<A><B>1</B></A><A><B>2</B></A>", "A"), ["<B>1</B>", "<B>2</B>"]);
-        assert_eq!(all("<A>cut off", "A"), Vec::<&str>::new());
+        read(xml, |xml| {
+            assert_eq!(texts(xml, "Name").collect::<Vec<_>>(), ["a", "b &lt; c"]);
+            assert_eq!(text(xml, "Names").as_deref(), Some("no"));
+            assert_eq!(text(xml, "Empty"), None);
+            assert_eq!(text(xml, "Missing"), None);
+        })
+        .unwrap();
+        let xml = "<R><A><B>1</B><A><B>2</B></A></A><A><B>3</B></A></R>";
+        read(xml, |xml| {
+            let inside = all(xml, "A").map(|a| texts(a, "B").collect::<Vec<_>>());
+            assert_eq!(inside.collect::<Vec<_>>(), [vec!["1", "2"], vec!["3"]]);
+        })
+        .unwrap();
+        assert_eq!(read("", |xml| text(xml, "A")), Ok(None));
+        assert!(read("<A>cut off", |_| ()).is_err());
     }
 
     #[test]
     fn keys_are_taken_as_they_are() {
-        let xml = "<Key> a&amp;b &#xe9;&#10;&lt;&apos;&nbsp; </Key>";
-        assert_eq!(verbatim(xml, "Key").as_deref(), Some(" a&b \u{e9}\n<'&nbsp; "));
+        let key = |xml: &str| read(xml, |xml| verbatim(xml, "Key")).unwrap().unwrap();
+        assert_eq!(key("<Key> a&amp;b &#xe9;&#10;&lt;&apos; </Key>"), " a&b \u{e9}\n<' ");
+        assert_eq!(
+            key("<?xml version='1.0'?>\n<Key>\0\u{1}\t\n\r\u{1b}\u{7f}\u{fffe}</Key>"),
+            "\0\u{1}\t\n\r\u{1b}\u{7f}\u{fffe}"
+        );
+    }
+
+    #[test]
+    fn a_tag_may_have_no_value() {
+        let xml = "<TagSet><Tag><Key>a</Key><Value/></Tag><Tag><Key>b</Key><Value>1</Value></Tag></TagSet>";
+        let tags = read(xml, |xml| tags(xml, "Tag")).unwrap();
+        assert_eq!(tags, [("a".into(), String::new()), ("b".into(), "1".into())]);
     }
 
     #[test]
     fn what_is_escaped_comes_back() {
-        let text = "a<b>&\"c\" &lt;";
-        assert_eq!(unescape(&escape(text)), text);
+        let once = "a<b>&\"c\" &lt;";
+        let xml = format!("<A>{}</A>", escape(once));
+        assert_eq!(read(&xml, |xml| text(xml, "A")), Ok(Some(once.into())));
     }
 }

@@ -15,7 +15,7 @@ use crate::aws::{AwsError, Emulator, Seen, survey};
 use crate::database::Server;
 use crate::diag::Result;
 use crate::engine::Engine;
-use crate::model::aws::{Api, Emulators, NONE, Resource, ResourceKind};
+use crate::model::aws::{Api, Emulators, NONE, Property, Resource, ResourceKind};
 use crate::model::{Kind, Probe, Service, Stack};
 use crate::plan::observed::{Container, ContainerState};
 use crate::run::probe::{Answer, Limits, Prober, http_client};
@@ -309,15 +309,15 @@ const FRONTS: [&str; 5] = ["nginx", "caddy", "traefik", "envoy", "haproxy"];
 
 /// Settings that were read back from what is declared: `versioning of 1`.
 fn settings(asked: &Surveyed<'_>, kind: ResourceKind) -> Vec<String> {
-    let mut found: indexmap::IndexMap<&str, usize> = indexmap::IndexMap::new();
+    let mut found: indexmap::IndexMap<Property, usize> = indexmap::IndexMap::new();
     for resource in asked.declared.iter().filter(|resource| resource.id.kind == kind) {
-        for (name, value) in asked.seen.existing.get(&resource.id).into_iter().flatten() {
-            if ![NONE, "off", "allowed"].contains(&value.as_str()) && *name != "seed" {
-                *found.entry(name).or_default() += 1;
+        for (property, value) in asked.seen.existing.get(&resource.id).into_iter().flatten() {
+            if ![NONE, "off", "allowed"].contains(&value.as_str()) && *property != Property::Seed {
+                *found.entry(*property).or_default() += 1;
             }
         }
     }
-    found.into_iter().map(|(name, count)| format!("{name} of {count}")).collect()
+    found.into_iter().map(|(property, count)| format!("{property} of {count}")).collect()
 }
 
 /// What Redis tells about itself.

@@ -37,7 +37,7 @@ pub struct Resource {
 }
 
 /// Property → value, in a form that is compared as text and can be shown. [`NONE`] stands for nothing.
-pub type Properties = IndexMap<&'static str, String>;
+pub type Properties = IndexMap<Property, String>;
 
 /// The value of a property that is not set.
 pub const NONE: &str = "none";
@@ -64,54 +64,59 @@ impl fmt::Display for ResourceId {
     }
 }
 
-/// What a resource is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-#[expect(missing_docs, reason = "self-evident")]
-pub enum ResourceKind {
-    Bucket,
-    Queue,
-    Topic,
-    Secret,
-    Parameter,
-    Table,
-    Key,
-    Identity,
-    UserPool,
-    UserPoolClient,
-    UserPoolGroup,
-    UserPoolUser,
-    LogGroup,
-    Alarm,
-    Role,
+/// Declares an enum of names: each variant with its word.
+macro_rules! words {
+    ($(#[$attribute:meta])* $name:ident, $(#[$about:meta])* as_str: $($variant:ident $word:literal)*) => {
+        $(#[$attribute])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name {
+            $($variant,)*
+        }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            $(#[$about])*
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)*
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// What a resource is.
+    #[derive(Serialize)]
+    #[serde(rename_all = "kebab-case")]
+    #[expect(missing_docs, reason = "self-evident")]
+    ResourceKind,
+    /// In words.
+    as_str:
+    Bucket "bucket"
+    Queue "queue"
+    Topic "topic"
+    Secret "secret"
+    Parameter "parameter"
+    Table "table"
+    Key "key"
+    Identity "identity"
+    UserPool "user pool"
+    UserPoolClient "user pool client"
+    UserPoolGroup "user pool group"
+    UserPoolUser "user pool user"
+    LogGroup "log group"
+    Alarm "alarm"
+    Role "role"
 }
 
 impl ResourceKind {
-    /// In words.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bucket => "bucket",
-            Self::Queue => "queue",
-            Self::Topic => "topic",
-            Self::Secret => "secret",
-            Self::Parameter => "parameter",
-            Self::Table => "table",
-            Self::Key => "key",
-            Self::Identity => "identity",
-            Self::UserPool => "user pool",
-            Self::UserPoolClient => "user pool client",
-            Self::UserPoolGroup => "user pool group",
-            Self::UserPoolUser => "user pool user",
-            Self::LogGroup => "log group",
-            Self::Alarm => "alarm",
-            Self::Role => "role",
-        }
-    }
-
     /// As a placeholder names it: `user_pool` of `${user_pool.app}`.
     pub fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Queue, Self::Topic, Self::Secret, Self::Key, Self::UserPool, Self::UserPoolClient, Self::Role];
-        all.into_iter().find(|kind| kind.as_str().replace(' ', "_") == text)
+        let mut all = Self::ALL.iter().copied().filter(|kind| kind.variable().is_some());
+        all.find(|kind| kind.as_str().replace(' ', "_") == text)
     }
 
     /// How the variable begins and ends that an application finds it by, where what it is called is known only afterwards.
@@ -147,42 +152,76 @@ impl ResourceKind {
     }
 }
 
-/// The services of AWS that resources are declared for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names of AWS")]
-pub enum Api {
-    S3,
-    Sqs,
-    Sns,
-    SecretsManager,
-    Ssm,
-    Kms,
-    Logs,
-    CloudWatch,
-    Ses,
-    Iam,
-    Dynamodb,
-    Cognito,
+words! {
+    /// What can be said of a resource.
+    #[expect(missing_docs, reason = "as in services.toml, or as AWS calls it")]
+    Property,
+    /// As it is shown.
+    as_str:
+    Versioning "versioning"
+    Encryption "encryption"
+    Cors "cors"
+    Lifecycle "lifecycle"
+    Public "public"
+    Seed "seed"
+    Visibility "visibility"
+    Delay "delay"
+    Retention "retention"
+    Deduplicate "deduplicate"
+    DeadLetter "dead_letter"
+    Subscriptions "subscriptions"
+    Value "value"
+    Type "type"
+    Keys "keys"
+    Indexes "indexes"
+    Ttl "ttl"
+    Description "description"
+    Rotation "rotation"
+    Mfa "mfa"
+    SignInWith "sign_in_with"
+    Password "password"
+    Domain "domain"
+    Flows "flows"
+    Callbacks "callbacks"
+    Logouts "logouts"
+    Secret "secret"
+    Groups "groups"
+    Attributes "attributes"
+    Metric "metric"
+    Dimensions "dimensions"
+    Statistic "statistic"
+    Threshold "threshold"
+    Period "period"
+    Periods "periods"
+    Topics "topics"
+    AssumedBy "assumed_by"
+    Allow "allow"
 }
 
-impl Api {
-    /// As LocalStack's `SERVICES` has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::S3 => "s3",
-            Self::Sqs => "sqs",
-            Self::Sns => "sns",
-            Self::SecretsManager => "secretsmanager",
-            Self::Ssm => "ssm",
-            Self::Kms => "kms",
-            Self::Logs => "logs",
-            Self::CloudWatch => "cloudwatch",
-            Self::Ses => "ses",
-            Self::Iam => "iam",
-            Self::Dynamodb => "dynamodb",
-            Self::Cognito => "cognito-idp",
-        }
+impl fmt::Display for Property {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
+}
+
+words! {
+    /// The services of AWS that resources are declared for.
+    #[expect(missing_docs, reason = "the names of AWS")]
+    Api,
+    /// As LocalStack's `SERVICES` has it.
+    as_str:
+    S3 "s3"
+    Sqs "sqs"
+    Sns "sns"
+    SecretsManager "secretsmanager"
+    Ssm "ssm"
+    Kms "kms"
+    Logs "logs"
+    CloudWatch "cloudwatch"
+    Ses "ses"
+    Iam "iam"
+    Dynamodb "dynamodb"
+    Cognito "cognito-idp"
 }
 
 /// A service of AWS by the names that its tools have for it.

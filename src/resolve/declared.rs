@@ -10,7 +10,7 @@ use super::{MustBe, Resolver};
 use crate::config::aws::{self as config, Flow, Mfa, SignIn};
 use crate::config::decode::Spanned;
 use crate::config::forms::Pairs;
-use crate::model::aws::{NONE, Properties, Resource, ResourceId, ResourceKind};
+use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};
 
 impl Resolver<'_> {
     /// Everything that is declared, in the order of the reference.
@@ -24,7 +24,7 @@ impl Resolver<'_> {
         all.extend(aws.topics.0.iter().map(|(name, one)| resource(ResourceKind::Topic, name, topic(one))));
         for (name, secret) in &aws.secrets {
             let value = self.secret(name, secret);
-            all.push(resource(ResourceKind::Secret, name, Properties::from([("value", value)])));
+            all.push(resource(ResourceKind::Secret, name, Properties::from([(Property::Value, value)])));
         }
         all.extend(aws.parameters.iter().map(|(name, one)| resource(ResourceKind::Parameter, name, parameter(one))));
         all.extend(aws.tables.iter().map(|(name, one)| resource(ResourceKind::Table, name, table(one))));
@@ -33,7 +33,7 @@ impl Resolver<'_> {
         all.extend(aws.user_pools.0.iter().flat_map(|(name, one)| user_pool(name, one)));
         all.extend(aws.log_groups.0.iter().map(|(name, one)| {
             let retention = one.retention_days.as_ref().map_or_else(|| "never".into(), |days| days.value.to_string());
-            resource(ResourceKind::LogGroup, name, Properties::from([("retention", retention)]))
+            resource(ResourceKind::LogGroup, name, Properties::from([(Property::Retention, retention)]))
         }));
         all.extend(aws.alarms.iter().map(|(name, one)| resource(ResourceKind::Alarm, name, alarm(one))));
         all.extend(aws.roles.0.iter().map(|(name, one)| resource(ResourceKind::Role, name, role(one))));
@@ -106,11 +106,14 @@ fn bucket(bucket: &config::Bucket) -> Properties {
     });
     let rules: Vec<_> = short.into_iter().chain(rules).collect();
     Properties::from([
-        ("versioning", on(bucket.versioning)),
-        ("encryption", bucket.kms_key.as_ref().map_or_else(|| "AES256".into(), |key| format!("alias/{}", key.value))),
-        ("cors", if origins.is_empty() { NONE.into() } else { json!(origins).to_string() }),
-        ("lifecycle", if rules.is_empty() { NONE.into() } else { json!(rules).to_string() }),
-        ("public", if bucket.public.unwrap_or(false) { "allowed" } else { "blocked" }.into()),
+        (Property::Versioning, on(bucket.versioning)),
+        (
+            Property::Encryption,
+            bucket.kms_key.as_ref().map_or_else(|| "AES256".into(), |key| format!("alias/{}", key.value)),
+        ),
+        (Property::Cors, if origins.is_empty() { NONE.into() } else { json!(origins).to_string() }),
+        (Property::Lifecycle, if rules.is_empty() { NONE.into() } else { json!(rules).to_string() }),
+        (Property::Public, if bucket.public.unwrap_or(false) { "allowed" } else { "blocked" }.into()),
     ])
 }
 
@@ -123,20 +126,20 @@ fn queue(name: &str, queue: &config::Queue) -> Properties {
         .as_ref()
         .map_or_else(|| NONE.into(), |other| format!("{} after {}", other.value, queue.max_receive.unwrap_or(5)));
     let mut wanted = Properties::from([
-        ("visibility", seconds(queue.visibility, 30)),
-        ("delay", seconds(queue.delay, 0)),
-        ("retention", seconds(queue.retention, 4 * 24 * 60 * 60)),
-        ("dead_letter", dead_letter),
+        (Property::Visibility, seconds(queue.visibility, 30)),
+        (Property::Delay, seconds(queue.delay, 0)),
+        (Property::Retention, seconds(queue.retention, 4 * 24 * 60 * 60)),
+        (Property::DeadLetter, dead_letter),
     ]);
     if name.ends_with(".fifo") {
-        wanted.insert("deduplicate", queue.deduplicate.unwrap_or(false).to_string());
+        wanted.insert(Property::Deduplicate, queue.deduplicate.unwrap_or(false).to_string());
     }
     wanted
 }
 
 fn topic(topic: &config::Topic) -> Properties {
     let raw = if topic.raw.unwrap_or(false) { " (raw)" } else { "" };
-    Properties::from([("subscriptions", list(texts(&topic.queues).map(|queue| format!("{queue}{raw}"))))])
+    Properties::from([(Property::Subscriptions, list(texts(&topic.queues).map(|queue| format!("{queue}{raw}"))))])
 }
 
 fn parameter(parameter: &config::Parameter) -> Properties {
@@ -145,7 +148,7 @@ fn parameter(parameter: &config::Parameter) -> Properties {
         config::ParameterType::StringList => "StringList",
         config::ParameterType::SecureString => "SecureString",
     };
-    Properties::from([("value", parameter.0.value.clone()), ("type", kind.into())])
+    Properties::from([(Property::Value, parameter.0.value.clone()), (Property::Type, kind.into())])
 }
 
 /// `id:S, created:N`
@@ -163,15 +166,15 @@ fn table(table: &config::DynamoTable) -> Properties {
     let mut indexes: Vec<String> = indexes.collect();
     indexes.sort_unstable();
     Properties::from([
-        ("keys", keys(&table.hash, table.range.as_ref())),
-        ("indexes", if indexes.is_empty() { NONE.into() } else { indexes.join("; ") }),
-        ("ttl", table.ttl.as_ref().map_or_else(|| NONE.into(), |ttl| ttl.value.clone())),
+        (Property::Keys, keys(&table.hash, table.range.as_ref())),
+        (Property::Indexes, if indexes.is_empty() { NONE.into() } else { indexes.join("; ") }),
+        (Property::Ttl, table.ttl.as_ref().map_or_else(|| NONE.into(), |ttl| ttl.value.clone())),
     ])
 }
 
 fn key(key: &config::Key) -> Properties {
     let description = key.description.clone().unwrap_or_default();
-    Properties::from([("description", description), ("rotation", on(key.rotation))])
+    Properties::from([(Property::Description, description), (Property::Rotation, on(key.rotation))])
 }
 
 /// A pool and what belongs to it.
@@ -195,10 +198,10 @@ fn user_pool(name: &str, pool: &config::UserPool) -> Vec<Resource> {
         Some(Mfa::Off) | None => "off",
     };
     let wanted = Properties::from([
-        ("mfa", mfa.to_owned()),
-        ("sign_in_with", list(sign_in)),
-        ("password", std::iter::once(length.as_str()).chain(sorts).collect::<Vec<_>>().join(", ")),
-        ("domain", pool.domain.as_ref().map_or_else(|| NONE.into(), |domain| domain.value.clone())),
+        (Property::Mfa, mfa.to_owned()),
+        (Property::SignInWith, list(sign_in)),
+        (Property::Password, std::iter::once(length.as_str()).chain(sorts).collect::<Vec<_>>().join(", ")),
+        (Property::Domain, pool.domain.as_ref().map_or_else(|| NONE.into(), |domain| domain.value.clone())),
     ]);
     let member = |kind, member: &str, wanted| resource(kind, &format!("{name}/{member}"), wanted);
     let mut all = vec![resource(ResourceKind::UserPool, name, wanted)];
@@ -219,10 +222,10 @@ fn client(client: &config::UserPoolClient) -> Properties {
     };
     let flows = if client.flows.is_empty() { &[Flow::Srp][..] } else { &client.flows };
     Properties::from([
-        ("flows", list(flows.iter().map(flow))),
-        ("callbacks", list(texts(&client.callbacks))),
-        ("logouts", list(texts(&client.logouts))),
-        ("secret", if client.secret.unwrap_or(false) { "yes" } else { "no" }.into()),
+        (Property::Flows, list(flows.iter().map(flow))),
+        (Property::Callbacks, list(texts(&client.callbacks))),
+        (Property::Logouts, list(texts(&client.logouts))),
+        (Property::Secret, if client.secret.unwrap_or(false) { "yes" } else { "no" }.into()),
     ])
 }
 
@@ -234,9 +237,9 @@ fn user(name: &str, user: &config::UserTable) -> Properties {
     }
     attributes.extend(user.attributes.0.iter().map(|(name, value)| (name.as_str(), value.value.0.as_str())));
     Properties::from([
-        ("groups", list(texts(&user.groups))),
-        ("password", user.password.clone()),
-        ("attributes", json!(attributes).to_string()),
+        (Property::Groups, list(texts(&user.groups))),
+        (Property::Password, user.password.clone()),
+        (Property::Attributes, json!(attributes).to_string()),
     ])
 }
 
@@ -253,13 +256,16 @@ fn alarm(alarm: &config::Alarm) -> Properties {
         config::Statistic::SampleCount => "SampleCount",
     };
     Properties::from([
-        ("metric", format!("{}/{}", alarm.namespace, alarm.metric)),
-        ("dimensions", list(alarm.dimensions.0.iter().map(|(name, value)| format!("{name}={}", value.value.0)))),
-        ("statistic", statistic.into()),
-        ("threshold", threshold),
-        ("period", alarm.period.map_or(60, |period| period.as_secs()).to_string()),
-        ("periods", alarm.periods.unwrap_or(1).to_string()),
-        ("topics", list(texts(&alarm.topics))),
+        (Property::Metric, format!("{}/{}", alarm.namespace, alarm.metric)),
+        (
+            Property::Dimensions,
+            list(alarm.dimensions.0.iter().map(|(name, value)| format!("{name}={}", value.value.0))),
+        ),
+        (Property::Statistic, statistic.into()),
+        (Property::Threshold, threshold),
+        (Property::Period, alarm.period.map_or(60, |period| period.as_secs()).to_string()),
+        (Property::Periods, alarm.periods.unwrap_or(1).to_string()),
+        (Property::Topics, list(texts(&alarm.topics))),
     ])
 }
 
@@ -269,7 +275,7 @@ fn role(role: &config::Role) -> Properties {
     let on = if role.on.0.is_empty() { "*".into() } else { list(texts(&role.on.0)) };
     let allow = list(texts(&role.allow));
     let allow = if allow == NONE { allow } else { format!("{allow} on {on}") };
-    Properties::from([("assumed_by", by), ("allow", allow)])
+    Properties::from([(Property::AssumedBy, by), (Property::Allow, allow)])
 }
 
 #[cfg(test)]

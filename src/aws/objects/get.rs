@@ -9,8 +9,8 @@ use reqwest::header::HeaderMap;
 use super::list::{Lister, Version};
 use super::{AT_ONCE, Bucket, Content, Entry, Inner, Object, SMALL, Versioning};
 use crate::aws::client::{Answer, AwsError, Client, whole};
-use crate::aws::sigv4;
-use crate::aws::xml::{self, all, text};
+use crate::aws::xml::{self, text};
+use crate::aws::{s3, sigv4};
 
 /// Headers of an answer that are given again; user metadata and checksums besides.
 const KEPT: [&str; 7] = [
@@ -34,9 +34,8 @@ const CHECKSUM: &str = "x-amz-checksum-";
 /// # Errors
 /// What the endpoint answered.
 pub async fn buckets(client: &Client) -> Answer<Vec<Bucket>> {
-    let xml = client.s3(Method::GET, "/", &[], Vec::new()).await?;
     let mut found = Vec::new();
-    for name in all(&xml, "Bucket").into_iter().filter_map(|bucket| text(bucket, "Name")) {
+    for name in s3::names(client).await? {
         let versioning = versioning(client, &name).await?;
         found.push(Bucket { name, versioning });
     }
@@ -45,8 +44,8 @@ pub async fn buckets(client: &Client) -> Answer<Vec<Bucket>> {
 }
 
 pub(super) async fn versioning(client: &Client, bucket: &str) -> Answer<Versioning> {
-    let xml = client.s3(Method::GET, &format!("/{bucket}"), &[("versioning", "")], Vec::new()).await?;
-    Ok(match text(&xml, "Status").as_deref() {
+    let answer = client.s3(Method::GET, &format!("/{bucket}"), &[("versioning", "")], Vec::new()).await?;
+    Ok(match xml::read(&answer, |answer| text(answer, "Status"))?.as_deref() {
         Some("Enabled") => Versioning::On,
         Some("Suspended") => Versioning::Suspended,
         _ => Versioning::Off,
@@ -124,8 +123,8 @@ fn kept(headers: &HeaderMap) -> BTreeMap<String, String> {
 
 async fn tags(client: &Client, path: &str, version: &[(&str, &str)]) -> Answer<String> {
     let query = [&[("tagging", "")], version].concat();
-    let xml = client.s3(Method::GET, path, &query, Vec::new()).await?;
-    let pairs = xml::tags(&xml, "Tag");
+    let answer = client.s3(Method::GET, path, &query, Vec::new()).await?;
+    let pairs = xml::read(&answer, |answer| xml::tags(answer, "Tag"))?;
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     Ok(sigv4::query_string(&pairs))
 }

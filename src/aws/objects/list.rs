@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use reqwest::Method;
 
 use crate::aws::client::{Answer, Client};
-use crate::aws::xml::{all, text, verbatim};
+use crate::aws::xml::{self, Node, all, text, verbatim};
 
 /// One version of an object, as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl<'a> Lister<'a> {
             }
             // Not `encoding-type=url`: LocalStack compares the marker with keys that are encoded, in an order that is not.
             let page = self.client.s3(Method::GET, &format!("/{}", self.bucket), &query, Vec::new()).await?;
-            self.pages.push(&page);
+            xml::read(&page, |page| self.pages.push(page))?;
         }
     }
 }
@@ -76,15 +76,15 @@ struct Pages {
 }
 
 impl Pages {
-    fn push(&mut self, xml: &str) {
+    fn push(&mut self, page: Node<'_, '_>) {
         for (name, deleted) in [("Version", false), ("DeleteMarker", true)] {
-            for version in all(xml, name).into_iter().filter_map(|xml| version(xml, deleted)) {
+            for version in all(page, name).filter_map(|version| self::version(version, deleted)) {
                 self.open.entry(version.key.clone()).or_default().push(version);
             }
         }
-        let next = verbatim(xml, "NextKeyMarker").filter(|key| !key.is_empty());
-        let next = next.map(|key| (key, text(xml, "NextVersionIdMarker").unwrap_or_default()));
-        let truncated = text(xml, "IsTruncated").as_deref() == Some("true");
+        let next = verbatim(page, "NextKeyMarker").filter(|key| !key.is_empty());
+        let next = next.map(|key| (key, text(page, "NextVersionIdMarker").unwrap_or_default()));
+        let truncated = text(page, "IsTruncated").as_deref() == Some("true");
         // The same place again would be an endless listing.
         self.ended = !truncated || next.is_none() || next == self.next;
         self.next = next;
@@ -96,15 +96,16 @@ impl Pages {
     }
 }
 
-fn version(xml: &str, deleted: bool) -> Option<Version> {
+fn version(element: Node<'_, '_>, deleted: bool) -> Option<Version> {
+    let text = |name| text(element, name);
     Some(Version {
-        key: verbatim(xml, "Key")?,
-        id: text(xml, "VersionId").unwrap_or_else(|| "null".into()),
+        key: verbatim(element, "Key")?,
+        id: text("VersionId").unwrap_or_else(|| "null".into()),
         deleted,
-        size: text(xml, "Size").and_then(|size| size.parse().ok()).unwrap_or_default(),
-        etag: text(xml, "ETag").unwrap_or_default(),
-        modified: text(xml, "LastModified").unwrap_or_default(),
-        latest: text(xml, "IsLatest").as_deref() == Some("true"),
+        size: text("Size").and_then(|size| size.parse().ok()).unwrap_or_default(),
+        etag: text("ETag").unwrap_or_default(),
+        modified: text("LastModified").unwrap_or_default(),
+        latest: text("IsLatest").as_deref() == Some("true"),
     })
 }
 
@@ -142,6 +143,10 @@ mod tests {
         format!("<ListVersionsResult>{next}{}</ListVersionsResult>", elements.concat())
     }
 
+    fn push(pages: &mut Pages, page: &str) {
+        xml::read(page, |page| pages.push(page)).unwrap();
+    }
+
     fn ids(pages: &mut Pages) -> Vec<(String, Vec<String>)> {
         let all = pages.complete.drain(..);
         all.map(|of_key| (of_key[0].key.clone(), of_key.into_iter().map(|version| version.id).collect())).collect()
@@ -165,7 +170,7 @@ mod tests {
             element("DeleteMarker", "k", &id(251), now, true),
             element("DeleteMarker", "k", &id(249), now, false),
         ];
-        pages.push(&page(&elements, None));
+        push(&mut pages, &page(&elements, None));
         assert_eq!(ids(&mut pages), [("k".into(), [248, 249, 250, 251].map(id).to_vec())]);
         assert!(pages.ended);
     }
@@ -179,7 +184,7 @@ mod tests {
             element("Version", "k", "b", &at(2), false),
             element("Version", "k", "null", &at(1), false),
         ];
-        pages.push(&page(&elements, None));
+        push(&mut pages, &page(&elements, None));
         assert_eq!(ids(&mut pages)[0].1, ["null", "b", "c"]);
     }
 
@@ -188,11 +193,11 @@ mod tests {
         let at = |second: u8| format!("2026-01-01T00:00:0{second}.000Z");
         let mut pages = Pages::default();
         let first = [element("Version", "a", "1", &at(1), true), element("Version", "b &amp; c", "3", &at(3), true)];
-        pages.push(&page(&first, Some(("b &amp; c", "3"))));
+        push(&mut pages, &page(&first, Some(("b &amp; c", "3"))));
         assert_eq!(ids(&mut pages), [("a".into(), vec!["1".into()])]);
         assert_eq!(pages.next, Some(("b & c".into(), "3".into())));
         let second = [element("Version", "b &amp; c", "2", &at(2), false), element("Version", "d", "4", &at(4), true)];
-        pages.push(&page(&second, None));
+        push(&mut pages, &page(&second, None));
         let rest = ids(&mut pages);
         assert_eq!(rest[0], ("b & c".into(), vec!["2".into(), "3".into()]));
         assert_eq!(rest[1].0, "d");
@@ -202,9 +207,9 @@ mod tests {
     fn a_page_that_leads_to_itself_ends_the_listing() {
         let mut pages = Pages::default();
         let same = page(&[element("Version", "a", "1", "", true)], Some(("a", "1")));
-        pages.push(&same);
+        push(&mut pages, &same);
         assert!(!pages.ended);
-        pages.push(&same);
+        push(&mut pages, &same);
         assert!(pages.ended);
     }
 }
