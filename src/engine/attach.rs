@@ -12,8 +12,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWrite};
 
 use super::connect::answer;
 use super::error::{failed, status};
-use super::logs::decode::frame;
 use super::hijack::{self, Reader, Then, Writer};
+use super::logs::decode::frame;
+use super::spec::{OneOffOptions, Size, console_size};
 use super::{Engine, spec};
 use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
@@ -21,9 +22,6 @@ use crate::model::{Service, Stack};
 
 /// Longest pause between two questions whether a command has ended.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Rows and columns of a terminal.
-pub type Size = (u16, u16);
 
 /// A command to be run in a running container.
 #[derive(Debug, Clone, Default)]
@@ -44,19 +42,6 @@ pub struct ExecOptions {
     pub output: bool,
     /// In a terminal of this size; none = without a terminal.
     pub tty: Option<Size>,
-}
-
-/// A one-off container.
-#[derive(Debug, Clone)]
-pub struct OneOffOptions {
-    /// Its name.
-    pub name: String,
-    /// It gets what we send it.
-    pub stdin: bool,
-    /// In a terminal of this size; none = without a terminal.
-    pub tty: Option<Size>,
-    /// The engine removes it when it ends.
-    pub remove: bool,
 }
 
 /// Which stream a piece of output is of.
@@ -338,10 +323,6 @@ impl Engine {
     fn takes_sizes(&self) -> bool {
         self.about.api >= (1, 42)
     }
-}
-
-pub(super) fn console_size((rows, columns): Size) -> Vec<usize> {
-    vec![rows.into(), columns.into()]
 }
 
 /// How the engine begins when it could not run a command. While a command is attached, it has no other place to say so than

@@ -91,6 +91,9 @@ fn hint(text: &str) -> Option<&'static str> {
     if text.contains("No such image") {
         return Some("the image was removed meanwhile; run the command again");
     }
+    if text.contains("failed to start shim") && text.contains("file exists") {
+        return Some("the engine was killed while it started this container; recreate it: taskava dev up --recreate");
+    }
     if text.contains("no space left on device") {
         return Some("the engine's disk is full; `docker system df` shows what takes the room");
     }

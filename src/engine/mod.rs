@@ -47,6 +47,7 @@ pub use managed_images::{ImageOrigin, ManagedImage};
 pub use observe::Publisher;
 pub use prepared::prepared_reference;
 pub use snapshots::Copied;
+pub use spec::{OneOffOptions, Size};
 pub use upload::{Owner, Removal, Upload};
 pub use views::Witness;
 

@@ -8,13 +8,32 @@ use bollard::models::{
     RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
 
-use super::attach::{OneOffOptions, console_size};
 use super::labels;
 use super::nameless::Kept;
 use crate::model::options::ContainerOptions;
 use crate::model::{
     Held, Mount, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint, nameless,
 };
+
+/// Rows and columns of a terminal.
+pub type Size = (u16, u16);
+
+/// A one-off container.
+#[derive(Debug, Clone)]
+pub struct OneOffOptions {
+    /// Its name.
+    pub name: String,
+    /// It gets what we send it.
+    pub stdin: bool,
+    /// In a terminal of this size; none = without a terminal.
+    pub tty: Option<Size>,
+    /// The engine removes it when it ends.
+    pub remove: bool,
+}
+
+pub(super) fn console_size((rows, columns): Size) -> Vec<usize> {
+    vec![rows.into(), columns.into()]
+}
 
 /// The request that creates a service's container.
 ///

@@ -5,8 +5,8 @@ use indexmap::IndexMap;
 use super::Resolver;
 use crate::config::aws as config;
 use crate::config::decode::{Entry, Spanned, SpannedRaw};
-use crate::diag::similar;
 use crate::diag::Diagnostic;
+use crate::diag::similar;
 use crate::model::aws::{self, Api, Aws, Emulators};
 use crate::model::{EnvValue, Kind, Probe, Service, ServiceName, secret};
 

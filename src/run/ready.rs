@@ -7,8 +7,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::model::signal;
 use crate::diag::ErrorKind;
+use crate::model::signal;
 use crate::model::{Failure, Probe, Readiness, RestartPolicy, ServiceName};
 use crate::run::probe::Answer;
 

@@ -6,9 +6,9 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
 use super::sanitise;
 use super::style::Paint;
-use crate::model::signal;
 use crate::diag::{Diagnostic, Error, Severity};
 use crate::model::Failure;
+use crate::model::signal;
 
 /// An error with its causes and remedies; before it, its diagnostics.
 pub fn error(error: &Error, color: bool) -> String {

@@ -64,8 +64,7 @@ impl Private {
         self.process.wait().expect("a child");
     }
 
-    /// A daemon that was killed in the middle of its work once in a while does not answer: it is started a second time as after
-    /// the machine's own restart, without what it keeps in `/run`.
+    /// A daemon that was killed in the middle of its work once in a while does not answer: it is started a second time.
     pub(crate) fn start_again(&mut self) {
         self.process = start(&self.folder);
         let began = Instant::now();
@@ -76,7 +75,6 @@ impl Private {
                 let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
                 let last: Vec<&str> = log.lines().rev().take(40).collect();
                 let _ = writeln!(std::io::stderr(), "the engine does not answer:\n{}", last.join("\n"));
-                let _ = std::fs::remove_dir_all(self.folder.path().join("exec"));
                 self.process = start(&self.folder);
                 return self.wait();
             }
@@ -135,11 +133,8 @@ fn start(folder: &TempDir) -> Child {
         address(folder),
         storage_driver(folder)
     );
-    // In new namespaces every process has a number that is in a file of the last time.
-    let script = format!(
-        "rm -f {0}/pid {0}/exec/containerd/*.pid; ip link set lo up && exec dockerd {flags}",
-        folder.path().display()
-    );
+    // What it keeps in `/run` does not outlive a machine, and all its processes have ended.
+    let script = format!("rm -rf {0}/pid {0}/exec; ip link set lo up && exec dockerd {flags}", folder.path().display());
     let mut command = Command::new("unshare");
     command
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", &script])

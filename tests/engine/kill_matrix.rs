@@ -253,7 +253,7 @@ impl<'a> Marked<'a> {
 
 /// The command that a report names: `taskava dev …`, without what is in brackets or follows a comma.
 fn named(report: &str) -> Option<Vec<String>> {
-    let command = regex::Regex::new(r"taskava dev ([a-z][^`;,()\n]*)").expect("a pattern");
+    let command = regex::Regex::new(r"taskava dev (?:--host \S+ )?([a-z][^`;,()\n]*)").expect("a pattern");
     let words =
         command.captures_iter(report).map(|found| found[1].trim().to_owned()).find(|words| !words.starts_with("up"))?;
     let mut words: Vec<String> = words.split(' ').map(ToOwned::to_owned).collect();

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::engine::attach::{Channel, ExecOptions, Size, not_run};
+use crate::engine::Size;
+use crate::engine::attach::{Channel, ExecOptions, not_run};
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::{Container, ContainerState};
 use crate::ui::terminal::{self, Raw};

@@ -1,6 +1,6 @@
 //! What happens to this process while a command inside runs: signals, and a window that changes its size.
 
-use crate::engine::attach::Size;
+use crate::engine::Size;
 use crate::run::signals::{Signal, Signals};
 
 /// Something happened here.
