@@ -11,6 +11,7 @@ mod markdown;
 mod process;
 #[cfg(test)]
 mod remedies;
+mod services;
 pub mod session;
 mod suggest;
 pub mod unfinished;

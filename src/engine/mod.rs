@@ -4,6 +4,7 @@ mod asked;
 pub mod attach;
 mod build;
 pub mod connect;
+mod control;
 mod credentials;
 mod error;
 pub mod events;
@@ -38,6 +39,7 @@ use bollard::Docker;
 
 pub use asked::{Asked, Hanging};
 pub use build::{BuildFailed, How};
+pub use control::StackInfo;
 pub use exec::Executed;
 pub use images::Progress;
 pub use info::{ContainerInfo, Info};

@@ -11,6 +11,7 @@ mod clients;
 mod compose;
 mod concurrency;
 mod connect;
+mod control;
 mod cut_off;
 mod db;
 mod described;

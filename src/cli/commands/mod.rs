@@ -44,6 +44,7 @@ commands! {
         start Start
         down Down
         watch Watch
+        ls Ls
     }
     "See what and why" {
         plan Plan
@@ -51,15 +52,21 @@ commands! {
         check Check
         config Config
         stats Stats
+        top Top
         events Events
     }
     "Work with services" {
         exec Exec
         run Run
         connect Connect
+        wait Wait
+        kill Kill
+        pause Pause
+        unpause Unpause
         env Env
         open Open
         url Url
+        port Port
         aws Aws
         terraform Terraform
     }
@@ -75,6 +82,7 @@ commands! {
         pull Pull
         build Build
         lock Lock
+        images Images
     }
     "Set up" {
         init Init

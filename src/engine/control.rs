@@ -1,0 +1,111 @@
+//! What is done to a running container without changing what it is: signals, pauses, a look at its processes, its end.
+
+use std::collections::BTreeMap;
+
+use bollard::query_parameters::{KillContainerOptions, ListContainersOptions, TopOptions, WaitContainerOptions};
+use futures_util::StreamExt as _;
+
+use super::connect::answer;
+use super::error::failed;
+use super::{Engine, labels};
+use crate::diag::Result;
+
+/// A stack as the labels of its containers say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StackInfo {
+    /// Its name.
+    pub name: String,
+    /// Folder of its services.toml.
+    pub root: String,
+    /// How many of its containers are in a state, by the engine's word for it.
+    pub states: BTreeMap<String, usize>,
+    /// It belongs to a test run.
+    pub isolated: bool,
+}
+
+/// The processes of a container: what the columns are, and the rows.
+type Processes = (Vec<String>, Vec<Vec<String>>);
+
+impl Engine {
+    /// The stacks that have containers, by name.
+    ///
+    /// # Errors
+    /// When the engine can't be asked.
+    pub async fn list_stacks(&self) -> Result<Vec<StackInfo>> {
+        let filters = [("label".to_owned(), vec![labels::PROJECT.to_owned()])].into();
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let listed = answer(self.docker.list_containers(Some(options))).await;
+        let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let mut stacks: BTreeMap<(String, String), StackInfo> = BTreeMap::new();
+        for seen in listed {
+            let found = seen.labels.unwrap_or_default();
+            let label = |key: &str| found.get(key).cloned().unwrap_or_default();
+            let (name, root) = (label(labels::PROJECT), label(labels::ROOT));
+            let isolated = found.contains_key(labels::OWNER);
+            let stack = stacks.entry((name.clone(), root.clone())).or_insert_with(|| StackInfo {
+                name,
+                root,
+                isolated,
+                ..StackInfo::default()
+            });
+            let state = seen.state.map(|state| state.to_string()).unwrap_or_default();
+            *stack.states.entry(state).or_default() += 1;
+        }
+        Ok(stacks.into_values().collect())
+    }
+
+    /// Sends a signal to the first process of a container.
+    ///
+    /// # Errors
+    /// When it does not run, or the engine does not know the signal.
+    pub async fn kill(&self, id: &str, name: &str, signal: &str) -> Result<()> {
+        let options = KillContainerOptions { signal: signal.to_owned() };
+        let sent = self.docker.kill_container(id, Some(options)).await;
+        sent.map_err(|error| failed(format_args!("can't send {signal} to {name}"), &error))
+    }
+
+    /// Suspends all processes of a container.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn pause(&self, id: &str, name: &str) -> Result<()> {
+        self.docker.pause_container(id).await.map_err(|error| failed(format_args!("can't pause {name}"), &error))
+    }
+
+    /// Lets them go on.
+    ///
+    /// # Errors
+    /// When it is not paused.
+    pub async fn unpause(&self, id: &str, name: &str) -> Result<()> {
+        self.docker.unpause_container(id).await.map_err(|error| failed(format_args!("can't unpause {name}"), &error))
+    }
+
+    /// The processes in a container, as `ps -ef` on the engine's machine shows them.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn top(&self, id: &str, name: &str) -> Result<Processes> {
+        let seen = answer(self.docker.top_processes(id, None::<TopOptions>)).await;
+        let seen = seen.map_err(|error| failed(format_args!("can't list the processes of {name}"), &error))?;
+        Ok((seen.titles.unwrap_or_default(), seen.processes.unwrap_or_default()))
+    }
+
+    /// Waits until a container does not run; its exit code.
+    ///
+    /// # Errors
+    /// When the engine goes away, or the container is removed meanwhile.
+    pub async fn wait_for_end(&self, id: &str, name: &str) -> Result<i64> {
+        let options = WaitContainerOptions { condition: "not-running".into() };
+        let mut waiting = std::pin::pin!(self.docker.wait_container(id, Some(options)));
+        match waiting.next().await {
+            Some(Ok(ended)) => Ok(ended.status_code),
+            // bollard takes an exit code other than 0 for an error.
+            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
+            Some(Err(error)) => Err(failed(format_args!("can't wait for {name}"), &error)),
+            None => Err(crate::diag::Error::new(
+                crate::diag::ErrorKind::Engine,
+                format_args!("lost sight of {name} before it ended"),
+            )),
+        }
+    }
+}
