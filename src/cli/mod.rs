@@ -42,7 +42,7 @@ enum Tool {
     Dev(Dev),
 }
 
-/// Local development stack: from clone to a ready stack with one command
+/// Run the local development stack: from a fresh clone to ready services with one command
 #[derive(Debug, clap::Args)]
 #[command(version, arg_required_else_help = true, subcommand_required = true)]
 struct Dev {

@@ -36,7 +36,7 @@ pub struct ChangeArgs {
 /// Option of every command that takes the stack's lock.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Waiting {
-    /// How long to wait while another run changes the stack; 0 = not at all
+    /// Seconds to wait while another run holds the stack's lock; 0 = don't wait [default: 300]
     #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
     pub lock_timeout: u64,
 }

@@ -12,15 +12,15 @@ use crate::diag::{Error, Result};
 use crate::model::{MountSource, Network, Port, Probe, RestartPolicy, Service, Stack, Volume, WatchAction, secret};
 use crate::ui::Format;
 
-/// Show the configuration as it is understood: overrides, variables and defaults filled in
+/// Show the resolved configuration, with overrides, variables and defaults applied
 ///
 /// Passwords, tokens and keys are masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show passwords, tokens and keys too
+    /// Show passwords, tokens and keys
     #[arg(long)]
     pub show_secrets: bool,
-    /// Only the names of the active services
+    /// Print only the names of active services
     #[arg(long)]
     pub services: bool,
 }

@@ -13,12 +13,12 @@ use crate::load;
 use crate::ui::Format;
 use crate::ui::style::Paint;
 
-/// Look for everything that this machine or services.toml can get wrong, and how to put it right
+/// Check this machine and services.toml for problems, and show how to fix them
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Changes nothing. Exits with 0 when `up` has all it needs (warnings may be left), with 1 otherwise.")]
+Changes nothing. Exits with code 0 if `up` has everything it needs (there may be warnings), otherwise with 1.")]
 pub struct Args {
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -11,21 +11,21 @@ use crate::plan::{self, Op, Plan, Request};
 use crate::run::snapshot;
 use crate::ui::Screen;
 
-/// Stop services and remove their containers and network; data volumes stay
+/// Stop services and remove their containers and networks; volumes are kept
 ///
-/// Dependants stop before what they depend on. Only what carries this stack's labels is touched.
+/// Services stop before their dependencies. Only objects with this stack's labels are touched.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Remove the stack's own volumes too
     ///
-    /// What is in them is saved first, as a snapshot of which the newest three are kept:
-    /// `taskava dev snapshot restore` brings it back. That takes half a second for a small database.
+    /// Their data is saved as an automatic snapshot first (the newest three are kept): `taskava dev snapshot restore`
+    /// restores it. Saving takes about half a second for a small database.
     #[arg(short, long)]
     pub volumes: bool,
-    /// Don't ask before data is removed
+    /// Don't ask for confirmation before removing data
     #[arg(short, long)]
     pub yes: bool,
-    /// Don't save the data as a snapshot before it is removed
+    /// Don't save the data as a snapshot before removing it
     #[arg(long)]
     pub no_snapshot: bool,
     /// Also remove containers whose service is no longer in services.toml

@@ -16,20 +16,20 @@ use crate::plan::observed::Container;
 use crate::run::{actual, address, provision};
 use crate::ui::github;
 
-/// Print connection variables for the application: DATABASE_URL, REDIS_URL, …
+/// Print variables for connecting to the services: DATABASE_URL, REDIS_URL, …
 ///
-/// `--format` is one of dotenv (the default), shell, json, docker (for `docker run --env-file`) and github. Each service
-/// also has NAME_URL, NAME_HOST and NAME_PORT. Passwords are masked on a terminal only.
+/// `--format` is one of dotenv (the default), shell, json, docker (for `docker run --env-file`) and github. Each
+/// service also gets NAME_URL, NAME_HOST and NAME_PORT. Passwords are masked only on a terminal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   eval \"$(taskava dev env --format shell)\"
   taskava dev env --format github >>\"$GITHUB_ENV\"")]
 pub struct Args {
-    /// Only of these services
+    /// Only variables of these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// Passwords in clear text on a terminal, too
+    /// Show passwords even on a terminal
     #[arg(long)]
     pub show_secrets: bool,
 }

@@ -24,7 +24,7 @@ use crate::ui::Format;
 /// How many log lines are shown of a service that is not well.
 const LOG_LINES: usize = 10;
 
-/// Explain a service: its state, why its container was recreated, where each value comes from
+/// Explain a service: its state, why it was recreated, where each value comes from
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The service

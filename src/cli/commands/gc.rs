@@ -15,20 +15,24 @@ use crate::ui::table::{Table, stdout_width};
 
 /// Remove what crashed test runs left behind, and images that are no longer used
 ///
-/// Removed are: stacks of `taskava dev test` and of the library whose process has ended or whose time has passed; containers and
-/// parts of snapshots left over by a run that was killed; images that test runs start from, when their folder no longer exists,
-/// newer ones replaced them, or the run that made them was killed; build results whose name a later build took; automatic
-/// snapshots when there are three newer ones, or two weeks after their folder was removed; snapshots of a test run a day after it.
-/// Images whose folder is not visible from this machine, and untagged images, are removed after two weeks.
+/// Removes:
+/// - stacks of `taskava dev test` and of the Rust library whose process has ended or which have expired
+/// - containers and partial snapshots left over by a run that was killed
+/// - prepared images whose folder no longer exists, which newer ones replaced, or whose run was killed while creating
+///   them
+/// - built images whose name a later build took
+/// - automatic snapshots beyond the newest three, or two weeks after their folder was removed
+/// - snapshots of a test run, one day later
+/// - images whose folder is not visible from this machine, and untagged images, after two weeks
 ///
-/// Never removed are: your own stack, a stack whose process is alive, a snapshot that you named, an image that a container uses or
-/// that is less than ten minutes old.
+/// Never removes your own stack, a stack whose process is running, a snapshot that you named, an image that a container
+/// uses, or an image less than ten minutes old.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only say what would be removed
+    /// Only show what would be removed
     #[arg(long)]
     pub dry_run: bool,
-    /// Print what was found as JSON: an object for each stack and image, with `why` if it is removed
+    /// Print the stacks and images found as JSON; `why` says why one is removed
     #[arg(long)]
     pub json: bool,
 }

@@ -15,30 +15,31 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::load;
 use crate::ui::Format;
 
-/// Turn a Docker Compose file into services.toml
+/// Convert a Compose file to services.toml
 ///
-/// Reads what docker compose would read: compose.yaml or docker-compose.yml with its override, and every file it includes
-/// or extends. Comments and variables stay. Each thing without a counterpart is named with its line, and what to do.
+/// Reads the same files as docker compose: compose.yaml or docker-compose.yml with its override, and every file it
+/// includes or extends. Comments and variables are kept. Every setting without an equivalent is reported with its line
+/// and what to do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev import                          compose.yaml or docker-compose.yml of this folder
-  taskava dev import a.yml b.yml -o -         several files, shown instead of written
-  taskava dev import --loopback               ports only for this machine, which compose opens to the network")]
+  taskava dev import                          compose.yaml or docker-compose.yml in this folder
+  taskava dev import a.yml b.yml -o -         several files, printed to stdout
+  taskava dev import --loopback               publish ports on 127.0.0.1 only; compose opens them to the network")]
 pub struct Args {
-    /// Compose files, later ones over earlier ones [default: those docker compose would use]
+    /// Compose files; later ones override earlier ones [default: those docker compose would use]
     #[arg(value_name = "COMPOSE_FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Where to write; `-` = stdout [default: services.toml beside the Compose file]
+    /// Output file; `-` = stdout [default: services.toml next to the Compose file]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Replace a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
-    /// Publish ports on 127.0.0.1 where the Compose file names no address
+    /// Publish ports on 127.0.0.1 if the Compose file names no address
     #[arg(long)]
     pub loopback: bool,
-    /// Report as JSON
+    /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
 }

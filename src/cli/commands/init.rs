@@ -15,17 +15,17 @@ use crate::load;
 use crate::resolve::name_of_folder;
 use crate::ui::Format;
 
-/// Write a first services.toml, with comments, for this folder
+/// Create a commented services.toml in this folder
 ///
-/// PostgreSQL and Redis to begin with; LocalStack, a mail catcher and the application itself as commented blocks. Its JSON
-/// Schema is written beside it, for editors, and .gitignore gets lines for services.local.toml and .env. Nothing is
+/// It contains PostgreSQL and Redis; LocalStack, a mail catcher and the application are commented out. The JSON Schema
+/// for editors is written next to it, and services.local.toml and .env are added to .gitignore. Existing files are not
 /// overwritten.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Also these services
+    /// Add these services
     #[arg(long, value_name = "SERVICE", value_delimiter = ',')]
     pub with: Vec<Extra>,
-    /// A new one, although there is a Compose file that could be imported
+    /// Create a new file even if there is a Compose file to import
     #[arg(long)]
     pub fresh: bool,
 }

@@ -8,13 +8,13 @@ use crate::diag::Result;
 use crate::engine::Engine;
 use crate::isolated::janitor;
 
-/// Remove an isolated stack when standard input ends without a word
+/// Remove an isolated stack when standard input ends unexpectedly
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Name of the stack
     #[arg(value_name = "PROJECT")]
     pub stack: String,
-    /// The process that is watched over, to be seen in a list of processes
+    /// Process that is watched, shown in process lists
     #[arg(long, value_name = "PID")]
     pub owner: Option<u32>,
 }

@@ -13,11 +13,11 @@ use crate::ui::Format;
 
 /// Write the digests of all images to services.lock, for `up --frozen`
 ///
-/// What is locked is what is there; missing images are fetched first. The file belongs into version control. Images that
-/// services.toml builds are not locked: what they are built from is versioned itself.
+/// Locks the images that exist locally; missing ones are pulled first. Commit the file to version control. Images that
+/// services.toml builds are not locked, because their sources are already under version control.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Fetch the newest images first, also those that are there
+    /// Pull the newest images first, even if they exist locally
     #[arg(long)]
     pub pull: bool,
     /// For other runs.

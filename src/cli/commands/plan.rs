@@ -15,14 +15,14 @@ use crate::ui::Format;
 /// Exit code of `--exit-code` when there is something to do.
 const CHANGES: u8 = 10;
 
-/// Show what `up` or `down` would do and why, without doing it
+/// Show what `up` or `down` would do, and why, without doing it
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// `up` or `down`.
     #[command(subcommand)]
     pub what: Option<What>,
-    /// Without either: `up`.
+    /// Without a subcommand: `up`.
     #[command(flatten)]
     pub up: UpPlan,
 }
@@ -39,13 +39,13 @@ pub enum What {
 /// `plan up`
 #[derive(Debug, clap::Args)]
 pub struct UpPlan {
-    /// Only these services and what they depend on
+    /// Only these services and their dependencies
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// What `up` is asked.
+    /// The options of `up`.
     #[command(flatten)]
     pub change: UpArgs,
-    /// Exit with 10 when there is something to do
+    /// Exit with code 10 if there is something to do
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -59,7 +59,7 @@ pub struct DownPlan {
     /// Remove the stack's own volumes too
     #[arg(short, long)]
     pub volumes: bool,
-    /// Exit with 10 when there is something to do
+    /// Exit with code 10 if there is something to do
     #[arg(long)]
     pub exit_code: bool,
 }

@@ -14,12 +14,12 @@ use crate::run::snapshot::{self, Snapshot};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
-/// Save the stack's data under a name, and bring it back
+/// Save and restore the stack's data as named snapshots
 ///
-/// A snapshot holds the stack's named volumes, as images on the engine (`docker images taskava-snapshot`). What a
-/// service holds in memory only is not in it: what LocalStack has is created again by its init scripts and the declared
-/// resources. Before data is removed (`down --volumes`, `snapshot restore`), one is taken by itself; the newest three of
-/// those are kept.
+/// A snapshot holds the stack's named volumes, as images on the engine (`docker images taskava-snapshot`). Data that a
+/// service keeps only in memory is not included: LocalStack's resources are created again by its init scripts and from
+/// the declared resources. Before data is removed (`down --volumes`, `snapshot restore`), a snapshot is taken
+/// automatically; the newest three of those are kept.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to do.
@@ -37,9 +37,9 @@ pub enum What {
     Remove(RemoveArgs),
 }
 
-/// Save the data of all services, or of some
+/// Save the data of all services, or of the given ones
 ///
-/// Services that run are stopped for as long as it takes, a second or more, so that what is saved is complete.
+/// Running services are stopped meanwhile, for a second or more, so that the saved data is consistent.
 #[derive(Debug, clap::Args)]
 pub struct SaveArgs {
     /// Name of the snapshot
@@ -50,15 +50,15 @@ pub struct SaveArgs {
     pub on: ChangeArgs,
 }
 
-/// Put saved data in the place of what is there
+/// Replace the stack's data with that of a snapshot
 ///
-/// The present data is saved as `auto-…` first. Running services are recreated on the restored data.
+/// The current data is saved as `auto-…` first. Running services are recreated on the restored data.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
     /// Name of the snapshot
     #[arg(value_name = "NAME", add = super::completions::snapshots())]
     pub name: String,
-    /// Don't save the present data first
+    /// Don't save the current data first
     #[arg(long)]
     pub no_snapshot: bool,
     /// Which services.
@@ -66,10 +66,10 @@ pub struct RestoreArgs {
     pub on: ChangeArgs,
 }
 
-/// List snapshots, the newest first
+/// List snapshots, newest first
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -20,18 +20,18 @@ use crate::ui::Format;
 use crate::ui::live::Live;
 use crate::ui::table::{Table, stdout_width};
 
-/// Show what services use: CPU, memory, network, disk, processes
+/// Show resource usage of services: CPU, memory, network, disk, processes
 ///
-/// Drawn again every second, until Ctrl-C. CPU is in percent of one core; memory leaves out what is only cached of files.
+/// Updated every second until Ctrl-C. CPU is in percent of one core; memory does not include the page cache.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// Show it once
+    /// Print once and exit
     #[arg(long)]
     pub no_stream: bool,
-    /// One JSON object for each service and second
+    /// Print a JSON object per service and second
     #[arg(long)]
     pub json: bool,
 }

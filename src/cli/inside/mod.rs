@@ -21,16 +21,17 @@ pub use pump::{Flow, pump};
 /// Options that say how the command inside is connected to this one.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Streams {
-    /// No terminal inside: streams stay apart and as they are [default: when stdin or stdout is none]
+    /// Don't allocate a terminal, so that stdout and stderr stay separate [default: when stdin or stdout is not a
+    /// terminal]
     #[arg(short = 'T', long)]
     pub no_tty: bool,
-    /// A terminal inside (the default in a terminal; accepted for those who are used to it)
+    /// Allocate a terminal (the default in a terminal; accepted for compatibility)
     #[arg(short = 't', long = "tty", conflicts_with = "no_tty")]
     pub with_tty: bool,
-    /// Pass stdin on (the default; accepted for those who are used to it)
+    /// Keep stdin open (the default; accepted for compatibility)
     #[arg(short, long)]
     pub interactive: bool,
-    /// Don't pass stdin on, for instance in a loop that reads it itself
+    /// Don't read stdin, for example inside a shell loop that reads it itself
     #[arg(long, conflicts_with = "interactive")]
     pub no_stdin: bool,
 }

@@ -10,18 +10,18 @@ use crate::engine::Engine;
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
-/// Show what of production on AWS the running stack mirrors, and why not the rest
+/// Show which parts of production on AWS the running stack mirrors, and why others are not mirrored
 ///
-/// Everything is asked now: each service of AWS of the emulator that serves it, PostgreSQL and Redis for their version and
-/// replicas, web servers for their health, declared resources for their settings. Nothing is changed. `metadata only`: the
-/// API keeps descriptions, and nothing runs behind them.
+/// Probes everything when it runs: the emulator of each AWS service, PostgreSQL and Redis for version and replicas, web
+/// servers for health, declared resources for their settings. Nothing is changed. `metadata only` means that the API
+/// stores descriptions, but nothing runs behind them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   taskava dev aws map
   taskava dev --profile app aws map --json | jq '.components[] | select(.verdict != \"mirrored\")'")]
 pub struct Args {
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }
