@@ -149,8 +149,8 @@ fn find(options: &LoadOptions, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let message = format!("no {FILE} in {} or a folder above it", here.display());
     Err(Error::new(ErrorKind::Usage, message)
         .hint(match composes(here) {
-            Some(name) => format!("make one from {name}: taskava dev import"),
-            None => "make one: taskava dev init".into(),
+            Some(name) => format!("create one from {name}: taskava dev import"),
+            None => "create one: taskava dev init".into(),
         })
         .hint("change to the project's folder, or name the file with --file"))
 }
@@ -325,7 +325,7 @@ fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> V
             problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message)));
         } else if !path.starts_with(&around.root) && !allowed.iter().any(|allowed| path.starts_with(allowed)) {
             let message = format!("the {role} `{written}` is outside the project, at {}", path.display());
-            let hint = format!("if that is meant, allow it at the top of the file: allow_outside = [\"{written}\"]");
+            let hint = format!("if that is intended, allow it at the top of the file: allow_outside = [\"{written}\"]");
             problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message).hint(hint)));
         }
         wrong_folders.extend((used.must_be == MustBe::Folder && problems.len() > before).then_some(&*used.path));

@@ -84,7 +84,7 @@ impl Change {
     fn words(&self) -> String {
         let (property, from, to) = match &self.what {
             What::Create => return "missing → created".into(),
-            What::Remove => return "not declared any more → removed".into(),
+            What::Remove => return "no longer declared → removed".into(),
             What::Set { property, from, to } => (property, from, to),
         };
         if is_secret(self.id.kind, property) {
@@ -158,10 +158,7 @@ mod tests {
         assert_eq!(words(&[], &seen, false), Vec::<String>::new());
         assert_eq!(
             words(&[], &seen, true),
-            [
-                "user pool client app/web: not declared any more → removed",
-                "user pool app: not declared any more → removed"
-            ]
+            ["user pool client app/web: no longer declared → removed", "user pool app: no longer declared → removed"]
         );
     }
 }

@@ -105,6 +105,7 @@ fn objects(value: &Value) -> impl Iterator<Item = &Value> {
 
 /// AWS does not allow to change this; `remedy` are the arguments of the AWS CLI that remove the resource.
 fn fixed(property: &str, remedy: &str) -> AwsError {
-    let message = format!("{property} can't be changed; remove it and it is made anew: taskava dev aws -- {remedy}");
+    let message =
+        format!("{property} can't be changed; remove it, and `up` creates it again: taskava dev aws -- {remedy}");
     AwsError { status: 0, code: String::new(), message }
 }

@@ -177,7 +177,7 @@ impl Server<'_> {
         };
         match open(self.address, &self.user, self.password.as_deref(), database).await {
             Ok(Login::Done(connection)) => Ok(Session { connection, place }),
-            Ok(Login::Asked) => Err(failed(&"it wants a password that is not known here")),
+            Ok(Login::Asked) => Err(failed(&"it requires a password that is unknown here")),
             Ok(Login::Refused(refusal)) => Err(failed(&refusal.message)),
             Err(error) => Err(failed(&error)),
         }
@@ -406,7 +406,7 @@ fn compare(place: &str, saved: &[Table], found: &[Table]) -> Vec<String> {
                 differences.push(format!("{place}: {} has {} rows instead of {}", table.name, found.rows, table.rows));
             }
             Some(found) if found.content != table.content => {
-                differences.push(format!("{place}: the content of {} is another", table.name));
+                differences.push(format!("{place}: the content of {} differs", table.name));
             }
             Some(_) => {}
         }
@@ -427,7 +427,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                "postgres app: the content of b is another",
+                "postgres app: the content of b differs",
                 "postgres app: c has 2 rows instead of 3",
                 "postgres app: table d is missing"
             ]

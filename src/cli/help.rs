@@ -16,8 +16,8 @@ Examples:
   taskava dev down                   stop and remove the containers; data is kept
 
 Exit codes:
-  0 success   1 other failure   2 usage or configuration   3 engine unreachable   4 image   5 port in use
-  6 not ready in time   7 service crashed   8 another run holds the lock   129, 130, 143 interrupted
+  0 success   1 other failure   2 usage or configuration   3 no engine   4 image   5 port in use
+  6 not ready in time   7 crashed   8 another run holds the lock   129, 130, 143 interrupted
 
 Environment:
   TASKAVA_FILE (a:b), TASKAVA_PROJECT, TASKAVA_PROFILES (a,b)   same as --file, --project, --profile

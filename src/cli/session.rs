@@ -361,7 +361,7 @@ pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, c
     }
     let names: Vec<&str> = orphans.iter().map(|container| container.service.as_str()).collect();
     session.events.emit(&Event::Warning {
-        message: format!("not in services.toml any more, but still there: {}", names.join(", ")),
+        message: format!("no longer in services.toml, but still on the engine: {}", names.join(", ")),
         hint: Some(format!("remove them with: taskava dev {command} --remove-orphans")),
     });
 }
@@ -390,6 +390,6 @@ pub(super) fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> 
     let Some(other) = other_checkout(stack, containers) else { return Ok(()) };
     let message = format!("stack {} runs from another checkout: {other}", stack.name);
     Err(Error::new(ErrorKind::Other, message)
-        .hint(format!("run this one beside it under its own name: -p {}2 (and other ports)", stack.name))
+        .hint(format!("run this one next to it under another name: -p {}2 (and other ports)", stack.name))
         .hint(format!("or take the other one down: {}", load::sought::down_of(stack.name.as_str(), Path::new(other)))))
 }

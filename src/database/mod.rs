@@ -144,7 +144,7 @@ impl Server {
     pub async fn connect(engine: &Engine, service: &Service, container: &Container) -> Result<Self> {
         let Actual { service, unknown } = actual::service(engine, service, container).await;
         let Probe::Postgres { port, user, password, database, tls } = service.own.clone() else {
-            return Err(Error::new(ErrorKind::Usage, format_args!("{} is no PostgreSQL", service.name)));
+            return Err(Error::new(ErrorKind::Usage, format_args!("{} is not PostgreSQL", service.name)));
         };
         let (Some(user), Some(database)) = (user, database) else {
             return Err(Error::new(ErrorKind::NotReady, unknown.unwrap_or_default()));
@@ -159,7 +159,7 @@ impl Server {
                 let inside = Inside { engine: engine.clone(), container: container.id.clone(), port };
                 Ok(Self { connection, address, user, password, database, tls, inside, gone: false })
             }
-            Ok(Ok(Login::Asked)) => Err(failed(&"it wants a password that is not known here")),
+            Ok(Ok(Login::Asked)) => Err(failed(&"it requires a password that is unknown here")),
             Ok(Ok(Login::Refused(refusal))) => Err(failed(&refusal.message)),
             Ok(Err(error)) => Err(failed(&error)),
             Err(_) => Err(failed(&"no answer")),
@@ -192,8 +192,8 @@ impl Server {
         let (mut ours, writes, taken) = self.look(&from, name.as_str(), false).await?;
         if taken {
             let own = ours.iter().any(|copy| copy.database == name.as_str() && copy.role == Role::Fork);
-            let hint = if own { format!("drop it: taskava dev db drop {name}") } else { "take another name".into() };
-            return Err(Error::new(ErrorKind::Usage, format_args!("there is a database `{name}` already")).hint(hint));
+            let hint = if own { format!("drop it: taskava dev db drop {name}") } else { "choose another name".into() };
+            return Err(Error::new(ErrorKind::Usage, format_args!("database `{name}` already exists")).hint(hint));
         }
         if options.refresh {
             self.drop_template(&ours, &from).await?;
@@ -234,7 +234,7 @@ impl Server {
                     return self.run(&comment(name.as_str(), &mark)).await.map(drop);
                 }
                 Err(refusal) if refusal.code == "3D000" => {}
-                Err(refusal) => return Err(refused(&format!("can't make {name}"), &refusal)),
+                Err(refusal) => return Err(refused(&format!("can't create {name}"), &refusal)),
             }
         }
     }
@@ -306,7 +306,7 @@ impl Server {
             let forks: Vec<&str> = ours.iter().map(|copy| copy.database.as_str()).collect();
             let hint =
                 if forks.is_empty() { "there is none".into() } else { format!("there are: {}", forks.join(", ")) };
-            let message = format!("`{other}` is no database that `db fork` made; it is left alone");
+            let message = format!("`{other}` was not created by `db fork`; it is left alone");
             return Err(Error::new(ErrorKind::Usage, message).hint(hint));
         }
         for name in names {
@@ -350,7 +350,9 @@ impl Server {
     async fn ask(&mut self, sql: &str) -> Result<Result<Rows, Refusal>> {
         let answer = self.connection.query(sql).await;
         self.gone |= answer.is_err();
-        answer.map_err(|error| Error::new(ErrorKind::Other, format_args!("the database server went away: {error}")))
+        answer.map_err(|error| {
+            Error::new(ErrorKind::Other, format_args!("lost the connection to the database server: {error}"))
+        })
     }
 
     async fn run(&mut self, sql: &str) -> Result<Rows> {

@@ -92,7 +92,7 @@ async fn connected(options: &connect::ConnectOptions) -> Result<Engine, Box<Chec
         Ok(Err(error)) => Err(Box::new(Check::fail("engine", error.to_string(), remedy(&error)))),
         Err(_) => Err(Box::new(Check::fail(
             "engine",
-            format!("something is there, but gives no answer within {} s", LIMIT.as_secs()),
+            format!("it exists, but gives no answer within {} s", LIMIT.as_secs()),
             "it may be starting or stuck: wait a moment, or restart it",
         ))),
     }

@@ -170,7 +170,7 @@ impl Ending {
         let text = bounded::stream(&mut self.0, 64 << 10).await?;
         let ended: Option<Ended> = serde_json::from_slice(&text).ok();
         ended.map(|ended| ended.status_code).ok_or_else(|| {
-            Error::new(ErrorKind::Engine, "lost sight of the container before it ended")
+            Error::new(ErrorKind::Engine, "lost track of the container before it exited")
                 .hint("is the engine still running? try: taskava dev ps")
         })
     }
@@ -247,7 +247,7 @@ impl Engine {
     /// The exit code of a command; none while it runs.
     async fn exec_code(&self, exec: &str) -> Result<Option<i64>> {
         let seen = answer(self.docker.inspect_exec(exec)).await;
-        let seen = seen.map_err(|error| failed("lost sight of the command", &error))?;
+        let seen = seen.map_err(|error| failed("lost track of the command", &error))?;
         Ok(if seen.running == Some(true) { None } else { Some(seen.exit_code.unwrap_or(0)) })
     }
 

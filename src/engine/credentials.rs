@@ -277,10 +277,10 @@ async fn ask_helper(
         if said.contains("credentials not found in native keychain") {
             return Ok(None);
         }
-        return Err(failed(format_args!("failed: {}", said.lines().next().unwrap_or("it said nothing"))));
+        return Err(failed(format_args!("failed: {}", said.lines().next().unwrap_or("it gave no reason"))));
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout)
-        .map_err(|_| failed(format_args!("answered something else than JSON")))?;
+    let answer: Answer =
+        serde_json::from_slice(&output.stdout).map_err(|_| failed(format_args!("did not answer with JSON")))?;
     Ok(match (answer.username.as_str(), answer.secret) {
         (_, secret) if secret.is_empty() => None,
         ("<token>", secret) => Some(Credentials::IdentityToken(secret)),
@@ -406,7 +406,7 @@ mod tests {
         );
         assert!(error.hints[0].contains("echo box:5000 |") && error.hints[1].ends_with("docker login box:5000"));
         let error = helper("echo secret", HELPER_LIMIT).await.expect_err("no JSON");
-        assert!(error.to_string().ends_with("answered something else than JSON"), "{error}");
+        assert!(error.to_string().ends_with("did not answer with JSON"), "{error}");
         let error = helper("exec tail -f /dev/null", Duration::from_millis(50)).await.expect_err("no answer");
         assert!(error.to_string().contains("gave no answer"), "{error}");
         let missing = ask_helper(Command::new("docker-credential-none"), "box:5000", "config.json", HELPER_LIMIT).await;

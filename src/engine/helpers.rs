@@ -128,7 +128,7 @@ impl Engine {
         let began = Instant::now();
         while self.inspect(&helper.id).await?.is_none() && self.is_listed("id", &helper.id).await? {
             if began.elapsed() > PATIENCE {
-                return Err(Error::new(ErrorKind::Other, format_args!("{} is being made without end", helper.name)));
+                return Err(Error::new(ErrorKind::Other, format_args!("creating {} does not finish", helper.name)));
             }
             tokio::time::sleep(PAUSE).await;
         }

@@ -71,7 +71,7 @@ pub(super) async fn post(
             let _ = tokio::time::timeout(Duration::from_secs(1), body.read_to_end(&mut text)).await;
             Err(Bollard::DockerResponseServerError { status_code: code, message: message(&text) })
         }
-        None => Err(io_error(io::Error::other("what answers is no engine"))),
+        None => Err(io_error(io::Error::other("what answers is not a Docker engine"))),
     }
 }
 

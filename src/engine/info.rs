@@ -48,8 +48,7 @@ impl Engine {
     /// # Errors
     /// When it can't be asked.
     pub async fn info(&self) -> Result<Info> {
-        let seen =
-            answer(self.docker.info()).await.map_err(|error| failed("can't ask the engine about itself", &error))?;
+        let seen = answer(self.docker.info()).await.map_err(|error| failed("can't query the engine", &error))?;
         let options = seen.security_options.unwrap_or_default();
         Ok(Info {
             system: seen.operating_system.unwrap_or_default(),
@@ -90,7 +89,7 @@ impl Engine {
         let found = credentials::for_image(&self.config_dir, reference).await?;
         let found = found.map(credentials::Credentials::into_bollard);
         let asked = answer(self.docker.inspect_registry_image(reference, found)).await;
-        asked.map(drop).map_err(|error| failed(format_args!("can't ask for {reference}"), &error))
+        asked.map(drop).map_err(|error| failed(format_args!("can't look up {reference}"), &error))
     }
 }
 

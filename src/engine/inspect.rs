@@ -74,7 +74,7 @@ impl Engine {
             Some(Ok(answer)) => Ok(Some(answer.status_code)),
             Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Ok(Some(code)),
             Some(Err(error)) if status(&error) == Some(404) => Ok(None),
-            Some(Err(error)) => Err(failed(format_args!("lost sight of {}", short(id)), &error)),
+            Some(Err(error)) => Err(failed(format_args!("lost track of {}", short(id)), &error)),
             None => Err(Error::new(ErrorKind::Engine, format_args!("the engine stopped watching {}", short(id)))),
         }
     }

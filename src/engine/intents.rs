@@ -22,7 +22,7 @@ impl Engine {
         let name = intent.name(stack.name.as_str());
         let request = VolumeCreateRequest { name: Some(name), labels: Some(own), ..Default::default() };
         let made = self.docker.create_volume(request).await;
-        made.map(drop).map_err(|error| failed(format_args!("can't write down that {intent} begins"), &error))
+        made.map(drop).map_err(|error| failed(format_args!("can't record that {intent} begins"), &error))
     }
 
     /// Writes down that it has ended. One that is not there is no error.
@@ -34,7 +34,7 @@ impl Engine {
         match self.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(failed(format_args!("can't write down that {intent} has ended"), &error)),
+            Err(error) => Err(failed(format_args!("can't record that {intent} has ended"), &error)),
         }
     }
 

@@ -153,7 +153,7 @@ impl Engine {
     /// # Errors
     /// When the engine can't be asked.
     pub async fn info_whole(&self) -> Result<serde_json::Value> {
-        let info = answer(self.docker.info()).await.map_err(|error| failed("can't ask the engine", &error))?;
+        let info = answer(self.docker.info()).await.map_err(|error| failed("can't query the engine", &error))?;
         Ok(serde_json::to_value(info).unwrap_or_default())
     }
 
@@ -168,7 +168,7 @@ impl Engine {
             answer(self.docker.list_networks(Some(networks))),
             answer(self.docker.list_volumes(Some(volumes))),
         )
-        .map_err(|error| failed("can't list what is on the engine", &error))?;
+        .map_err(|error| failed("can't list the engine's objects", &error))?;
         let containers = containers.into_iter().filter_map(|seen| Some((seen.id?, seen.labels.unwrap_or_default())));
         let network_names = networks.iter().filter_map(|seen| seen.name.clone()).collect();
         let networks = networks.into_iter().filter_map(|seen| Some((seen.id?, seen.labels.unwrap_or_default())));

@@ -85,7 +85,7 @@ pub(super) fn left_alone(found: &HashMap<String, String>, stack: &Stack) -> Opti
     }
     let root = &found[ROOT];
     let other = found[INSTANCE] != stack.instance() && Path::new(root).join(crate::config::FILE).exists();
-    other.then(|| format!("was made by another checkout, {root}"))
+    other.then(|| format!("was created by another checkout, {root}"))
 }
 
 /// Labels of a service's container, besides those of its stack.

@@ -144,7 +144,7 @@ impl Engine {
                 }
                 Err(error) => {
                     let failed = failed(format_args!("can't remove network {name}"), &error);
-                    return Err(failed.hint(format!("see who uses it: docker network inspect {name}")));
+                    return Err(failed.hint(format!("see what uses it: docker network inspect {name}")));
                 }
             }
         }

@@ -190,7 +190,7 @@ impl Engine {
             answer(self.docker.list_networks(Some(ListNetworksOptions { filters: filters() }))),
             answer(self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() }))),
         )
-        .map_err(|error| failed("can't list what is on the engine", &error))?;
+        .map_err(|error| failed("can't list the engine's objects", &error))?;
         let networks =
             networks.into_iter().map(|seen| (seen.name.unwrap_or_default(), seen.labels.unwrap_or_default()));
         let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|seen| (seen.name, seen.labels));

@@ -80,7 +80,7 @@ impl Engine {
             Some(_) => Err(failed(format_args!("can't create {name}"), error)
                 .hint("another run changed the stack at the same time; run the command again")),
             None => Err(failed(format_args!("can't create {name}"), error).hint(format!(
-                "a container of that name exists that this stack did not make; remove or rename it, or give this \
+                "a container of that name exists, but was not created by this stack; remove or rename it, or give this \
                  stack another name: -p NAME (now {})",
                 stack.name
             ))),
@@ -175,7 +175,7 @@ impl Engine {
         let mut waiting = std::pin::pin!(self.docker.wait_container(id, Some(options)));
         match tokio::time::timeout(Duration::from_secs(30), waiting.next()).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(Error::new(ErrorKind::Other, format_args!("{} is being removed without end", short(id)))),
+            Err(_) => Err(Error::new(ErrorKind::Other, format_args!("removing {} does not finish", short(id)))),
         }
     }
 

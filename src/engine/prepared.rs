@@ -55,6 +55,6 @@ impl Engine {
         let config = ContainerConfig { labels: Some(own), ..Default::default() };
         let docker = self.docker.clone().with_timeout(COPY);
         let made = docker.commit_container(options, config).await;
-        made.map(drop).map_err(|error| failed(format_args!("can't make an image of {}", service.name), &error))
+        made.map(drop).map_err(|error| failed(format_args!("can't create an image of {}", service.name), &error))
     }
 }

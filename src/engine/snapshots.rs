@@ -146,7 +146,7 @@ impl Engine {
             // An archive's end and nothing before it.
             let nothing = stream::once(async { Ok(Bytes::from_static(&[0; 1024])) });
             let empty = self.make_image(EMPTY, &HashMap::new(), nothing).await;
-            empty.map_err(|error| failed("can't make an empty image", &error))?;
+            empty.map_err(|error| failed("can't create an empty image", &error))?;
             made = self.helper(stack, volume, &image, true).await;
         }
         made.map_err(|error| failed(format_args!("can't read volume {volume}"), &error))

@@ -96,8 +96,7 @@ impl Engine {
         root: (u32, u32, u32),
         witness: Option<&Witness>,
     ) -> Result<Option<Held>> {
-        let info =
-            answer(self.docker.info()).await.map_err(|error| failed("can't ask the engine about itself", &error))?;
+        let info = answer(self.docker.info()).await.map_err(|error| failed("can't query the engine", &error))?;
         // There, owners are other numbers, or a label decides who may read.
         let others = ["name=rootless", "name=userns", "name=selinux"];
         if info.security_options.iter().flatten().any(|option| others.iter().any(|other| option.contains(other))) {
@@ -208,7 +207,7 @@ impl Engine {
 
 fn failed_at(volume: &str) -> impl Fn(Bollard) -> crate::diag::Error + use<> {
     let volume = volume.to_owned();
-    move |error| failed(format_args!("can't make volume {volume}"), &error)
+    move |error| failed(format_args!("can't create volume {volume}"), &error)
 }
 
 /// One for each path, and for each stack: no two runs share what they write.

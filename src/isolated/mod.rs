@@ -239,7 +239,7 @@ fn isolation() -> Result<Isolation> {
     let pools = pools.as_deref().unwrap_or(POOLS);
     let parse = |text: &str| {
         Subnet::parse(text).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, format_args!("TASKAVA_SUBNET_POOL: `{text}` is no IPv4 subnet"))
+            Error::new(ErrorKind::Usage, format_args!("TASKAVA_SUBNET_POOL: `{text}` is not an IPv4 subnet"))
                 .hint("for example: TASKAVA_SUBNET_POOL=10.213.0.0/16")
         })
     };

@@ -227,7 +227,7 @@ impl<'a> Logs<'a> {
             match trouble {
                 LogError::Gone => {}
                 LogError::Unreadable => self.events.emit(&Event::Warning {
-                    message: format!("{service}: its log driver keeps nothing that can be read"),
+                    message: format!("{service}: its log driver keeps no log that can be read"),
                     hint: Some("remove the service's `logging` driver, or look where it sends the lines".into()),
                 }),
                 LogError::Failed(error) if !self.options.follow || error.is_out_of_files() => return Err(error),

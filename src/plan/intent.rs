@@ -94,7 +94,7 @@ impl Intent {
         all.extend(
             self.before
                 .as_ref()
-                .map(|name| format!("or go back to what was there before: taskava dev snapshot restore {name}")),
+                .map(|name| format!("or go back to the previous data: taskava dev snapshot restore {name}")),
         );
         all
     }

@@ -58,7 +58,7 @@ impl Lock {
             let holder = notes::holder(&mut file).unwrap_or_else(|| "another run".into());
             if began.elapsed() >= patience {
                 return Err(Error::new(ErrorKind::Locked, format_args!("{project} is being changed by {holder}"))
-                    .hint("wait for it, or end it; the lock goes with the process that holds it"));
+                    .hint("wait for it, or end it; the lock is released when the process that holds it ends"));
             }
             if !told {
                 events.emit(&Event::LockWaiting { holder });

@@ -46,12 +46,12 @@ pub(super) async fn discard_half_booted(run: &Run<'_>, service: &Service, id: &s
         Found::Doubtful => {
             let name = &service.name;
             let message = format!(
-                "the data of {name} in volume {volume} is incomplete: no server ever started on it, and it is no first start \
+                "the data of {name} in volume {volume} is incomplete: no server ever started on it, and it is not a first start \
                  that was cut off; it is left as it is"
             );
             return Err(Error::new(ErrorKind::Other, message)
-                .hint("put the data there again: taskava dev snapshot list, taskava dev snapshot restore NAME")
-                .hint(format!("or begin without it (a snapshot is taken first): taskava dev down -v {name}")));
+                .hint("restore the data: taskava dev snapshot list, taskava dev snapshot restore NAME")
+                .hint(format!("or start without it (a snapshot is taken first): taskava dev down -v {name}")));
         }
     }
     let (engine, stack) = (run.engine, run.stack);

@@ -39,7 +39,7 @@ pub(crate) async fn provision(
     if !undeclared.is_empty() {
         let names: Vec<String> = undeclared.iter().map(ToString::to_string).collect();
         run.events.emit(&Event::Warning {
-            message: format!("made for this stack, but not declared in [aws] any more: {}", names.join(", ")),
+            message: format!("created for this stack, but no longer declared in [aws]: {}", names.join(", ")),
             hint: Some("remove them with: taskava dev up --prune".into()),
         });
     }
@@ -50,7 +50,7 @@ pub(crate) async fn provision(
         }
         return Ok(done.len());
     };
-    let mut message = format!("{} could not be made in {}: {}", first.what, service.name, first.refused);
+    let mut message = format!("{} could not be created in {}: {}", first.what, service.name, first.refused);
     // Each for a reason of its own.
     for other in &failed[1..] {
         message.push_str(&format!("; {} could not: {}", other.what, other.refused));

@@ -70,8 +70,8 @@ impl Default for Shutdown {
 async fn listen(sender: watch::Sender<State>, events: Events) {
     let mut signals = Signals::listen(&Signal::ENDS);
     for (hurry, message) in [
-        (ShutdownLevel::Stop, "stopping what this run started; once more to kill it"),
-        (ShutdownLevel::Kill, "killing what this run started; once more to leave everything as it is"),
+        (ShutdownLevel::Stop, "stopping what this run started; interrupt again to kill it"),
+        (ShutdownLevel::Kill, "killing what this run started; interrupt again to leave everything as it is"),
     ] {
         let cause = tokio::select! {
             cause = next(&mut signals, hurry) => cause,

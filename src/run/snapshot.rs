@@ -83,9 +83,9 @@ pub async fn discard_parts(engine: &Engine, project: &str) -> Result<()> {
 pub async fn find(engine: &Engine, project: &str, name: &str) -> Result<Snapshot> {
     let (all, parts) = both(engine, project).await?;
     if parts.iter().any(|part| part.name == name) {
-        let message = format!("`{name}` is no whole snapshot: saving it was cut off");
+        let message = format!("`{name}` is not a complete snapshot: saving it was cut off");
         return Err(Error::new(ErrorKind::Usage, message)
-            .hint(format!("remove what is there of it: taskava dev snapshot remove {name}")));
+            .hint(format!("remove what was saved of it: taskava dev snapshot remove {name}")));
     }
     let names: Vec<&str> = all.iter().map(|snapshot| snapshot.name.as_str()).collect();
     let hint = if names.is_empty() {

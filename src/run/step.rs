@@ -231,7 +231,7 @@ impl Doing<'_> {
         let claims = self.step.cause != Cause::Duplicate;
         for volume in engine.remove_service(self.run.stack, service, container, claims).await? {
             self.run.events.emit(&Event::Warning {
-                message: format!("{service}: what a removed container had in volume {volume} is still there"),
+                message: format!("{service}: data of a removed container is still in volume {volume}"),
                 hint: Some(format!("remove it with: docker volume rm {volume}")),
             });
         }
@@ -243,7 +243,10 @@ impl Doing<'_> {
         let Copied { volume, snapshot, .. } = what;
         let message = match saved {
             Some(size) if self.step.cause == Cause::BeforeLoss => {
-                format!("{volume}: {} saved; back with: taskava dev snapshot restore {snapshot}", event::size(size))
+                format!(
+                    "{volume}: {} saved; restore it with: taskava dev snapshot restore {snapshot}",
+                    event::size(size)
+                )
             }
             // What the step says is enough; the list has the size.
             Some(_) => return Ok(()),
@@ -333,7 +336,7 @@ impl Doing<'_> {
         let held: Vec<_> = self.run.seen.containers.iter().flat_map(|seen| seen.ports.iter().copied()).collect();
         match ports::unavailable(self.run.engine, service, &held) {
             Some(port) => {
-                let message = format!("can't move {} to port {port}: it is taken", service.name);
+                let message = format!("can't move {} to port {port}: it is in use", service.name);
                 Err(self.port_taken(service, Error::new(ErrorKind::Port, message)).await)
             }
             None => Ok(()),

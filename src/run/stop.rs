@@ -263,9 +263,9 @@ fn killed(name: &ServiceName, service: Option<&Service>, signal: &str, grace: Du
     let lost = if service.mounts.iter().any(is_written) { ": what it had not written yet is lost" } else { "" };
     let remedy = match service.init {
         false => {
-            "`init = true`, if its program does not listen to it; or `stop_signal`, one that it ends at; or `stop_timeout`, more time"
+            "`init = true`, if its program does not handle the signal; or another `stop_signal`; or a longer `stop_timeout`"
         }
-        true => "`stop_signal`, one that its program ends at, or `stop_timeout`, more time",
+        true => "another `stop_signal`, which its program handles, or a longer `stop_timeout`",
     };
     Event::Warning {
         message: format!("{name} ignored {signal} for {time} and was killed{lost}"),

@@ -114,7 +114,7 @@ impl Viewing<'_> {
         }
         self.events.emit(&Event::Warning {
             message: format!("{name}: {cannot}; what it writes to {target} is written there"),
-            hint: Some(format!("if that is meant, say so in `volumes` of [services.{name}]: {table}")),
+            hint: Some(format!("if that is intended, say so in `volumes` of [services.{name}]: {table}")),
         });
         Ok(Held::Itself)
     }

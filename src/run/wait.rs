@@ -264,7 +264,7 @@ impl<'a> Waiting<'a> {
         (self.exit, self.own, self.hanging) = (None, None, None);
         self.addresses.clear();
         let Some(code) = code else {
-            let message = format!("the container of {} was removed while it was waited for", self.service.name);
+            let message = format!("the container of {} was removed while waiting for it", self.service.name);
             return Err(Error::new(ErrorKind::Crashed, message));
         };
         let seen = self.run.engine.inspect(self.id).await?.unwrap_or_default();

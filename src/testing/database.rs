@@ -62,7 +62,7 @@ impl Stack {
 
     async fn ask_forks<T>(&self, wish: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Wish) -> Result<T, Error> {
         let (sender, receiver) = oneshot::channel();
-        let gone = || Error::new(ErrorKind::Other, "the thread that copies databases is gone");
+        let gone = || Error::new(ErrorKind::Other, "the thread that copies databases has ended");
         self.forks()?.0.send(wish(sender)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
     }

@@ -397,6 +397,6 @@ async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
     };
     let spawned = own_thread().spawn(thread);
     spawned.map_err(|error| Error::new(ErrorKind::Other, format!("can't start a thread: {error}")))?;
-    let gone = || Error::new(ErrorKind::Other, "the thread that did it is gone");
+    let gone = || Error::new(ErrorKind::Other, "the thread that did it has ended");
     receiver.await.unwrap_or_else(|_| Err(gone()))
 }

@@ -264,7 +264,7 @@ impl Screen {
         if !stdin.is_terminal() || !io::stderr().is_terminal() {
             return Ok(true);
         }
-        self.aside(|| self.0.err(&format!("{}\ngo on? [y/N] ", sanitise::block(what))));
+        self.aside(|| self.0.err(&format!("{}\ncontinue? [y/N] ", sanitise::block(what))));
         let mut answer = String::new();
         stdin.lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -202,7 +202,7 @@ impl Watch {
     /// Lets actions that go on finish their work, so that no service is left stopped; readiness is not waited for.
     pub async fn finish(&mut self) {
         if self.actions.any_at_work() {
-            let message = "finishing what is being done; once more to leave it as it is".into();
+            let message = "finishing the current action; interrupt again to stop at once".into();
             self.world.events.emit(&Event::Notice { message });
         }
         while self.actions.any_at_work() {

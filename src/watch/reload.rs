@@ -53,7 +53,7 @@ async fn apply(
         nothing = services.is_empty();
         if nothing {
             // An empty list would mean all.
-            return Err(Error::new(ErrorKind::Other, "nothing of the stack is there"));
+            return Err(Error::new(ErrorKind::Other, "the stack has no containers"));
         }
         Ok(Request { services, ..Request::default() })
     };
@@ -85,7 +85,7 @@ fn tell_orphans(world: &WatchContext, stack: &Stack, seen: &Observed) {
     let orphans: Vec<&str> = plan::orphans(stack, seen).iter().map(|container| container.service.as_str()).collect();
     if !orphans.is_empty() {
         world.events.emit(&Event::Warning {
-            message: format!("not in services.toml any more, but still there: {}", orphans.join(", ")),
+            message: format!("no longer in services.toml, but still on the engine: {}", orphans.join(", ")),
             hint: Some("remove them with: taskava dev up --remove-orphans".into()),
         });
     }
@@ -99,7 +99,7 @@ fn made_anew(plan: &Plan, name: &ServiceName) -> bool {
 fn words(plan: &Plan) -> Vec<String> {
     let word = |op: &Op, cause: &Cause| match op {
         Op::Create { service } if *cause == Cause::Missing => Some(format!("{service} created")),
-        Op::Create { service } => Some(format!("{service} made anew ({cause})")),
+        Op::Create { service } => Some(format!("{service} recreated ({cause})")),
         Op::Start { service } if *cause != Cause::Follows => Some(format!("{service} started")),
         _ => None,
     };

@@ -47,7 +47,7 @@ pub(super) async fn changes(world: &WatchContext, filter: &Filter, service: &Ser
     }
     // First what is gone: a folder may have become a file.
     if !gone.is_empty() && world.engine.remove_files(&container.id, &gone).await? == Removal::NoTool {
-        let message = format!("{} has no `rm`: its container is made anew to get rid of {}", service.name, gone[0]);
+        let message = format!("{} has no `rm`: its container is recreated to remove {}", service.name, gone[0]);
         world.events.emit(&Event::Notice { message });
         return make_anew(world, filter, service).await;
     }

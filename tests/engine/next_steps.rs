@@ -110,7 +110,7 @@ fn a_stack_that_was_never_started_is_started_by_what_is_printed() {
     stack.dev(&["exec", "-T", "b", "true"]).ends(0);
     // Nothing to take down is no success of services.toml.
     stack.dev(&["down"]).ends(0);
-    assert!(stack.dev(&["plan", "down"]).ends(0).stdout.contains("nothing of"));
+    assert!(stack.dev(&["plan", "down"]).ends(0).stdout.contains("has nothing on this engine"));
 }
 
 #[test]

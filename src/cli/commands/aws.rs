@@ -62,9 +62,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let stack = found.stack;
         if found.by_labels {
             let region = stack.region();
-            context
-                .screen
-                .note(&format!("without services.toml the region is taken to be {region}; --region says another"));
+            context.screen.note(&format!("without services.toml, the region is {region}; set another with --region"));
         }
         let Some(program) = on_path("aws") else { return in_container(args, context, &stack, &engine).await };
         let variables = terminal_info(&stack, &engine).await?;

@@ -75,10 +75,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 async fn open(engine: &Engine, service: &Service, container: &Container, query: &[String]) -> Result<Opened> {
     let name = &service.name;
     let Some(client) = kinds::client(service) else {
-        let remark = format!("{name} has no client of its own; this is a shell inside");
+        let remark = format!("{name} has no client of its own; this is a shell in its container");
         let shell = shell(engine, container).await.ok_or_else(|| {
-            Error::new(ErrorKind::Other, format_args!("{name} has no client, and there is no shell in its image"))
-                .hint(format!("run a program that is there: taskava dev exec {name} PROGRAM"))
+            Error::new(ErrorKind::Other, format_args!("{name} has no client, and its image has no shell"))
+                .hint(format!("run a program that it has: taskava dev exec {name} PROGRAM"))
         })?;
         return Ok(in_shell(shell, query, Vec::new(), remark));
     };

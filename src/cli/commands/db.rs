@@ -143,7 +143,7 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
     if fork.stale {
         context
             .screen
-            .note(&format!("{} changed since its template was made; copy it again with --refresh", fork.from));
+            .note(&format!("{} changed since its template was created; copy it again with --refresh", fork.from));
     }
     if args.json || context.format() == Format::Json {
         let mut value = serde_json::to_value(&fork).map_err(std::io::Error::other)?;
@@ -194,7 +194,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result<()> {
         return Ok(context.screen.json(&value)?);
     }
     if copies.is_empty() {
-        context.screen.note("no copies; make one with: taskava dev db fork NAME");
+        context.screen.note("no forks; create one with: taskava dev db fork NAME");
         return Ok(());
     }
     let mut table = Table::new(&["NAME", "FROM", "FOR", "SIZE", "CONNECTIONS"]);

@@ -73,7 +73,7 @@ async fn leave_alone(session: &Session<'_>) -> Result<Vec<String>> {
         let named: Vec<String> = left.iter().map(|(what, why)| format!("{what} {why}")).collect();
         session.events.emit(&Event::Warning {
             message: format!("left alone: {}", named.join("; ")),
-            hint: Some("remove what is of no use any more yourself: docker volume rm, docker network rm".into()),
+            hint: Some("remove what is no longer needed yourself: docker volume rm, docker network rm".into()),
         });
     }
     Ok(left.into_iter().map(|(what, _)| what).collect())

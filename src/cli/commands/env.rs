@@ -57,7 +57,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             context.screen.note(note);
         }
         if by_labels && context.global.format != FormatArg::Json {
-            context.screen.note("what `exports` and [aws] name is left out: only services.toml says it");
+            context.screen.note("variables of `exports` and [aws] are left out: only services.toml has them");
         }
         let masked = !context.screen.shows_secrets(args.show_secrets);
         if masked {
@@ -99,7 +99,7 @@ fn tell_missing(
         return Ok(());
     }
     if missing.len() == all.len() {
-        let message = format!("nothing runs of {}: there is nothing to connect to", stack.name);
+        let message = format!("no service of {} is running: there is nothing to connect to", stack.name);
         return Err(Error::new(ErrorKind::Other, message).hint(format!("start it with: {start}")));
     }
     // In JSON a remark would be a second object beside the one that is asked for.

@@ -51,7 +51,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let mut found = stack_or_labels(context).await?;
         let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
-        let alone = format!("or run the command in a container of its own: taskava dev run {name} …");
+        let alone = format!("or run the command in a new container: taskava dev run {name} …");
         let container = found.container(&engine, &name).await.map_err(|error| match error.kind {
             ErrorKind::Other if !found.by_labels => error.hint(alone),
             _ => error,

@@ -168,7 +168,7 @@ impl Explained<'_> {
         for target in &self.nameless {
             let place = nameless::Place { service: service.name.clone(), target: target.clone() };
             let volume = place.volume(&self.session.stack.name);
-            line("mount", &format!("volume {volume} → {target}  (without a name; kept until down -v or up -V)"));
+            line("mount", &format!("volume {volume} → {target}  (anonymous; kept until down -v or up -V)"));
         }
         line("would do", &self.would_do());
         for (name, condition) in &service.depends_on {
@@ -260,7 +260,7 @@ impl Explained<'_> {
 
     fn would_do(&self) -> String {
         if self.next.is_empty() {
-            return "nothing: it is as services.toml says".into();
+            return "nothing: it matches services.toml".into();
         }
         let step = |(op, cause): &(String, Cause)| match cause {
             Cause::Follows | Cause::Replaced | Cause::Gate { .. } => op.clone(),

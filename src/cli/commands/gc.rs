@@ -143,7 +143,7 @@ impl Found {
             some = true;
             let verb = if self.dry_run { "would remove" } else { "removed" };
             let (name, project) = named(leftover);
-            context.screen.out(&format!("{verb} {name} of {project}: what made it was cut off\n"))?;
+            context.screen.out(&format!("{verb} {name} of {project}: the run that created it was cut off\n"))?;
         }
         let mut table =
             Table::new(&[if self.dry_run { "WOULD REMOVE" } else { "REMOVED" }, "SIZE", "AGE", "WHY", "OF"]);
@@ -190,8 +190,8 @@ fn row(Candidate { isolated_stacks, why }: &Candidate, dry_run: bool) -> Row<'_>
 
 fn line(Candidate { isolated_stacks, why }: &Candidate, dry_run: bool) -> String {
     let why = match why {
-        Some(Reason::Expired) => "its time has passed",
-        Some(Reason::OwnerGone) | None => "its process is gone",
+        Some(Reason::Expired) => "it has expired",
+        Some(Reason::OwnerGone) | None => "its process has ended",
     };
     let some = |count: usize, one: &str| match count {
         0 => None,
@@ -225,11 +225,11 @@ fn name(image: &ManagedImage) -> &str {
 
 fn reason(why: images::Reason) -> &'static str {
     match why {
-        images::Reason::Nameless => "has no name any more",
-        images::Reason::FolderGone => "its folder is gone",
-        images::Reason::Superseded => "newer ones took its place",
-        images::Reason::Forgotten => "made two weeks ago or more, elsewhere",
-        images::Reason::OfTestRun => "saved by a test run that is over",
+        images::Reason::Nameless => "is untagged",
+        images::Reason::FolderGone => "its folder no longer exists",
+        images::Reason::Superseded => "newer ones replaced it",
+        images::Reason::Forgotten => "created two weeks ago or more, elsewhere",
+        images::Reason::OfTestRun => "saved by a test run that has ended",
         images::Reason::TooMany => "there are newer ones",
     }
 }

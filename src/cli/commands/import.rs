@@ -90,7 +90,7 @@ pub(in crate::cli) fn write_new(path: &Path, text: &str, force: bool) -> Result<
 fn make_folders(folders: &[PathBuf]) -> Result<()> {
     for folder in folders {
         std::fs::create_dir_all(folder).map_err(|error| {
-            Error::new(ErrorKind::Other, format_args!("the folder {} can't be made: {error}", folder.display()))
+            Error::new(ErrorKind::Other, format_args!("the folder {} can't be created: {error}", folder.display()))
         })?;
     }
     Ok(())
@@ -123,8 +123,8 @@ fn report(
     for folder in &imported.folders {
         let shown = folder.strip_prefix(here).unwrap_or(folder).display();
         match output {
-            Some(_) => screen.note(&format!("made the folder {shown}, as docker compose does when it starts")),
-            None => screen.note(&format!("make the folder {shown}: docker compose would")),
+            Some(_) => screen.note(&format!("created the folder {shown}, as docker compose does when it starts")),
+            None => screen.note(&format!("create the folder {shown}: docker compose would")),
         }
     }
     let lost = imported.notes.iter().filter(|note| note.lost).count();

@@ -39,15 +39,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let target = here.join(config::FILE);
     if let Some(compose) = read::find(&here).filter(|_| !args.fresh && !target.exists()) {
         let name = compose.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Err(Error::new(ErrorKind::Usage, format_args!("there is a {name} here already"))
-            .hint("make services.toml of it: taskava dev import")
-            .hint("or begin anew beside it: taskava dev init --fresh"));
+        return Err(Error::new(ErrorKind::Usage, format_args!("{name} already exists here"))
+            .hint("convert it to services.toml: taskava dev import")
+            .hint("or create a new file next to it: taskava dev init --fresh"));
     }
     let app = App::SIGNS.iter().find(|(file, _)| here.join(file).is_file());
     let project = init::project(&context.project().map_or_else(|| name_of_folder(&here), Into::into));
     let text = init::services_toml(&project, app.map(|(_, app)| *app), &args.with);
     write_new(&target, &text, false).map_err(|error| match target.exists() {
-        true => Error::new(ErrorKind::Usage, format_args!("{} is here already, and is left as it is", config::FILE))
+        true => Error::new(ErrorKind::Usage, format_args!("{} already exists, and is left unchanged", config::FILE))
             .hint("start it: taskava dev up"),
         false => error,
     })?;
@@ -65,10 +65,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some((file, app)) = app {
-        context.screen.note(&format!("{file}: a {} application; its service is there, commented out", app.as_str()));
+        context.screen.note(&format!("{file}: a {} application; its service is included, commented out", app.as_str()));
     }
     if schema {
-        context.screen.note(&format!("{}: what services.toml may say, for editors", init::SCHEMA));
+        context.screen.note(&format!("{}: JSON Schema of services.toml, for editors", init::SCHEMA));
     }
     if !ignored.is_empty() {
         context.screen.note(&format!(".gitignore: added {}", ignored.join(" and ")));

@@ -51,8 +51,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let (pins, others) = look(&session, &services).await?;
         for image in &others {
             session.events.emit(&Event::Warning {
-                message: format!("{image} is not locked: it came from no registry"),
-                hint: Some("`up --frozen` refuses it; fetch it, or say in services.toml how it is built".into()),
+                message: format!("{image} is not locked: it was not pulled from a registry"),
+                hint: Some("`up --frozen` refuses it; pull it, or declare `build` in services.toml".into()),
             });
         }
         let path = load::pins::write(&session.stack.root, &pins)?;

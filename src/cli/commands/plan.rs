@@ -126,7 +126,9 @@ fn show_down(session: &Session<'_>, seen: &plan::Observed, plan: &Plan) -> Resul
         return Ok(context.screen.json(&value)?);
     }
     if plan.is_noop() {
-        return Ok(context.screen.out(&format!("nothing to do: nothing of {} is there\n", session.stack.name))?);
+        return Ok(context
+            .screen
+            .out(&format!("nothing to do: {} has nothing on this engine\n", session.stack.name))?);
     }
     let saved = saved.iter().map(|name| format!("{name}: what is in its buckets is saved before it stops"));
     let lines = saved.chain(kept).map(|line| format!("    {line}\n"));
@@ -152,8 +154,8 @@ fn show(
     }
     if plan.is_noop() && resources.is_empty() {
         let text = match differs {
-            true => "nothing that `up` would do\n".into(),
-            false => format!("nothing to do: {} is as services.toml says\n", stack.name),
+            true => "nothing for `up` to do\n".into(),
+            false => format!("nothing to do: {} matches services.toml\n", stack.name),
         };
         return Ok(context.screen.out(&text)?);
     }

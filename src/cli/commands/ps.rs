@@ -211,7 +211,7 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinishe
         return Ok(context.screen.json(&value)?);
     }
     if rows.is_empty() {
-        context.screen.note(&format!("nothing runs of {}; start it with: taskava dev up", stack.name));
+        context.screen.note(&format!("no service of {} is running; start it with: taskava dev up", stack.name));
         return Ok(());
     }
     // It may have been removed behind the stack's back.

@@ -140,7 +140,7 @@ async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         context.screen.out(&text)?;
     } else {
-        context.screen.note(&format!("{} is whole ({})", args.file.display(), size(bytes)));
+        context.screen.note(&format!("{} is complete ({})", args.file.display(), size(bytes)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -182,7 +182,7 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest, conten
         differences.extend(tokio::select! {
             restored = restoring => restored?,
             () = session.shutdown.reached(ShutdownLevel::Stop) => {
-                let half = format!("the data of the stack is only half there; restore it again: {}", intent.finish);
+                let half = format!("the data of the stack is incomplete; restore it again: {}", intent.finish);
                 return Err(session.shutdown.error().hint(half));
             }
         });
@@ -305,7 +305,7 @@ async fn bring_up(session: &Session<'_>, wanted: &[ServiceName], lock: &Lock) ->
 fn confirm(screen: &Screen, args: &Args, used: &[String]) -> Result<()> {
     let all = used.join(", ");
     if !args.replace {
-        return Err(Error::new(ErrorKind::Usage, format_args!("there is data already: {all}; nothing was touched"))
+        return Err(Error::new(ErrorKind::Usage, format_args!("data already exists: {all}; nothing was touched"))
             .hint("replace it with --replace (a snapshot is taken first), or restore into another stack: -p NAME"));
     }
     let saved = if args.no_snapshot { "" } else { " (a snapshot is taken first)" };
@@ -350,6 +350,6 @@ fn told(args: &Args, session: &Session<'_>, manifest: &Manifest, differences: &[
         0 => String::new(),
         more => format!("\n  and {more} more"),
     };
-    let message = format!("restored, but {} differences to what was saved:{named}{more}", differences.len());
+    let message = format!("restored, but with {} differences from what was saved:{named}{more}", differences.len());
     Err(Error::new(ErrorKind::Other, message))
 }

@@ -172,7 +172,7 @@ impl CreatedOneOff {
             Left::Code(code) => Ok(code),
             Left::Detached => {
                 let (name, service) = (&self.options.name, &self.service.name);
-                context.screen.note(&format!("detached; {service}'s command goes on in container {name}"));
+                context.screen.note(&format!("detached; {service}'s command keeps running in container {name}"));
                 Ok(ExitCode::SUCCESS)
             }
         }

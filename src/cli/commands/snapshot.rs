@@ -100,15 +100,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 async fn save(args: &SaveArgs, context: &Context) -> Result<ExitCode> {
     let name = CopyName::parse(&args.name).map_err(|why| Error::new(ErrorKind::Usage, why))?;
     if snapshot::is_auto(name.as_str()) {
-        return Err(Error::new(ErrorKind::Usage, "names that begin with `auto-` are of snapshots that come and go"));
+        return Err(Error::new(ErrorKind::Usage, "names that begin with `auto-` are reserved for automatic snapshots"));
     }
     let session = Session::open_or_labels(context).await?;
     let services = session.services(&args.on.services)?;
     let change = async |seen: &Observed| {
         let all = snapshot::all(&session.engine, session.stack.name.as_str()).await?;
         if all.iter().any(|snapshot| snapshot.name == name.as_str()) {
-            return Err(Error::new(ErrorKind::Usage, format_args!("there is a snapshot `{name}` already"))
-                .hint(format!("take another name, or remove it: taskava dev snapshot remove {name}")));
+            return Err(Error::new(ErrorKind::Usage, format_args!("snapshot `{name}` already exists"))
+                .hint(format!("choose another name, or remove it: taskava dev snapshot remove {name}")));
         }
         let plan = plan::save(&session.stack, seen, &services, name.as_str())?;
         as_they_are(&session, seen, &plan)?;
@@ -133,7 +133,7 @@ async fn restore(args: &RestoreArgs, context: &Context) -> Result<ExitCode> {
         let what = plan::Restore { name: &args.name, saved: &found.volumes, command: &command };
         let plan = plan::restore(&session.stack, seen, &what, &request)?;
         if plan.is_noop() {
-            return Err(Error::new(ErrorKind::Usage, format_args!("`{}` holds nothing of these services", args.name))
+            return Err(Error::new(ErrorKind::Usage, format_args!("`{}` has no data of these services", args.name))
                 .hint(format!("it holds data of: {}", found.services.join(", "))));
         }
         Ok(Change { endpoints: true, prune: true, ..Change::new(plan) })
@@ -151,7 +151,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result<ExitCode> {
         let remedy = context.command(["snapshot", "remove", name]);
         context
             .screen
-            .note(&format!("saving `{name}` was cut off: it is no snapshot; remove what is there with: {remedy}"));
+            .note(&format!("saving `{name}` was cut off: it is not a snapshot; remove what was saved with: {remedy}"));
     }
     if args.json || context.format() == Format::Json {
         let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "snapshots": all });

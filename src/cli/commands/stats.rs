@@ -93,7 +93,7 @@ impl Watch<'_> {
         let running = containers.into_iter().filter(|seen| seen.is_up() && self.wants(&seen.service));
         let running: Vec<_> = running.map(|seen| (seen.id, seen.service)).collect();
         if running.is_empty() {
-            let message = format!("nothing runs of {}; start it with: taskava dev up", self.stack.name);
+            let message = format!("no service of {} is running; start it with: taskava dev up", self.stack.name);
             self.context.screen.note(&message);
         }
         Ok(running)
@@ -135,7 +135,7 @@ impl Watch<'_> {
                 start = starts.next() => match start.transpose()? {
                     Some(start) if self.wants(&start.service) => self.add(start.id, start.service),
                     Some(_) => {}
-                    None => return Err(Error::new(ErrorKind::Engine, "the engine went away")
+                    None => return Err(Error::new(ErrorKind::Engine, "lost the connection to the engine")
                         .hint("is the engine still running? try: taskava dev ps")),
                 },
                 _ = tick.tick() => self.draw()?,

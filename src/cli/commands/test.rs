@@ -107,7 +107,10 @@ impl Trial<'_> {
         };
         let isolated = isolated::start(engine, stack.clone(), options, janitors, events, shutdown).await?;
         if !isolated.is_watched() {
-            tell(events, "nobody watches this run: what it leaves when it is killed goes with `taskava dev gc`");
+            tell(
+                events,
+                "no cleanup process watches this run: if it is killed, `taskava dev gc` removes what it leaves",
+            );
         }
         let Some(mut summary) = isolated.summary.clone() else {
             isolated.remove(engine).await?;
@@ -213,7 +216,7 @@ impl Trial<'_> {
         let up: Vec<&str> = up.map(ServiceName::as_str).collect();
         let what = if up.is_empty() { "nothing runs".into() } else { format!("running: {}", up.join(", ")) };
         let kept = format!(
-            "{name} stays for a day ({what})\n  look: taskava dev -p {name} ps\n  reach: taskava dev -p {name} env\n  remove: \
+            "{name} is kept for a day ({what})\n  look: taskava dev -p {name} ps\n  reach: taskava dev -p {name} env\n  remove: \
              taskava dev -p {name} down -v -y"
         );
         isolated.keep(engine).await?;

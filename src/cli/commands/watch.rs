@@ -87,7 +87,7 @@ async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Con
         () = shutdown.reached(ShutdownLevel::Kill) => {}
     }
     if shutdown.hurry() != ShutdownLevel::None {
-        context.screen.left("not watching any more; the stack keeps running");
+        context.screen.left("stopped watching; the stack keeps running");
     }
     stayed.map(|()| ExitCode::from(shutdown.error().kind.exit_code()))
 }
@@ -143,7 +143,7 @@ async fn must_be_up(engine: &Engine, loaded: &Loaded, named: &[ServiceName]) -> 
         return Ok(());
     }
     let names: Vec<&str> = watched.iter().map(ServiceName::as_str).collect();
-    Err(Error::new(ErrorKind::Other, format_args!("none of what is watched has a container: {}", names.join(", ")))
+    Err(Error::new(ErrorKind::Other, format_args!("no watched service has a container: {}", names.join(", ")))
         .hint("start the stack and watch it with: taskava dev up --watch"))
 }
 

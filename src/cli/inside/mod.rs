@@ -131,7 +131,7 @@ pub async fn exec(
         code = outside.left() => return Ok(ExitCode::from(code)),
     };
     let Some(code) = code else {
-        context.screen.note(&format!("detached; the command goes on in {}", container.service));
+        context.screen.note(&format!("detached; the command keeps running in {}", container.service));
         return Ok(ExitCode::SUCCESS);
     };
     let words = ended.held.as_deref().map(String::from_utf8_lossy);
@@ -156,7 +156,7 @@ pub fn cannot_run(command: &[String], why: &str, service: &ServiceName) -> Error
     let why = why.strip_prefix(&format!("{command:?}: ")).unwrap_or(why);
     let error = Error::new(ErrorKind::Other, format_args!("can't run `{command}` in {service}: {why}"));
     if why.contains("executable file not found") {
-        return error.hint("it is no program of the service's image; name one that is, with its path if need be");
+        return error.hint("the service's image has no such program; name one that it has, with its path if needed");
     }
     error
 }

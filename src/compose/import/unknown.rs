@@ -18,7 +18,7 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
         "devices" | "device_cgroup_rules" | "gpus" => {
             "devices are not passed on; run what needs them outside of the stack"
         }
-        "security_opt" | "userns_mode" | "cgroup" | "cgroup_parent" | "isolation" => "the engine's own settings hold",
+        "security_opt" | "userns_mode" | "cgroup" | "cgroup_parent" | "isolation" => "the engine's own settings apply",
         "sysctls" => "set them on the engine's machine, or leave them out for development",
         "pid" | "ipc" | "uts" => "each container has its own",
         "group_add" => "name the group in `user = \"uid:gid\"`",

@@ -79,7 +79,7 @@ impl Files {
             match number(1) {
                 ASK => {
                     let asked = usize::try_from(number(3)).ok().and_then(|id| entries.get(id));
-                    let asked = asked.ok_or_else(|| io::Error::other("it asks for a file that there is not"))?;
+                    let asked = asked.ok_or_else(|| io::Error::other("it requests a file that does not exist"))?;
                     self.content(asked, number(3), &mut to).await?;
                 }
                 END => {
@@ -102,7 +102,7 @@ impl Files {
             self.context.folder_of(entry)
         };
         let file = byte_channel::open_within(folder, &entry.source).map_err(named)?;
-        let mut file: File = file.ok_or_else(|| named(io::Error::other("a link took its place")))?;
+        let mut file: File = file.ok_or_else(|| named(io::Error::other("it was replaced by a link")))?;
         let mut piece = vec![0; PIECE];
         loop {
             let length = file.read(&mut piece).map_err(named)?;
@@ -191,7 +191,7 @@ impl Receiving {
             while self.have.len() >= 5 {
                 let length = u32::from_be_bytes([self.have[1], self.have[2], self.have[3], self.have[4]]) as usize;
                 if length > LONGEST || self.have[0] != 0 {
-                    return Err(io::Error::other("its question can't be read"));
+                    return Err(io::Error::other("its request can't be read"));
                 }
                 if self.have.len() < 5 + length {
                     break;

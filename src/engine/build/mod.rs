@@ -397,11 +397,11 @@ fn build_hint(text: &str) -> &'static str {
     if has(&["denied", "unauthorized", "authentication required", "no basic auth"]) {
         "a base image does not exist or needs a login: docker login"
     } else if has(&["no matching manifest", "no match for platform"]) {
-        "a base image is not made for this architecture; set `platform` to one it has"
+        "a base image is not available for this architecture; set `platform` to one it has"
     } else if has(&["dial tcp", "failed to do request", "i/o timeout", "x509"]) {
         "a base image's registry can't be reached from the engine: check its network, proxy and certificates"
     } else if has(&["manifest unknown", "not found: manifest", "failed to resolve source metadata"]) {
-        "a base image can't be had; check the FROM lines, and whether the engine reaches the registry"
+        "a base image can't be pulled; check the FROM lines, and whether the engine reaches the registry"
     } else {
         "fix the Dockerfile, then run the command again; finished steps are reused"
     }

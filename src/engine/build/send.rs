@@ -22,8 +22,9 @@ pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = 
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let path = entry.map_or_else(String::new, |entry| format!(" {}", entry.source.display()));
                 let message = format!("can't send{path} to the builder: {error}");
-                trouble
-                    .note(Error::new(ErrorKind::Image, message).hint("run the command again when it stays as it is"));
+                trouble.note(
+                    Error::new(ErrorKind::Image, message).hint("run the command again once the file no longer changes"),
+                );
             }
             let _ = sender.blocking_send(Err(error));
         }
@@ -74,7 +75,7 @@ fn append(archive: &mut tar::Builder<byte_channel::Writer>, entry: &Entry, conte
         What::File(_) => {
             // It may be a link by now, to something that is nobody's business inside.
             let file = byte_channel::open_within(context.folder_of(entry), &entry.source)?;
-            let file = file.ok_or_else(|| io::Error::other("it lies elsewhere by now: a link took its place"))?;
+            let file = file.ok_or_else(|| io::Error::other("it was replaced by a link meanwhile"))?;
             // It may have grown since it was listed.
             let size = file.metadata()?.len();
             header.set_size(size);

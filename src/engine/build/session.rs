@@ -99,16 +99,16 @@ async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Byte
     {
         if let Err(error) = files.serve(request, &mut respond).await {
             let message = format!("can't send the files to the builder: {error}");
-            offer
-                .trouble
-                .note(Error::new(ErrorKind::Image, message).hint("run the command again when they stay as they are"));
+            offer.trouble.note(
+                Error::new(ErrorKind::Image, message).hint("run the command again once the files no longer change"),
+            );
             respond.send_reset(h2::Reason::INTERNAL_ERROR);
         }
         return;
     }
     let answer = match question(request.into_body()).await {
         Some(question) => offer.answer(&path, &question).await,
-        None => Err((INTERNAL, "the question can't be read".into())),
+        None => Err((INTERNAL, "the request can't be read".into())),
     };
     // That the engine is gone is nothing that could be told to it.
     let _ = send(&mut respond, answer);

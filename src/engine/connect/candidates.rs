@@ -120,7 +120,8 @@ fn parse(text: &str, tls: Option<Tls>, by: &str) -> Result<Address> {
         "tcp" => tls,
         _ => return Err(wrong("has an unknown scheme")),
     };
-    let (host, port) = host_and_port(rest.trim_end_matches('/')).ok_or_else(|| wrong("is no address of an engine"))?;
+    let (host, port) =
+        host_and_port(rest.trim_end_matches('/')).ok_or_else(|| wrong("is not the address of an engine"))?;
     let port = port.unwrap_or(if tls.is_some() { 2376 } else { 2375 });
     Ok(Address::Tcp { host: host.into(), port, tls })
 }

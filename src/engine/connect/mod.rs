@@ -248,7 +248,12 @@ mod tests {
         );
         assert_eq!(about(&tcp("box"), said("1.41")).expect("new enough").api, (1, 41));
         assert_eq!(about(&tcp("box"), said("2.0")).expect("new enough").api, (2, 0));
-        assert!(about(&tcp("box"), said("")).expect_err("no engine").to_string().contains("not as a Docker engine"));
+        assert!(
+            about(&tcp("box"), said(""))
+                .expect_err("not a Docker engine")
+                .to_string()
+                .contains("not as a Docker engine")
+        );
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Engine, "the engine stopped telling its events")
+        Err(Error::new(ErrorKind::Engine, "the engine's event stream ended")
             .hint("is the engine still running? try: taskava dev ps"))
     }
 

@@ -86,7 +86,7 @@ mod system {
         let is_file = FileType::from_raw_mode(seen.st_mode) == FileType::RegularFile;
         // One that was removed a moment ago has no name left: whoever opened it looks again.
         if !is_file || seen.st_uid != own() || seen.st_nlink > 1 {
-            return Err(refused("it is no file of this user alone; remove it"));
+            return Err(refused("it is not a private file of this user; remove it"));
         }
         Ok(file.into())
     }

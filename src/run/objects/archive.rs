@@ -105,7 +105,7 @@ impl Writer {
 }
 
 fn of_other_length(entry: &Entry) -> io::Error {
-    io::Error::other(format!("{}/{} is of another length than S3 said", entry.bucket, entry.key))
+    io::Error::other(format!("{}/{} has another length than S3 announced", entry.bucket, entry.key))
 }
 
 /// What a version is, behind the length of that.

@@ -383,7 +383,7 @@ impl Objects<'_> {
             None => format!("env.STATE_DIR = \"/state\" and volumes = [\"{name}-data:/state\"]"),
         };
         self.run.events.emit(&Event::Warning {
-            message: format!("{name} has no volume; with it goes what is in its buckets: {}", counted(count, "object")),
+            message: format!("{name} has no volume: what is in its buckets is lost: {}", counted(count, "object")),
             hint: Some(format!("to keep it the next time, add to [services.{name}]: {hint}")),
         });
         Ok(())
@@ -393,7 +393,7 @@ impl Objects<'_> {
         let name = &self.service.name;
         Error::new(error.kind, format_args!("what is in the buckets of {name} could not be saved: {error}")).hint(
             format!(
-                "it still runs; to let what is in its buckets go: docker stop {}, then run the command again",
+                "it is still running; to discard what is in its buckets: docker stop {}, then run the command again",
                 self.run.stack.container_name(name)
             ),
         )

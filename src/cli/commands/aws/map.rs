@@ -33,7 +33,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let engine = Engine::connect(&context.connect_options()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;
         if !containers.iter().any(crate::plan::observed::Container::is_up) {
-            let message = format!("nothing runs of {}, so there is nobody to ask", stack.name);
+            let message = format!("no service of {} is running, so there is nothing to probe", stack.name);
             return Err(Error::new(ErrorKind::Other, message).hint("start it with: taskava dev up"));
         }
         let lines = aws_map::ask(&engine, &stack, &containers).await?;
@@ -53,7 +53,7 @@ fn table(lines: &[Line], width: Option<usize>, color: bool) -> String {
         let services = if line.services.is_empty() { "-".to_owned() } else { line.services.join(", ") };
         [line.component.to_owned(), services, line.verdict.as_str().to_owned()]
     };
-    let mut table = Table::new(&["PRODUCTION", "HERE", "VERDICT", "WHAT IT SAID, WHAT IS MISSING"]);
+    let mut table = Table::new(&["PRODUCTION", "HERE", "VERDICT", "EVIDENCE, WHAT IS MISSING"]);
     for line in lines {
         let mut cells = cells(line);
         for text in [line.said.join("; "), line.why.join("; ")].iter().filter(|text| !text.is_empty()) {
