@@ -1,4 +1,5 @@
-//! The text of a first services.toml, for what was found in a folder. Pure; `cli::init` looks and writes.
+//! The text of a new services.toml, for what was found in a folder. Pure; `cli::init` reads the folder and writes the
+//! file.
 
 use crate::model::StackName;
 
@@ -54,7 +55,7 @@ impl App {
     }
 }
 
-/// Services that can be had besides PostgreSQL and Redis.
+/// Services that can be added to PostgreSQL and Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[expect(missing_docs, reason = "each is the product of its name")]
@@ -64,7 +65,7 @@ pub enum Extra {
     Mailpit,
 }
 
-/// The JSON Schema beside it, which its first line names.
+/// The JSON Schema next to it, which its first line names.
 pub const SCHEMA: &str = "services.schema.json";
 
 /// The whole file.

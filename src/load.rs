@@ -1,5 +1,5 @@
-//! The I/O shell of `config` and `model`: finds services.toml, reads it with its override, `.env` and env files, and looks
-//! whether the paths it names exist and stay inside the project.
+//! The I/O for `config` and `model`: finds services.toml, reads it with its override, `.env` and env files, and checks
+//! that the paths it names exist and are inside the project.
 
 pub mod pins;
 pub mod sought;
@@ -16,7 +16,7 @@ use crate::model::{ServiceName, Stack, StackName, isolated};
 use crate::resolve::isolate::isolate;
 use crate::resolve::{EnvFiles, MustBe, PathUse, ResolveContext, resolve};
 
-/// The file beside it that overrides it, for one machine.
+/// The file next to it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
 
 /// The names Compose looks for, best first.
@@ -59,7 +59,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
     let mut sources = Vec::new();
     sources.extend(reading.toml(&file));
-    // What is named by hand comes after what lies about.
+    // Files named explicitly come after those found.
     let local = folder.join(OVERRIDE);
     if file.file_name().is_some_and(|name| name == FILE) && !more.contains(&local) {
         sources.extend(local.exists().then(|| reading.toml(&local)).flatten());
@@ -90,7 +90,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     of_services.extend(check_paths(&config, &around, &resolved.paths));
     let mut meant = Vec::new();
     for (service, problem) in of_services {
-        // What nobody asked for need not be whole: init's commented example is no reason to refuse `down`.
+        // Services that are not used need not be complete: init's commented example is no reason to refuse `down`.
         match service.filter(|name| resolved.stack.services.get(name).is_some_and(|service| !service.active)) {
             Some(name) => resolved.stack.unusable.entry(name).or_default().push(problem),
             None => meant.push(problem),

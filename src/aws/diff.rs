@@ -1,4 +1,4 @@
-//! What differs between what is declared and what an emulator has. Pure.
+//! The differences between declared resources and those of an emulator. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use crate::model::aws::{Properties, Resource, ResourceId, ResourceKind};
 use crate::model::secret::MASK;
 
-/// What an emulator has of what is declared, and what it has besides that was made for this stack.
+/// Which declared resources an emulator has, and which others it has that were created for this stack.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Seen {
     /// Declared resources that exist.

@@ -73,7 +73,7 @@ pub(super) async fn update(emulator: &Emulator, resource: &Resource, properties:
     Ok(())
 }
 
-/// The alias goes at once, the key after the shortest time that KMS allows.
+/// The alias is removed at once, the key after the shortest time that KMS allows.
 pub(super) async fn remove(emulator: &Emulator, id: &ResourceId) -> Answer<()> {
     let alias = json!({ "AliasName": format!("alias/{}", id.name) });
     emulator.client.json(Api::Kms, "DeleteAlias", &alias).await?;

@@ -1,8 +1,9 @@
-//! Declared AWS resources → requests to an emulator: looks at what is there, makes only what differs, and names each
-//! change with its cause. No state file: what exists is asked, and what was made for a stack carries its tag.
+//! Declared AWS resources → requests to an emulator: lists what exists, creates or changes only what differs, and
+//! reports each change with its cause. No state file: existing resources are queried, and those created for a stack
+//! carry its tag.
 //!
-//! `sigv4` signs, `client` asks, `diff` compares (pure), one file a service of AWS knows how its resources are looked at
-//! and made. When this happens is `run`'s.
+//! `sigv4` signs, `client` sends requests, `diff` compares (pure); one file per AWS service knows how its resources are
+//! read and created. When this happens is up to `run`.
 
 mod alarms;
 mod client;

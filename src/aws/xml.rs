@@ -1,4 +1,4 @@
-//! As much of XML as the answers of S3 and of the services with a query protocol need: the texts of elements by name.
+//! The part of XML that the responses of S3 and of services with a query protocol need: the text of elements by name.
 
 /// The content of every element of this name that is not inside another of the same name, in order.
 pub(super) fn all<'a>(xml: &'a str, name: &str) -> Vec<&'a str> {

@@ -1,5 +1,5 @@
-//! Asks everybody at once: the emulators for each service of AWS, PostgreSQL and Redis for what they are, web servers for
-//! their health, the engine for what runs.
+//! Probes everything at once: the emulators for each AWS service, PostgreSQL and Redis for version and replicas, web
+//! servers for their health, the engine for running containers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::run::{actual, address, once};
 /// How long an emulator may take: LocalStack loads a service when it is first asked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long everybody else may take.
+/// Time limit for all other probes.
 const SOON: Duration = Duration::from_secs(3);
 
 /// Longest answer of a Redis that is read.
@@ -53,7 +53,7 @@ struct Surveyed<'a> {
 /// Asks for every component of production what there is of it in a stack.
 ///
 /// # Errors
-/// When there is nothing to ask with. Whoever does not answer is in the lines.
+/// When probing is not possible at all. Services that don't answer are reported in the lines.
 pub async fn ask(engine: &Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Line>> {
     let limits = Limits::default();
     let asking = Asking { engine, stack, containers, http: http_client(limits)?, prober: Prober::new(limits)? };
@@ -378,7 +378,7 @@ impl Evidence {
         }
     }
 
-    /// The same; `why` when there was nobody to ask.
+    /// The same; `why` if there was nothing to probe.
     fn or(mut self, why: &str) -> Self {
         if let Err(before) = &mut self.said
             && before.is_empty()

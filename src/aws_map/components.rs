@@ -1,5 +1,5 @@
-//! What production has: whom to ask for each component, what an answer is worth at most, and what is known to be missing
-//! even then. Whether somebody answers is not known here.
+//! The components of production: what to probe for each, the best verdict that an answer can get, and the known gaps
+//! even then. Whether a service answers is not known here.
 
 use super::Verdict;
 use crate::aws::{Protocol, Question};
@@ -10,11 +10,11 @@ use crate::model::aws::Api;
 pub(super) struct Component {
     /// As production has it.
     pub(super) name: &'static str,
-    /// What does its work here, besides what the emulators describe.
+    /// The services that do its work here, in addition to the emulators' descriptions.
     pub(super) real: Option<Real>,
     /// Asked of an emulator.
     pub(super) question: Option<Question>,
-    /// LocalStack's community edition lacks it: it is asked of MiniStack, where that runs beside it.
+    /// LocalStack's community edition lacks it: MiniStack is probed for it, if it runs.
     pub(super) beside: bool,
     /// What can be declared of it.
     pub(super) api: Option<Api>,

@@ -1,8 +1,8 @@
-//! The file as a tar that finds every changed byte.
+//! The backup file as a tar that detects every changed byte.
 //!
-//! `begin` (which format), members, `manifest.json`, `SHA256`: the digest of every byte before that last member. What
-//! follows the digest is always the same, so a byte that changed anywhere is found. Written and read in one pass, member
-//! by member: what is in memory at a time is one member, and those who write keep them small.
+//! `begin` (the format), members, `manifest.json`, `SHA256`: the digest of all bytes before that last member.
+//! Everything after the digest is constant, so a changed byte is detected anywhere. Written and read in one pass,
+//! member by member: one member is in memory at a time, and writers keep members small.
 
 use std::io::{self, Read, Write};
 

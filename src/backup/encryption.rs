@@ -1,4 +1,4 @@
-//! Encryption of a backup: the only place that knows `age`. Without the feature `encrypt`, `no_encryption` stands here.
+//! Encryption of a backup: the only module that uses `age`. Without the feature `encrypt`, `no_encryption` replaces it.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};

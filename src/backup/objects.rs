@@ -1,5 +1,5 @@
-//! What is in the buckets of an emulator of S3: every version with its headers and tags. As one stream of records, cut into
-//! members: ten thousand small objects are few of them, and a large one is never in memory as a whole.
+//! The content of the buckets of an S3 emulator: every version with its headers and tags, as one stream of records,
+//! split into members: ten thousand small objects need few members, and a large object is never in memory completely.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};

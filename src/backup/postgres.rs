@@ -1,5 +1,6 @@
-//! A PostgreSQL server: its roles, and each database as `pg_dump` writes it in parallel and compressed, from one snapshot
-//! in which the rows are counted and digested too. Both programs run in the container, where they fit the server.
+//! A PostgreSQL server: its roles, and each database as `pg_dump` writes it, parallel and compressed, from one database
+//! snapshot in which the rows are also counted and hashed. Both programs run in the container, where their version
+//! matches the server.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;

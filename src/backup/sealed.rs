@@ -1,5 +1,5 @@
-//! The file on the disk: written beside its place and put there when it is whole; encrypted by `encryption`, where that is
-//! asked for.
+//! The file on disk: written next to its destination and moved there once it is complete; encrypted by `encryption` if
+//! requested.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -199,7 +199,7 @@ impl Write for Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // After its end it is not there any more.
+        // After its end it no longer exists.
         self.to = None;
         let _ = fs::remove_file(&self.partial);
     }

@@ -1,5 +1,5 @@
-//! The stack of a command that can do without services.toml: from the file where it can be used, else from what labels on
-//! the engine say. Then the file's mistakes are warnings, and `-p NAME` works from anywhere.
+//! The stack of a command that does not require services.toml: from the file if it can be used, otherwise from labels
+//! on the engine. In that case the file's mistakes are warnings, and `-p NAME` works from any folder.
 
 use std::path::{Path, PathBuf};
 
@@ -196,7 +196,7 @@ fn tell(context: &Context, error: &Error, sought: &Sought, name: &StackName, sta
                 _ => warning.hint(format!("stacks on it: {}", names.join(", "))),
             }]);
         }
-        // It was asked for in so many words.
+        // It was requested explicitly.
         _ if context.project().is_some() => {}
         _ => {
             screen.diagnostics(&[Diagnostic::warning(None, format!("{error}; using what the engine has of {name}"))]);

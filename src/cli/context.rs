@@ -1,4 +1,5 @@
-//! What every command gets: the global options and the screen. Finding the stack is `load`'s, the engine `engine`'s.
+//! What every command gets: the global options and the screen. Finding the stack is up to `load`, finding the engine up
+//! to `engine`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! What clap does not do by itself: commands under headings in the order of use, and global options that give way
-//! where a command needs the same letter.
+//! Additions to clap's help: commands under headings in the order of use, and global options that give way if a command
+//! needs the same letter.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Writes docs/cli.md from the command line's definition; the test keeps the two the same.
+//! Generates docs/cli.md from the definition of the command line; a test checks that it is up to date.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,5 @@
-//! The command line. `commands` has one file a command; here are the frame that all of them share, and the way in. What a command prints goes through `ui::Screen`.
+//! The command line. `commands` has one file per command; this module contains what they share, and the entry point.
+//! Output goes through `ui::Screen`.
 
 pub mod by_labels;
 pub mod commands;

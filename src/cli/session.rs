@@ -1,4 +1,4 @@
-//! What most commands begin with: the stack is loaded, the engine found, and nobody else's stack is in the way.
+//! The first steps of most commands: load the stack, find the engine, and check that no other stack is in the way.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -155,7 +155,7 @@ impl<'a> Session<'a> {
         let prune = prune && summary.ok;
         let code = self.end(summary);
         if prune {
-            // Whoever has the lock next may restore any that is there.
+            // The next holder of the lock may restore any that exists.
             snapshot::prune(&self.engine, self.stack.name.as_str()).await?;
         }
         Ok(code)

@@ -1,5 +1,5 @@
-//! What a command line that clap refuses is told: words that docker compose knows and we don't, and no guess that only
-//! looks alike.
+//! Suggestions for a command line that clap rejects: equivalents for words that only docker compose knows, and no
+//! suggestion that merely looks similar.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

@@ -1,4 +1,4 @@
-//! `[aws]`: the resources of the production account that are made in the emulator.
+//! `[aws]`: the resources of the production account to create in the emulator.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What may be written in services.toml, as data: error messages, JSON Schema and the reference page come from it.
+//! The format of services.toml, as data: error messages, JSON Schema and the reference page are generated from it.
 
 use std::fmt::{self, Write as _};
 

@@ -1,4 +1,4 @@
-//! Types with more than one way to write them: a string or its words, one value or a list, a number or a table.
+//! Types with more than one notation: a string or a list of arguments, one value or a list, a number or a table.
 
 use std::time::Duration;
 

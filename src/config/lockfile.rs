@@ -1,5 +1,5 @@
-//! The text of services.lock: a digest for each image. Written so that two of them are easily compared; read with the place
-//! of everything that is wrong.
+//! The text of services.lock: a digest for each image. Written so that two versions are easy to compare; every mistake
+//! is reported with its place.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What somebody may have meant by a word that is not known here.
+//! Suggestions for an unknown word.
 
 /// What people who come from docker compose write in a service, and what it is here.
 pub(super) fn compose(word: &str) -> Option<&'static str> {

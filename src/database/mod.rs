@@ -1,10 +1,12 @@
 //! Private copies of a database inside one server, in milliseconds.
 //!
-//! A database that somebody is connected to can't be copied. So it is copied once, to a template that nobody can connect
-//! to; copies are made from that, and a pool of them ahead of time: a fork then only takes one and gives it a name. What
-//! we made carries a comment that says so, and nothing else is ever listed or dropped. No state but those comments.
+//! A database with open connections can't be copied. So it is copied once, to a template that does not accept
+//! connections; copies are created from the template, some in advance in a pool: a fork then only takes one and renames
+//! it. Databases that taskava created carry a comment, and no others are ever listed or dropped. The comments are the
+//! only state.
 //!
-//! `template` makes the first copy, `unfinished` those of the pool, and drops what was cut off; the rest is here.
+//! `template` creates the first copy, `unfinished` those of the pool, and drops copies that were cut off; the rest is
+//! here.
 
 mod template;
 mod unfinished;
@@ -70,9 +72,9 @@ pub struct ForkOptions {
     pub from: Option<String>,
     /// How many copies are kept ready; otherwise as many as were asked for last.
     pub pool: Option<usize>,
-    /// Copy the source anew: it changed since its template was made.
+    /// Copy the source again: it changed since its template was created.
     pub refresh: bool,
-    /// When somebody is connected to the source, and it is to be copied for the first time.
+    /// What to do if clients are connected to the source when it is copied for the first time.
     pub in_use: InUse,
 }
 
@@ -128,7 +130,7 @@ pub struct Copy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Given to somebody by name.
+    /// Taken by a fork.
     Fork,
     /// Ready to be given away.
     Pool,
@@ -253,7 +255,7 @@ impl Server {
         Ok(())
     }
 
-    /// Makes one copy, unless as many are ready as were asked for. For somebody who has other things to do in between.
+    /// Creates one copy, unless the requested number is ready. For callers that do other work in between.
     ///
     /// # Errors
     /// When the server refuses.
@@ -296,7 +298,7 @@ impl Server {
         Ok(self.look("", "", true).await?.0)
     }
 
-    /// Drops databases of ours by name, whoever is connected to them.
+    /// Drops databases of ours by name, even if clients are connected to them.
     ///
     /// # Errors
     /// When one of them is not there, or not ours: then none is dropped.
@@ -342,7 +344,7 @@ impl Server {
         Ok((rows.iter().filter_map(|row| copy(row)).collect(), writes, of(name).is_some()))
     }
 
-    /// Whether the server went away: a new connection may be had.
+    /// Whether the connection was lost: a new one may succeed.
     pub fn is_gone(&self) -> bool {
         self.gone
     }
@@ -374,7 +376,7 @@ fn copy(row: &[Option<String>]) -> Option<Copy> {
         "template" => Role::Template,
         _ => return None,
     };
-    // Between its new name and its new comment one is taken already: nobody else may take it by its old comment.
+    // Between its new name and its new comment, a copy is already taken: no other fork may take it by its old comment.
     let role = match role {
         Role::Pool if !text(0)?.starts_with(&pooled(rest)) => Role::Fork,
         role => role,

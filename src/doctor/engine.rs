@@ -1,4 +1,4 @@
-//! The engine: its version, its machine, and what else is on it.
+//! Checks the engine: its version, its machine, and other objects on it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -190,7 +190,7 @@ pub(super) async fn others(engine: &Engine, stack: Option<&Stack>) -> Result<Vec
     Ok(checks)
 }
 
-/// Stacks whose folder is gone: nobody will take them down.
+/// Stacks whose folder no longer exists: they would never be taken down.
 pub(super) fn leftovers(list_all_containers: &[ContainerInfo], exists: impl Fn(&str) -> bool) -> Check {
     let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
     for seen in list_all_containers {

@@ -1,4 +1,4 @@
-//! This machine: limits of its kernel, what docker's configuration asks for, what the shell knows.
+//! Checks this machine: kernel limits, helpers that docker's configuration names, shell completion.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What services.toml needs: that it is right, its ports, its images.
+//! Checks what services.toml needs: that it is valid, its ports, its images.
 
 use std::io::ErrorKind as Io;
 use std::net::{IpAddr, TcpListener};

@@ -1,5 +1,5 @@
-//! Being inside: commands in a running container and the main process of a new one, with their streams as bytes, their
-//! terminal's size, signals, and how they ended. What is at the other end of the streams is the caller's.
+//! Attaches to processes: commands in a running container and the main process of a new one, with their streams as
+//! bytes, their terminal's size, signals, and exit codes. The other end of the streams is up to the caller.
 
 use std::io;
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl Output {
     }
 }
 
-/// Takes frames apart: a byte for the stream, three of nothing, four of length, then so many bytes.
+/// Decodes frames: one byte for the stream, three empty ones, four for the length, then that number of bytes.
 #[derive(Debug, Default)]
 struct Frames {
     header: [u8; 8],
@@ -225,7 +225,7 @@ impl Engine {
 
     /// Tells a command's terminal its size. The engine waits for the command to be started.
     pub async fn resize_exec(&self, exec: &str, (height, width): Size) {
-        // A command that has just ended has no terminal any more.
+        // A command that has just exited no longer has a terminal.
         let _ = self.docker.resize_exec(exec, ResizeExecOptions { height, width }).await;
     }
 
@@ -318,7 +318,7 @@ impl Engine {
     /// Tells a container's terminal its size.
     pub async fn resize(&self, container: &str, (rows, columns): Size) {
         let options = ResizeContainerTTYOptions { h: rows.into(), w: columns.into() };
-        // One that has just ended has no terminal any more.
+        // One that has just exited no longer has a terminal.
         let _ = self.docker.resize_container_tty(container, options).await;
     }
 

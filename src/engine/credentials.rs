@@ -52,7 +52,7 @@ impl Credentials {
 /// Docker Hub's name in configurations and for helpers.
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// How long a helper may take; one that waits for a dialog nobody sees must not hang the run.
+/// Time limit for a helper; one that waits for an invisible dialog must not block the run.
 const HELPER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest answer of a helper, in bytes.

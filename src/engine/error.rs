@@ -1,4 +1,4 @@
-//! What the engine's errors mean to us.
+//! Interprets the engine's errors.
 
 use bollard::errors::Error as Bollard;
 

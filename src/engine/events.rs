@@ -1,5 +1,5 @@
-//! What the engine tells of a stack: containers that start, end and are removed, networks and volumes that come and go.
-//! Coming back after a lost connection is the caller's.
+//! The engine's events of a stack: containers that start, exit and are removed, networks and volumes that are created
+//! and removed. Reconnecting is up to the caller.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! Containers that are never started: through them the engine copies a volume into an image, and back. One that a run left
-//! behind when it was killed is no service's container; the next command that changes the stack removes it.
+//! Helper containers that are never started: through them the engine copies a volume into an image, and back. One that
+//! was left over by a killed run belongs to no service; the next command that changes the stack removes it.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Stack;
 use crate::plan::observed::Helper;
 
-/// How long a copy is waited for that the engine goes on with after its client was killed.
+/// How long to wait for a copy that the engine continues after its client was killed.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often it is looked at.

@@ -1,4 +1,4 @@
-//! What `doctor` asks an engine: about itself, and about what others have on it. Changes nothing.
+//! What `doctor` queries from an engine: about itself, and about other objects on it. Changes nothing.
 
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
@@ -27,7 +27,7 @@ pub struct Info {
     pub forwards: bool,
 }
 
-/// A container on the engine, whoever made it.
+/// A container on the engine, created by any program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerInfo {
     /// Its name.

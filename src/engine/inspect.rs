@@ -1,4 +1,4 @@
-//! Looks at one container: what it is doing, and how it ended.
+//! Inspects one container: its state, and how it exited.
 
 use bollard::errors::Error as Bollard;
 use bollard::models::{ContainerStateStatusEnum, EndpointSettings, HealthStatusEnum};

@@ -1,5 +1,5 @@
-//! What has begun and has not ended, as empty volumes whose label says it: they outlive the client and the engine, and are
-//! listed with the stack's volumes, so knowing them costs no call.
+//! Operations that have begun and have not ended, as empty volumes with a label: they outlive the client and the
+//! engine, and are listed with the stack's volumes, so reading them needs no extra call.
 
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};

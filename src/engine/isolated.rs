@@ -1,5 +1,5 @@
-//! Isolated stacks as the engine shows them: whose they are, and everything of one removed at once. Whether one may go
-//! is `gc`'s to say.
+//! Isolated stacks as the engine shows them: their owners, and removing one completely. Whether one may be removed is
+//! up to `gc`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +25,7 @@ pub struct IsolatedStack {
     pub project: String,
     /// The process it was made for; none when its label can't be read.
     pub owner: Option<Owner>,
-    /// When it may be removed whoever owns it: seconds since 1970. The latest time any of its parts has.
+    /// When it may be removed, whatever its owner: seconds since 1970. The latest time of its parts.
     pub expires: i64,
     /// Its owner left it on purpose.
     pub kept: bool,

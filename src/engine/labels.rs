@@ -1,4 +1,4 @@
-//! The labels that are the state of a stack. Everything we make carries them; nothing without them is ever removed.
+//! The labels that are the state of a stack. All our objects carry them; objects without them are never removed.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -49,7 +49,7 @@ pub(super) const PREPARED: &str = "dev.taskava.prepared";
 pub(super) const OWNER: &str = "dev.taskava.owner";
 /// The machine that [`ROOT`] is on, as in [`crate::model::Owner::host`]; on images, which outlive their owner.
 pub(super) const MACHINE: &str = "dev.taskava.machine";
-/// When an isolated stack may be removed whoever owns it: seconds since 1970.
+/// When an isolated stack may be removed, whatever its owner: seconds since 1970.
 pub(super) const EXPIRES: &str = "dev.taskava.expires";
 /// On the volume that says of an isolated stack: its owner left it on purpose.
 pub(super) const KEPT: &str = "dev.taskava.kept";
@@ -88,12 +88,12 @@ pub(super) fn left_alone(found: &HashMap<String, String>, stack: &Stack) -> Opti
     other.then(|| format!("was created by another checkout, {root}"))
 }
 
-/// Labels of a service's container, besides those of its stack.
+/// Labels of a service's container, in addition to those of its stack.
 pub(super) fn of_service(name: &ServiceName, kind: Kind, config: &str) -> [(String, String); 3] {
     [(SERVICE.into(), name.to_string()), (KIND.into(), kind.as_str().into()), (CONFIG.into(), config.into())]
 }
 
-/// Labels of a volume without a name, besides those of its stack.
+/// Labels of an anonymous volume, in addition to those of its stack.
 pub(super) fn of_place(place: &Place) -> [(String, String); 2] {
     [(SERVICE.into(), place.service.to_string()), (TARGET.into(), place.target.clone())]
 }

@@ -1,4 +1,4 @@
-//! Images that we made, as the engine shows them, and one of them removed. Whether one may go is `gc`'s to say.
+//! Images created by taskava, as the engine shows them, and removing one. Whether one may be removed is up to `gc`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -45,14 +45,14 @@ pub struct ManagedImage {
     pub machine: String,
     /// Made at, seconds since 1970 by the engine's clock.
     pub created: i64,
-    /// What goes with it, in bytes: without what it is based on, where the engine tells that.
+    /// The size freed by removing it, in bytes: without its base, if the engine reports that.
     pub size: u64,
     /// A container was made from it.
     pub used: bool,
 }
 
 impl Engine {
-    /// All images that we made, the newest first. One that somebody gave a name of his own is his.
+    /// All images that we made, the newest first. One to which the user gave another name belongs to the user.
     ///
     /// # Errors
     /// When the engine can't be asked.
@@ -101,8 +101,9 @@ impl Engine {
 fn own(seen: &ImageSummary, sizes: &HashMap<&str, i64>, used: &HashSet<String>) -> Option<ManagedImage> {
     let label = |label: &str| seen.labels.get(label).map(String::as_str).unwrap_or_default();
     let (project, key) = (label(labels::PROJECT), label(labels::PREPARED));
-    // An image that somebody made of one of our containers, or on top of such an image, inherits labels. It has the stack's,
-    // which a prepared image and a build have not, or a name of its own; one on top of a build without either can't be told.
+    // An image that the user created from one of our containers, or on top of such an image, inherits labels. It has
+    // the stack's, which a prepared image and a build have not, or a name of its own; one on top of a build without
+    // either can't be told.
     let (made, repository) = if !label(labels::SNAPSHOT).is_empty() {
         let (project, snapshot) = (project.to_owned(), label(labels::SNAPSHOT).to_owned());
         (ImageOrigin::Snapshot { project, snapshot }, snapshots::REPOSITORY)

@@ -1,4 +1,4 @@
-//! The only place that knows Docker. Nothing of bollard leaves this module.
+//! The only module that talks to Docker. No type of bollard leaves it.
 
 mod asked;
 pub mod attach;

@@ -1,8 +1,8 @@
-//! Volumes without a name on the engine: found again for a new container, kept findable when a container is removed.
+//! Anonymous volumes on the engine: found again for a new container, and kept findable when a container is removed.
 //!
-//! A container that an earlier version made has volumes that the engine named. Before such a container is removed, a
-//! volume of the name that [`Place::volume`] gives is created, without content; its label says which volume holds the
-//! data. From then on everything that is asked of the one is done with the other.
+//! A container created by an earlier version has volumes that the engine named. Before such a container is removed, an
+//! empty volume with the name that [`Place::volume`] returns is created; its label names the volume with the data. From
+//! then on, operations on the one are applied to the other.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is there: a few list calls, all at once, as plain data for the planner and `ps`.
+//! Observes the engine: a few list calls, all at once, as plain data for the planner and `ps`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

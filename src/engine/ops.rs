@@ -1,5 +1,5 @@
-//! The calls that change something, and the questions about one container. Each can be repeated: what is already as
-//! asked is no error, so a run that was cut off is carried on by the next one.
+//! The calls that change something, and queries about a single container. Each can be repeated: if the requested state
+//! already exists, that is no error, so the next run continues one that was cut off.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Images of servers with their data in place. Which there should be is `isolated::prepared`'s to say.
+//! Images of servers with prepared data. Which of them should exist is up to `isolated::prepared`.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Stacks as their labels show them, for commands without a services.toml: which there are, and what one was made from.
+//! Stacks as described by their labels, for commands without a services.toml: which exist, and what one was created
+//! from.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

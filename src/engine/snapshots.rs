@@ -1,9 +1,9 @@
-//! Copies of volumes as images, and back. An image holds one volume and nothing else, in [`INSIDE`]; its labels say of
-//! which stack, snapshot and volume. What is saved when, and which are removed again, is `plan`'s and `run`'s.
+//! Copies volumes to images, and back. An image contains one volume and nothing else, in [`INSIDE`]; its labels record
+//! stack, snapshot and volume. What is saved when, and which images are removed, is up to `plan` and `run`.
 //!
-//! No container is ever started for it, so it works for images without a shell, too: a volume is read as an archive
-//! through a container that was only created, and the archive becomes an image's one layer as it streams by. Back, the
-//! engine itself copies what an image holds where an empty volume is mounted.
+//! No container is ever started for it, so it also works for images without a shell: a volume is read as an archive
+//! through a container that was only created, and the archive is streamed into the only layer of an image. To restore,
+//! the engine itself copies an image's content to an empty volume mounted over it.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,7 @@ use crate::diag::Result;
 use crate::model::{Place, ServiceName, Stack, fingerprint_of};
 use crate::plan::observed::Saved;
 
-/// Where a volume's content lies in its image. A path that no image and no engine has files of its own in.
+/// Path of a volume's content in its image. No image and no engine has its own files there.
 pub(super) const INSIDE: &str = "/taskava-volume";
 
 /// Repository of the images.

@@ -1,4 +1,4 @@
-//! A service as the Engine API wants it.
+//! Converts a service to requests of the Engine API.
 
 use std::collections::HashMap;
 
@@ -170,7 +170,7 @@ fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
         MountSource::Volume(short) => Some(&stack.volumes[short]),
         MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
     };
-    // A volume that was removed a moment ago is made anew by the engine, without a word: then it must be known whose it is.
+    // The engine silently creates a volume again that was removed a moment ago: then its labels must show whose it is.
     let labels = volume.filter(|volume| !volume.external).map(|volume| {
         let mut labels = labels::of_stack(stack);
         labels.extend(volume.labels.clone());

@@ -1,4 +1,4 @@
-//! What containers use: the engine's counters as the numbers people ask for, reckoned as docker does.
+//! Resource usage of containers: the engine's counters, converted as docker does.
 
 use bollard::models::{ContainerCpuStats, ContainerMemoryStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptions;

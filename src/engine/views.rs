@@ -1,8 +1,8 @@
-//! Views of host paths for isolated stacks: volumes that show a path and keep what is written to it. Which of these ways is
-//! taken is `run::views`' to say.
+//! Creates views of host paths for isolated stacks: volumes that show a path and keep what is written to it. Which kind
+//! of view is used is up to `run::views`.
 //!
-//! No container is ever started for it. A volume is made, filled and tried through a container that is only created and
-//! has a name of its own. While that is there the view is half-made: whoever finds it begins again.
+//! No container is ever started for it. A volume is created, filled and tried through a container that is only created
+//! and has a fixed name. While that container exists the view is incomplete: a run that finds it starts over.
 
 use std::collections::HashMap;
 use std::io;
@@ -161,7 +161,7 @@ impl Engine {
         Ok(if is_file { file(&seen?.mountpoint) } else { Held::Volume(volume) })
     }
 
-    /// The container that a view is made through; one that was left is begun with anew.
+    /// The container through which a view is created; a leftover one is replaced.
     async fn through(&self, stack: &Stack, like: &Service, volume: &str, mount: Mount) -> Result<String, Bollard> {
         let body = ContainerCreateBody {
             image: Some(like.image.clone()),

@@ -1,5 +1,5 @@
-//! Removes what crashed runs left behind: isolated stacks whose owner is gone, or whose time has passed while nobody can
-//! say whether their owner lives; and images (`images`).
+//! Removes what crashed runs left behind: isolated stacks whose owner has ended, or which have expired while their
+//! owner can't be checked; and images (`images`).
 
 pub mod images;
 

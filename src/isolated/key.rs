@@ -1,4 +1,5 @@
-//! What a prepared stack was made from, as one short text: another image, variable, init script or job gives another.
+//! What a prepared stack was created from, as one short text: another image, variable, init script or job gives another
+//! key.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,7 @@
-//! Stacks of one test run: made from a developer's stack, ready, and gone at the end whatever happens.
+//! Isolated stacks: derived from a developer's stack, started until ready, and removed at the end in any case.
 //!
-//! `model::isolated` says what such a stack looks like, `janitor` watches over it, `gc` clears up after those that had no
-//! janitor. Here is the way from one to the other, for `taskava dev test` and for [`crate::testing`].
+//! `resolve::isolate` defines such a stack, `janitor` watches it, `gc` removes those that had no janitor. This module
+//! runs one, for `taskava dev test` and for [`crate::testing`].
 
 pub mod janitor;
 pub mod key;
@@ -77,7 +77,7 @@ pub async fn start(
 ) -> Result<Isolated> {
     let name = new_name();
     let stack = isolate(stack, name, Some(isolation()?));
-    // Before the first thing is made, somebody must be there to remove it.
+    // Before the first object is created, a process must exist that removes it.
     let mut isolated = Isolated {
         janitor: Janitor::start(janitors(stack.name.as_str())),
         stack,

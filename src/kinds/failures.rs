@@ -1,4 +1,4 @@
-//! Known reasons for failures, as tables: each kind has its own, what any container can suffer from is here.
+//! Known reasons for failures, as tables: each kind has its own; those of any container are here.
 
 use crate::diag::ErrorKind;
 use crate::model::Failure;

@@ -1,4 +1,4 @@
-//! Anything of which no more is known than its ports.
+//! The generic kind: a service of which only the ports are known.
 
 use super::failures::{FailurePattern, Matcher};
 use super::spec::KindSpec;

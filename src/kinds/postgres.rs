@@ -131,7 +131,7 @@ const CONVERT: &str =
 const OTHER_CREDENTIALS: &str =
     "the data was created with other credentials than those in services.toml, which only apply to an empty volume";
 
-/// Inside the container the image lets everybody in: nothing has to be lost for a new password.
+/// Inside the container the image accepts every login: no data has to be removed to set a new password.
 const PASSWORD: &str = "restore the old password; or set the new one in the database, with `\\password` in: taskava dev connect {service}; or start on fresh data: {reset}";
 
 const KNOWN: &[FailurePattern] = &[

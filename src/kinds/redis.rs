@@ -1,4 +1,4 @@
-//! Redis. The official image reads no variables: what is configured is in the command.
+//! Redis. The official image reads no variables: its configuration is in the command.
 
 use super::Given;
 use super::arguments::Arguments;

@@ -1,4 +1,4 @@
-//! What `--since` and `--until` mean. Pure.
+//! Parses `--since` and `--until`. Pure.
 
 use jiff::civil::DateTime;
 use jiff::{Span, Timestamp, Zoned};

@@ -1,4 +1,4 @@
-//! One service and everything that can be said of it.
+//! A service with all its settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct Service {
     pub place: Option<Place>,
     /// What is special about it.
     pub kind: Kind,
-    /// False when it belongs to profiles none of which is active, and nobody active needs it.
+    /// False if it belongs to profiles none of which is active, and no active service needs it.
     pub active: bool,
     /// Profiles it belongs to; empty = always.
     pub profiles: Vec<String>,
@@ -376,7 +376,7 @@ pub enum RestartPolicy {
     /// Nothing.
     #[default]
     No,
-    /// Restart after a failure, at most so many times (0 = without bound).
+    /// Restart after a failure, with the maximum number of times (0 = unlimited).
     OnFailure(u32),
     /// Restart whatever the exit code.
     Always,

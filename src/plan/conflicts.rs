@@ -1,4 +1,4 @@
-//! What is not this stack's is not taken over: foreign networks and volumes of our names, external ones that are missing,
+//! Refuses what does not belong to this stack: networks and volumes of others with our names, missing external ones,
 //! images that may not be pulled.
 
 use super::{Observed, Request};

@@ -1,4 +1,4 @@
-//! Images by themselves: what `pull` and `build` would do, and what `--frozen` allows.
+//! Plans for images alone: what `pull` and `build` would do, and what `--frozen` allows.
 
 use super::{Cause, Observed, Op, Plan, Request};
 use crate::diag::{Error, ErrorKind, Result};

@@ -1,5 +1,5 @@
-//! What a plan has to say besides its steps: data that is not where services.toml seems to put it, volumes that were
-//! created with other settings, and what becomes of volumes that services.toml gives no name.
+//! What a plan reports besides its steps: data that is not where services.toml suggests, volumes that were created with
+//! other settings, and what happens to anonymous volumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Where services.toml seems to put a service's data, as opposed to where that is: beside a volume, below it, in memory.
+//! Finds data of a service that is not where services.toml suggests: next to a volume, below it, or in memory.
 
 use std::path::Path;
 
@@ -76,7 +76,7 @@ impl<'a> Over<'a> {
     }
 }
 
-/// Whether a path is a folder or lies in it; both are clean.
+/// Whether a path is a folder or is inside it; both are normalised.
 fn is_in(path: &str, folder: &str) -> bool {
     Path::new(path).starts_with(folder)
 }

@@ -1,5 +1,5 @@
-//! What `snapshot save` and `snapshot restore` would do. A volume is copied while nothing that may write to it runs;
-//! what ran before runs again afterwards.
+//! Plans `snapshot save` and `snapshot restore`. A volume is copied while no service that may write to it runs;
+//! services that ran before are started again afterwards.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,4 +1,4 @@
-//! `[aws]`: do its parts refer to each other rightly? What is made of them is `aws`'s.
+//! Checks that the parts of `[aws]` refer to each other correctly. Creating them is up to `aws`.
 
 use indexmap::IndexMap;
 

@@ -1,8 +1,8 @@
-//! [`Config`] → [`Stack`], and every reason why not. No I/O: what must be true of paths is returned as [`PathUse`]s, which
-//! `load` checks; env files come in as they were read.
+//! [`Config`] → [`Stack`], or every reason why it is invalid. No I/O: conditions on paths are returned as [`PathUse`]s,
+//! which `load` checks; the content of env files is an argument.
 //!
-//! This file looks at what concerns several services, `service` at one (with `image`, `mounts` and `ready`), `resources`
-//! at volumes and networks, `aws` at `[aws]`, and `declared` at the resources in it.
+//! This file checks what concerns several services, `service` a single one (with `image`, `mounts` and `ready`),
+//! `resources` volumes and networks, `aws` the table `[aws]`, and `declared` the resources in it.
 
 mod aws;
 mod declared;

@@ -1,4 +1,4 @@
-//! When one service counts as ready: what is written, else what its kind defines.
+//! When a service is ready: as declared, otherwise as its kind defines.
 
 use super::Resolver;
 use crate::config::decode::{Entry, Spanned};

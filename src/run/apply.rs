@@ -1,4 +1,5 @@
-//! The walker: starts each step as soon as those it waits for are done, and leaves out what can't succeed any more.
+//! The executor: starts each step as soon as the steps it waits for are done, and skips those that can no longer
+//! succeed.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

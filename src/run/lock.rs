@@ -1,5 +1,5 @@
-//! One run at a time may change a stack. A file lock, which the system releases when its holder dies, however it dies.
-//! What is in the file is `notes`'.
+//! Only one run at a time may change a stack. A file lock, which the system releases when its holder ends, for whatever
+//! reason. The content of the file is up to `notes`.
 
 mod notes;
 mod place;

@@ -1,5 +1,5 @@
-//! Carries a plan out and tells what happens. The only place where things are done in time: bounded concurrency,
-//! deadlines, Ctrl-C.
+//! Carries a plan out and reports what happens. The only place where work is scheduled: bounded concurrency, deadlines,
+//! Ctrl-C.
 
 pub mod actual;
 pub mod address;
@@ -54,7 +54,7 @@ pub struct Run<'a> {
     pub events: &'a Events,
     /// Whether the user wants to leave.
     pub shutdown: &'a Shutdown,
-    /// Limit on all waiting for readiness together, besides each service's own.
+    /// Limit on all waiting for readiness together, in addition to each service's own.
     pub timeout: Option<Duration>,
     /// Start services even though one they depend on failed.
     pub keep_going: bool,

@@ -1,9 +1,9 @@
-//! Looks into a data directory before a server starts on it.
+//! Inspects a data directory before a server starts on it.
 //!
-//! PostgreSQL's first boot can be cut off: the image's entrypoint runs initdb, then a temporary server for the init
-//! scripts. Whatever happens in between leaves a `PG_VERSION`, and the next boot takes that for a finished database:
-//! it starts, empty, without the user's role and scripts, and says nothing
-//! (docker-library/postgres, `docker-entrypoint.sh`: `DATABASE_ALREADY_EXISTS` looks for that file only).
+//! PostgreSQL's first start can be cut off: the image's entrypoint runs initdb, then a temporary server for the init
+//! scripts. An interruption in between leaves a `PG_VERSION` file, and the next start takes that for a finished
+//! database: it starts, empty, without the user's role and scripts, and without an error (docker-library/postgres,
+//! `docker-entrypoint.sh`: `DATABASE_ALREADY_EXISTS` only checks for that file).
 
 use std::io;
 

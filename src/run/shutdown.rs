@@ -75,7 +75,7 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
     ] {
         let cause = tokio::select! {
             cause = next(&mut signals, hurry) => cause,
-            // Nobody wants to know any more: signals are for those who come after.
+            // There are no listeners left: signals are for those that come after.
             () = sender.closed() => return,
         };
         events.emit(&Event::Interrupted { message: message.into() });

@@ -1,5 +1,5 @@
-//! Snapshots: what belongs together, how the automatic ones are called, and how long they are kept. Taking and restoring
-//! one is a plan (`plan::save`, `plan::restore`); what an image holds is `engine::snapshots`'.
+//! Snapshots: which images belong together, names of automatic snapshots, and how long they are kept. Taking and
+//! restoring one is a plan (`plan::save`, `plan::restore`); the content of an image is up to `engine::snapshots`.
 
 use serde::Serialize;
 

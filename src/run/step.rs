@@ -1,4 +1,4 @@
-//! One step of a plan, as engine calls.
+//! Carries out one step of a plan with engine calls.
 
 mod contents;
 

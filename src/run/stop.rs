@@ -1,6 +1,7 @@
-//! The one way in which a container is stopped: its stop signal, time to end by itself, SIGKILL. All of it by us, not by
-//! the engine's own `stop`, which would go on to its SIGKILL when this process is gone. That it began is noted in the lock
-//! file first, so that the next run finishes it instead of taking the container for one that runs.
+//! The only way in which a container is stopped: its stop signal, time to exit, SIGKILL. taskava does it itself instead
+//! of using the engine's `stop`, which would continue to its SIGKILL after this process has ended. The start of the
+//! stop is recorded in the lock file first, so that the next run finishes it instead of taking the container for a
+//! running one.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Waits for one service: asks it, watches its container, and reports at once when that ends. What an answer means and
-//! when to ask again is [`Gate`]'s.
+//! Waits for one service: probes it, watches its container, and reports at once when that exits. What an answer means
+//! and when to probe again is up to [`Gate`].
 
 mod ask;
 mod line;

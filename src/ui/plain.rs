@@ -1,4 +1,4 @@
-//! One line for each change, with the time since the run began: for pipes, logs and CI. Never repaints.
+//! One line per change, with the time since the run began: for pipes, logs and CI. Never redraws.
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
@@ -131,7 +131,7 @@ impl Plain {
         out
     }
 
-    /// Whether anything was done about a service; that it is as it was goes without saying.
+    /// Whether anything was done about a service; unchanged services are not mentioned.
     fn is_changed(&self, service: &ServiceName) -> bool {
         self.plan.changes().any(|step| step.op.service() == Some(service))
     }

@@ -1,4 +1,4 @@
-//! What is said about changed files and what they made services do.
+//! Messages about changed files and the actions they caused.
 
 use std::time::Duration;
 

@@ -1,8 +1,8 @@
-//! Watches files and carries out what services.toml says about their changes, until the caller leaves.
+//! Watches files and carries out the watch rules of services.toml, until the caller ends it.
 //!
-//! What is done and when is decided by `state` and `echo`, which are pure. Around them: `source` hears from the system
-//! that something was touched, `filter` and `ignored` know whom it concerns, `tree` (on a thread of its own: `files`)
-//! finds out what really changed, and `act`, `sync` and `reload` do what is decided.
+//! What to do, and when, is decided by `state` and `echo`, which are pure. Around them: `source` receives events from
+//! the system, `filter` and `ignored` find the rules concerned, `tree` (on a separate thread: `files`) finds what
+//! really changed, and `act`, `sync` and `reload` act on it.
 
 mod act;
 mod actions;
@@ -89,7 +89,7 @@ pub struct Watch {
     files: Files,
     answers: UnboundedReceiver<Answer>,
     told: UnboundedReceiver<FsEvent>,
-    /// The system does not tell any more, or never did.
+    /// The system no longer reports changes, or never did.
     polling: bool,
     /// It was said that changes have to be looked for, and why.
     told_trouble: bool,
@@ -173,7 +173,7 @@ impl Watch {
         self.services.subscribe()
     }
 
-    /// Where it tells what happens, with secrets masked; for what goes on beside it.
+    /// Its events, with secrets masked; for work in parallel to it.
     pub fn events(&self) -> Events {
         self.world.events.clone()
     }
@@ -250,7 +250,7 @@ impl Watch {
         None
     }
 
-    /// Reads the stack's files anew; the new rules are followed at once, and the difference is applied.
+    /// Loads the stack's files again; the new rules apply at once, and the difference is applied.
     fn reload(&mut self, path: PathBuf) -> Option<Input> {
         let before = self.world.stack();
         let loaded = reload::load(&self.options.load, &before);

@@ -1,4 +1,4 @@
-//! What is said about a watch as such: why it does not work as one may think.
+//! Warnings about a watch itself: why it may not work as expected.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
-//! `config`: the configuration as it is understood, with overrides applied, variables put in and defaults filled in.
-//! What it prints with `--show-secrets` can be read again and means the same.
+//! `config`: the resolved configuration, with overrides, variables and defaults applied. The output of `--show-secrets`
+//! can be read again and means the same.
 
 use std::process::ExitCode;
 

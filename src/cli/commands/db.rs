@@ -160,8 +160,8 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Fills the pool in a process of its own: whoever asked for a fork need not wait. If it can't be started, the next
-/// fork makes its own copy.
+/// Fills the pool in a separate process, so that the fork does not wait for it. If it can't be started, the next fork
+/// makes its own copy.
 fn fill_later(context: &Context, service: &Service, from: &str) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = Command::new(program);

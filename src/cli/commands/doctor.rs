@@ -1,4 +1,4 @@
-//! `doctor`: everything that a new machine can get wrong, with the fix. Looks only.
+//! `doctor`: checks this machine for problems, with a fix for each. Changes nothing.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;

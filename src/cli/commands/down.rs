@@ -1,4 +1,4 @@
-//! `down`: stops and removes; data only when asked for, and after asking back.
+//! `down`: stops services and removes containers; removes data only on request, and after confirmation.
 
 use std::process::ExitCode;
 
@@ -79,7 +79,7 @@ async fn leave_alone(session: &Session<'_>) -> Result<Vec<String>> {
     Ok(left.into_iter().map(|(what, _)| what).collect())
 }
 
-/// Asks on a terminal before data goes. In a pipe, `-v` was the answer.
+/// Asks on a terminal before data is removed. In a pipe, `-v` is the confirmation.
 fn confirm(screen: &Screen, plan: &Plan) -> Result<()> {
     let volumes = plan.steps.iter().filter_map(|step| match &step.op {
         Op::RemoveVolume { volume, .. } => Some(volume.as_str()),

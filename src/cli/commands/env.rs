@@ -1,4 +1,4 @@
-//! `env`: the variables an application finds the stack by.
+//! `env`: the variables through which an application finds the stack.
 
 mod format;
 

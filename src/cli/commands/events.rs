@@ -1,4 +1,4 @@
-//! `events`: what the engine tells of the stack, as it happens; goes on when the engine was restarted.
+//! `events`: streams the engine's events of the stack; continues after the engine was restarted.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;

@@ -1,4 +1,4 @@
-//! `exec`: a command in the container of a service that runs.
+//! `exec`: runs a command in the container of a running service.
 
 use std::process::ExitCode;
 

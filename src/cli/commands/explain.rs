@@ -1,4 +1,4 @@
-//! `explain`: why a service is in the state it is in, what made it so, and where each of its values comes from.
+//! `explain`: why a service is in its state, what caused it, and where each of its values comes from.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -270,7 +270,7 @@ impl Explained<'_> {
     }
 }
 
-/// A value and where it was chosen; what nobody chose is the kind's own.
+/// A value and where it was set; one that was not set is the kind's default.
 fn with_place(text: &str, place: Option<&Place>) -> String {
     match place {
         Some(place) => format!("{text}  ({place})"),

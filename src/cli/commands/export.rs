@@ -1,4 +1,4 @@
-//! `export`: services.toml becomes a file for another tool.
+//! `export`: writes services.toml as a file for another tool.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

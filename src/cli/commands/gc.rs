@@ -1,4 +1,4 @@
-//! `gc`: removes what crashed test runs left behind, and images that nobody will use again.
+//! `gc`: removes what crashed test runs left behind, and images that are no longer used.
 
 use std::process::ExitCode;
 

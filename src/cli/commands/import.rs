@@ -1,4 +1,4 @@
-//! `import`: a Docker Compose file becomes services.toml; what could not be carried over is named.
+//! `import`: converts a Docker Compose file to services.toml, and reports what could not be converted.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `init`: a first services.toml for the folder one is in. `crate::init` writes its text.
+//! `init`: writes a services.toml for the current folder. `crate::init` generates its text.
 
 use std::io;
 use std::path::Path;

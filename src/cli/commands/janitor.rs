@@ -1,4 +1,4 @@
-//! `janitor`: what a test run starts beside itself; see `isolated::janitor`. Not for people.
+//! `janitor`: the process that a test run starts to clean up after it; see `isolated::janitor`. Not for users.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    // Whoever ends everything in the terminal's session, or closes it, does not mean this one.
+    // A signal to the terminal's session, or closing the terminal, must not end this process.
     #[cfg(unix)]
     let _ = rustix::process::setsid();
     block_on(async {

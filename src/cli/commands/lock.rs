@@ -1,4 +1,4 @@
-//! `lock`: writes down which images the stack uses, so that it can be had again.
+//! `lock`: records the images that the stack uses, so that it can be reproduced.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `logs`: what the containers of a stack write, as one, in the order of time.
+//! `logs`: the logs of a stack's containers as one, ordered by time.
 
 use std::process::ExitCode;
 
@@ -100,7 +100,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         };
         tokio::select! {
             written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
-            // Whoever reads does not read on.
+            // The reader of our output has ended.
             () = shutdown.reached(ShutdownLevel::Kill) => {}
         }
         if shutdown.hurry() != ShutdownLevel::None {
@@ -202,7 +202,7 @@ fn usage(message: String) -> Error {
     Error::new(ErrorKind::Usage, message)
 }
 
-/// The services asked for; one that is only on the engine any more has logs too.
+/// The requested services; one that exists only on the engine has logs too.
 fn services(args: &Args, stack: &Stack, containers: &[Container]) -> Result<Vec<ServiceName>> {
     let known = |name: &String| {
         let orphan = containers.iter().find(|container| container.service.as_str() == name);

@@ -1,4 +1,4 @@
-//! `plan`: what would be done and why, without doing it.
+//! `plan`: shows what would be done and why, without doing it.
 
 use std::process::ExitCode;
 

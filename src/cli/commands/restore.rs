@@ -301,7 +301,7 @@ async fn bring_up(session: &Session<'_>, wanted: &[ServiceName], lock: &Lock) ->
     Ok((!summary.ok).then_some(summary))
 }
 
-/// Asks on a terminal before data goes. Returns when it may.
+/// Asks on a terminal before data is replaced. Returns if it may be.
 fn confirm(screen: &Screen, args: &Args, used: &[String]) -> Result<()> {
     let all = used.join(", ");
     if !args.replace {

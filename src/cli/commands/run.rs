@@ -93,8 +93,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     })
 }
 
-/// Brings up what the service needs and makes the container. The lock is held until it is there, so that nobody takes its
-/// network away meanwhile. When something fails, it is told; the exit code is returned.
+/// Starts the service's dependencies and creates the container. The lock is held until it exists, so that no other run
+/// removes its network meanwhile. Failures are reported; the exit code is returned.
 async fn make(args: &Args, context: &Context) -> Result<Result<CreatedOneOff, ExitCode>> {
     let session = Session::open(context).await?;
     let name = session.stack.named(&args.service)?;
@@ -255,6 +255,6 @@ impl CreatedOneOff {
 enum Left {
     /// The command ended.
     Code(ExitCode),
-    /// The command goes on.
+    /// The command keeps running.
     Detached,
 }

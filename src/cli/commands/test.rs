@@ -1,4 +1,4 @@
-//! `test`: an isolated, ready copy of the stack for one command, and nothing of it afterwards.
+//! `test`: runs one command against an isolated, ready copy of the stack, and removes the copy afterwards.
 
 mod bundle;
 pub(in crate::cli) mod command;

@@ -1,4 +1,4 @@
-//! `up`: everything that is missing is made, in order, and is ready when the command returns.
+//! `up`: creates and starts everything that is missing, in order; all of it is ready when the command returns.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! `watch`: stays with a stack that is up and does what its rules say when files change.
+//! `watch`: applies the watch rules of a running stack when files change, until it is interrupted.
 
 use std::process::ExitCode;
 
@@ -83,7 +83,7 @@ async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Con
     };
     tokio::select! {
         written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
-        // Whoever reads does not read on.
+        // The reader of our output has ended.
         () = shutdown.reached(ShutdownLevel::Kill) => {}
     }
     if shutdown.hurry() != ShutdownLevel::None {

@@ -1,5 +1,5 @@
-//! What `exec`, `run` and `connect` share: the container that is meant, whether there is a terminal, and what passes
-//! between here and there (`pump`), signals and the window's size among it (`outside`).
+//! Shared by `exec`, `run` and `connect`: finding the container, deciding whether to allocate a terminal, and
+//! forwarding bytes (`pump`), signals and the window size (`outside`).
 
 mod outside;
 mod pump;

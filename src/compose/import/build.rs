@@ -1,4 +1,4 @@
-//! How an image is built, and what happens when files change.
+//! Converts how an image is built, and what to do when files change.
 
 use super::Importer;
 use super::service::Draft;

@@ -1,4 +1,4 @@
-//! What a service waits for, and when it counts as ready itself.
+//! Converts the dependencies of a service, and when it is ready itself.
 
 use std::time::Duration;
 

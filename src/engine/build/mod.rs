@@ -1,5 +1,5 @@
-//! Builds images: with BuildKit where the engine has it, else with its classic builder. The files of a context are
-//! `context`'s, what an image says of its build is `model::built`'s.
+//! Builds images: with BuildKit if the engine has it, otherwise with its classic builder. The files of a context are up
+//! to `context`, the image's build label up to `model::built`.
 
 mod files;
 mod proto;
@@ -39,10 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest line that a builder may say.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
-/// How an image is built, besides what its service says.
+/// Options of a build, in addition to the service's settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct How {
-    /// Every step anew.
+    /// Don't use the cache.
     pub no_cache: bool,
     /// Look for newer base images.
     pub pull: bool,

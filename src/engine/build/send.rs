@@ -1,4 +1,4 @@
-//! A build context as a tar archive, made while it is sent: memory does not grow with it.
+//! A build context as a tar archive, created while it is sent: memory does not grow with it.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -14,7 +14,7 @@ use crate::diag::{Error, ErrorKind};
 /// How many pieces may wait.
 const PIECES: usize = 8;
 
-/// The archive. What goes wrong ends it, and is left in `trouble`.
+/// The archive. An error ends it, and is stored in `trouble`.
 pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, archive) = byte_channel::channel(PIECES);
     tokio::task::spawn_blocking(move || {
@@ -73,7 +73,7 @@ fn append(archive: &mut tar::Builder<byte_channel::Writer>, entry: &Entry, conte
             archive.append_link(&mut header, &entry.path, target)
         }
         What::File(_) => {
-            // It may be a link by now, to something that is nobody's business inside.
+            // It may have become a link, to something that must not be in the image.
             let file = byte_channel::open_within(context.folder_of(entry), &entry.source)?;
             let file = file.ok_or_else(|| io::Error::other("it was replaced by a link meanwhile"))?;
             // It may have grown since it was listed.

@@ -1,7 +1,7 @@
-//! What BuildKit asks of its client while it builds: secrets and registry logins, and whether it is still there. The engine
-//! is the one that calls, over a connection that we open: gRPC on HTTP/2, with the roles turned round.
+//! Answers BuildKit's requests to its client during a build: secrets, registry logins and health checks. The engine is
+//! the caller, over a connection that we open: gRPC on HTTP/2, with the roles reversed.
 //!
-//! Each thing is handed out when it is asked for, and goes nowhere else: not into requests, labels or logs.
+//! Each value is sent only when it is requested, and nowhere else: not in other requests, labels or logs.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};

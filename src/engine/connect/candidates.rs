@@ -1,5 +1,5 @@
-//! Decides which engines may be meant, in which order, and why. Pure: files are read through a parameter, and the
-//! environment has been read into [`ConnectOptions`]. Leaves trying them to `connect`.
+//! Decides which engines to try, in which order, and why. Pure: files are read through a parameter, and the environment
+//! has been read into [`ConnectOptions`]. Trying them is up to `connect`.
 
 use std::io::{self, ErrorKind as Io};
 use std::path::{Path, PathBuf};

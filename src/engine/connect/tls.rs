@@ -1,5 +1,5 @@
-//! TLS, with the engine and with servers of a stack: the only place that knows `rustls`. Without the feature `tls`, `no_tls`
-//! stands here.
+//! TLS connections to the engine and to servers of a stack: the only module that uses `rustls`. Without the feature
+//! `tls`, `no_tls` replaces it.
 
 use std::io;
 use std::net::SocketAddr;

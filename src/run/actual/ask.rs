@@ -1,4 +1,4 @@
-//! Asks the server itself, by the network or inside its container: where it listens, and whom it lets in.
+//! Queries the server itself, over the network or inside its container: where it listens, and which logins it accepts.
 
 use std::time::Duration;
 
@@ -243,7 +243,7 @@ async fn knock(engine: &Engine, service: &Service, container: &Container, login:
 pub async fn inside(engine: &Engine, service: &Service, id: &str, probe: &Probe) -> Option<Answer> {
     match probe {
         Probe::Postgres { port, .. } => {
-            // `pg_isready` asks for nobody's login: any name will do.
+            // `pg_isready` does not log in: any name works.
             let port = port.to_string();
             let command = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres"];
             let done = engine.exec(id, &command.map(String::from)).await;

@@ -1,8 +1,7 @@
-//! Objects as a tar archive and back: one file a version, numbered in order; in it what the version is, as JSON behind its
-//! length, and then its content. The last file says how much there is of it.
+//! Objects as a tar archive and back: one file per version, numbered in order; each contains the version's metadata as
+//! JSON, preceded by its length, and then its content. The last file records how many there are.
 //!
-//! The archive is written and read as it streams by. The engine unpacks it into a volume and packs it again, sorted by
-//! name.
+//! The archive is written and read as a stream. The engine unpacks it into a volume and packs it again, sorted by name.
 
 use std::io;
 

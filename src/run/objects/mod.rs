@@ -1,8 +1,8 @@
-//! What the application stored in S3, over the life of an emulator that keeps everything in memory: saved into its
-//! volume before it is stopped, put back once it is ready and what is declared exists.
+//! The S3 objects of the application, for emulators that keep everything in memory: saved to a volume before the
+//! emulator stops, put back once it is ready and the declared resources exist.
 //!
-//! It lies in a folder of the data volume, so it goes where other data goes: it survives `down`, is part of snapshots, and
-//! `down --volumes` removes it. See docs/decisions/13.
+//! They are stored in a folder of the data volume, so they behave like other data: they survive `down`, are part of
+//! snapshots, and `down --volumes` removes them. See docs/decisions/13.
 
 mod archive;
 
@@ -290,7 +290,7 @@ impl Objects<'_> {
         };
         let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, sent));
         let summary = match written {
-            // The engine does not listen any more: its answer says why.
+            // The engine stopped reading: its response explains why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 sent?;
                 return Err(error.into());

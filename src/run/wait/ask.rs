@@ -1,4 +1,4 @@
-//! How one service is asked, and each way to ask it once.
+//! Chooses how a service is probed, and implements each kind of probe once.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! `aws map`: production beside what runs here, as it answers now.
+//! `aws map`: production compared with what runs here, as probed now.
 
 use std::process::ExitCode;
 

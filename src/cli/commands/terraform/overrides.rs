@@ -116,7 +116,7 @@ impl Written {
 impl Drop for Written {
     fn drop(&mut self) {
         for path in &self.0 {
-            // It may be gone; there is nobody to tell.
+            // It may be missing; the error can't be reported here.
             let _ = std::fs::remove_file(path);
         }
     }

@@ -1,5 +1,5 @@
-//! What is kept of a test run that failed: everything one would have looked at, for somebody who comes later or sits
-//! elsewhere. No secret of the stack is in it: all that is written goes through the same [`Masks`].
+//! The bundle of a failed test run: everything needed to find the cause later or elsewhere. It contains no secret of
+//! the stack: everything that is written goes through the same [`Masks`].
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -91,7 +91,7 @@ pub(super) async fn write(
     write_json(&folder.join("engine.json"), engine.info_whole().await?, masks)
 }
 
-/// Everything in `.taskava` is ours and for nobody's repository.
+/// Everything in `.taskava` is ours and must not be committed.
 fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let ours = folder.parent().filter(|parent| parent.file_name().is_some_and(|name| name == ".taskava"));
