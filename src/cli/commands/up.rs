@@ -57,7 +57,7 @@ pub struct UpArgs {
     /// Build images even if their source files did not change
     #[arg(long)]
     pub build: bool,
-    /// Use exactly the images in services.lock, and fail if one is not listed there
+    /// Use exactly the images in services.lock, and refuse others
     #[arg(long)]
     pub frozen: bool,
     /// Don't start dependencies
