@@ -39,32 +39,32 @@ use crate::event::Events;
 use crate::model::Stack;
 use crate::plan::{self, Observed, Request};
 
-/// What a run works on and how.
+/// The inputs and options of a run.
 #[derive(Debug)]
 pub struct Run<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// The stack as it should be.
     pub stack: &'a Stack,
-    /// What was there before.
+    /// The state of the engine before the run.
     pub seen: &'a Observed,
-    /// Asks services over the network.
+    /// Probes services over the network.
     pub prober: probe::Prober,
-    /// Where it tells what happens.
+    /// Its events.
     pub events: &'a Events,
-    /// Whether the user wants to leave.
+    /// Whether the user has interrupted.
     pub shutdown: &'a Shutdown,
     /// Limit on all waiting for readiness together, in addition to each service's own.
     pub timeout: Option<Duration>,
-    /// Start services even though one they depend on failed.
+    /// Start services even if one of their dependencies failed.
     pub keep_going: bool,
     /// How images are built.
     pub build: How,
-    /// What is noted for the run after this one, should this one be cut off.
+    /// Records for the next run, in case this one is cut off.
     pub notes: lock::Notes,
 }
 
-/// A request with what the builds of its services would be made from. Costs nothing where nothing is built.
+/// Adds the hashes of the services' build contexts to a request. Free if nothing is built.
 ///
 /// # Errors
 /// When a file of a build context can't be read.

@@ -6,12 +6,12 @@ use super::signals::{Signal, Signals};
 use crate::diag::{Error, ErrorKind};
 use crate::event::{Event, Events};
 
-/// How much hurry there is.
+/// How urgently the run should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShutdownLevel {
-    /// None: go on.
+    /// Not at all: continue.
     None,
-    /// Finish what is being done, stop what was started.
+    /// Finish the current steps, stop what was started.
     Stop,
     /// Kill what was started.
     Kill,
@@ -23,24 +23,24 @@ struct State {
     cause: ErrorKind,
 }
 
-/// Tells whether the user wants to leave. Cheap to clone.
+/// Reports whether the user has interrupted. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<State>);
 
 impl Shutdown {
-    /// Listens for signals from now on, until all its clones are gone. Arm it before the first engine call.
+    /// Handles signals from now on, until all its clones are dropped. Create it before the first engine call.
     pub fn on_signals(events: &Events) -> Self {
         let (sender, receiver) = watch::channel(State { hurry: ShutdownLevel::None, cause: ErrorKind::Interrupted });
         tokio::spawn(listen(sender, events.clone()));
         Self(receiver)
     }
 
-    /// How much hurry there is now.
+    /// The current level.
     pub fn hurry(&self) -> ShutdownLevel {
         self.0.borrow().hurry
     }
 
-    /// Waits until there is at least so much hurry.
+    /// Waits until at least this level is reached.
     pub async fn reached(&self, hurry: ShutdownLevel) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|state| state.hurry >= hurry).await.is_err() {
@@ -89,8 +89,8 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
     std::process::exit(i32::from(cause.exit_code()));
 }
 
-/// The next signal that means so much hurry. A terminal that is closed sends SIGHUP more than once (the shell, then the
-/// system), which is no hurry: what was begun may end cleanly.
+/// The next signal of this level. A closed terminal sends SIGHUP more than once (the shell, then the system), which
+/// does not raise the level: steps in progress may end cleanly.
 async fn next(signals: &mut Signals, hurry: ShutdownLevel) -> ErrorKind {
     loop {
         let signal = signals.next().await;
