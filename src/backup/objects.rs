@@ -61,7 +61,7 @@ impl Server {
     /// Buckets that get objects back and have some.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn used(&self, saved: &Saved) -> Result<Vec<String>> {
         let mut used = Vec::new();
         for bucket in self.buckets().await? {

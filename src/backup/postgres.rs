@@ -202,7 +202,7 @@ impl Server<'_> {
     /// Databases that a restore would replace and that somebody made something in.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn used(&self, saved: &Saved) -> Result<Vec<String>> {
         let there = self.session("template1").await?.column(DATABASES).await?;
         let mut used = Vec::new();

@@ -62,7 +62,7 @@ impl Server {
     /// How many keys it has.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn keys(&self) -> Result<u64> {
         let mut connection = self.connect().await?;
         Ok(databases(&mut connection).await?.iter().map(|(_, keys)| keys).sum())

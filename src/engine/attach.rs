@@ -58,7 +58,7 @@ pub struct OneOffOptions {
     pub remove: bool,
 }
 
-/// Which stream a piece of output is of.
+/// The stream of a chunk of output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channel {
     /// stdout, and everything that comes from a terminal.
@@ -118,7 +118,7 @@ impl Output {
 #[derive(Debug, Default)]
 struct Frames {
     header: [u8; 8],
-    /// Bytes of the header that are there.
+    /// Number of header bytes read so far.
     have: usize,
     /// Bytes of the frame that are still to come.
     left: usize,
@@ -160,7 +160,7 @@ impl Ending {
     /// Its exit code.
     ///
     /// # Errors
-    /// When the engine goes away.
+    /// When the connection to the engine is lost.
     pub async fn code(mut self) -> Result<i64> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -229,10 +229,11 @@ impl Engine {
         let _ = self.docker.resize_exec(exec, ResizeExecOptions { height, width }).await;
     }
 
-    /// The exit code of a command whose output has ended; it may take a moment longer, or have closed its output and go on.
+    /// The exit code of a command whose output has ended; it may take a moment longer, or have closed its output and
+    /// keep running.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn exec_end(&self, exec: &str) -> Result<i64> {
         let mut pause = Duration::from_millis(1);
         loop {
@@ -334,7 +335,7 @@ impl Engine {
         }
     }
 
-    /// Whether a terminal's size can be told with what is to run in it; otherwise it follows a moment later.
+    /// Whether a terminal's size can be set when the command is created; otherwise it is set a moment later.
     fn takes_sizes(&self) -> bool {
         self.about.api >= (1, 42)
     }
@@ -353,8 +354,8 @@ pub fn may_be_refusal(output: &[u8]) -> bool {
     REFUSALS.iter().any(|words| output.starts_with(words.as_bytes()))
 }
 
-/// The engine's words for a command that could not be run, made short, and the exit code that a shell has for it: 127
-/// where there is no such command, 126 where it can't be run. None: something else failed.
+/// The engine's message for a command that could not be run, shortened, and the exit code that a shell uses for it: 127
+/// if the command does not exist, 126 if it can't be run. None: something else failed.
 pub fn not_run(text: &str) -> Option<(u8, String)> {
     let text = text.trim();
     if !text.contains("OCI runtime") && !REFUSALS.iter().any(|words| text.contains(words)) {

@@ -61,8 +61,7 @@ const ANSWER: u64 = 1 << 20;
 /// The credentials for an image, if there are any.
 ///
 /// # Errors
-/// [`ErrorKind::Image`] when they are there but can't be read: a pull without them would end with a misleading "not
-/// found".
+/// [`ErrorKind::Image`] when they exist but can't be read: a pull without them would end with a misleading "not found".
 pub(super) async fn for_image(config_dir: &Path, reference: &str) -> Result<Option<Credentials>> {
     let registry = registry(reference);
     if let Some(text) = std::env::var("DOCKER_AUTH_CONFIG").ok().filter(|text| !text.is_empty()) {

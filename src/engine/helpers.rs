@@ -138,7 +138,7 @@ impl Engine {
     /// Those of all stacks.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn helpers(&self) -> Result<Vec<Helper>> {
         let filters = [("label".to_owned(), vec![labels::PROJECT.to_owned()])].into();
         let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };

@@ -32,7 +32,7 @@ pub struct Info {
 pub struct ContainerInfo {
     /// Its name.
     pub name: String,
-    /// The stack it belongs to, if one of ours made it.
+    /// The stack it belongs to, if it is one of ours.
     pub project: Option<String>,
     /// The folder of that stack.
     pub root: Option<String>,
@@ -46,7 +46,7 @@ impl Engine {
     /// What the engine says of itself.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn info(&self) -> Result<Info> {
         let seen = answer(self.docker.info()).await.map_err(|error| failed("can't query the engine", &error))?;
         let options = seen.security_options.unwrap_or_default();
@@ -64,7 +64,7 @@ impl Engine {
     /// Every container on the engine.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn list_all_containers(&self) -> Result<Vec<ContainerInfo>> {
         let options = ListContainersOptions { all: true, ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
@@ -74,14 +74,14 @@ impl Engine {
     /// How many networks take addresses from the engine's own pools.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn bridges(&self) -> Result<usize> {
         let listed = answer(self.docker.list_networks(None::<ListNetworksOptions>)).await;
         let listed = listed.map_err(|error| failed("can't list networks", &error))?;
         Ok(listed.iter().filter(|network| network.driver.as_deref() == Some("bridge")).count())
     }
 
-    /// Whether an image could be pulled: asks its registry about it, as the engine would.
+    /// Whether an image could be pulled: queries its registry through the engine.
     ///
     /// # Errors
     /// When it could not.

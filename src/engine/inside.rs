@@ -19,7 +19,7 @@ use crate::diag::Result;
 use crate::model::PublishedPort;
 use crate::plan::observed::Container;
 
-/// On a connection to a network: it was made by us.
+/// The mark on a connection to a network that was made by us.
 const JOINED: &str = "dev.taskava.joined";
 
 /// Networks that a container is in, as far as we have looked; none = not yet.
@@ -155,7 +155,7 @@ impl Engine {
         Ok(Some(address))
     }
 
-    /// Takes containers out of a network that joined it only to reach its services. Whether there was one.
+    /// Disconnects containers from a network that joined it only to reach its services. Returns whether there was one.
     ///
     /// # Errors
     /// When the engine refuses.

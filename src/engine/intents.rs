@@ -25,7 +25,7 @@ impl Engine {
         made.map(drop).map_err(|error| failed(format_args!("can't record that {intent} begins"), &error))
     }
 
-    /// Writes down that it has ended. One that is not there is no error.
+    /// Removes an intent. A missing one is no error.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -41,7 +41,7 @@ impl Engine {
     /// What has begun in a stack and has not ended.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn intents(&self, project: &str) -> Result<Vec<Intent>> {
         let options = ListVolumesOptions { filters: Some(labels::filter(project)) };
         let listed = answer(self.docker.list_volumes(Some(options))).await;

@@ -21,7 +21,7 @@ pub enum ImageOrigin {
     },
     /// A saved volume.
     Snapshot {
-        /// The stack it is of.
+        /// The stack it belongs to.
         project: String,
         /// Name of the snapshot.
         snapshot: String,
@@ -30,7 +30,7 @@ pub enum ImageOrigin {
     Build,
 }
 
-/// An image that we made.
+/// An image created by taskava.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagedImage {
     /// What it is.
@@ -39,7 +39,7 @@ pub struct ManagedImage {
     pub id: String,
     /// Its reference; none when another image took its name, or it never got one.
     pub name: Option<String>,
-    /// Folder of the services.toml it was made for; empty where that is not known.
+    /// Folder of the services.toml it was created for; empty if unknown.
     pub root: String,
     /// The machine that folder is on; empty where that is not known.
     pub machine: String,
@@ -47,15 +47,15 @@ pub struct ManagedImage {
     pub created: i64,
     /// The size freed by removing it, in bytes: without its base, if the engine reports that.
     pub size: u64,
-    /// A container was made from it.
+    /// A container uses it.
     pub used: bool,
 }
 
 impl Engine {
-    /// All images that we made, the newest first. One to which the user gave another name belongs to the user.
+    /// All images created by taskava, newest first. One to which the user gave another name belongs to the user.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn own_images(&self) -> Result<Vec<ManagedImage>> {
         let containers = ListContainersOptions { all: true, ..Default::default() };
         let (images, containers) = try_join!(

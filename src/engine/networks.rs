@@ -90,7 +90,7 @@ impl Engine {
     /// Leaves one network of a name: the one that containers use, else the oldest.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn settle_network(&self, stack: &Stack, name: &str) -> Result<()> {
         let mut ids = self.own_networks(stack, name).await?;
         let mut left = ids.len();

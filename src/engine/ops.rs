@@ -242,7 +242,7 @@ impl Engine {
         }
     }
 
-    /// The start of a file in a container, running or not; none when there is no such file.
+    /// The start of a file in a container, running or not; none if there is no such file.
     ///
     /// # Errors
     /// When the engine does not answer.

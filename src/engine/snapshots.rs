@@ -33,7 +33,7 @@ pub(super) const REPOSITORY: &str = "taskava-snapshot";
 /// Tag of the image without content that volumes are read through.
 const EMPTY: &str = "empty";
 
-/// Nothing in an archive this long is more than a folder: that is how an empty volume is told.
+/// An archive of at most this length contains only a folder: that is how an empty volume is recognised.
 const GLANCE: usize = 64 * 1024;
 
 /// How long a copy may take to begin to be answered; the engine answers an import when it has all of it.
@@ -50,13 +50,13 @@ pub struct Copied<'a> {
     pub services: &'a str,
     /// All volumes of the snapshot.
     pub set: &'a [String],
-    /// It is not whole: the command that makes it so.
+    /// It is incomplete: the command that completes it.
     pub incomplete: Option<&'a str>,
 }
 
 impl Engine {
-    /// Saves what is in a volume as an image. Returns its size; none when there is nothing in it, which the image says, too:
-    /// a snapshot is whole when there is an image of each of its volumes.
+    /// Saves the content of a volume as an image. Returns its size; none if it is empty, which the image records too: a
+    /// snapshot is complete if each of its volumes has an image.
     ///
     /// Nothing may write to it meanwhile. `machine`: this one.
     ///
@@ -87,7 +87,7 @@ impl Engine {
         Ok(Some(seen.size.and_then(|size| size.try_into().ok()).unwrap_or_default()))
     }
 
-    /// The archive of a volume becomes an image. Whether there is something in it.
+    /// Converts the archive of a volume to an image. Returns whether it has content.
     async fn import(&self, tag: &str, mut labels: HashMap<String, String>, reader: &str) -> Result<bool, Bollard> {
         let options = DownloadFromContainerOptions { path: INSIDE.into() };
         let mut archive = Box::pin(self.docker.download_from_container(reader, Some(options)));
@@ -155,7 +155,7 @@ impl Engine {
     /// The saved volumes of a stack, the newest first.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn saved(&self, project: &str) -> Result<Vec<Saved>> {
         let mut filters = labels::filter(project);
         filters.entry("label".into()).or_default().push(labels::SNAPSHOT.into());
@@ -167,7 +167,7 @@ impl Engine {
         Ok(found)
     }
 
-    /// Removes a saved volume. One that is gone is no error.
+    /// Removes a saved volume. A missing one is no error.
     ///
     /// # Errors
     /// When the engine refuses.

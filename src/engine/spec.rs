@@ -18,8 +18,8 @@ use crate::model::{
 /// The request that creates a service's container.
 ///
 /// `networks`: how many of the service's networks go into the request; engines before API 1.44 take one, the others are
-/// connected afterwards. `kept`: the volumes without a name that it gets; where there is none for a mount without a name, the engine
-/// makes one that goes with the container.
+/// connected afterwards. `kept`: the anonymous volumes that it gets; where there is none for a mount without a name,
+/// the engine makes one that goes with the container.
 pub(super) fn container(
     stack: &Stack,
     service: &Service,

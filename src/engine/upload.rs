@@ -45,16 +45,16 @@ pub enum Owner {
 /// Whether files could be removed in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// They are gone.
+    /// They were deleted.
     Done,
     /// The image has no `rm`.
     NoTool,
 }
 
 impl Engine {
-    /// Copies files into a container, running or not; folders that are missing are made. The archive is sent
-    /// while it is written. A file that went away meanwhile is left out. Returns the files that were left out because they
-    /// lie elsewhere than they seem to: a link took the place of a folder above.
+    /// Copies files into a container, running or not; missing folders are created. The archive is sent while it is
+    /// written. A file that went away meanwhile is left out. Returns the files that were left out because they lie
+    /// elsewhere than they seem to: a link took the place of a folder above.
     ///
     /// # Errors
     /// When a file can't be read, or the engine refuses.
@@ -130,7 +130,7 @@ impl Engine {
     /// The numbers of the user a container runs as, where they are numbers; else those of root.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn owner(&self, id: &str) -> Result<(u64, u64)> {
         let seen = super::connect::answer(self.docker.inspect_container(id, None)).await;
         let seen = seen.map_err(|error| failed(format_args!("can't inspect {}", super::ops::short(id)), &error))?;

@@ -25,7 +25,7 @@ use super::{Engine, labels};
 use crate::diag::Result;
 use crate::model::{Held, Service, Stack, fingerprint_of};
 
-/// Where a volume is mounted in the container that it is made through.
+/// Where a volume is mounted in the container through which it is created.
 const INSIDE: &str = "/taskava-view";
 
 /// What a file is called in the volume that holds its copy.
@@ -64,10 +64,10 @@ fn plain(volume: &str, target: &str, labels: HashMap<String, String>) -> Mount {
 }
 
 impl Engine {
-    /// The view that a stack has of a path; none when there is none, or only a half-made one, which is removed.
+    /// A stack's view of a path; none if there is none, or only an incomplete one, which is removed.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn view(&self, stack: &Stack, of: &Path, is_file: bool) -> Result<Option<Held>> {
         let volume = name(stack, of);
         let seen = match answer(self.docker.inspect_volume(&volume)).await {
@@ -87,7 +87,7 @@ impl Engine {
     /// engine can't mount one. `root`: owner, group and mode of the folder, `like`: a service whose image is there.
     ///
     /// # Errors
-    /// When the engine refuses what it is asked for besides.
+    /// When the engine refuses another request.
     pub async fn overlay(
         &self,
         stack: &Stack,

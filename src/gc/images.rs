@@ -120,7 +120,7 @@ fn judge_snapshot(image: &ManagedImage, auto: bool, around: &Facts, age: i64) ->
 /// All images of ours, and which of them may go.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn look(engine: &Engine) -> Result<Vec<Candidate>> {
     let (images, stacks, now) = futures_util::join!(engine.own_images(), engine.isolated_stacks(), engine.now());
     let (images, stacks, now) = (images?, stacks?, now.as_second());

@@ -86,7 +86,7 @@ pub async fn prepared(options: &PrepareOptions<'_>) -> Result<Prepared> {
 /// The stack that starts from images which are there already.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn find(engine: &Engine, stack: &Stack, chosen: &Selection) -> Result<Option<Stack>> {
     let Some(key) = key(engine, stack, chosen).await? else { return Ok(None) };
     let images = chosen.servers.iter().map(async |name| {

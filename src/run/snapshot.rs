@@ -52,7 +52,7 @@ impl Snapshot {
 /// The snapshots of a stack, the newest first, and what is there of others that are not whole.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn both(engine: &Engine, project: &str) -> Result<(Vec<Snapshot>, Vec<Snapshot>)> {
     Ok(group(engine.saved(project).await?).into_iter().partition(Snapshot::is_whole))
 }
@@ -60,7 +60,7 @@ pub async fn both(engine: &Engine, project: &str) -> Result<(Vec<Snapshot>, Vec<
 /// The snapshots of a stack, the newest first.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn all(engine: &Engine, project: &str) -> Result<Vec<Snapshot>> {
     Ok(both(engine, project).await?.0)
 }

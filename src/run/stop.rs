@@ -45,7 +45,7 @@ const KILLED: i64 = 137;
 /// is just stopping, is [`ContainerState::Stopping`].
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn observe(engine: &Engine, stack: &Stack) -> Result<Observed> {
     let mut seen = engine.observe(stack).await?;
     mark(engine, stack.name.as_str(), seen.containers.iter_mut().chain(&mut seen.one_offs)).await?;
@@ -55,7 +55,7 @@ pub async fn observe(engine: &Engine, stack: &Stack) -> Result<Observed> {
 /// Marks those of a stack's containers that are being stopped. Costs nothing where no such thing is noted.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn mark(engine: &Engine, project: &str, seen: impl IntoIterator<Item = &mut Container>) -> Result<()> {
     let notes = lock::stopping(&engine.about.address, project);
     if notes.is_empty() {

@@ -30,10 +30,10 @@ pub(in crate::engine) enum Address {
     Tcp { host: String, port: u16, tls: Option<Tls> },
 }
 
-/// What a TLS connection is made with; PEM texts as read from the files.
+/// The certificates of a TLS connection, as PEM text read from the files.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::engine) struct Tls {
-    /// The only authority to trust; the system's when there is none.
+    /// The only authority to trust; by default the system's.
     pub(super) ca: Option<Vec<u8>>,
     /// Client certificate and its key.
     pub(super) client: Option<(Vec<u8>, Vec<u8>)>,

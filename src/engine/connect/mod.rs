@@ -41,7 +41,7 @@ const VERSION_LIMIT: Duration = Duration::from_secs(10);
 /// not unreachable.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
-/// Which engine is meant; everything that decides it is here, so that it can be tested.
+/// Options that select the engine; all inputs of that decision are here, so that it can be tested.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectOptions {
     /// `--host`.

@@ -239,7 +239,7 @@ async fn knock(engine: &Engine, service: &Service, container: &Container, login:
 /// Asks a server inside its container, by its own client; none where a probe has no client.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn inside(engine: &Engine, service: &Service, id: &str, probe: &Probe) -> Option<Answer> {
     match probe {
         Probe::Postgres { port, .. } => {

@@ -119,7 +119,7 @@ pub(super) async fn put_back(
 /// restarted since by another than this program. Two to four calls for each that can have something, all at once.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn owed(engine: &Engine, stack: &Stack, containers: &[Container]) -> Result<BTreeSet<ServiceName>> {
     if stack.isolation.is_some() {
         return Ok(BTreeSet::new());

@@ -79,7 +79,7 @@ impl RunOf {
 /// Looks once at what a container has written since its last start.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub(super) async fn search(engine: &Engine, id: &str, seen: &Inspected, pattern: &Regex) -> Result<Found> {
     let run = RunOf::of(seen);
     read(engine, id, run.from, pattern, false, &mut 0).await
@@ -89,7 +89,7 @@ pub(super) async fn search(engine: &Engine, id: &str, seen: &Inspected, pattern:
 /// engine keeps a number of files of a size, and drops the oldest as a whole.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub(super) async fn is_rotated(
     engine: &Engine,
     id: &str,
@@ -143,7 +143,7 @@ fn bytes(size: &str) -> u64 {
 /// to see.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub(super) async fn wait(engine: &Engine, id: &str, pattern: &Regex) -> Result<Found> {
     let mut last: Option<(RunOf, u64)> = None;
     loop {

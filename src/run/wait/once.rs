@@ -32,7 +32,7 @@ impl From<Answer> for ProbeResult {
 /// Asks a service whose container was seen. `image`: its image, where that was looked at.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn ask(
     engine: &Engine,
     prober: &Prober,
