@@ -1,5 +1,5 @@
-//! What others wrote is read no further than it may be long: a file or an answer without an end is an error, and not all of
-//! the memory.
+//! Limited reads of input from other programs: a file or response that is too long is an error, instead of filling the
+//! memory.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ fn too_large(most: u64) -> io::Error {
     io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {most}"))
 }
 
-/// A whole file of at most so many bytes.
+/// Reads a whole file of limited size.
 ///
 /// # Errors
 /// When it can't be read, or is larger.
@@ -33,7 +33,7 @@ pub(crate) fn text(path: &Path, most: u64) -> io::Result<String> {
     String::from_utf8(file(path, most)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
 
-/// All that comes from somewhere, of at most so many bytes.
+/// Reads everything from a source, up to a limit.
 ///
 /// # Errors
 /// When it can't be read, or is more.

@@ -1,5 +1,5 @@
-//! Bytes on their way from who makes them to who sends them: a channel with room for a few pieces, whose other end is a
-//! stream. Memory does not grow with what passes. And a file opened as one that surely lies where it seems to.
+//! A channel of bytes from a producer to a consumer that sends them: it has room for a few chunks, and its other end is
+//! a stream. Memory does not grow with the amount. Also opens a file only if it really is inside a folder.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};

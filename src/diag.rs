@@ -1,5 +1,4 @@
-//! What can go wrong, as data: diagnostics about a file, and the one error that reaches the user.
-//! Leaves the rendering to `ui::errors`.
+//! Errors as data: diagnostics about a file, and the one error that reaches the user. Rendering is up to `ui::errors`.
 
 use std::fmt;
 use std::ops::Range;
@@ -27,7 +26,7 @@ impl Source {
     }
 }
 
-/// Where the lines of a text begin: for who asks [`Source::line_column`] thousands of times.
+/// Where the lines of a text begin: for callers that need [`Source::line_column`] thousands of times.
 #[derive(Debug)]
 pub struct Lines {
     source: Arc<Source>,
@@ -57,7 +56,7 @@ impl Lines {
 /// A range of bytes in a source.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The text it lies in.
+    /// The text that contains it.
     pub source: Arc<Source>,
     /// Byte range in `source.text`.
     pub span: Range<usize>,
@@ -77,8 +76,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What to do where the system says that a process may open no more files: that may be wherever a file or a connection is
-/// opened.
+/// The hint for when a process may open no more files, which can happen wherever a file or a connection is opened.
 fn out_of_files(text: &str) -> Option<&'static str> {
     text.contains("Too many open files").then_some("allow this process more open files, for example: ulimit -n 1024")
 }
@@ -86,7 +84,7 @@ fn out_of_files(text: &str) -> Option<&'static str> {
 /// How bad a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Worth saying; nothing is refused.
+    /// Reported, but nothing is refused.
     Warning,
     /// The configuration can't be used.
     Error,
@@ -101,7 +99,7 @@ pub struct Diagnostic {
     pub message: String,
     /// Where, if it has a place.
     pub place: Option<Place>,
-    /// Words beside the caret.
+    /// Text next to the caret.
     pub label: Option<String>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -120,7 +118,7 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
-    /// Adds words beside the caret.
+    /// Adds text next to the caret.
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
@@ -139,7 +137,7 @@ impl Diagnostic {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ErrorKind {
-    /// Anything without a code of its own.
+    /// Anything without a specific code.
     Other,
     /// A wrong flag, or a configuration that can't be used.
     Usage,
@@ -147,7 +145,7 @@ pub enum ErrorKind {
     Engine,
     /// An image can't be pulled or built.
     Image,
-    /// A host port is taken.
+    /// A host port is in use.
     Port,
     /// Not ready within its time.
     NotReady,
@@ -157,7 +155,7 @@ pub enum ErrorKind {
     Locked,
     /// A command of this machine may not be executed.
     CommandRefused,
-    /// There is no such command on this machine.
+    /// A command does not exist on this machine.
     CommandMissing,
     /// SIGINT (Ctrl-C).
     Interrupted,
@@ -168,7 +166,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The exit code of the contract.
+    /// The documented exit code.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Other => 1,

@@ -1,6 +1,6 @@
-//! Everything that can be told about a run. The only words between the work and the screen.
+//! Everything that is reported about a run: the only communication between the work and the screen.
 //!
-//! `run` emits them, `ui` shows them: as a live tree, as plain lines, or one JSON object a line (versioned, see
+//! `run` emits events, `ui` shows them: as a live tree, as plain lines, or one JSON object per line (versioned, see
 //! [`VERSION`]).
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use crate::masks::Masks;
 use crate::model::{Endpoint, Failure, ServiceName};
 use crate::plan::{Plan, StepId};
 
-/// Version of the JSON form; grows when a field changes its meaning or goes.
+/// Version of the JSON form; increased when a field changes its meaning or is removed.
 pub const VERSION: u32 = 1;
 
 /// Something happened.
@@ -28,47 +28,49 @@ pub enum Event {
     PlanStarted { stack: String, plan: Arc<Plan> },
     /// A step began.
     StepStarted { step: StepId, text: String, service: Option<ServiceName> },
-    /// A step is getting on. `layer` tells parallel parts of one step apart (image layers, build steps).
+    /// Progress of a step. `layer` distinguishes parallel parts of one step (image layers, build steps).
     StepProgress { step: StepId, layer: Option<String>, text: String, current: Option<u64>, total: Option<u64> },
     /// A step is done.
     StepDone { step: StepId, text: String, service: Option<ServiceName>, ms: u64 },
-    /// An AWS resource was made, changed or removed: `bucket uploads: versioning off → on`.
+    /// An AWS resource was created, changed or removed: `bucket uploads: versioning off → on`.
     ResourceChanged { step: StepId, service: ServiceName, resource: String, text: String },
     /// A step failed.
     StepFailed { step: StepId, text: String, service: Option<ServiceName>, message: String, ms: u64 },
-    /// A step was left out because one it waits for failed.
+    /// A step was skipped because one it waits for failed.
     StepSkipped { step: StepId, text: String, service: Option<ServiceName>, because: StepId },
     /// A service is ready.
     ServiceReady { service: ServiceName, ms: u64 },
-    /// A service was asked to stop so long ago; `saves`: it has data that it saves first. Told when it begins outside of a
-    /// step, after two seconds and every ten.
+    /// How long ago a service was asked to stop; `saves`: it has data that it saves first. Emitted when the stop begins
+    /// outside of a step, after two seconds, and then every ten.
     ServiceStopping { service: ServiceName, saves: bool, ms: u64 },
     /// A service that this run had started was stopped again, after Ctrl-C.
     ServiceStopped { service: ServiceName, ms: u64 },
-    /// Still at it: what the run waits for, and what the services among that answered last. Every ten seconds.
+    /// What the run still waits for, with the last answers of services. Every ten seconds.
     Heartbeat { waiting: Vec<String>, answers: BTreeMap<String, String>, ms: u64 },
-    /// Files are watched for these services; told again when services.toml was edited.
+    /// Files are watched for these services; emitted again when services.toml was changed.
     WatchStarted { services: Vec<ServiceName>, folders: usize, files: usize, polling: bool },
-    /// A changed file (`path`, the first of so many `files`) makes a service do something: `restart`, `sync`, …
+    /// Changed files (their number is `files`, the first one is `path`) start an action of a service: `restart`,
+    /// `sync`, …
     WatchAction { service: ServiceName, action: String, path: String, files: usize },
-    /// That is done, or failed.
+    /// That action is done, or failed.
     WatchDone(WatchDone),
     /// A service's action rewrites what it watches; nothing is done until something else changes.
     WatchSuspended { service: ServiceName, paths: Vec<String>, times: u32 },
-    /// A file the stack was made from (`path`) changed, and the difference was applied: what was done to which services.
+    /// A file from which the stack was loaded (`path`) changed, and the difference was applied: what was done to which
+    /// services.
     WatchReloaded { path: String, changes: Vec<String>, failures: Vec<Failure>, ms: u64 },
-    /// Something worth knowing that is no failure.
+    /// Information that is not a failure.
     Notice { message: String },
     /// Something the user should look at.
     Warning { message: String, hint: Option<String> },
-    /// Ctrl-C, SIGTERM or SIGHUP was seen; says what happens now.
+    /// Ctrl-C, SIGTERM or SIGHUP was received; describes what happens now.
     Interrupted { message: String },
     /// The end of a run; always the last event.
     Summary(Summary),
 }
 
 impl Event {
-    /// The same with the secrets masked in what others said: services, builds, the engine.
+    /// The same with secrets masked in text from other programs: services, builds, the engine.
     fn masked(&self, masks: &Masks) -> Cow<'_, Self> {
         let mask = |text: &mut String| *text = masks.text(text).into_owned();
         let mut event = self.clone();
@@ -93,18 +95,18 @@ impl Event {
     }
 }
 
-/// What became of a change that was watched for.
+/// The result of a watch action.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct WatchDone {
     /// The service.
     pub service: Option<ServiceName>,
     /// `restart`, `sync`, …; several are joined with `+`.
     pub action: String,
-    /// The first of the changed files.
+    /// The first changed file.
     pub path: String,
-    /// How many there were.
+    /// Number of changed files.
     pub files: usize,
-    /// The end of what a command wrote, as it wrote it; only for `exec`.
+    /// The end of a command's output, unchanged; only for `exec`.
     pub output: Option<String>,
     /// Root causes, if it failed.
     pub failures: Vec<Failure>,
@@ -119,9 +121,9 @@ pub struct Summary {
     pub ok: bool,
     /// Steps that changed something.
     pub changes: usize,
-    /// Root causes of failure, one a service; what failed because of them is not here.
+    /// Root causes of failure, one per service; failures caused by them are not included.
     pub failures: Vec<Failure>,
-    /// Services that were left out because of a failure.
+    /// Services that were skipped because of a failure.
     pub skipped: Vec<ServiceName>,
     /// Where the running services can be reached.
     pub endpoints: Vec<Endpoint>,
@@ -146,7 +148,7 @@ impl Events {
         Self::to(move |event| events.emit(&event.masked(&masks)))
     }
 
-    /// Tells.
+    /// Emits an event.
     pub fn emit(&self, event: &Event) {
         (self.0)(event);
     }
@@ -178,18 +180,18 @@ pub fn size(bytes: u64) -> String {
     }
 }
 
-/// What happened to a container whose log is followed.
+/// A change of a container whose log is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
     /// Its process ended, with this code.
     Exited(Option<i64>),
-    /// The same container once more.
+    /// The same container was started again.
     StartedAgain,
     /// Another container of the service.
     Recreated,
 }
 
-/// A turn, and whose it is.
+/// A turn, with its service and time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// The service.

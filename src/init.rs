@@ -1,4 +1,5 @@
-//! The text of a first services.toml, for what was found in a folder. Pure; `cli::init` looks and writes.
+//! The text of a new services.toml, for what was found in a folder. Pure; `cli::init` reads the folder and writes the
+//! file.
 
 use crate::model::StackName;
 
@@ -54,7 +55,7 @@ impl App {
     }
 }
 
-/// Services that can be had besides PostgreSQL and Redis.
+/// Services that can be added to PostgreSQL and Redis.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[expect(missing_docs, reason = "each is the product of its name")]
@@ -64,7 +65,7 @@ pub enum Extra {
     Mailpit,
 }
 
-/// The JSON Schema beside it, which its first line names.
+/// The JSON Schema next to it, which its first line names.
 pub const SCHEMA: &str = "services.schema.json";
 
 /// The whole file.
@@ -112,12 +113,12 @@ pub fn project(folder: &str) -> StackName {
 }
 
 const HEAD: &str = r##"#:schema ./SCHEMA
-# The services this project needs on a developer's machine. `taskava dev up` starts them and returns when they can be used;
-# eval "$(taskava dev env --format shell)" tells a program of this machine where they are.
+# The services that this project needs for local development. `taskava dev up` starts them and returns when all are ready;
+# eval "$(taskava dev env --format shell)" sets the variables through which a program on this machine finds them.
 #
-# Every key is described in SCHEMA, which editors read (`taskava dev schema` prints it). Settings of your own go to
-# services.local.toml beside this file (not for git): what stands there replaces what stands here, key by key.
-# ${NAME:-default} takes variables, from .env too.
+# Every key is described in SCHEMA, which editors read (`taskava dev schema` prints it). Put personal settings into
+# services.local.toml next to this file (not committed to git): it overrides this file key by key.
+# ${NAME:-default} is replaced by a variable of the environment or of .env.
 
 project = "PROJECT"
 "##;
@@ -129,7 +130,7 @@ kind = "postgres"               # ready = a login to POSTGRES_DB succeeds
 image = "postgres:15-alpine"
 ports = ["5432:5432"]           # HOST:CONTAINER on 127.0.0.1; "5432" alone lets the engine choose a free host port
 env = { POSTGRES_USER = "app", POSTGRES_PASSWORD = "${POSTGRES_PASSWORD:-app}", POSTGRES_DB = "app" }
-volumes = ["postgres-data:/var/lib/postgresql/data"]      # survives `down`, not `down --volumes`
+volumes = ["postgres-data:/var/lib/postgresql/data"]      # kept by `down`, removed by `down --volumes`
 "#;
 
 const REDIS: &str = r#"
@@ -143,7 +144,7 @@ volumes = ["redis-data:/data"]
 "#;
 
 const LOCALSTACK: &str = r#"
-# AWS, for nothing. 4.14.0 is the last version that runs without an account.
+# AWS services. 4.14.0 is the last version that runs without an account.
 [services.localstack]
 kind = "localstack"
 image = "localstack/localstack:4.14.0"
@@ -153,7 +154,7 @@ volumes = ["localstack-data:/var/lib/localstack"]
 "#;
 
 const MAILHOG: &str = r#"
-# Catches every mail; http://localhost:8025 shows them. On arm64: kind = "mailpit", image = "axllent/mailpit:v1.27.11".
+# Catches all mail, shown at http://localhost:8025. On arm64: kind = "mailpit", image = "axllent/mailpit:v1.27.11".
 [services.mailhog]
 kind = "mailhog"
 image = "mailhog/mailhog:v1.0.1"
@@ -161,7 +162,7 @@ ports = ["1025:1025", "8025:8025"]
 "#;
 
 const MAILPIT: &str = r#"
-# Catches every mail; http://localhost:HTTP shows them.
+# Catches all mail, shown at http://localhost:HTTP.
 [services.mailpit]
 kind = "mailpit"
 image = "axllent/mailpit:v1.27.11"
@@ -169,13 +170,13 @@ ports = ["SMTP:1025", "HTTP:8025"]
 "#;
 
 const APP: &str = r#"
-# The LANGUAGE application itself. It needs a Dockerfile; `taskava dev up --profile app --watch` then follows your edits.
+# The LANGUAGE application itself. It needs a Dockerfile; `taskava dev up --profile app --watch` then applies your changes.
 [services.app]
 build = "."
 ports = ["PORT:PORT"]
 env = { DATABASE_URL = "postgres://app:${POSTGRES_PASSWORD:-app}@postgres:5432/app", REDIS_URL = "redis://redis:6379" }
-depends_on = ["postgres", "redis"]                        # = ready, not only started
-init = true                                               # ends when it is asked to, not only when it is killed
+depends_on = ["postgres", "redis"]                        # waits until they are ready
+init = true                                               # forwards the stop signal to the application
 ready = { http = "http://:PORT/health" }
 profiles = ["app"]                                        # only with --profile app
 watch = [

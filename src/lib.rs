@@ -1,6 +1,6 @@
-//! Stacks for tests, from Rust: the services of a services.toml in containers, isolated, ready, and gone when the test is.
+//! Stacks for tests, from Rust: the services of a services.toml in containers, isolated, ready, and removed after the test.
 //!
-//! [`testing`] is this crate's interface. A test crate needs no command line, and TLS only where its engine does:
+//! [`testing`] is this crate's interface. A test crate does not need the command line, and TLS only if its engine does:
 //!
 //! ```toml
 //! [dev-dependencies]
@@ -11,7 +11,7 @@
 //! use taskava::testing::{Error, Stack};
 //!
 //! # async fn an_order_is_stored() -> Result<(), Error> {
-//! // Containers, volumes and ports of its own. Returns when a client can use every service.
+//! // Has its own containers, volumes and ports. Returns when a client can use every service.
 //! let stack = Stack::from_file("services.toml").services(["postgres", "redis"]).env("LOG_LEVEL", "debug").start().await?;
 //!
 //! let url = stack.url("postgres"); // postgres://shop:…@127.0.0.1:32768/shop
@@ -28,34 +28,41 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `cli` (default) | the command `taskava`; a library does without |
+//! | `cli` (default) | the command `taskava`; not needed for the library |
 //! | `encrypt` (default) | encrypted backups, for the command |
-//! | `tls` (part of `cli`) | engines on other machines over TLS (`DOCKER_TLS_VERIFY`), PostgreSQL and Redis that take nothing else |
+//! | `tls` (part of `cli`) | engines on other machines over TLS (`DOCKER_TLS_VERIFY`), PostgreSQL and Redis servers that require TLS |
 //!
-//! `taskava dev`, the command line, is described in the README. What it is made of is not documented here and changes
-//! without notice.
+//! `taskava dev`, the command line, is described in the README. Its modules are not documented here and change without
+//! notice.
 
-// One sentence for every command: observe, plan, apply. The modules, in reading order (= the order of the data flow):
+// Every command: observe, plan, apply. The modules, in reading order (= the order of the data flow):
 //
-// - diag: what can go wrong, as data
+// - diag: errors as data
 // - config: text → `Config`
-// - model: `Config` → `Stack`, valid by construction
-// - kinds: what is special about PostgreSQL, Redis, LocalStack, …
-// - load: finds and reads the files behind a stack
-// - remedy: commands to type next, as they are printed
-// - context: the files of a build, and what they amount to
-// - plan: stack + what is there + request → `Plan`
-// - pieces: bytes on their way from who makes them to who sends them
-// - engine: the only place that knows Docker
+// - model: what a stack is, as plain data
+// - kinds: what is specific to PostgreSQL, Redis, LocalStack, …
+// - resolve: `Config` → `Stack`, valid by construction
+// - load: finds and reads the files of a stack
+// - remedy: next commands to type, as they are printed
+// - context: the files of a build, and their hashes
+// - plan: stack + state of the engine + request → `Plan`
+// - byte_channel: bytes from a producer to a consumer that sends them
+// - engine: the only module that talks to Docker
 // - aws: declared AWS resources → requests to the emulator
-// - event: everything that can be told about a run
+// - masks: masks a stack's secrets in text from other programs
+// - event: everything that is reported about a run
 // - run: carries a plan out
-// - backup: a stack's data and configuration in one portable file, and back
-// - doctor: looks for everything that a new machine can get wrong
+// - logs: reads and merges the logs of containers
+// - isolated, gc: stacks of one test run, and removing what crashed runs left behind
+// - database: copies of a PostgreSQL database
+// - watch: reacts to changed files
+// - backup: saves a stack's data and configuration to one portable file, and restores it
+// - doctor: checks a machine for problems
+// - aws_map: which parts of production the running stack mirrors
 // - testing: stacks for tests, from Rust; the part that other packages use
-// - compose: Docker Compose files, to services.toml and back
-// - starter: the text of a first services.toml
-// - ui, cli: the only places that print and parse arguments
+// - compose: converts Docker Compose files to services.toml and back
+// - init: the text of a new services.toml
+// - ui, cli: the only modules that print and parse arguments
 
 #[doc(hidden)]
 pub mod aws;

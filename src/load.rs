@@ -1,5 +1,5 @@
-//! The I/O shell of `config` and `model`: finds services.toml, reads it with its override, `.env` and env files, and looks
-//! whether the paths it names exist and stay inside the project.
+//! The I/O for `config` and `model`: finds services.toml, reads it with its override, `.env` and env files, and checks
+//! that the paths it names exist and are inside the project.
 
 pub mod pins;
 pub mod sought;
@@ -16,35 +16,35 @@ use crate::model::{ServiceName, Stack, StackName, isolated};
 use crate::resolve::isolate::isolate;
 use crate::resolve::{EnvFiles, MustBe, PathUse, ResolveContext, resolve};
 
-/// The file beside it that overrides it, for one machine.
+/// The file next to it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
 
 /// The names Compose looks for, best first.
 pub const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 
-/// Which stack is meant.
+/// Options that select a stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// The files, later ones winning key by key; otherwise services.toml is looked for here and upward.
+    /// The files, later ones override key by key; by default services.toml is searched in the current folder and above.
     pub files: Vec<PathBuf>,
-    /// Project name; otherwise the file's, otherwise the folder's.
+    /// Project name; by default the file's, otherwise the folder's.
     pub project: Option<String>,
     /// Active profiles.
     pub profiles: Vec<String>,
-    /// Variables that come before those of the environment.
+    /// Variables that override those of the environment.
     pub variables: BTreeMap<String, String>,
 }
 
-/// A stack and what it was made from.
+/// A stack and the files it was loaded from.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The stack.
     pub stack: Stack,
-    /// What is worth saying about it.
+    /// Warnings about it.
     pub warnings: Vec<Diagnostic>,
     /// All files that were read.
     pub files: Vec<PathBuf>,
-    /// services.toml and what overrides it, as they were read.
+    /// services.toml and its overrides, as they were read.
     pub sources: Vec<Arc<Source>>,
 }
 
@@ -59,7 +59,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
     let mut sources = Vec::new();
     sources.extend(reading.toml(&file));
-    // What is named by hand comes after what lies about.
+    // Files named explicitly come after those found.
     let local = folder.join(OVERRIDE);
     if file.file_name().is_some_and(|name| name == FILE) && !more.contains(&local) {
         sources.extend(local.exists().then(|| reading.toml(&local)).flatten());
@@ -90,7 +90,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     of_services.extend(check_paths(&config, &around, &resolved.paths));
     let mut meant = Vec::new();
     for (service, problem) in of_services {
-        // What nobody asked for need not be whole: init's commented example is no reason to refuse `down`.
+        // Services that are not used need not be complete: init's commented example is no reason to refuse `down`.
         match service.filter(|name| resolved.stack.services.get(name).is_some_and(|service| !service.active)) {
             Some(name) => resolved.stack.unusable.entry(name).or_default().push(problem),
             None => meant.push(problem),
@@ -109,8 +109,8 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     Ok(Loaded { stack, warnings: problems, files, sources })
 }
 
-/// Values of the variables that are used, as far as their names say that they are secret. Where a value is put decides
-/// nothing: a command has no names.
+/// Values of used variables whose names mark them as secret. The place of the value does not matter: a command has no
+/// names.
 fn secrets_among(taken: &BTreeSet<String>, variables: &Variables) -> BTreeSet<String> {
     let secret = taken.iter().filter(|name| is_secret_name(name));
     secret.filter_map(|name| variables.get(name)).map(|variable| variable.value.clone()).collect()
@@ -121,7 +121,7 @@ fn isolated_name(name: &str) -> Result<StackName> {
         .map_err(|message| Error::new(ErrorKind::Usage, format_args!("`{name}` can't name a project: {message}")))
 }
 
-/// The canonical paths of the file that is meant, and of those that override it.
+/// The canonical paths of the selected file and of its overrides.
 fn find(options: &LoadOptions, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let canonical = |path: &Path| -> Option<PathBuf> {
         // The folder is made canonical, not the file: a link to a shared services.toml is a file of the folder it is in.
@@ -149,8 +149,8 @@ fn find(options: &LoadOptions, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
     let message = format!("no {FILE} in {} or a folder above it", here.display());
     Err(Error::new(ErrorKind::Usage, message)
         .hint(match composes(here) {
-            Some(name) => format!("make one from {name}: taskava dev import"),
-            None => "make one: taskava dev init".into(),
+            Some(name) => format!("create one from {name}: taskava dev import"),
+            None => "create one: taskava dev init".into(),
         })
         .hint("change to the project's folder, or name the file with --file"))
 }
@@ -160,7 +160,7 @@ fn composes(folder: &Path) -> Option<&'static str> {
     folder.ancestors().find_map(|folder| COMPOSE_FILES.into_iter().find(|name| folder.join(name).is_file()))
 }
 
-/// Reads files and keeps what went wrong.
+/// Reads files and collects problems.
 struct Reading {
     here: PathBuf,
     files: Vec<PathBuf>,
@@ -168,7 +168,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// A path as it is shown: relative to where the command runs, when that is shorter.
+    /// A path as shown: relative to the current folder, if that is shorter.
     fn shown(&self, path: &Path) -> String {
         let here = self.here.canonicalize().unwrap_or_else(|_| self.here.clone());
         match path.strip_prefix(&here) {
@@ -184,12 +184,12 @@ impl Reading {
         }
     }
 
-    /// A file that need not be there.
+    /// Reads an optional file.
     fn optional(&mut self, path: &Path) -> Option<Arc<Source>> {
         if path.exists() { self.text(path, None) } else { None }
     }
 
-    /// Reads a services.toml. A checkout with Windows line ends means the same, in strings of several lines, too.
+    /// Reads a services.toml. Windows line ends have no effect, also in multi-line strings.
     fn toml(&mut self, path: &Path) -> Option<Arc<Source>> {
         let source = self.text(path, None)?;
         if !source.text.contains("\r\n") {
@@ -198,7 +198,7 @@ impl Reading {
         Some(Arc::new(Source { name: source.name.clone(), text: source.text.replace("\r\n", "\n") }))
     }
 
-    /// Reads a file; `place` is where it is named.
+    /// Reads a file; `place` is where it is mentioned.
     fn text(&mut self, path: &Path, place: Option<&Place>) -> Option<Arc<Source>> {
         let name = self.shown(path);
         let mut bytes = Vec::new();
@@ -292,7 +292,7 @@ impl Reading {
     }
 }
 
-/// A problem, and the service whose it is, if it is one's.
+/// A problem, and the service it belongs to, if any.
 type OfService = (Option<ServiceName>, Diagnostic);
 
 /// What is wrong with the paths that a configuration uses.
@@ -325,7 +325,7 @@ fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> V
             problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message)));
         } else if !path.starts_with(&around.root) && !allowed.iter().any(|allowed| path.starts_with(allowed)) {
             let message = format!("the {role} `{written}` is outside the project, at {}", path.display());
-            let hint = format!("if that is meant, allow it at the top of the file: allow_outside = [\"{written}\"]");
+            let hint = format!("if that is intended, allow it at the top of the file: allow_outside = [\"{written}\"]");
             problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message).hint(hint)));
         }
         wrong_folders.extend((used.must_be == MustBe::Folder && problems.len() > before).then_some(&*used.path));

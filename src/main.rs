@@ -1,4 +1,4 @@
-//! The `taskava` binary: hands over to the library.
+//! The `taskava` binary: calls the library.
 
 fn main() -> std::process::ExitCode {
     taskava::cli::main()

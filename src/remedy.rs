@@ -1,5 +1,5 @@
-//! Commands to type next, as they are printed. Each works where it is printed: one for another stack than the one at hand
-//! goes to that stack's folder first, or names it where the folder is gone.
+//! Commands to type next, as they are printed. Each works where it is printed: one for another stack than the current
+//! one first changes to that stack's folder, or names the stack if the folder no longer exists.
 
 use std::path::Path;
 

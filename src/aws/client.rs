@@ -1,5 +1,5 @@
-//! Asks an emulator: signed requests in the three protocols of AWS (JSON, query, and S3's own), over connections that are
-//! kept.
+//! Sends signed requests to an emulator in the three protocols of AWS (JSON, query, and S3's own), over persistent
+//! connections.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl Client {
         Ok(Self { http, address, region: region.into(), access_key: "test" })
     }
 
-    /// The same for somebody whom the account does not know.
+    /// The same with credentials that the account does not know.
     #[must_use]
     pub fn as_stranger(&self) -> Self {
         Self { access_key: "AKIASTRANGER", ..self.clone() }

@@ -127,7 +127,7 @@ async fn second_factor(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     emulator.client.json(API, "SetUserPoolMfaConfig", &input).await.map(drop)
 }
 
-/// A pool has one domain: the one that it had goes first.
+/// A pool has one domain: its old one is removed first.
 async fn domain(emulator: &Emulator, resource: &Resource) -> Answer<()> {
     let pool = emulator.known(&resource.id);
     let about = emulator.client.json(API, "DescribeUserPool", &json!({ "UserPoolId": pool })).await?;

@@ -1,4 +1,4 @@
-//! What differs between what is declared and what an emulator has. Pure.
+//! The differences between declared resources and those of an emulator. Pure.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use crate::model::aws::{Properties, Property, Resource, ResourceId, ResourceKind};
 use crate::model::secret::MASK;
 
-/// What an emulator has of what is declared, and what it has besides that was made for this stack.
+/// Which declared resources an emulator has, and which others it has that were created for this stack.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Seen {
     /// Declared resources that exist.
@@ -84,7 +84,7 @@ impl Change {
     fn words(&self) -> String {
         let (property, from, to) = match &self.what {
             What::Create => return "missing → created".into(),
-            What::Remove => return "not declared any more → removed".into(),
+            What::Remove => return "no longer declared → removed".into(),
             What::Set { property, from, to } => (property, from, to),
         };
         if is_secret(self.id.kind, *property) {
@@ -162,10 +162,7 @@ mod tests {
         assert_eq!(words(&[], &seen, false), Vec::<String>::new());
         assert_eq!(
             words(&[], &seen, true),
-            [
-                "user pool client app/web: not declared any more → removed",
-                "user pool app: not declared any more → removed"
-            ]
+            ["user pool client app/web: no longer declared → removed", "user pool app: no longer declared → removed"]
         );
     }
 }

@@ -1,5 +1,6 @@
-//! Declared AWS resources → requests to an emulator: looks at what is there, makes only what differs, and names each
-//! change with its cause. No state file: what exists is asked, and what was made for a stack carries its tag.
+//! Declared AWS resources → requests to an emulator: lists what exists, creates or changes only what differs, and
+//! reports each change with its cause. No state file: existing resources are queried, and those created for a stack
+//! carry its tag.
 //!
 //! `sigv4` signs, `client` asks, `diff` compares (pure), one file a service of AWS knows how its resources are looked at
 //! and made; `spec` is what they have in common, and lists them. When this happens is `run`'s.
@@ -115,6 +116,7 @@ fn objects(value: &Value) -> impl Iterator<Item = &Value> {
 
 /// AWS does not allow to change this; `remedy` are the arguments of the AWS CLI that remove the resource.
 fn fixed(property: Property, remedy: &str) -> AwsError {
-    let message = format!("{property} can't be changed; remove it and it is made anew: taskava dev aws -- {remedy}");
+    let message =
+        format!("{property} can't be changed; remove it, and `up` creates it again: taskava dev aws -- {remedy}");
     AwsError { status: 0, code: String::new(), message }
 }

@@ -1,5 +1,5 @@
-//! One emulator, made what is declared: look at everything at once, compare, then make what differs in rounds, as some
-//! resources refer to others.
+//! Makes one emulator match the declaration: reads everything at once, compares, then creates or changes what differs,
+//! in rounds, because some resources refer to others.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -198,7 +198,7 @@ async fn update(emulator: &Emulator, resource: &Resource, properties: &[Property
     Ok(())
 }
 
-/// Everybody may read the objects, or nobody who is not told otherwise.
+/// The objects are public, or private unless other rules allow access.
 async fn allow_reading(emulator: &Emulator, bucket: &str, allow: bool) -> Answer<()> {
     if !allow {
         return match delete(emulator, bucket, "policy").await {

@@ -1,4 +1,4 @@
-//! SES's identities. They can't carry tags, so nobody can tell whose one is that is declared no more: it stays.
+//! SES identities. They can't carry tags, so the owner of one that is no longer declared is unknown: it is kept.
 
 use super::Emulator;
 use super::client::{Answer, QueryApi};

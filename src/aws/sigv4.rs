@@ -1,6 +1,6 @@
 //! AWS Signature Version 4. Pure: the time is an argument.
 //!
-//! The emulators don't check signatures, but route by what is in them; the real thing would accept these.
+//! The emulators don't verify signatures, but route by their content; AWS itself would accept these.
 
 use std::fmt::Write as _;
 

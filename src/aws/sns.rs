@@ -1,4 +1,4 @@
-//! Topics and the queues that listen to them.
+//! SNS topics and the queues subscribed to them.
 
 use std::collections::BTreeMap;
 

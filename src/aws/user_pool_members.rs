@@ -1,5 +1,5 @@
-//! What belongs to a user pool: application clients, groups, users. Of those that are declared no more, only groups say
-//! whose they are; clients and users may be the application's, and stay.
+//! Members of a user pool: application clients, groups, users. Of those that are no longer declared, only groups record
+//! their owner; clients and users may belong to the application, and are kept.
 
 use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! As much of XML as the answers of S3 and of the services with a query protocol need: the texts of elements by name.
+//! The part of XML that the responses of S3 and of services with a query protocol need: the text of elements by name.
 
 use std::borrow::Cow;
 

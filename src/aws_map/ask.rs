@@ -1,5 +1,5 @@
-//! Asks everybody at once: the emulators for each service of AWS, PostgreSQL and Redis for what they are, web servers for
-//! their health, the engine for what runs.
+//! Probes everything at once: the emulators for each AWS service, PostgreSQL and Redis for version and replicas, web
+//! servers for their health, the engine for running containers.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::run::{actual, address, once};
 /// How long an emulator may take: LocalStack loads a service when it is first asked.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long everybody else may take.
+/// Time limit for all other probes.
 const SOON: Duration = Duration::from_secs(3);
 
 /// Longest answer of a Redis that is read.
@@ -53,7 +53,7 @@ struct Surveyed<'a> {
 /// Asks for every component of production what there is of it in a stack.
 ///
 /// # Errors
-/// When there is nothing to ask with. Whoever does not answer is in the lines.
+/// When probing is not possible at all. Services that don't answer are reported in the lines.
 pub async fn ask(engine: &Engine, stack: &Stack, containers: &[Container]) -> Result<Vec<Line>> {
     let limits = Limits::default();
     let asking = Asking { engine, stack, containers, http: http_client(limits)?, prober: Prober::new(limits)? };
@@ -76,7 +76,7 @@ pub async fn ask(engine: &Engine, stack: &Stack, containers: &[Container]) -> Re
 
 fn of(real: &[(Real, Evidence)], wanted: Real) -> Evidence {
     let found = real.iter().find(|(real, _)| *real == wanted);
-    found.map_or_else(|| Evidence::nobody("nobody was asked"), |(_, heard)| heard.clone())
+    found.map_or_else(|| Evidence::nobody("not probed"), |(_, heard)| heard.clone())
 }
 
 /// How much of what is declared exists.
@@ -89,7 +89,7 @@ fn declared(api: Api, surveyed: &[Surveyed<'_>], stack: &Stack) -> Declared {
 impl Asking<'_> {
     /// What an emulator says of a component.
     async fn emulated(&self, component: &Component, surveyed: &[Surveyed<'_>]) -> Evidence {
-        let Some(question) = component.question else { return Evidence::nobody("nothing is asked of an emulator") };
+        let Some(question) = component.question else { return Evidence::nobody("the emulators were not probed") };
         let Some(emulators) = Emulators::of(self.stack) else {
             return Evidence::nobody("no service of the stack emulates AWS");
         };
@@ -115,7 +115,7 @@ impl Asking<'_> {
         };
         Evidence::nobody(match refused.is_unknown() {
             true if emulators.beside.is_none() && component.beside => {
-                format!("{name} answers {short} with 501, and no service of kind ministack stands beside it")
+                format!("{name} answers {short} with 501, and the stack has no service of kind ministack")
             }
             true => format!("{name} answers {short} with 501: it has no such service"),
             false => format!("{name}, asked for {short}: {}", shortened(&refused.to_string())),
@@ -149,7 +149,9 @@ impl Asking<'_> {
                     None => false,
                 };
                 if let_in {
-                    heard.gaps.push("a key that nobody made was let in: policies are kept, not enforced".into());
+                    heard
+                        .gaps
+                        .push("an access key that does not exist was accepted: policies are kept, not enforced".into());
                 }
             }
             _ => {}
@@ -161,11 +163,11 @@ impl Asking<'_> {
         for (service, container) in self.services(|service| matches!(service.kind, Kind::Mailhog | Kind::Mailpit)) {
             let asked = once::ask(self.engine, &self.prober, service, container, None).await;
             if asked.is_ok_and(|asked| asked.answer == Answer::Ready) {
-                heard.say(vec![format!("{} takes mail", service.name)]);
+                heard.say(vec![format!("{} accepts mail", service.name)]);
                 return;
             }
         }
-        heard.gaps.push("no mail service answers: what is sent arrives nowhere".into());
+        heard.gaps.push("no mail service answers: mail that is sent is not delivered".into());
     }
 
     /// Whatever runs here itself.
@@ -209,7 +211,7 @@ impl Asking<'_> {
             }
         }
         (
-            edge.or("no web server stands in front (one that names itself, with `ready = { http = … }`)"),
+            edge.or("no web server stands in front (one that names itself in its answer, with `ready = { http = … }`)"),
             application.or("no container of the application runs"),
         )
     }
@@ -376,7 +378,7 @@ impl Evidence {
         }
     }
 
-    /// The same; `why` when there was nobody to ask.
+    /// The same; `why` if there was nothing to probe.
     fn or(mut self, why: &str) -> Self {
         if let Err(before) = &mut self.said
             && before.is_empty()

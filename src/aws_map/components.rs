@@ -1,5 +1,5 @@
-//! What production has: whom to ask for each component, what an answer is worth at most, and what is known to be missing
-//! even then. Whether somebody answers is not known here.
+//! The components of production: what to probe for each, the best verdict that an answer can get, and the known gaps
+//! even then. Whether a service answers is not known here.
 
 use super::Verdict;
 use crate::aws::{Protocol, Question};
@@ -10,11 +10,11 @@ use crate::model::aws::Api;
 pub(super) struct Component {
     /// As production has it.
     pub(super) name: &'static str,
-    /// What does its work here, besides what the emulators describe.
+    /// The services that do its work here, in addition to the emulators' descriptions.
     pub(super) real: Option<Real>,
     /// Asked of an emulator.
     pub(super) question: Option<Question>,
-    /// LocalStack's community edition lacks it: it is asked of MiniStack, where that runs beside it.
+    /// LocalStack's community edition lacks it: MiniStack is probed for it, if it runs.
     pub(super) beside: bool,
     /// What can be declared of it.
     pub(super) api: Option<Api>,
@@ -120,18 +120,18 @@ pub(super) const COMPONENTS: [Component; 25] = [
         "S3",
         path("s3", "/"),
         Api::S3,
-        "lifecycle rules and encryption are kept; that they are carried out is not shown",
+        "lifecycle rules and encryption are kept; whether they are applied is not tested",
     ),
     emulated(
         "Cognito user pools",
         input(json("cognito-idp", "AWSCognitoIdentityProviderService", "ListUserPools"), r#"{"MaxResults":1}"#),
         Api::Cognito,
-        "no social login, as there is no identity provider to go to; a domain is kept, but no name leads to it",
+        "no social login, as there is no identity provider to go to; a domain is kept, but no DNS name points to it",
     ),
     described(
         "Cognito identity pools",
         input(json("cognito-identity", "AWSCognitoIdentityService", "ListIdentityPools"), r#"{"MaxResults":1}"#),
-        "credentials of a pool open nothing and close nothing",
+        "credentials of a pool neither grant nor deny access",
     ),
     emulated(
         "SES",
@@ -166,13 +166,13 @@ pub(super) const COMPONENTS: [Component; 25] = [
         "CloudWatch metrics and alarms",
         json_1_0("monitoring", "GraniteServiceVersion20100801", "DescribeAlarms"),
         Api::CloudWatch,
-        "the services of the stack report no metrics of their own: only what the application puts",
+        "the services of the stack report no metrics of their own: only those the application sends",
     ),
     emulated(
         "CloudWatch Logs",
         json("logs", "Logs_20140328", "DescribeLogGroups"),
         Api::Logs,
-        "retention is kept, that it is carried out is not shown; containers' output stays with the engine",
+        "retention is kept, but whether it is applied is not tested; containers' output stays with the engine",
     ),
     emulated(
         "SNS",
@@ -216,6 +216,6 @@ pub(super) const COMPONENTS: [Component; 25] = [
     described(
         "ACM",
         json("acm", "CertificateManager", "ListCertificates"),
-        "certificates are described; nobody trusts them",
+        "certificates are described; no client trusts them",
     ),
 ];

@@ -3,10 +3,10 @@
 use super::components::{Component, Real};
 use super::{Declared, Line, Verdict};
 
-/// What somebody said, or why nobody did.
+/// An answer, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Evidence {
-    /// Who was asked; none = there is nobody.
+    /// What was probed; none = there is nothing to probe.
     pub(super) service: Vec<String>,
     /// What was said, or why nothing was.
     pub(super) said: Result<Vec<String>, String>,
@@ -24,7 +24,7 @@ impl Evidence {
 /// What became of asking for one component.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// Who does its work; none = nobody would.
+    /// What does its work; none = nothing does.
     pub(super) real: Option<Evidence>,
     /// The emulator.
     pub(super) api: Option<Evidence>,

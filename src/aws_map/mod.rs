@@ -1,7 +1,8 @@
-//! Production beside what runs here: each component's counterpart is asked, and the verdict is what came of it.
+//! Production compared with what runs here: the counterpart of each component is probed, and its verdict depends on the
+//! answer.
 //!
-//! `components` says what production has, whom to ask and how much an answer is worth at most; `ask` asks, all at once;
-//! `judge` (pure) makes lines of the answers. Nothing is changed.
+//! `components` lists the components of production, what to probe and the best possible verdict; `ask` probes
+//! everything at once; `judge` (pure) turns the answers into lines. Nothing is changed.
 
 mod ask;
 mod components;

@@ -1,8 +1,8 @@
-//! The file as a tar that finds every changed byte.
+//! The backup file as a tar that detects every changed byte.
 //!
-//! `begin` (which format), members, `manifest.json`, `SHA256`: the digest of every byte before that last member. What
-//! follows the digest is always the same, so a byte that changed anywhere is found. Written and read in one pass, member
-//! by member: what is in memory at a time is one member, and those who write keep them small.
+//! `begin` (the format), members, `manifest.json`, `SHA256`: the digest of all bytes before that last member.
+//! Everything after the digest is constant, so a changed byte is detected anywhere. Written and read in one pass,
+//! member by member: one member is in memory at a time, and writers keep members small.
 
 use std::io::{self, Read, Write};
 
@@ -200,7 +200,7 @@ pub fn verify(from: impl Read, told: impl FnMut(usize)) -> Result<(Manifest, Con
             contents.check(&manifest).map_err(|why| Wrong::Foreign(why).error())?;
             Ok((manifest, contents))
         }
-        Ok(_) => Err(rest.err().unwrap_or_else(|| Wrong::Altered("its digest is another".into())).error()),
+        Ok(_) => Err(rest.err().unwrap_or_else(|| Wrong::Altered("its digest differs".into())).error()),
         Err(wrong) => Err(wrong.error()),
     }
 }
@@ -229,15 +229,15 @@ impl Wrong {
     fn error(self) -> Error {
         let error = |message: String| Error::new(ErrorKind::Other, message);
         match self {
-            Self::NoBackup => error("this is no backup".into()).hint("make one with: taskava dev backup FILE"),
-            Self::Format(format) => error(format!("this backup has another format ({format}; known is {FORMAT})"))
+            Self::NoBackup => error("this is not a backup".into()).hint("create one with: taskava dev backup FILE"),
+            Self::Format(format) => error(format!("this backup has another format ({format}; supported is {FORMAT})"))
                 .hint("restore it with the version of taskava that made it"),
             Self::Altered(why) => error(format!("this backup is truncated or altered: {why}; nothing was touched"))
-                .hint("take another copy of the file"),
-            Self::Foreign(why) => error(format!("taskava makes no such backup: {why}; nothing was touched"))
-                .hint("its digests are right, so that it was made so: where does it come from?"),
-            Self::Unreadable(why) => error(format!("this backup can't be read whole: {why}; nothing was touched"))
-                .hint("take another copy of the file"),
+                .hint("use another copy of the file"),
+            Self::Foreign(why) => error(format!("taskava does not create such a backup: {why}; nothing was touched"))
+                .hint("its digests match, so it was created like this: check where it comes from"),
+            Self::Unreadable(why) => error(format!("this backup can't be read completely: {why}; nothing was touched"))
+                .hint("use another copy of the file"),
         }
     }
 }
@@ -301,7 +301,7 @@ impl Found {
             })?;
             self.note(name, size, &digest.finalize());
         }
-        Err(Wrong::Altered("its digest is not there".into()))
+        Err(Wrong::Altered("its digest is missing".into()))
     }
 
     fn note(&mut self, name: String, size: u64, digest: &[u8]) {
@@ -375,8 +375,8 @@ mod tests {
     #[test]
     fn other_files_and_formats_are_told_from_damaged_ones() {
         let said = |bytes: &[u8]| verify(bytes, |_| {}).unwrap_err().to_string();
-        assert_eq!(said(b"hello"), "this is no backup");
-        assert_eq!(said(&[0; 4096]), "this is no backup");
+        assert_eq!(said(b"hello"), "this is not a backup");
+        assert_eq!(said(&[0; 4096]), "this is not a backup");
         let mut writer = Writer { to: Vec::new(), digest: Sha256::new(), members: Vec::new() };
         writer.member(BEGIN, b"format 9\n").unwrap();
         let (newer, _) = writer.finish(Manifest { format: 9, ..empty() }).unwrap();

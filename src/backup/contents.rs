@@ -1,9 +1,9 @@
-//! What a file holds besides its digests, looked at while it is checked: only what a backup of ours can hold is ever
-//! acted on. A digest says that a file is whole, not who wrote it.
+//! Validates the content of a backup file, in addition to its digests, while it is checked: only what one of our
+//! backups can contain is ever used. A digest proves that a file is complete, not who wrote it.
 //!
-//! The members are exactly those that the manifest's services have, in their order; every name is one that a server could
-//! have; roles are only what roles are (`roles`), dumps only files of `pg_dump` (`dump`), and of the database that they are
-//! said to be of, objects only of the buckets that the manifest has (`records`).
+//! The members are exactly those of the manifest's services, in their order; every name is valid for its server; roles
+//! contain only role statements (`roles`); dumps contain only files of `pg_dump` (`dump`), of the database that the
+//! manifest names; objects belong to the buckets in the manifest (`records`).
 
 use std::collections::{BTreeMap, BTreeSet};
 

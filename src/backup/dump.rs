@@ -1,7 +1,8 @@
-//! A dump of `pg_dump` in the directory format, as a tar that came in pieces: looked at before a container unpacks it.
+//! Validates a dump of `pg_dump` in the directory format, as a tar that arrives in pieces, before a container unpacks
+//! it.
 //!
-//! Only plain files with the names that `pg_dump` gives them are in one. Which database it is of stands at the beginning of
-//! its table of contents: `ReadHead` in src/bin/pg_dump/pg_backup_archiver.c of PostgreSQL.
+//! It may contain only plain files with the names that `pg_dump` gives them. The name of its database is at the
+//! beginning of its table of contents: `ReadHead` in src/bin/pg_dump/pg_backup_archiver.c of PostgreSQL.
 
 const BLOCK: usize = 512;
 

@@ -1,4 +1,4 @@
-//! Encryption of a backup: the only place that knows `age`. Without the feature `encrypt`, `no_encryption` stands here.
+//! Encryption of a backup: the only module that uses `age`. Without the feature `encrypt`, `no_encryption` replaces it.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -33,7 +33,7 @@ pub(super) fn encryptor(seal: &Seal) -> Result<Option<Encryptor>> {
     };
     let parse = |text: &String| {
         x25519::Recipient::from_str(text).map_err(|why| {
-            usage(format_args!("`{text}` is no recipient of age: {why}"))
+            usage(format_args!("`{text}` is not an age recipient: {why}"))
                 .hint("`age-keygen -o key.txt` makes a key and prints its recipient, age1…")
         })
     };

@@ -1,4 +1,4 @@
-//! Scripts in a container whose streams are bytes, and which leave nothing behind when we go away.
+//! Runs scripts in a container whose streams are bytes, and which clean up when this process ends.
 
 use tokio::io::AsyncWriteExt as _;
 
@@ -61,7 +61,7 @@ impl<'a> Script<'a> {
         Ok(None)
     }
 
-    /// Sends it a piece. False: it does not listen any more.
+    /// Sends it a chunk. False: it no longer reads.
     pub(super) async fn send(&mut self, piece: &[u8]) -> Result<bool> {
         // It may say something while it is sent to, and wait until that is heard.
         let (input, output, complaint) = (&mut self.attached.input, &mut self.attached.output, &mut self.complaint);
@@ -86,7 +86,7 @@ impl<'a> Script<'a> {
     /// # Errors
     /// When it fails.
     pub(super) async fn end(mut self, what: &str) -> Result<String> {
-        // One that ended by itself does not listen any more.
+        // One that ended by itself no longer reads.
         let _ = self.attached.input.shutdown().await;
         while let Some((_, piece)) = self.attached.output.next().await? {
             complain(&mut self.complaint, &piece);

@@ -1,9 +1,9 @@
-//! A stack's data and configuration in one portable file, and back.
+//! Saves a stack's data and configuration to one portable file, and restores it.
 //!
-//! The file is a tar of small members (`archive`), perhaps encrypted (`encryption`), on the disk (`sealed`); its last but one member says what it
-//! holds ([`Manifest`]), its last is the digest of all before it. That it holds only what a backup can hold is looked at
-//! before anything is done with it (`contents`, `dump`, `roles`). What of a service is saved, and how it is put back and
-//! checked, is of `postgres`, `redis` and `objects`. Asking the user, and bringing a stack up, is left to `cli`.
+//! The file is a tar of small members (`archive`), optionally encrypted (`encryption`), on disk (`sealed`); its second
+//! to last member lists the contents ([`Manifest`]), its last is the digest of everything before it. Its content is
+//! validated before it is used (`contents`, `dump`, `roles`). What is saved of a service, and how it is restored and
+//! checked, is in `postgres`, `redis` and `objects`. Asking the user, and starting a stack, is left to `cli`.
 
 pub mod archive;
 pub mod contents;

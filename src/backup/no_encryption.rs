@@ -1,5 +1,5 @@
-//! In place of `encryption` in a build without the feature `encrypt`: backups are written and read as they are, and one that is
-//! or is to be encrypted is refused.
+//! Replaces `encryption` in a build without the feature `encrypt`: backups are written and read unencrypted, and
+//! encrypted ones are refused.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};

@@ -1,5 +1,5 @@
-//! What is in the buckets of an emulator of S3: every version with its headers and tags. As one stream of records, cut into
-//! members: ten thousand small objects are few of them, and a large one is never in memory as a whole.
+//! The content of the buckets of an S3 emulator: every version with its headers and tags, as one stream of records,
+//! split into members: ten thousand small objects need few members, and a large object is never in memory completely.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -61,7 +61,7 @@ impl Server {
     /// Buckets that get objects back and have some.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn used(&self, saved: &Saved) -> Result<Vec<String>> {
         let mut used = Vec::new();
         for bucket in self.buckets().await? {
@@ -184,7 +184,7 @@ pub async fn save(server: &Server, to: &mut Writer<impl Write>, progress: &mut P
 }
 
 fn changed(entry: &Entry) -> Error {
-    let message = format!("{}/{} has another length than it said", entry.bucket, entry.key);
+    let message = format!("{}/{} has another length than announced", entry.bucket, entry.key);
     Error::new(ErrorKind::Other, message).hint("was it written meanwhile? try again")
 }
 
@@ -320,12 +320,12 @@ fn compare(expected: &Digests, found: &Digests) -> Vec<String> {
                     versions.len()
                 ));
             }
-            Some(here) if here != versions => differences.push(format!("s3://{bucket}/{key} is another")),
+            Some(here) if here != versions => differences.push(format!("s3://{bucket}/{key} differs")),
             Some(_) => {}
         }
     }
     let more = found.keys().filter(|at| !expected.contains_key(*at));
-    differences.extend(more.map(|(bucket, key)| format!("s3://{bucket}/{key} was not saved, but is there")));
+    differences.extend(more.map(|(bucket, key)| format!("s3://{bucket}/{key} was not saved, but exists")));
     differences
 }
 
@@ -346,7 +346,7 @@ mod tests {
         let said = compare(&expected, &found).join("; ");
         assert_eq!(
             said,
-            "s3://b/b has 1 versions instead of 2; s3://b/c is another; s3://b/d is missing; s3://b/e was not saved, but is there"
+            "s3://b/b has 1 versions instead of 2; s3://b/c differs; s3://b/d is missing; s3://b/e was not saved, but exists"
         );
     }
 }

@@ -1,5 +1,6 @@
-//! A PostgreSQL server: its roles, and each database as `pg_dump` writes it in parallel and compressed, from one snapshot
-//! in which the rows are counted and digested too. Both programs run in the container, where they fit the server.
+//! A PostgreSQL server: its roles, and each database as `pg_dump` writes it, parallel and compressed, from one database
+//! snapshot in which the rows are also counted and hashed. Both programs run in the container, where their version
+//! matches the server.
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -177,7 +178,7 @@ impl Server<'_> {
         };
         match open(self.address, &self.user, self.password.as_deref(), database).await {
             Ok(Login::Done(connection)) => Ok(Session { connection, place }),
-            Ok(Login::Asked) => Err(failed(&"it wants a password that is not known here")),
+            Ok(Login::Asked) => Err(failed(&"it requires a password that is unknown here")),
             Ok(Login::Refused(refusal)) => Err(failed(&refusal.message)),
             Err(error) => Err(failed(&error)),
         }
@@ -201,7 +202,7 @@ impl Server<'_> {
     /// Databases that a restore would replace and that somebody made something in.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn used(&self, saved: &Saved) -> Result<Vec<String>> {
         let there = self.session("template1").await?.column(DATABASES).await?;
         let mut used = Vec::new();
@@ -406,7 +407,7 @@ fn compare(place: &str, saved: &[Table], found: &[Table]) -> Vec<String> {
                 differences.push(format!("{place}: {} has {} rows instead of {}", table.name, found.rows, table.rows));
             }
             Some(found) if found.content != table.content => {
-                differences.push(format!("{place}: the content of {} is another", table.name));
+                differences.push(format!("{place}: the content of {} differs", table.name));
             }
             Some(_) => {}
         }
@@ -427,7 +428,7 @@ mod tests {
         assert_eq!(
             said,
             [
-                "postgres app: the content of b is another",
+                "postgres app: the content of b differs",
                 "postgres app: c has 2 rows instead of 3",
                 "postgres app: table d is missing"
             ]

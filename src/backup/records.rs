@@ -1,5 +1,5 @@
-//! The records of an emulator's objects, looked at while a file is checked: each is one that `objects` writes, of a bucket
-//! that the manifest has, and together they are as many as it says.
+//! Validates the records of an emulator's objects while a file is checked: each has the format that `objects` writes
+//! and a bucket of the manifest, and their number is that of the manifest.
 
 use std::collections::BTreeSet;
 

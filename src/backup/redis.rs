@@ -1,5 +1,5 @@
-//! The keys of a Redis: each as `DUMP` gives it, with how long it still lives and a digest of its content, by which it is
-//! checked when it was put back.
+//! The keys of a Redis server: each as `DUMP` returns it, with its remaining time to live and a digest of its content,
+//! which is compared after the restore.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -62,7 +62,7 @@ impl Server {
     /// How many keys it has.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn keys(&self) -> Result<u64> {
         let mut connection = self.connect().await?;
         Ok(databases(&mut connection).await?.iter().map(|(_, keys)| keys).sum())

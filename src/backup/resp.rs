@@ -1,4 +1,4 @@
-//! Speaks with Redis: commands in, replies out, many at once. Enough for saving and putting back keys.
+//! The Redis protocol: sends commands and reads replies, many at once. Enough for saving and restoring keys.
 
 use std::io;
 

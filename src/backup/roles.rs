@@ -1,6 +1,5 @@
-//! The roles of a PostgreSQL as `pg_dumpall --roles-only` writes them, and nothing else: each statement is read by the
-//! grammar that such a file has, and written again from its words. What a client such as psql would take for a command of
-//! its own is no statement.
+//! The roles of a PostgreSQL server as `pg_dumpall --roles-only` writes them, and nothing else: each statement is
+//! parsed by the grammar of such a file and written again from its tokens. A psql command is not a statement.
 
 /// A word of SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]

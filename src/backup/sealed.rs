@@ -1,5 +1,5 @@
-//! The file on the disk: written beside its place and put there when it is whole; encrypted by `encryption`, where that is
-//! asked for.
+//! The file on disk: written next to its destination and moved there once it is complete; encrypted by `encryption` if
+//! requested.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -74,8 +74,8 @@ impl Output {
             return Err(usage(format_args!("{} is a folder", place.display())).hint("name a file in it"));
         }
         if !replace && place.exists() {
-            return Err(usage(format_args!("there is a file {} already", place.display()))
-                .hint("take another name, or replace it with --force"));
+            return Err(usage(format_args!("file {} already exists", place.display()))
+                .hint("choose another name, or replace it with --force"));
         }
         let mut partial = place.as_os_str().to_owned();
         partial.push(".partial");
@@ -168,7 +168,7 @@ pub fn remedy(error: &io::Error) -> Option<&'static str> {
             Some("free some room there, or name a file on another disk")
         }
         io::ErrorKind::AlreadyExists => {
-            Some("it is not a file that a `backup` left behind: move it away, or take another name")
+            Some("it is not a file that a `backup` left behind: move it away, or choose another name")
         }
         _ => None,
     }
@@ -199,7 +199,7 @@ impl Write for Output {
 
 impl Drop for Output {
     fn drop(&mut self) {
-        // After its end it is not there any more.
+        // After its end it no longer exists.
         self.to = None;
         let _ = fs::remove_file(&self.partial);
     }

@@ -1,4 +1,4 @@
-//! Which servers of a stack have data that is saved, and where they are.
+//! Finds the servers of a stack whose data is saved, and their addresses.
 
 use std::io::{Read, Write};
 

@@ -1,5 +1,5 @@
-//! The stack of a command that can do without services.toml: from the file where it can be used, else from what labels on
-//! the engine say. Then the file's mistakes are warnings, and `-p NAME` works from anywhere.
+//! The stack of a command that does not require services.toml: from the file if it can be used, otherwise from labels
+//! on the engine. In that case the file's mistakes are warnings, and `-p NAME` works from any folder.
 
 use std::path::{Path, PathBuf};
 
@@ -87,10 +87,9 @@ pub fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) -> Resul
     let mut stopped = stopped.filter(|service| session.stack.is_emulator(service));
     if let Some(emulator) = stopped.next() {
         let message =
-            format!("{emulator} forgets when it stops what [aws] declares, and {FILE} can't be used to make it again");
-        return Err(Error::new(ErrorKind::Other, message).hint(format!(
-            "mend {FILE}, then run this again; or name the services that are meant, without {emulator}"
-        )));
+            format!("{emulator} loses what [aws] declares when it stops, and {FILE} can't be used to create it again");
+        return Err(Error::new(ErrorKind::Other, message)
+            .hint(format!("fix {FILE}, then run this again; or name the services you mean, without {emulator}")));
     }
     if plan.steps.iter().any(|step| step.op.starts().is_some()) {
         session.events.emit(&Event::Warning {
@@ -184,24 +183,23 @@ fn tell(context: &Context, error: &Error, sought: &Sought, name: &StackName, sta
             if warnings.is_empty() {
                 warnings.push(Diagnostic::warning(None, error.to_string()));
             }
-            let message = format!("{FILE} can't be used; going by what the engine has of {name}");
+            let message = format!("{FILE} can't be used; using what the engine has of {name}");
             warnings.push(Diagnostic::warning(None, message));
             screen.diagnostics(&warnings);
         }
         _ if !known => {
             let names: Vec<&str> = stacks.iter().map(|stack| &*stack.name).collect();
-            let message = format!("there is no {FILE} here, and nothing of {name} on this engine");
+            let message = format!("there is no {FILE} here, and no stack {name} on this engine");
             let warning = Diagnostic::warning(None, message);
             screen.diagnostics(&[match names[..] {
                 [] => warning,
                 _ => warning.hint(format!("stacks on it: {}", names.join(", "))),
             }]);
         }
-        // It was asked for in so many words.
+        // It was requested explicitly.
         _ if context.project().is_some() => {}
         _ => {
-            screen
-                .diagnostics(&[Diagnostic::warning(None, format!("{error}; going by what the engine has of {name}"))]);
+            screen.diagnostics(&[Diagnostic::warning(None, format!("{error}; using what the engine has of {name}"))]);
         }
     }
 }
@@ -214,8 +212,8 @@ fn root(name: &StackName, roots: &[PathBuf]) -> Result<PathBuf> {
         [one] => Ok(one.clone()),
         [first, second, ..] => {
             let there = remedy::dev_in(first, &["-p", name.as_str(), "ps"]);
-            let message = format!("stack {name} is of two folders: {} and {}", first.display(), second.display());
-            Err(Error::new(ErrorKind::Other, message).hint(format!("go to the one that is meant: {there}")))
+            let message = format!("stack {name} belongs to two folders: {} and {}", first.display(), second.display());
+            Err(Error::new(ErrorKind::Other, message).hint(format!("change to the one you mean: {there}")))
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What every command gets: the global options and the screen. Finding the stack is `load`'s, the engine `engine`'s.
+//! What every command gets: the global options and the screen. Finding the stack is up to `load`, finding the engine up
+//! to `engine`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, TerminalInfo
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// services.toml to use, else the nearest one upwards; repeatable: later ones override
+    /// services.toml to use [default: searched upwards]; repeatable, later ones override
     #[arg(
         short,
         long,
@@ -25,7 +26,7 @@ pub struct Global {
     )]
     #[arg(value_hint = ValueHint::FilePath, value_parser = path, action = ArgAction::Append)]
     pub file: Vec<PathBuf>,
-    /// Name of the stack; otherwise `project` in services.toml
+    /// Name of the stack [default: `project` in services.toml]
     #[arg(
         short,
         long,
@@ -37,7 +38,7 @@ pub struct Global {
         value_name = "NAME"
     )]
     pub project: Option<String>,
-    /// Also use services of this profile; repeatable
+    /// Enable a profile; repeatable
     #[arg(
         long = "profile",
         global = true,
@@ -48,13 +49,13 @@ pub struct Global {
     )]
     #[arg(value_delimiter = ',', action = ArgAction::Append, add = super::commands::completions::profiles())]
     pub profiles: Vec<String>,
-    /// Address of the Docker engine (unix:///…, tcp://…)
+    /// Docker engine to connect to (unix:///…, tcp://…)
     #[arg(long, global = true, hide_short_help = true, value_name = "ADDRESS", conflicts_with = "context")]
     pub host: Option<String>,
-    /// Docker context to take the engine from
+    /// Docker context to use
     #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// How progress is shown
+    /// Output format of progress
     #[arg(
         long,
         global = true,
@@ -75,10 +76,10 @@ pub struct Global {
         hide_default_value = true
     )]
     pub color: ColorArg,
-    /// Show only results, warnings and failures
+    /// Print only results, warnings and errors
     #[arg(short, long, global = true, hide_short_help = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Show every step
+    /// Print every step
     #[arg(short, long, global = true, hide_short_help = true)]
     pub verbose: bool,
 }

@@ -1,4 +1,4 @@
-//! Programs on this machine reach the stack directly: where a proxy is set, what is ours is none of its business.
+//! Makes programs on this machine reach the stack directly, even if a proxy is set.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;

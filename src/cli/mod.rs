@@ -1,4 +1,5 @@
-//! The command line. `commands` has one file a command; here are the frame that all of them share, and the way in. What a command prints goes through `ui::Screen`.
+//! The command line. `commands` has one file per command; this module contains what they share, and the entry point.
+//! Output goes through `ui::Screen`.
 
 pub mod by_labels;
 pub mod commands;
@@ -43,7 +44,7 @@ enum Tool {
     Dev(Dev),
 }
 
-/// Local development stack: from clone to a ready stack with one command
+/// Run the local development stack: from a fresh clone to ready services with one command
 #[derive(Debug, clap::Args)]
 #[command(version, arg_required_else_help = true, subcommand_required = true)]
 struct Dev {

@@ -1,5 +1,5 @@
-//! Processes of this machine, and ending one with all that it started. Nothing is ended that is not known to be the same
-//! process as before: numbers are given again.
+//! Processes of this machine, and terminating one with all its child processes. A process is only terminated if it is
+//! known to be the same one as before, because PIDs are reused.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,7 +38,7 @@ enum How {
     Kill,
 }
 
-/// Ends a process and all that it started: asks them, and kills after a while what goes on.
+/// Ends a process and all its child processes: terminates them, and kills those that still run after a while.
 pub(super) async fn end(root: Process) {
     let mut known = BTreeMap::from([(root.pid, root.started)]);
     let mut living = grow(&mut known);

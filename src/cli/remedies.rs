@@ -1,5 +1,5 @@
-//! Every command that this program tells people to type, read from its own sources and parsed as if it were typed: none may
-//! be one that the command line refuses.
+//! Checks every command that this program suggests: they are read from its own sources and parsed as if typed, and the
+//! command line must accept each.
 
 use std::fs;
 use std::path::{Path, PathBuf};

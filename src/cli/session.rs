@@ -1,4 +1,4 @@
-//! What most commands begin with: the stack is loaded, the engine found, and nobody else's stack is in the way.
+//! The first steps of most commands: load the stack, find the engine, and check that no other stack is in the way.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ pub struct ChangeArgs {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::commands::completions::services())]
     pub services: Vec<String>,
-    /// For other runs.
+    /// Waiting for other runs.
     #[command(flatten)]
     pub waiting: Waiting,
 }
@@ -35,7 +35,7 @@ pub struct ChangeArgs {
 /// Option of every command that takes the stack's lock.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Waiting {
-    /// How long to wait while another run changes the stack; 0 = not at all
+    /// Seconds to wait while another run holds the stack's lock; 0 = don't wait [default: 300]
     #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
     pub lock_timeout: u64,
 }
@@ -49,28 +49,28 @@ pub struct Session<'a> {
     pub stack: Stack,
     /// The engine.
     pub engine: Engine,
-    /// Where to tell what happens; the stack's secrets are masked.
+    /// Its events; the stack's secrets are masked.
     pub events: Events,
     /// What masks them.
     pub masks: Arc<Masks>,
-    /// Whether the user wants to leave.
+    /// Whether the user has interrupted.
     pub shutdown: Shutdown,
-    /// The stack is of an engine's labels, not of services.toml.
+    /// The stack was read from labels on the engine, not from services.toml.
     pub by_labels: bool,
 }
 
 impl<'a> Session<'a> {
-    /// Loads the stack and finds the engine. Signals are listened to from here on.
+    /// Loads the stack and finds the engine. Signals are handled from here on.
     pub async fn open(context: &'a Context) -> Result<Self> {
         Self::open_with(context, async || Ok(Found::of_file(load_stack(context)?))).await
     }
 
-    /// The same for a stack that was loaded already.
+    /// The same for a stack that is already loaded.
     pub async fn of(context: &'a Context, stack: Stack) -> Result<Self> {
         Self::open_with(context, async || Ok(Found::of_file(stack))).await
     }
 
-    /// The same for a command that can do without services.toml: then the stack is what labels say.
+    /// The same for a command that does not require services.toml: then the stack is read from labels.
     pub async fn open_or_labels(context: &'a Context) -> Result<Self> {
         Self::open_with(context, async || stack_or_labels(context).await).await
     }
@@ -94,7 +94,7 @@ impl<'a> Session<'a> {
     /// Everything of the stack on the engine.
     ///
     /// # Errors
-    /// When it was made from another checkout whose services.toml is still there.
+    /// When it was created from another checkout whose services.toml still exists.
     pub async fn observe(&self) -> Result<Observed> {
         let mut seen = run::observe(&self.engine, &self.stack).await?;
         refuse_other_checkout(&self.stack, &seen.containers)?;
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
         Ok(seen)
     }
 
-    /// Reads what the builds of a request would be made from. Costs nothing where nothing is built.
+    /// Adds the hashes of the build contexts to a request. Free if nothing is built.
     ///
     /// # Errors
     /// When a file of a build context can't be read.
@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
         names.iter().map(|name| self.stack.named(name)).collect()
     }
 
-    /// Takes the stack's lock. For whom it waits is told in `events`.
+    /// Takes the stack's lock. The holder it waits for is reported in `events`.
     pub async fn lock(&self, command: &str, waiting: &Waiting, events: &Events) -> Result<Lock> {
         let patience = Duration::from_secs(waiting.lock_timeout);
         Lock::take(&self.engine.about.address, self.stack.name.as_str(), command, patience, events, &self.shutdown)
@@ -154,16 +154,16 @@ impl<'a> Session<'a> {
         let prune = prune && summary.ok;
         let code = self.end(summary);
         if prune {
-            // Whoever has the lock next may restore any that is there.
+            // The next holder of the lock may restore any that exists.
             snapshot::prune(&self.engine, self.stack.name.as_str()).await?;
         }
         Ok(code)
     }
 
-    /// Carries a plan out; for who holds the lock. The end of the run is left to be told.
+    /// Carries a plan out; the caller holds the lock. Reporting the end of the run is left to the caller.
     ///
     /// # Errors
-    /// When services can't be asked from here.
+    /// When services can't be probed from here.
     pub async fn carry_out(&self, seen: &Observed, change: Change, lock: &Lock) -> Result<Summary> {
         let run = Run {
             timeout: change.timeout,
@@ -218,8 +218,8 @@ impl<'a> Session<'a> {
         Ok(summary)
     }
 
-    /// After something failed that stopped services to save their data: those that ran before and were only stopped run
-    /// again. What could not be started is left to `up`, which the summary of the failure does not hide.
+    /// After a failure of an operation that stopped services to save their data: starts those that ran before and were
+    /// only stopped. Services that can't be started are left to `up`; the summary of the failure still shows them.
     async fn start_again(&self, failed: &Run<'_>, to_run: &[ServiceName]) {
         let before = failed.seen;
         let Ok(now) = run::observe(&self.engine, &self.stack).await else { return };
@@ -295,7 +295,7 @@ pub struct Change {
     pub plan: Plan,
     /// Limit on all waiting together.
     pub timeout: Option<Duration>,
-    /// Start services even though one they depend on failed.
+    /// Start services even if one of their dependencies failed.
     pub keep_going: bool,
     /// Show where the services can be reached at the end.
     pub endpoints: bool,
@@ -306,7 +306,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// A plan with nothing special about it.
+    /// A plan with default options.
     pub fn new(plan: Plan) -> Self {
         Self { plan, timeout: None, keep_going: false, endpoints: false, build: How::default(), prune: false }
     }
@@ -317,7 +317,7 @@ pub fn load_stack(context: &Context) -> Result<Stack> {
     Ok(load(context)?.stack)
 }
 
-/// The same, with what the stack was made from.
+/// The same, with the files from which the stack was loaded.
 pub fn load(context: &Context) -> Result<Loaded> {
     let loaded = load::stack(&load_options(context))?;
     if !loaded.warnings.is_empty() {
@@ -326,7 +326,7 @@ pub fn load(context: &Context) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// Which stack the global options ask for.
+/// The stack that the global options select.
 pub fn load_options(context: &Context) -> load::LoadOptions {
     load::LoadOptions {
         files: context.files(),
@@ -336,7 +336,7 @@ pub fn load_options(context: &Context) -> load::LoadOptions {
     }
 }
 
-/// Names containers that stay behind because their service is in services.toml no more.
+/// Reports containers that are kept although their service is no longer in services.toml.
 pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, command: &str) {
     let orphans = plan::orphans(&session.stack, seen);
     if orphans.is_empty() || request.remove_orphans {
@@ -344,13 +344,13 @@ pub fn tell_orphans(session: &Session<'_>, seen: &Observed, request: &Request, c
     }
     let names: Vec<&str> = orphans.iter().map(|container| container.service.as_str()).collect();
     session.events.emit(&Event::Warning {
-        message: format!("not in services.toml any more, but still there: {}", names.join(", ")),
+        message: format!("no longer in services.toml, but still on the engine: {}", names.join(", ")),
         hint: Some(format!("remove them with: taskava dev {command} --remove-orphans")),
     });
 }
 
-/// Warns of data that is not where services.toml seems to put it, and of volumes with other settings than there. Whether
-/// something differs from services.toml that `up` leaves so.
+/// Warns about data that is not where services.toml suggests, and about volumes with other settings. Returns whether
+/// something differs from services.toml that `up` does not change.
 pub fn tell_notes(session: &Session<'_>, seen: &Observed, request: &Request, plan: &Plan) -> bool {
     let notes = plan::notes(&session.stack, seen, request, plan);
     let differs = notes.iter().any(|note| note.differs);
@@ -360,8 +360,8 @@ pub fn tell_notes(session: &Session<'_>, seen: &Observed, request: &Request, pla
     differs
 }
 
-/// The folder of another checkout that containers of this stack's name were made from. One that was moved or deleted
-/// has no say any more.
+/// The folder of another checkout from which containers with this stack's name were created. A checkout that was moved
+/// or deleted no longer counts.
 pub fn other_checkout<'a>(stack: &Stack, containers: &'a [Container]) -> Option<&'a str> {
     let instance = stack.instance();
     let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty())?;
@@ -373,6 +373,6 @@ pub(super) fn refuse_other_checkout(stack: &Stack, containers: &[Container]) -> 
     let Some(other) = other_checkout(stack, containers) else { return Ok(()) };
     let message = format!("stack {} runs from another checkout: {other}", stack.name);
     Err(Error::new(ErrorKind::Other, message)
-        .hint(format!("run this one beside it under its own name: -p {}2 (and other ports)", stack.name))
+        .hint(format!("run this one next to it under another name: -p {}2 (and other ports)", stack.name))
         .hint(format!("or take the other one down: {}", load::sought::down_of(stack.name.as_str(), Path::new(other)))))
 }

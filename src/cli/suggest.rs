@@ -1,5 +1,5 @@
-//! What a command line that clap refuses is told: words that docker compose knows and we don't, and no guess that only
-//! looks alike.
+//! Suggestions for a command line that clap rejects: equivalents for words that only docker compose knows, and no
+//! suggestion that merely looks similar.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 const COMMANDS: [(&str, &str); 14] = [
     ("attach", "taskava dev logs -f shows what it writes, taskava dev exec runs a command inside"),
     ("commit", "taskava dev snapshot save keeps data"),
-    ("cp", "docker cp copies; taskava dev watch keeps a folder the same"),
+    ("cp", "docker cp copies once; taskava dev watch keeps a folder in sync"),
     ("create", "taskava dev up --no-start"),
     ("inspect", "taskava dev explain SERVICE"),
     ("list", "taskava dev ls, or taskava dev ps"),
@@ -25,12 +25,12 @@ const COMMANDS: [(&str, &str); 14] = [
 const OPTIONS: [(&str, &str); 12] = [
     ("--abort-on-container-exit", "taskava dev test -- COMMAND"),
     ("--always-recreate-deps", "taskava dev up --recreate"),
-    ("--detach", "leave it out: it returns when everything is ready"),
+    ("--detach", "leave it out: the command returns when everything is ready"),
     ("--dry-run", "taskava dev plan"),
-    ("--env-file", "`env_file` of a service in services.toml; .env beside it is read"),
+    ("--env-file", "`env_file` of a service in services.toml; .env next to that file is read"),
     ("--exit-code-from", "taskava dev test -- COMMAND"),
     ("--force-recreate", "taskava dev up --recreate"),
-    ("--parallel", "leave it out: everything that can is done at once"),
+    ("--parallel", "leave it out: work runs in parallel by default"),
     ("--project-directory", "--file FOLDER"),
     ("--project-name", "-p NAME"),
     ("--scale", "a service has one container; write a second service"),

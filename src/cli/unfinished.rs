@@ -1,4 +1,4 @@
-//! What was cut off in a stack's data, as `ps --json` and `explain --json` have it.
+//! Operations on a stack's data that were cut off, as reported by `ps --json` and `explain --json`.
 
 use serde::Serialize;
 

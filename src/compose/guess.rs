@@ -1,4 +1,4 @@
-//! Which kind an image is, by its name.
+//! Guesses the kind of an image by its name.
 
 use crate::model::Kind;
 use crate::model::reference::Reference;

@@ -1,4 +1,4 @@
-//! The keys of a service: the order in which a person reads them, and which Compose has its own words for.
+//! The keys of a service: their order in a file, and which have another name in Compose.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,4 @@
-//! How Compose puts one file or service over another: mappings key by key, most lists one after the other, and the
-//! exceptions.
+//! How Compose merges two files or services: mappings key by key, most lists are appended, and the exceptions.
 
 use indexmap::IndexMap;
 

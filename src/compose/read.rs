@@ -164,7 +164,8 @@ impl Reader {
         self.documents += 1;
         let mut root = (*self.tree(path, None)?).clone();
         if self.documents > MAX_DOCUMENTS {
-            let message = format!("more than {MAX_DOCUMENTS} files are included, one more than once counted as often");
+            let message =
+                format!("more than {MAX_DOCUMENTS} files are included; a file included several times counts each time");
             return Err(Diagnostic::error(root.place, message));
         }
         let names: Vec<String> =
@@ -235,7 +236,7 @@ impl Reader {
                 });
             }
             if let Some(env_file) = item.get("env_file") {
-                let remedy = "put its lines into .env beside services.toml";
+                let remedy = "put its lines into .env next to services.toml";
                 self.notes.push(Note::lost(
                     &env_file.place,
                     "variables of one included file alone have no counterpart",
@@ -306,7 +307,7 @@ fn few_enough(root: &Node) -> Result<(), Diagnostic> {
     };
     let place = services.values().nth(MAX_SERVICES).map(|entry| entry.key.clone());
     let message = format!("{} services are more than the {MAX_SERVICES} that are allowed", services.len());
-    Err(Diagnostic::error(place, message).hint("import them in parts: a Compose file each, into a folder each"))
+    Err(Diagnostic::error(place, message).hint("import them in parts: one Compose file per folder"))
 }
 
 fn entries(node: &mut Node) -> Option<&mut IndexMap<String, Entry>> {

@@ -1,4 +1,4 @@
-//! A services.toml to be written: tables with comments, laid out as a person would.
+//! Writes a services.toml: tables with comments, laid out as a person would.
 
 use std::fmt::Write as _;
 

@@ -164,7 +164,7 @@ pub struct Comment {
 /// Parses the first document of a text.
 ///
 /// # Errors
-/// With a syntax error, a key that is there twice, or aliases that multiply without bound.
+/// With a syntax error, a key that appears twice, or aliases that multiply without bound.
 pub fn parse(source: &Arc<Source>) -> Result<(Node, Comments), Diagnostic> {
     let mut events = Vec::new();
     let mut comments = Comments::new();
@@ -273,7 +273,7 @@ impl<'i> Builder<'_, 'i> {
             if name == "<<" && matches!(key.value, Value::Scalar { plain: true, .. }) {
                 merged.push((own.len(), node));
             } else if own.contains_key(&name) {
-                return Err(Diagnostic::error(key.place, format!("`{name}` is there twice")));
+                return Err(Diagnostic::error(key.place, format!("`{name}` appears twice")));
             } else {
                 own.insert(name, Entry { key: key.place, node });
             }
@@ -365,7 +365,7 @@ mod tests {
             let error = parse(&source).expect_err(text);
             format!("{} {}", error.place.expect("a place"), error.message)
         };
-        assert_eq!(bad("a: 1\nb: 2\na: 3\n"), "c:3:1 `a` is there twice");
+        assert_eq!(bad("a: 1\nb: 2\na: 3\n"), "c:3:1 `a` appears twice");
         assert!(bad("a: [1\nb: 2").starts_with("c:2:"), "{}", bad("a: [1\nb: 2"));
         assert!(bad("a: *none").contains("not YAML"));
         let bomb = "a: &a [1,1,1,1,1,1,1,1,1,1]\n".to_owned()

@@ -1,4 +1,4 @@
-//! `[aws]`: the resources of the production account that are made in the emulator.
+//! `[aws]`: the resources of the production account to create in the emulator.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::forms::{Number, OneOrMany, Pairs};
 use super::node::{Node, Value};
 
 table! {
-    /// AWS resources that are made in the emulator. Each kind is a list of names, or a table with settings by name.
+    /// AWS resources to create in the emulator. Each kind is a list of names, or a table with settings by name.
     Aws "AWS" {
-        /// Region they are made in.
+        /// Region of the resources.
         region: Option<Spanned<String>>, default "us-east-1", example r#"region = "eu-central-1""#;
-        /// Service of this stack that emulates AWS. What LocalStack's community edition lacks (Cognito, SES, …) is made in the service of kind ministack beside it, if there is one.
+        /// Service of this stack that emulates AWS. Resources that LocalStack's community edition does not support (Cognito, SES, …) are created in the service of kind ministack, if there is one.
         emulator: Option<Spanned<String>>, default "the one of kind localstack, else of kind ministack", example r#"emulator = "localstack""#;
         /// S3 buckets.
         buckets: Named<Bucket>, default "none", example r#"buckets = ["uploads", "exports"]"#;
-        /// SQS queues. A name that ends in `.fifo` makes a FIFO queue.
+        /// SQS queues. A queue whose name ends in `.fifo` is a FIFO queue.
         queues: Named<Queue>, default "none", example r#"queues = { jobs = { dead_letter = "jobs-failed" }, jobs-failed = {} }"#;
         /// SNS topics.
         topics: Named<Topic>, default "none", example r#"topics = { orders = { queues = ["jobs"] } }"#;
@@ -30,7 +30,7 @@ table! {
         tables: Map<DynamoTable>, default "none", example r#"tables = { sessions = { hash = "id", ttl = "expires" } }"#;
         /// KMS keys, by alias.
         keys: Named<Key>, default "none", example r#"keys = ["app"]"#;
-        /// SES identities: addresses or domains that may send.
+        /// SES identities: addresses or domains that may send mail.
         identities: Vec<Spanned<String>>, default "none", example r#"identities = ["noreply@taskava.test"]"#;
         /// Cognito user pools.
         user_pools: Named<UserPool>, default "none", example r#"user_pools = { app = { clients = ["web"] } }"#;
@@ -70,33 +70,33 @@ impl<T: Decode + Default> Decode for Named<T> {
 table! {
     /// An S3 bucket.
     Bucket "AWS buckets" {
-        /// Keeps old versions of objects.
+        /// Keep old versions of objects.
         versioning: Option<bool>, default "false", example "versioning = true";
         /// Alias of the KMS key that encrypts objects.
         kms_key: Option<Spanned<String>>, default "none", example r#"kms_key = "app""#;
-        /// Origins that browsers may call it from.
+        /// Origins from which browsers may access it.
         cors: OneOrMany<Spanned<String>>, default "none", example r#"cors = ["http://localhost:3000"]"#;
-        /// Objects can be read by everyone.
+        /// Everyone can read the objects.
         public: Option<bool>, default "false", example "public = true";
-        /// Objects are removed after so many days. Short for one rule of `lifecycle`.
+        /// Number of days after which objects are removed. Short for one rule of `lifecycle`.
         expire_days: Option<u32>, default "never", example "expire_days = 30";
-        /// Rules by which objects go.
+        /// Rules for removing objects.
         lifecycle: Vec<Lifecycle>, default "none", example r#"lifecycle = [{ prefix = "tmp/", expire_days = 1 }, { old_versions_days = 90 }]"#;
-        /// Folder whose files are put into it: when they are missing there, or changed in the folder.
+        /// Folder whose files are uploaded to the bucket if they are missing there or have changed in the folder.
         seed: Option<Spanned<String>>, default "none", example r#"seed = "docker/localstack/uploads""#;
     }
 }
 
 table! {
-    /// When objects of a bucket go.
+    /// When objects of a bucket are removed.
     Lifecycle "AWS bucket lifecycle" {
-        /// Only objects whose key begins with this.
+        /// Apply only to objects whose key begins with this.
         prefix: Option<String>, default "all objects", example r#"prefix = "tmp/""#;
-        /// They are removed after so many days.
+        /// Number of days after which objects are removed.
         expire_days: Option<u32>, default "never", example "expire_days = 1";
-        /// Old versions of them are removed after so many days.
+        /// Number of days after which old versions are removed.
         old_versions_days: Option<u32>, default "never", example "old_versions_days = 90";
-        /// Uploads in parts that were never finished are removed after so many days.
+        /// Number of days after which unfinished multipart uploads are removed.
         abandoned_days: Option<u32>, default "never", example "abandoned_days = 7";
     }
 }
@@ -104,17 +104,17 @@ table! {
 table! {
     /// An SQS queue.
     Queue "AWS queues" {
-        /// Queue for messages that were received too often.
+        /// Dead-letter queue, for messages that were received too often.
         dead_letter: Option<Spanned<String>>, default "none", example r#"dead_letter = "jobs-failed""#;
-        /// How often a message is received before it goes to `dead_letter`.
+        /// How often a message is received before it is moved to `dead_letter`.
         max_receive: Option<u16>, default "5", example "max_receive = 3";
-        /// How long a received message is hidden from others.
+        /// Visibility timeout: how long a received message is hidden from other receivers.
         visibility: Option<Duration>, default "30s", example r#"visibility = "5m""#;
-        /// How long each message is held back.
+        /// Delivery delay of each message.
         delay: Option<Duration>, default "0s", example r#"delay = "10s""#;
         /// How long messages are kept.
         retention: Option<Duration>, default "4 days", example r#"retention = "24h""#;
-        /// Removes duplicates by content; for FIFO queues.
+        /// Content-based deduplication, for FIFO queues.
         deduplicate: Option<bool>, default "false", example "deduplicate = true";
     }
 }
@@ -122,9 +122,9 @@ table! {
 table! {
     /// An SNS topic.
     Topic "AWS topics" {
-        /// Queues that get its messages.
+        /// Queues subscribed to the topic.
         queues: Vec<Spanned<String>>, default "none", example r#"queues = ["jobs"]"#;
-        /// Passes messages on as they are, without an envelope.
+        /// Raw message delivery: messages are delivered without an envelope.
         raw: Option<bool>, default "false", example "raw = true";
     }
 }
@@ -167,9 +167,9 @@ impl Decode for Secret {
 table! {
     /// An SSM parameter with more than a value.
     ParameterTable "AWS parameters" {
-        /// Its value.
+        /// Value of the parameter.
         value: String, default "", example r#"value = "debug""#;
-        /// How it is stored.
+        /// Type of the parameter.
         r#type: Option<ParameterType>, default "String", example r#"type = "SecureString""#;
     }
 }
@@ -219,7 +219,7 @@ table! {
         hash: String, default "", example r#"hash = "id""#;
         /// Sort key.
         range: Option<Spanned<String>>, default "none", example r#"range = "created:N""#;
-        /// Attribute with the time after which an item is removed.
+        /// TTL attribute: the time after which an item is removed.
         ttl: Option<Spanned<String>>, default "none", example r#"ttl = "expires""#;
         /// Secondary indexes by name.
         indexes: Map<Index>, default "none", example r#"indexes = { by-user = { hash = "user" } }"#;
@@ -239,9 +239,9 @@ table! {
 table! {
     /// A KMS key.
     Key "AWS keys" {
-        /// What it is for.
+        /// Description of the key.
         description: Option<String>, default "none", example r#"description = "encrypts uploads""#;
-        /// Is replaced once a year.
+        /// Automatic rotation, once a year.
         rotation: Option<bool>, default "false", example "rotation = true";
     }
 }
@@ -249,19 +249,19 @@ table! {
 table! {
     /// A Cognito user pool.
     UserPool "AWS user pools" {
-        /// Its application clients.
+        /// Application clients.
         clients: Named<UserPoolClient>, default "none", example r#"clients = ["web"]"#;
-        /// What users sign in with besides their name.
+        /// Attributes that users can sign in with, in addition to their user name.
         sign_in_with: Vec<SignIn>, default "none", example r#"sign_in_with = ["email"]"#;
         /// Groups.
         groups: Vec<Spanned<String>>, default "none", example r#"groups = ["admin"]"#;
-        /// Second factor.
+        /// Multi-factor authentication.
         mfa: Option<Mfa>, default "off", example r#"mfa = "optional""#;
-        /// Prefix of the hosted sign-in page's domain.
+        /// Domain prefix of the hosted sign-in page.
         domain: Option<Spanned<String>>, default "none", example r#"domain = "taskava-local""#;
-        /// What passwords must have.
+        /// Password policy.
         password: Option<PasswordPolicy>, default "8 characters of each sort", example "password = { min_length = 12, symbols = false }";
-        /// Users that are there from the start: name → password, or a table.
+        /// Users to create: name → password, or a table.
         users: Map<User>, default "none", example r#"users = { "dev@taskava.test" = "Passw0rd!" }"#;
     }
 }
@@ -269,29 +269,29 @@ table! {
 table! {
     /// An application client of a user pool.
     UserPoolClient "AWS user pool clients" {
-        /// Where the hosted page may send users back to.
+        /// Callback URLs to which the hosted page may redirect users.
         callbacks: Vec<Spanned<String>>, default "none", example r#"callbacks = ["http://localhost:3000/callback"]"#;
-        /// Where it may send users who signed out.
+        /// URLs to which users may be redirected after signing out.
         logouts: Vec<Spanned<String>>, default "none", example r#"logouts = ["http://localhost:3000/"]"#;
-        /// How users may sign in; tokens can always be refreshed.
+        /// Authentication flows; refreshing tokens is always allowed.
         flows: Vec<Flow>, default "srp", example r#"flows = ["srp", "password"]"#;
-        /// Has a secret, for clients that run on a server.
+        /// The client has a secret, for clients that run on a server.
         secret: Option<bool>, default "false", example "secret = true";
     }
 }
 
 table! {
-    /// What passwords of a user pool must have.
+    /// Password policy of a user pool.
     PasswordPolicy "AWS user pool passwords" {
-        /// At least so many characters.
+        /// Minimum number of characters.
         min_length: Option<u16>, default "8", example "min_length = 12";
-        /// A capital letter.
+        /// Require an upper-case letter.
         uppercase: Option<bool>, default "true", example "uppercase = false";
-        /// A small letter.
+        /// Require a lower-case letter.
         lowercase: Option<bool>, default "true", example "lowercase = false";
-        /// A digit.
+        /// Require a digit.
         digits: Option<bool>, default "true", example "digits = false";
-        /// Something else.
+        /// Require a symbol.
         symbols: Option<bool>, default "true", example "symbols = false";
     }
 }
@@ -303,7 +303,7 @@ table! {
         password: String, default "", example r#"password = "Passw0rd!""#;
         /// Groups of the pool.
         groups: Vec<Spanned<String>>, default "none", example r#"groups = ["admin"]"#;
-        /// Attributes besides `email`.
+        /// Attributes in addition to `email`.
         attributes: Pairs, default "none", example r#"attributes = { given_name = "Dev" }"#;
     }
 }
@@ -371,7 +371,7 @@ choice!(Mfa { "off" => Mfa::Off, "optional" => Mfa::Optional, "required" => Mfa:
 table! {
     /// A CloudWatch log group.
     LogGroup "AWS log groups" {
-        /// Lines are removed after so many days.
+        /// Number of days after which log events are removed.
         retention_days: Option<Spanned<u16>>, default "never", example "retention_days = 7";
     }
 }
@@ -383,19 +383,19 @@ table! {
         namespace: String, default "", example r#"namespace = "app""#;
         /// Name of the metric.
         metric: String, default "", example r#"metric = "errors""#;
-        /// Values that belong to the metric.
+        /// Dimensions of the metric.
         dimensions: Pairs, default "none", example r#"dimensions = { Service = "api" }"#;
-        /// What is compared.
+        /// Statistic that is compared.
         statistic: Option<Statistic>, default "Sum", example r#"statistic = "Average""#;
-        /// Rings when it is above this.
+        /// Alarm if the statistic is above this.
         above: Option<Spanned<Number>>, default "", example "above = 5";
-        /// Rings when it is below this.
+        /// Alarm if the statistic is below this.
         below: Option<Spanned<Number>>, default "", example "below = 1";
         /// Length of one period.
         period: Option<Duration>, default "60s", example r#"period = "5m""#;
-        /// How many periods in a row.
+        /// Number of consecutive periods.
         periods: Option<u16>, default "1", example "periods = 3";
-        /// Topics that are told.
+        /// Topics to notify.
         topics: Vec<Spanned<String>>, default "none", example r#"topics = ["orders"]"#;
     }
 }
@@ -422,11 +422,11 @@ choice!(Statistic {
 table! {
     /// An IAM role. The emulators do not enforce what it allows.
     Role "AWS roles" {
-        /// Who may take it.
+        /// AWS service that may assume the role.
         assumed_by: OneOrMany<Spanned<String>>, default "ecs-tasks.amazonaws.com", example r#"assumed_by = "lambda.amazonaws.com""#;
-        /// Actions that are allowed.
+        /// Allowed actions.
         allow: Vec<Spanned<String>>, default "none", example r#"allow = ["s3:GetObject", "sqs:*"]"#;
-        /// What they are allowed on.
+        /// Resource on which they are allowed.
         on: OneOrMany<Spanned<String>>, default "*", example r#"on = "arn:aws:s3:::uploads/*""#;
     }
 }

@@ -14,10 +14,10 @@ use crate::diag::{Diagnostic, Place, similar};
 
 /// A type that can be read from a [`Node`].
 pub trait Decode: Sized {
-    /// Reads it; a failure has been reported to the reader when this returns none.
+    /// Reads it; if this returns none, a failure has been reported to the reader.
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self>;
 
-    /// What may be written, for documentation, schema and error messages.
+    /// The accepted notation, for documentation, schema and error messages.
     fn shape() -> Shape;
 
     /// Its value when the key is absent; none when the key is required.
@@ -25,7 +25,7 @@ pub trait Decode: Sized {
         None
     }
 
-    /// What stands for a value that can't be read, where its name still matters to others.
+    /// Replaces a value that can't be read, if its name still matters to others.
     fn broken() -> Option<Self> {
         None
     }
@@ -78,7 +78,7 @@ impl Reader {
         self.path.join(".")
     }
 
-    /// One field of a table. A wrong optional field counts as absent, so that the rest can still be looked at.
+    /// One field of a table. An invalid optional field counts as absent, so that the rest can still be checked.
     pub fn field<T: Decode>(&mut self, owner: &Node, table: &IndexMap<String, Item>, key: &str) -> Option<T> {
         match table.get(key) {
             Some(item) => self.under(key, |reader| T::decode(&item.node, reader)).or_else(T::absent),
@@ -177,7 +177,7 @@ macro_rules! table {
 }
 pub(crate) use table;
 
-/// Declares which words an enum is written as.
+/// Declares the words of an enum.
 macro_rules! choice {
     ($type:ty { $($word:literal => $value:expr),* $(,)? }) => {
         impl $crate::config::decode::Decode for $type {
@@ -201,7 +201,7 @@ macro_rules! choice {
 }
 pub(crate) use choice;
 
-/// A value with its place and story.
+/// A value with its place and origin.
 #[derive(Debug, Clone)]
 pub struct Spanned<T> {
     /// The value.
@@ -226,7 +226,7 @@ pub struct SpannedRaw<T> {
     pub value: T,
     /// Where it is written.
     pub place: Place,
-    /// The same after interpolation, not understood yet.
+    /// The same after interpolation, not decoded yet.
     pub written: toml::Value,
 }
 
@@ -246,14 +246,14 @@ impl<T: Decode> Decode for SpannedRaw<T> {
     }
 }
 
-/// What a [`Map`] holds under a key.
+/// An entry of a [`Map`].
 #[derive(Debug, Clone)]
 pub struct Entry<T> {
     /// Where the key is written.
     pub key: Place,
     /// The value.
     pub value: T,
-    /// It has problems that were reported: what is missing in it may only have been wrong.
+    /// It has reported problems: a missing field in it may only have been invalid.
     pub broken: bool,
 }
 
@@ -264,7 +264,7 @@ impl<T> Deref for Entry<T> {
     }
 }
 
-/// A table whose keys are names the user chose.
+/// A table whose keys are names chosen by the user.
 pub type Map<T> = IndexMap<String, Entry<T>>;
 
 impl<T: Decode> Decode for Spanned<T> {
@@ -356,7 +356,7 @@ impl Decode for bool {
     }
 }
 
-/// Reads an integer within bounds.
+/// Reads an integer within limits.
 pub fn integer<T: Decode + TryFrom<i64>>(node: &Node, reader: &mut Reader, bounds: RangeInclusive<i64>) -> Option<T> {
     let number = match &node.value {
         Value::Integer(number) => *number,

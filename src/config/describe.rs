@@ -1,4 +1,4 @@
-//! What may be written in services.toml, as data: error messages, JSON Schema and the reference page come from it.
+//! The format of services.toml, as data: error messages, JSON Schema and the reference page are generated from it.
 
 use std::fmt::{self, Write as _};
 
@@ -232,15 +232,15 @@ const INTRODUCTION: &str = r#"# services.toml
 
 <!-- Generated from src/config/schema.rs: `UPDATE_DOCS=1 cargo test --lib describe` writes it again. -->
 
-The file describes the stack. `taskava dev check` validates it, `taskava dev config` shows it with everything filled in, and
+The file describes the stack. `taskava dev check` validates it, `taskava dev config` shows it with variables and defaults applied, and
 `taskava dev schema` prints a JSON Schema for editors (`#:schema docs/services.schema.json` as the first line).
 
-**Finding it.** `services.toml` in the current folder or the nearest one above; `--file` names another. Relative paths
-start at its folder. Paths must exist and, links followed, stay inside that folder unless `allow_outside` names them; the
-Docker socket may be mounted where it is written.
+**Location.** `services.toml` in the current folder or the nearest folder above it; `--file` names another file. Relative paths
+are relative to its folder. Paths must exist and, after following links, be inside that folder unless `allow_outside` names them; the
+Docker socket may be mounted without that.
 
-**Overrides.** `services.local.toml` beside `services.toml` is put over it: tables merge key by key, everything else is
-replaced. It is for one machine and not committed. With `--file other.toml` it is not read.
+**Overrides.** `services.local.toml` next to `services.toml` overrides it: tables are merged key by key, everything else is
+replaced. It is for settings of one machine and is not committed. With `--file other.toml` it is not read.
 
 **Interpolation**, in all strings:
 
@@ -251,17 +251,17 @@ replaced. It is for one machine and not committed. With `--file other.toml` it i
 | `${VAR:?message}`, `${VAR?message}` | an error with the message when unset or empty; when unset |
 | `$$` | a dollar sign |
 
-A value comes from the environment of the command, else from `.env` beside the file, else from the file's `[env]`. Defaults may
-hold variables. What is wrong in `.env` is a warning, as other tools read it too; in an `env_file` it is an error. Other
-dollar signs (`$HOME` in a command) stay as they are. In `exports`, names in lower case (`${host}`) are filled in when the
-service runs. `taskava dev explain SERVICE` says where a value came from.
+A value comes from the environment of the command, else from `.env` next to the file, else from the file's `[env]`. Defaults may
+contain variables. A mistake in `.env` is a warning, because other tools read that file too; in an `env_file` it is an error. Other
+dollar signs (`$HOME` in a command) are kept. In `exports`, lower-case names (`${host}`) are placeholders, replaced when the
+service runs. `taskava dev explain SERVICE` shows where a value came from.
 
-**Environment of a service**, weakest first: top-level `[env]`, `env_file`, `env`.
+**Environment of a service**, from lowest to highest precedence: top-level `[env]`, `env_file`, `env`.
 
-**Notations.** Durations: `"500ms"`, `"60s"`, `"2m"`, `"1h"`. Sizes: bytes as a number, or `"64k"`, `"64m"`, `"1g"`. Commands: a line that
-is split as a shell splits it (no shell runs, nothing is expanded), or the list of its words.
+**Notations.** Durations: `"500ms"`, `"60s"`, `"2m"`, `"1h"`. Sizes: bytes as a number, or `"64k"`, `"64m"`, `"1g"`. Commands: a command line that
+is split as a shell would split it (no shell runs, and nothing is expanded), or a list of arguments.
 
-**Bounds.** 1 MiB, 500 services, UTF-8.
+**Limits.** 1 MiB, 500 services, UTF-8.
 "#;
 
 #[cfg(test)]

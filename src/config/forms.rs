@@ -1,4 +1,4 @@
-//! Types with more than one way to write them: a string or its words, one value or a list, a number or a table.
+//! Types with more than one notation: a string or a list of arguments, one value or a list, a number or a table.
 
 use std::time::Duration;
 
@@ -278,11 +278,11 @@ impl Decode for RestartPolicy {
 }
 
 table! {
-    /// A limit with separate bounds.
+    /// A resource limit with separate soft and hard limits.
     UlimitTable "Ulimits" {
-        /// The bound in force; -1 = none.
+        /// Soft limit, which is enforced; -1 = unlimited.
         soft: i64, default "", example "soft = 1024";
-        /// How far it can be raised; -1 = without bound.
+        /// Hard limit, up to which the soft limit can be raised; -1 = unlimited.
         hard: i64, default "", example "hard = 65536";
     }
 }

@@ -78,7 +78,7 @@ pub struct Fault {
     pub hint: String,
 }
 
-/// Puts variables into a text. With `placeholders`, `${name}` in lower case is left for whoever fills it in later.
+/// Replaces variables in a text. With `placeholders`, `${name}` in lower case is kept, to be replaced later.
 pub fn expand(text: &str, variables: &Variables, placeholders: bool) -> Expanded {
     let mut expander = Expander { text, variables, placeholders, depth: 0, out: Expanded::default() };
     expander.part(0..text.len());

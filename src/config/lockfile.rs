@@ -1,5 +1,5 @@
-//! The text of services.lock: a digest for each image. Written so that two of them are easily compared; read with the place
-//! of everything that is wrong.
+//! The text of services.lock: a digest for each image. Written so that two versions are easy to compare; every mistake
+//! is reported with its place.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub fn parse(source: &Arc<Source>) -> (Pins, Vec<Diagnostic>) {
     match keys.get("version").map(|item| &item.node) {
         Some(Node { value: Value::Integer(VERSION), .. }) => {}
         Some(node) => {
-            let message = format!("this version of the file is not known; {VERSION} is");
-            problems.push(Diagnostic::error(node.place.clone(), message).hint("write it anew with: taskava dev lock"));
+            let message = format!("unknown version of the file; the supported one is {VERSION}");
+            problems.push(Diagnostic::error(node.place.clone(), message).hint("update it with: taskava dev lock"));
         }
         None => problems.push(Diagnostic::error(None, format!("{}: `version` is missing", source.name))),
     }
@@ -46,8 +46,8 @@ fn pin(item: &Item, problems: &mut Vec<Diagnostic>) -> Option<String> {
     match &item.node.value {
         Value::String(digest) if pins::is_digest(digest) => Some(digest.clone()),
         _ => {
-            let problem = Diagnostic::error(item.node.place.clone(), "this is no digest");
-            problems.push(problem.hint("it looks like `repository@sha256:` and 64 hexadecimal digits"));
+            let problem = Diagnostic::error(item.node.place.clone(), "this is not a digest");
+            problems.push(problem.hint("a digest is `repository@sha256:` and 64 hexadecimal digits"));
             None
         }
     }
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn what_is_wrong_has_its_place() {
         for (text, expected) in [
-            ("version = 1\n[images]\n\"a:1\" = \"a@sha256:00\"", "services.lock:3:9: this is no digest"),
-            ("version = 2", "services.lock:1:11: this version of the file is not known; 1 is"),
+            ("version = 1\n[images]\n\"a:1\" = \"a@sha256:00\"", "services.lock:3:9: this is not a digest"),
+            ("version = 2", "services.lock:1:11: unknown version of the file; the supported one is 1"),
             ("images = 3\nversion = 1", "services.lock:1:10: `images` has to be a table"),
             ("version = 1\nimage = {}", "services.lock:2:1: unknown key `image`"),
             ("", "services.lock: `version` is missing"),

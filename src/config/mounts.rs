@@ -7,13 +7,13 @@ use super::node::{Node, Value};
 table! {
     /// A volume or bind mount in its long form.
     MountTable "Mounts" {
-        /// A volume's name, or a path (`./…`, `/…`, `~/…`); left out, a volume without a name, kept until `down -v` or `up -V`.
-        source: Option<String>, default "a volume without a name", example r#"source = "postgres-data""#;
-        /// Where it is mounted, inside.
+        /// Volume name, or path on the host (`./…`, `/…`, `~/…`). Without it, an anonymous volume, kept until `down -v` or `up -V`.
+        source: Option<String>, default "an anonymous volume", example r#"source = "postgres-data""#;
+        /// Path inside the container where it is mounted.
         target: String, default "", example r#"target = "/var/lib/postgresql/data""#;
-        /// The container can't write to it.
+        /// Mounts it read-only.
         read_only: Option<bool>, default "false", example "read_only = true";
-        /// The stack of a test run writes to this path, too. Otherwise it gets a copy-on-write view of a path that can be written to: an overlay where the engine can mount one, else a copy of up to 256 MiB (each file counted with at least 4 KiB). Where neither is possible the path is shared with a warning, and refused where a database may keep its data.
+        /// Isolated stacks (`taskava dev test`) write to this path too. Otherwise, if the path is writable, they get a copy-on-write view of it: an overlay if the engine can mount one, else a copy of up to 256 MiB (each file counted with at least 4 KiB). If neither is possible, the path is shared with a warning, or refused if a database may keep its data there.
         shared: Option<bool>, default "false", example r#"shared = true"#;
     }
 }

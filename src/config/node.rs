@@ -16,7 +16,7 @@ pub struct Node {
     pub value: Value,
     /// Where it is written.
     pub place: Place,
-    /// What made it what it is, besides its place: variables it took, what it overrides.
+    /// Its origin in addition to its place: variables it used, what it overrides.
     pub story: Vec<String>,
 }
 

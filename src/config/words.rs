@@ -1,4 +1,4 @@
-//! What somebody may have meant by a word that is not known here.
+//! Suggestions for an unknown word.
 
 use crate::diag::similar;
 

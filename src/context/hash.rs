@@ -1,4 +1,4 @@
-//! What a build context amounts to: hashes that fit into a label, and the names of what changed since.
+//! Hashes of a build context that fit into a label, and the names of files that changed.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,5 +1,5 @@
-//! A build context: which files of a folder belong to it, and what they amount to as a hash. Reads the file system, changes
-//! nothing. Sending it is `engine::build`'s, what follows from a hash is `plan`'s.
+//! A build context: which files of a folder belong to it, and their hashes. Reads the file system, changes nothing.
+//! Sending it is up to `engine::build`, what follows from a hash is up to `plan`.
 
 mod hash;
 mod ignore;

@@ -1,10 +1,12 @@
 //! Private copies of a database inside one server, in milliseconds.
 //!
-//! A database that somebody is connected to can't be copied. So it is copied once, to a template that nobody can connect
-//! to; copies are made from that, and a pool of them ahead of time: a fork then only takes one and gives it a name. What
-//! we made carries a comment that says so, and nothing else is ever listed or dropped. No state but those comments.
+//! A database with open connections can't be copied. So it is copied once, to a template that does not accept
+//! connections; copies are created from the template, some in advance in a pool: a fork then only takes one and renames
+//! it. Databases that taskava created carry a comment, and no others are ever listed or dropped. The comments are the
+//! only state.
 //!
-//! `template` makes the first copy, `unfinished` those of the pool, and drops what was cut off; the rest is here.
+//! `template` creates the first copy, `unfinished` those of the pool, and drops copies that were cut off; the rest is
+//! here.
 
 mod template;
 mod unfinished;
@@ -70,9 +72,9 @@ pub struct ForkOptions {
     pub from: Option<String>,
     /// How many copies are kept ready; otherwise as many as were asked for last.
     pub pool: Option<usize>,
-    /// Copy the source anew: it changed since its template was made.
+    /// Copy the source again: it changed since its template was created.
     pub refresh: bool,
-    /// When somebody is connected to the source, and it is to be copied for the first time.
+    /// What to do if clients are connected to the source when it is copied for the first time.
     pub in_use: InUse,
 }
 
@@ -128,7 +130,7 @@ pub struct Copy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Given to somebody by name.
+    /// Taken by a fork.
     Fork,
     /// Ready to be given away.
     Pool,
@@ -144,7 +146,7 @@ impl Server {
     pub async fn connect(engine: &Engine, service: &Service, container: &Container) -> Result<Self> {
         let Actual { service, unknown } = actual::service(engine, service, container).await;
         let Probe::Postgres { port, user, password, database, tls } = service.own.clone() else {
-            return Err(Error::new(ErrorKind::Usage, format_args!("{} is no PostgreSQL", service.name)));
+            return Err(Error::new(ErrorKind::Usage, format_args!("{} is not PostgreSQL", service.name)));
         };
         let (Some(user), Some(database)) = (user, database) else {
             return Err(Error::new(ErrorKind::NotReady, unknown.unwrap_or_default()));
@@ -159,7 +161,7 @@ impl Server {
                 let inside = Inside { engine: engine.clone(), container: container.id.clone(), port };
                 Ok(Self { connection, address, user, password, database, tls, inside, gone: false })
             }
-            Ok(Ok(Login::Asked)) => Err(failed(&"it wants a password that is not known here")),
+            Ok(Ok(Login::Asked)) => Err(failed(&"it requires a password that is unknown here")),
             Ok(Ok(Login::Refused(refusal))) => Err(failed(&refusal.message)),
             Ok(Err(error)) => Err(failed(&error)),
             Err(_) => Err(failed(&"no answer")),
@@ -192,8 +194,8 @@ impl Server {
         let (mut ours, writes, taken) = self.look(&from, name.as_str(), false).await?;
         if taken {
             let own = ours.iter().any(|copy| copy.database == name.as_str() && copy.role == Role::Fork);
-            let hint = if own { format!("drop it: taskava dev db drop {name}") } else { "take another name".into() };
-            return Err(Error::new(ErrorKind::Usage, format_args!("there is a database `{name}` already")).hint(hint));
+            let hint = if own { format!("drop it: taskava dev db drop {name}") } else { "choose another name".into() };
+            return Err(Error::new(ErrorKind::Usage, format_args!("database `{name}` already exists")).hint(hint));
         }
         if options.refresh {
             self.drop_template(&ours, &from).await?;
@@ -234,7 +236,7 @@ impl Server {
                     return self.run(&comment(name.as_str(), &mark)).await.map(drop);
                 }
                 Err(refusal) if refusal.code == "3D000" => {}
-                Err(refusal) => return Err(refused(&format!("can't make {name}"), &refusal)),
+                Err(refusal) => return Err(refused(&format!("can't create {name}"), &refusal)),
             }
         }
     }
@@ -253,7 +255,7 @@ impl Server {
         Ok(())
     }
 
-    /// Makes one copy, unless as many are ready as were asked for. For somebody who has other things to do in between.
+    /// Creates one copy, unless the requested number is ready. For callers that do other work in between.
     ///
     /// # Errors
     /// When the server refuses.
@@ -296,7 +298,7 @@ impl Server {
         Ok(self.look("", "", true).await?.0)
     }
 
-    /// Drops databases of ours by name, whoever is connected to them.
+    /// Drops databases of ours by name, even if clients are connected to them.
     ///
     /// # Errors
     /// When one of them is not there, or not ours: then none is dropped.
@@ -306,7 +308,7 @@ impl Server {
             let forks: Vec<&str> = ours.iter().map(|copy| copy.database.as_str()).collect();
             let hint =
                 if forks.is_empty() { "there is none".into() } else { format!("there are: {}", forks.join(", ")) };
-            let message = format!("`{other}` is no database that `db fork` made; it is left alone");
+            let message = format!("`{other}` was not created by `db fork`; it is left alone");
             return Err(Error::new(ErrorKind::Usage, message).hint(hint));
         }
         for name in names {
@@ -342,7 +344,7 @@ impl Server {
         Ok((rows.iter().filter_map(|row| copy(row)).collect(), writes, of(name).is_some()))
     }
 
-    /// Whether the server went away: a new connection may be had.
+    /// Whether the connection was lost: a new one may succeed.
     pub fn is_gone(&self) -> bool {
         self.gone
     }
@@ -350,7 +352,9 @@ impl Server {
     async fn ask(&mut self, sql: &str) -> Result<Result<Rows, Refusal>> {
         let answer = self.connection.query(sql).await;
         self.gone |= answer.is_err();
-        answer.map_err(|error| Error::new(ErrorKind::Other, format_args!("the database server went away: {error}")))
+        answer.map_err(|error| {
+            Error::new(ErrorKind::Other, format_args!("lost the connection to the database server: {error}"))
+        })
     }
 
     async fn run(&mut self, sql: &str) -> Result<Rows> {
@@ -372,7 +376,7 @@ fn copy(row: &[Option<String>]) -> Option<Copy> {
         "template" => Role::Template,
         _ => return None,
     };
-    // Between its new name and its new comment one is taken already: nobody else may take it by its old comment.
+    // Between its new name and its new comment, a copy is already taken: no other fork may take it by its old comment.
     let role = match role {
         Role::Pool if !text(0)?.starts_with(&pooled(rest)) => Role::Fork,
         role => role,

@@ -1,5 +1,5 @@
-//! The copy of a database that all others are made from: made once, when the first one is asked for. What to do when
-//! somebody is connected to the source then, and the comment that remembers how it was.
+//! The template from which all forks are copied: created once, for the first fork. Handles clients that are connected
+//! to the source, and the comment that records the state of the source.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ const TRIES: usize = 3;
 /// Pauses between two looks at the connections to a source: one that was just closed is gone before the last.
 const PAUSES: [u64; 6] = [0, 2, 5, 10, 20, 40];
 
-/// How a database is read and written anew by the server's own programs. What is read is what one moment had, whoever goes
-/// on writing; somebody who holds a table for himself is not waited for without end.
+/// Dumps and restores a database with the server's own programs. The dump is consistent even while clients keep
+/// writing; the wait for a client that holds an exclusive lock on a table is limited.
 const DUMP: &str = r#"
 file="/tmp/$COPY.dump"
 pg_dump --no-password --format=custom --compress=0 --lock-wait-timeout=30s --file="$file" &&
@@ -69,7 +69,8 @@ impl Server {
         Err(self.in_use(from).await)
     }
 
-    /// Whether nobody is connected to a database, or will be in a moment. Whom the server ends by itself does not count.
+    /// Waits shortly until no client is connected to a database, and returns whether that is so. Clients that the
+    /// server disconnects itself don't count.
     async fn is_left_alone(&mut self, from: &str) -> Result<bool> {
         let others =
             format!("datname = {} AND pid <> pg_backend_pid() AND backend_type <> 'autovacuum worker'", literal(from));

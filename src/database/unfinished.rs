@@ -1,5 +1,6 @@
-//! Databases that are being made. A comment can only follow; until it is there, what is set by the statement that creates
-//! one says whose it is, and a lock of the session that makes it whether that still goes on. What was cut off is dropped.
+//! Databases that are being created. Their comment can only be set afterwards; until then, a setting of the statement
+//! that creates one marks it as ours, and a lock of the creating session shows whether it is still in progress. Copies
+//! that were cut off are dropped.
 
 use super::template::name as template;
 use super::{MARK, Server, comment, identifier, literal, pooled, random, refused};

@@ -1,4 +1,4 @@
-//! The engine: its version, its machine, and what else is on it.
+//! Checks the engine: its version, its machine, and other objects on it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +48,7 @@ pub(super) async fn machine(engine: &Engine, stack: Option<&Stack>) -> Result<Ve
     if !info.forwards {
         checks.push(Check::fail(
             "forwarding",
-            "the engine's machine hands no packets on: containers reach nothing",
+            "IP forwarding is off on the engine's machine: containers can't reach any network",
             "sudo sysctl net.ipv4.ip_forward=1",
         ));
     }
@@ -73,7 +73,7 @@ pub(super) fn place(about: &About) -> Option<Check> {
         }
         None if about.contained && !about.container_network && about.address.starts_with("unix:") => Some(Check::warn(
             name,
-            "this is a container that the engine does not know: what it publishes on 127.0.0.1 may be out of reach",
+            "this is a container that the engine does not know: what it publishes on 127.0.0.1 may be unreachable",
             "run this container on the engine whose socket it has, or with --network host",
         )),
         None => None,
@@ -110,7 +110,7 @@ pub(super) fn memory(has: u64, wanted: u64) -> Check {
     let gib = |bytes: u64| format!("{}.{} GiB", bytes / GIB, bytes % GIB * 10 / GIB);
     let more = "give the engine more memory (Docker Desktop: Settings, Resources; Colima: colima start --memory 4)";
     match has {
-        0 => Check::ok("memory", "the engine does not say how much it has"),
+        0 => Check::ok("memory", "the engine does not report how much it has"),
         has if wanted > has => {
             let found =
                 format!("the engine has {}, `resources.memory` of all services comes to {}", gib(has), gib(wanted));
@@ -123,7 +123,7 @@ pub(super) fn memory(has: u64, wanted: u64) -> Check {
 
 pub(super) fn clock(engine: &str, asked: jiff::Timestamp, heard: jiff::Timestamp) -> Check {
     let Ok(there) = engine.parse::<jiff::Timestamp>() else {
-        return Check::ok("clock", "the engine does not say what time it is");
+        return Check::ok("clock", "the engine does not report its time");
     };
     // It looked at its clock somewhere between the two.
     let ms = |later: jiff::Timestamp, earlier: jiff::Timestamp| later.as_millisecond() - earlier.as_millisecond();
@@ -190,7 +190,7 @@ pub(super) async fn others(engine: &Engine, stack: Option<&Stack>) -> Result<Vec
     Ok(checks)
 }
 
-/// Stacks whose folder is gone: nobody will take them down.
+/// Stacks whose folder no longer exists: they would never be taken down.
 pub(super) fn leftovers(list_all_containers: &[ContainerInfo], exists: impl Fn(&str) -> bool) -> Check {
     let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
     for seen in list_all_containers {
@@ -201,7 +201,7 @@ pub(super) fn leftovers(list_all_containers: &[ContainerInfo], exists: impl Fn(&
         }
     }
     if gone.is_empty() {
-        return Check::ok("leftovers", "none of stacks whose folder is gone");
+        return Check::ok("leftovers", "none: the folder of every stack exists");
     }
     let list: Vec<String> =
         gone.iter().map(|(project, count)| format!("{project} ({})", counted(*count as u64, "container"))).collect();
@@ -209,7 +209,7 @@ pub(super) fn leftovers(list_all_containers: &[ContainerInfo], exists: impl Fn(&
     let (of_tests, own): (Vec<&str>, Vec<&str>) = gone.keys().partition(|project| isolated::is_name(project));
     let mut fixes: Vec<String> = own.iter().map(|project| load::sought::down_of(project, Path::new(""))).collect();
     fixes.extend((!of_tests.is_empty()).then(|| remedy::dev(&["gc"])));
-    Check::warn("leftovers", format!("stacks whose folder is gone: {}", list.join(", ")), fixes.join("; "))
+    Check::warn("leftovers", format!("stacks whose folder no longer exists: {}", list.join(", ")), fixes.join("; "))
 }
 
 /// Containers of others that are in the way of this stack's names.
@@ -222,6 +222,7 @@ pub(super) fn namesakes(list_all_containers: &[ContainerInfo], stack: &Stack) ->
     }
     let ours: Vec<String> = stack.services.keys().map(|service| stack.container_name(service)).collect();
     let foreign = list_all_containers.iter().find(|seen| seen.project.is_none() && ours.contains(&seen.name))?;
-    let found = format!("container {} is not of this stack, but has the name of one of its own", foreign.name);
+    let found =
+        format!("container {} does not belong to this stack, but has the name of one of its containers", foreign.name);
     Some(Check::fail("names", found, format!("docker rm {0}, or docker rename {0} NAME", foreign.name)))
 }

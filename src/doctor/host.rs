@@ -1,4 +1,4 @@
-//! This machine: limits of its kernel, what docker's configuration asks for, what the shell knows.
+//! Checks this machine: kernel limits, helpers that docker's configuration names, shell completion.
 
 use std::path::{Path, PathBuf};
 
@@ -70,8 +70,8 @@ pub(super) fn named_twice(options: &ConnectOptions) -> Option<Check> {
         return None;
     }
     let (host, context) = (options.env_host.as_ref()?, options.env_context.as_ref()?);
-    let found = format!("DOCKER_HOST={host} and DOCKER_CONTEXT={context} are both set; the first one counts");
-    Some(Check::warn("context", found, "unset the one that is not meant"))
+    let found = format!("DOCKER_HOST={host} and DOCKER_CONTEXT={context} are both set; the first one is used");
+    Some(Check::warn("context", found, "unset the wrong one"))
 }
 
 #[derive(Deserialize, Default)]
@@ -101,7 +101,7 @@ pub(super) fn helpers(text: &[u8], file: &Path, exists: impl Fn(&str) -> bool) -
             let found = format!("{} for {registry} is not in the PATH ({})", program(helper), file.display());
             Check::warn(name, found, "install it, or remove it from `credHelpers` in the file")
         }
-        None => Check::ok(name, format!("what {} asks for is there", file.display())),
+        None => Check::ok(name, format!("all helpers that {} names exist", file.display())),
     }
 }
 

@@ -1,7 +1,8 @@
-//! Looks for everything that a new machine can get wrong, and says how to put it right. Changes nothing.
+//! Checks a machine for problems, and reports how to fix them. Changes nothing.
 //!
-//! Here are the frame and the order; `engine` looks at the engine, `host` at this machine, `stack` at what services.toml
-//! needs. Each asks for facts and leaves judging them to a pure function. All run at once, each for [`LIMIT`] at most.
+//! This file contains the frame and the order; `engine` checks the engine, `host` this machine, `stack` what
+//! services.toml needs. Each collects facts, and pure functions judge them. All run at once, each for at most
+//! [`LIMIT`].
 
 mod engine;
 mod host;
@@ -92,7 +93,7 @@ async fn connected(options: &connect::ConnectOptions) -> Result<Engine, Box<Chec
         Ok(Err(error)) => Err(Box::new(Check::fail("engine", error.to_string(), remedy(&error)))),
         Err(_) => Err(Box::new(Check::fail(
             "engine",
-            format!("something is there, but gives no answer within {} s", LIMIT.as_secs()),
+            format!("it exists, but gives no answer within {} s", LIMIT.as_secs()),
             "it may be starting or stuck: wait a moment, or restart it",
         ))),
     }

@@ -1,4 +1,4 @@
-//! What services.toml needs: that it is right, its ports, its images.
+//! Checks what services.toml needs: that it is valid, its ports, its images.
 
 use std::io::ErrorKind as Io;
 use std::net::{IpAddr, TcpListener};
@@ -15,7 +15,7 @@ use crate::plan::observed::Image;
 use crate::run::ports;
 
 /// Images that exist for amd64 alone, and the kind that does the same on other machines.
-const AMD64_ONLY: [(&str, &str); 1] = [("mailhog/mailhog", "use `kind = \"mailpit\"`, which is made for both")];
+const AMD64_ONLY: [(&str, &str); 1] = [("mailhog/mailhog", "use `kind = \"mailpit\"`, which is available for both")];
 
 /// Where the images that `scripts/images` builds are named.
 const STAND_IN: &str = "taskava/";
@@ -88,7 +88,7 @@ async fn taken(engine: Option<&Engine>, stack: &Stack, wanted: &Wanted<'_>) -> O
         None => match TcpListener::bind((*address, *host)) {
             Err(error) if error.kind() == Io::AddrInUse => match ports::of_process(*address, *host) {
                 Some(holder) => holder,
-                None => ports::Holder { text: format!("port {host} is taken"), remedy: None },
+                None => ports::Holder { text: format!("port {host} is in use"), remedy: None },
             },
             _ => return None,
         },
@@ -115,7 +115,7 @@ pub(super) async fn images(engine: &Engine, stack: &Stack) -> Result<Vec<Check>>
     // One attempt says whether there is a way; each would cost its own.
     let reachable = match missing.first() {
         Some(service) => tokio::time::timeout(super::LIMIT * 3 / 4, engine.can_pull(&service.image)).await.map_or_else(
-            |_| Err("its registry gives no answer".to_owned()),
+            |_| Err("its registry does not answer".to_owned()),
             |asked| asked.map_err(|error| error.to_string()),
         ),
         None => Ok(()),
@@ -142,11 +142,11 @@ fn presence(seen: &[Seen<'_>], missing: &[&Service], reachable: &Result<(), Stri
         _ => format!("; stand-ins: {}", names(&stand_ins)),
     };
     match reachable {
-        _ if missing.is_empty() => Check::ok("images", format!("all are here, or built{suffix}")),
+        _ if missing.is_empty() => Check::ok("images", format!("all exist locally, or are built{suffix}")),
         Ok(()) => Check::ok("images", format!("to be pulled: {}; the registry answers{suffix}", names(missing))),
         Err(why) => Check::fail(
             "images",
-            format!("not here: {}; {why}", names(missing)),
+            format!("missing: {}; {why}", names(missing)),
             "check the engine's network, proxy and login (docker login); without a registry: scripts/images",
         ),
     }
@@ -168,7 +168,7 @@ fn foreign(seen: &[Seen<'_>], architecture: &str) -> Vec<Check> {
         let fix = match known {
             Some((_, fix)) => format!("services.{}: {fix}", service.name),
             None => format!(
-                "choose an image for {architecture}, or say that it is meant: `platform` of services.{}",
+                "choose an image for {architecture}, or confirm it with `platform` of services.{}",
                 service.name
             ),
         };

@@ -1,4 +1,4 @@
-//! Commands inside a container that are given up after a time, and ended then: nothing of ours stays there and hangs.
+//! Commands in a container with a time limit, after which they are killed, so that nothing of ours hangs there.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -94,7 +94,7 @@ impl Engine {
         Some(hanging)
     }
 
-    /// One that the engine does not know any more has ended, too.
+    /// One that the engine no longer knows has ended, too.
     async fn has_ended(&self, hanging: &Hanging) -> bool {
         answer(self.docker.inspect_exec(&hanging.exec)).await.map_or(true, |seen| seen.running != Some(true))
     }

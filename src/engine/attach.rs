@@ -1,5 +1,5 @@
-//! Being inside: commands in a running container and the main process of a new one, with their streams as bytes, their
-//! terminal's size, signals, and how they ended. What is at the other end of the streams is the caller's.
+//! Attaches to processes: commands in a running container and the main process of a new one, with their streams as
+//! bytes, their terminal's size, signals, and exit codes. The other end of the streams is up to the caller.
 
 use std::io;
 use std::time::Duration;
@@ -100,11 +100,11 @@ impl Output {
     }
 }
 
-/// Takes frames apart: a byte for the stream, three of nothing, four of length, then so many bytes.
+/// Decodes frames: one byte for the stream, three empty ones, four for the length, then that number of bytes.
 #[derive(Debug, Default)]
 struct Frames {
     header: [u8; 8],
-    /// Bytes of the header that are there.
+    /// Number of header bytes read so far.
     have: usize,
     /// Bytes of the frame that are still to come.
     left: usize,
@@ -145,7 +145,7 @@ impl Ending {
     /// Its exit code.
     ///
     /// # Errors
-    /// When the engine goes away.
+    /// When the connection to the engine is lost.
     pub async fn code(mut self) -> Result<i64> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -155,7 +155,7 @@ impl Ending {
         let text = bounded::stream(&mut self.0, 64 << 10).await?;
         let ended: Option<Ended> = serde_json::from_slice(&text).ok();
         ended.map(|ended| ended.status_code).ok_or_else(|| {
-            Error::new(ErrorKind::Engine, "lost sight of the container before it ended")
+            Error::new(ErrorKind::Engine, "lost track of the container before it exited")
                 .hint("is the engine still running? try: taskava dev ps")
         })
     }
@@ -210,14 +210,15 @@ impl Engine {
 
     /// Tells a command's terminal its size. The engine waits for the command to be started.
     pub async fn resize_exec(&self, exec: &str, (height, width): Size) {
-        // A command that has just ended has no terminal any more.
+        // A command that has just exited no longer has a terminal.
         let _ = self.docker.resize_exec(exec, ResizeExecOptions { height, width }).await;
     }
 
-    /// The exit code of a command whose output has ended; it may take a moment longer, or have closed its output and go on.
+    /// The exit code of a command whose output has ended; it may take a moment longer, or have closed its output and
+    /// keep running.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn exec_end(&self, exec: &str) -> Result<i64> {
         let mut pause = Duration::from_millis(1);
         loop {
@@ -232,7 +233,7 @@ impl Engine {
     /// The exit code of a command; none while it runs.
     async fn exec_code(&self, exec: &str) -> Result<Option<i64>> {
         let seen = answer(self.docker.inspect_exec(exec)).await;
-        let seen = seen.map_err(|error| failed("lost sight of the command", &error))?;
+        let seen = seen.map_err(|error| failed("lost track of the command", &error))?;
         Ok(if seen.running == Some(true) { None } else { Some(seen.exit_code.unwrap_or(0)) })
     }
 
@@ -303,7 +304,7 @@ impl Engine {
     /// Tells a container's terminal its size.
     pub async fn resize(&self, container: &str, (rows, columns): Size) {
         let options = ResizeContainerTTYOptions { h: rows.into(), w: columns.into() };
-        // One that has just ended has no terminal any more.
+        // One that has just exited no longer has a terminal.
         let _ = self.docker.resize_container_tty(container, options).await;
     }
 
@@ -319,7 +320,7 @@ impl Engine {
         }
     }
 
-    /// Whether a terminal's size can be told with what is to run in it; otherwise it follows a moment later.
+    /// Whether a terminal's size can be set when the command is created; otherwise it is set a moment later.
     fn takes_sizes(&self) -> bool {
         self.about.api >= (1, 42)
     }
@@ -334,8 +335,8 @@ pub fn may_be_refusal(output: &[u8]) -> bool {
     REFUSALS.iter().any(|words| output.starts_with(words.as_bytes()))
 }
 
-/// The engine's words for a command that could not be run, made short, and the exit code that a shell has for it: 127
-/// where there is no such command, 126 where it can't be run. None: something else failed.
+/// The engine's message for a command that could not be run, shortened, and the exit code that a shell uses for it: 127
+/// if the command does not exist, 126 if it can't be run. None: something else failed.
 pub fn not_run(text: &str) -> Option<(u8, String)> {
     let text = text.trim();
     if !text.contains("OCI runtime") && !REFUSALS.iter().any(|words| text.contains(words)) {

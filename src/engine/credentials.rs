@@ -52,7 +52,7 @@ impl Credentials {
 /// Docker Hub's name in configurations and for helpers.
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// How long a helper may take; one that waits for a dialog nobody sees must not hang the run.
+/// Time limit for a helper; one that waits for an invisible dialog must not block the run.
 const HELPER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest answer of a helper, in bytes.
@@ -61,8 +61,7 @@ const ANSWER: u64 = 1 << 20;
 /// The credentials for an image, if there are any.
 ///
 /// # Errors
-/// [`ErrorKind::Image`] when they are there but can't be read: a pull without them would end with a misleading "not
-/// found".
+/// [`ErrorKind::Image`] when they exist but can't be read: a pull without them would end with a misleading "not found".
 pub(super) async fn for_image(config_dir: &Path, reference: &str) -> Result<Option<Credentials>> {
     let registry = registry(reference);
     if let Some(text) = std::env::var("DOCKER_AUTH_CONFIG").ok().filter(|text| !text.is_empty()) {
@@ -277,10 +276,10 @@ async fn ask_helper(
         if said.contains("credentials not found in native keychain") {
             return Ok(None);
         }
-        return Err(failed(format_args!("failed: {}", said.lines().next().unwrap_or("it said nothing"))));
+        return Err(failed(format_args!("failed: {}", said.lines().next().unwrap_or("it gave no reason"))));
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout)
-        .map_err(|_| failed(format_args!("answered something else than JSON")))?;
+    let answer: Answer =
+        serde_json::from_slice(&output.stdout).map_err(|_| failed(format_args!("did not answer with JSON")))?;
     Ok(match (answer.username.as_str(), answer.secret) {
         (_, secret) if secret.is_empty() => None,
         ("<token>", secret) => Some(Credentials::IdentityToken(secret)),
@@ -406,7 +405,7 @@ mod tests {
         );
         assert!(error.hints[0].contains("echo box:5000 |") && error.hints[1].ends_with("docker login box:5000"));
         let error = helper("echo secret", HELPER_LIMIT).await.expect_err("no JSON");
-        assert!(error.to_string().ends_with("answered something else than JSON"), "{error}");
+        assert!(error.to_string().ends_with("did not answer with JSON"), "{error}");
         let error = helper("exec tail -f /dev/null", Duration::from_millis(50)).await.expect_err("no answer");
         assert!(error.to_string().contains("gave no answer"), "{error}");
         let missing = ask_helper(Command::new("docker-credential-none"), "box:5000", "config.json", HELPER_LIMIT).await;

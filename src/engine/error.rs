@@ -1,4 +1,4 @@
-//! What the engine's errors mean to us.
+//! Interprets the engine's errors.
 
 use bollard::errors::Error as Bollard;
 
@@ -72,7 +72,7 @@ pub(super) fn is_port_taken(text: &str) -> bool {
         || text.contains("ports are not available")
 }
 
-/// Whether the image is not there, or not for the platform that was asked for.
+/// Whether the image does not exist, or not for the requested platform.
 fn is_image(text: &str) -> bool {
     text.contains("No such image") || text.contains("does not match the specified platform")
 }

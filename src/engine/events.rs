@@ -1,5 +1,5 @@
-//! What the engine tells of a stack: containers that start, end and are removed, networks and volumes that come and go.
-//! Coming back after a lost connection is the caller's.
+//! The engine's events of a stack: containers that start, exit and are removed, networks and volumes that are created
+//! and removed. Reconnecting is up to the caller.
 
 use std::collections::HashMap;
 
@@ -37,8 +37,8 @@ pub struct Happened {
     pub command: Option<String>,
 }
 
-/// What is asked for by name. Not among them: commands run inside, which most of the time are readiness being asked, and
-/// what concerns only who looks at a container.
+/// The requested event types. Excluded are commands run in containers, most of which are readiness probes, and what
+/// concerns only who looks at a container.
 const USUAL: [&str; 18] = [
     "create",
     "destroy",
@@ -61,8 +61,8 @@ const USUAL: [&str; 18] = [
 ];
 
 impl Engine {
-    /// What happens to a stack from a time on, up to another if there is one, both in nanoseconds since 1970.
-    /// `inside`: commands that are run inside, too.
+    /// The events of a stack since a time, and until another if given, both in nanoseconds since 1970. `inside`:
+    /// commands that are run inside, too.
     pub fn events(
         &self,
         stack: &Stack,
@@ -97,7 +97,7 @@ impl Engine {
     }
 }
 
-/// What tells a stack's events from others.
+/// The filter for a stack's events.
 struct Of {
     project: String,
     /// Names of its networks and volumes.

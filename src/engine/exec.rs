@@ -1,4 +1,4 @@
-//! Runs a command inside a container and waits for its end.
+//! Runs a command in a container and waits until it exits.
 
 use bollard::errors::Error as Bollard;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};

@@ -1,5 +1,5 @@
-//! Containers that are never started: through them the engine copies a volume into an image, and back. One that a run left
-//! behind when it was killed is no service's container; the next command that changes the stack removes it.
+//! Helper containers that are never started: through them the engine copies a volume into an image, and back. One that
+//! was left over by a killed run belongs to no service; the next command that changes the stack removes it.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Stack;
 use crate::plan::observed::Helper;
 
-/// How long a copy is waited for that the engine goes on with after its client was killed.
+/// How long to wait for a copy that the engine continues after its client was killed.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// How often it is looked at.
@@ -128,7 +128,7 @@ impl Engine {
         let began = Instant::now();
         while self.inspect(&helper.id).await?.is_none() && self.is_listed("id", &helper.id).await? {
             if began.elapsed() > PATIENCE {
-                return Err(Error::new(ErrorKind::Other, format_args!("{} is being made without end", helper.name)));
+                return Err(Error::new(ErrorKind::Other, format_args!("creating {} does not finish", helper.name)));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -138,7 +138,7 @@ impl Engine {
     /// Those of all stacks.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn helpers(&self) -> Result<Vec<Helper>> {
         let filters = [("label".to_owned(), vec![labels::PROJECT.to_owned()])].into();
         let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };

@@ -1,8 +1,8 @@
-//! A connection of our own to the engine, for the few calls after whose answer it goes on as a stream of bytes both ways,
-//! and for a wait that has to be known to have begun.
+//! Our own connection to the engine, for the few calls after which it becomes a bidirectional byte stream, and for a
+//! wait that must be known to have begun.
 //!
-//! bollard decodes such streams frame by frame and takes a terminal's bytes below 3 for the start of a frame, so that they
-//! are lost. Here they stay as they are, and the direction to the process can be ended on its own.
+//! bollard decodes such streams as frames and takes bytes below 3 from a terminal for the start of a frame, so that
+//! they are lost. Here bytes are passed unchanged, and the direction to the process can be closed independently.
 
 use std::io;
 use std::pin::Pin;
@@ -28,7 +28,7 @@ const LONGEST_HEAD: u64 = 64 * 1024;
 /// Room for what is read at once: as much as the engine sends in a frame.
 const ROOM: usize = 32 * 1024;
 
-/// How the connection goes on after the head of the answer.
+/// What the connection carries after the headers of the response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then<'a> {
     /// As bytes both ways.
@@ -71,7 +71,7 @@ pub(super) async fn post(
             let _ = tokio::time::timeout(Duration::from_secs(1), body.read_to_end(&mut text)).await;
             Err(Bollard::DockerResponseServerError { status_code: code, message: message(&text) })
         }
-        None => Err(io_error(io::Error::other("what answers is no engine"))),
+        None => Err(io_error(io::Error::other("what answers is not a Docker engine"))),
     }
 }
 

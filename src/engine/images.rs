@@ -1,4 +1,4 @@
-//! Pulls images, and tells how far it is. Building them is `build`'s.
+//! Pulls images, and reports the progress. Building them is up to `build`.
 
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{CreateImageOptions, TagImageOptions};

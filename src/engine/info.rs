@@ -1,4 +1,4 @@
-//! What `doctor` asks an engine: about itself, and about what others have on it. Changes nothing.
+//! What `doctor` queries from an engine: about itself, and about other objects on it. Changes nothing.
 
 use bollard::models::ContainerSummary;
 use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
@@ -27,12 +27,12 @@ pub struct Info {
     pub forwards: bool,
 }
 
-/// A container on the engine, whoever made it.
+/// A container on the engine, created by any program.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerInfo {
     /// Its name.
     pub name: String,
-    /// The stack it belongs to, if one of ours made it.
+    /// The stack it belongs to, if it is one of ours.
     pub project: Option<String>,
     /// The folder of that stack.
     pub root: Option<String>,
@@ -46,10 +46,9 @@ impl Engine {
     /// What the engine says of itself.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn info(&self) -> Result<Info> {
-        let seen =
-            answer(self.docker.info()).await.map_err(|error| failed("can't ask the engine about itself", &error))?;
+        let seen = answer(self.docker.info()).await.map_err(|error| failed("can't query the engine", &error))?;
         let options = seen.security_options.unwrap_or_default();
         Ok(Info {
             system: seen.operating_system.unwrap_or_default(),
@@ -65,7 +64,7 @@ impl Engine {
     /// Every container on the engine.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn list_all_containers(&self) -> Result<Vec<ContainerInfo>> {
         let options = ListContainersOptions { all: true, ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
@@ -75,14 +74,14 @@ impl Engine {
     /// How many networks take addresses from the engine's own pools.
     ///
     /// # Errors
-    /// When it can't be asked.
+    /// When it does not answer.
     pub async fn bridges(&self) -> Result<usize> {
         let listed = answer(self.docker.list_networks(None::<ListNetworksOptions>)).await;
         let listed = listed.map_err(|error| failed("can't list networks", &error))?;
         Ok(listed.iter().filter(|network| network.driver.as_deref() == Some("bridge")).count())
     }
 
-    /// Whether an image could be pulled: asks its registry about it, as the engine would.
+    /// Whether an image could be pulled: queries its registry through the engine.
     ///
     /// # Errors
     /// When it could not.
@@ -90,7 +89,7 @@ impl Engine {
         let found = credentials::for_image(&self.config_dir, reference).await?;
         let found = found.map(credentials::Credentials::into_bollard);
         let asked = answer(self.docker.inspect_registry_image(reference, found)).await;
-        asked.map(drop).map_err(|error| failed(format_args!("can't ask for {reference}"), &error))
+        asked.map(drop).map_err(|error| failed(format_args!("can't look up {reference}"), &error))
     }
 }
 

@@ -1,8 +1,8 @@
 //! When this process itself runs in a container of the engine whose socket it was given: a CI job, a dev container.
 //!
-//! Published ports are on the host's 127.0.0.1 then, which is not ours. So our container joins the network of what is asked
-//! for, marked as done by us, and everything is reached at its own address there. The network takes leave of it when it is
-//! removed.
+//! Published ports are then on the host's 127.0.0.1, which this container can't reach. So our container joins the
+//! network of the service, with a mark on that connection, and reaches everything at its own address there. It is
+//! disconnected when the network is removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::diag::Result;
 use crate::model::PublishedPort;
 use crate::plan::observed::Container;
 
-/// On a connection to a network: it was made by us.
+/// The mark on a connection to a network that was made by us.
 const JOINED: &str = "dev.taskava.joined";
 
 /// Networks that a container is in, as far as we have looked; none = not yet.
@@ -155,7 +155,7 @@ impl Engine {
         Ok(Some(address))
     }
 
-    /// Takes containers out of a network that joined it only to reach its services. Whether there was one.
+    /// Disconnects containers from a network that joined it only to reach its services. Returns whether there was one.
     ///
     /// # Errors
     /// When the engine refuses.

@@ -1,4 +1,4 @@
-//! Looks at one container: what it is doing, and how it ended.
+//! Inspects one container: its state, and how it exited.
 
 use bollard::errors::Error as Bollard;
 use bollard::models::{ContainerStateStatusEnum, EndpointSettings, HealthStatusEnum};
@@ -21,7 +21,7 @@ pub struct Inspected {
     pub running: bool,
     /// The engine is about to start it again.
     pub restarting: bool,
-    /// Signal that asks it to stop, its image's included; none: SIGTERM.
+    /// Its stop signal, or its image's; none: SIGTERM.
     pub stop_signal: Option<String>,
     /// Exit code of the last process, when it does not run.
     pub exit_code: Option<i64>,
@@ -31,7 +31,7 @@ pub struct Inspected {
     pub error: Option<String>,
     /// How often the engine restarted it.
     pub restarts: i64,
-    /// What the health check says, if there is one.
+    /// The state of the health check, if there is one.
     pub health: Option<Health>,
     /// When it was started last, RFC 3339 by the engine's clock.
     pub started_at: Option<String>,
@@ -66,7 +66,7 @@ impl Engine {
     /// Waits until a container does not run. Returns its exit code; none when it was removed meanwhile.
     ///
     /// # Errors
-    /// When the engine goes away.
+    /// When the connection to the engine is lost.
     pub async fn exited(&self, id: &str) -> Result<Option<i64>> {
         let options = WaitContainerOptions { condition: "not-running".into() };
         let mut waiting = std::pin::pin!(self.docker.wait_container(id, Some(options)));
@@ -74,15 +74,15 @@ impl Engine {
             Some(Ok(answer)) => Ok(Some(answer.status_code)),
             Some(Err(Bollard::DockerContainerWaitError { code, .. })) => Ok(Some(code)),
             Some(Err(error)) if status(&error) == Some(404) => Ok(None),
-            Some(Err(error)) => Err(failed(format_args!("lost sight of {}", short(id)), &error)),
+            Some(Err(error)) => Err(failed(format_args!("lost track of {}", short(id)), &error)),
             None => Err(Error::new(ErrorKind::Engine, format_args!("the engine stopped watching {}", short(id)))),
         }
     }
 
-    /// Looks at one container; none when it is gone.
+    /// Inspects one container; none if it no longer exists.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn inspect(&self, id: &str) -> Result<Option<Inspected>> {
         match answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await {
             Ok(seen) => {
@@ -102,10 +102,10 @@ impl Engine {
         }
     }
 
-    /// The writable volumes of a container that it was not given by name, and where they are mounted; none when it is gone.
+    /// The writable anonymous volumes of a container, and where they are mounted; none if it no longer exists.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub(super) async fn unnamed_volumes(&self, id: &str) -> Result<Vec<(String, String)>> {
         match answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await {
             Ok(seen) => {

@@ -1,5 +1,5 @@
-//! What has begun and has not ended, as empty volumes whose label says it: they outlive the client and the engine, and are
-//! listed with the stack's volumes, so knowing them costs no call.
+//! Operations that have begun and have not ended, as empty volumes with a label: they outlive the client and the
+//! engine, and are listed with the stack's volumes, so reading them needs no extra call.
 
 use bollard::models::{Volume, VolumeCreateRequest};
 use bollard::query_parameters::{ListVolumesOptions, RemoveVolumeOptions};
@@ -22,10 +22,10 @@ impl Engine {
         let name = intent.name(stack.name.as_str());
         let request = VolumeCreateRequest { name: Some(name), labels: Some(own), ..Default::default() };
         let made = self.docker.create_volume(request).await;
-        made.map(drop).map_err(|error| failed(format_args!("can't write down that {intent} begins"), &error))
+        made.map(drop).map_err(|error| failed(format_args!("can't record that {intent} begins"), &error))
     }
 
-    /// Writes down that it has ended. One that is not there is no error.
+    /// Removes an intent. A missing one is no error.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -34,14 +34,14 @@ impl Engine {
         match self.docker.remove_volume(&name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
-            Err(error) => Err(failed(format_args!("can't write down that {intent} has ended"), &error)),
+            Err(error) => Err(failed(format_args!("can't record that {intent} has ended"), &error)),
         }
     }
 
     /// What has begun in a stack and has not ended.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn intents(&self, project: &str) -> Result<Vec<Intent>> {
         let options = ListVolumesOptions { filters: Some(labels::filter(project)) };
         let listed = answer(self.docker.list_volumes(Some(options))).await;

@@ -1,5 +1,5 @@
-//! Isolated stacks as the engine shows them: whose they are, and everything of one removed at once. Whether one may go
-//! is `gc`'s to say.
+//! Isolated stacks as the engine shows them: their owners, and removing one completely. Whether one may be removed is
+//! up to `gc`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,13 +23,13 @@ const AT_ONCE: usize = 8;
 pub struct IsolatedStack {
     /// Its name.
     pub project: String,
-    /// The process it was made for; none when its label can't be read.
+    /// The process it was created for; none if its label can't be read.
     pub owner: Option<Owner>,
-    /// When it may be removed whoever owns it: seconds since 1970. The latest time any of its parts has.
+    /// When it may be removed, whatever its owner: seconds since 1970. The latest time of its parts.
     pub expires: i64,
     /// Its owner left it on purpose.
     pub kept: bool,
-    /// Folder of the services.toml it was made from.
+    /// Folder of the services.toml it was created from.
     pub root: String,
     /// How many containers it has.
     pub containers: usize,
@@ -65,7 +65,7 @@ impl Engine {
     /// All isolated stacks, in three list calls.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn isolated_stacks(&self) -> Result<Vec<IsolatedStack>> {
         let Parts { containers, networks, volumes, .. } = self.parts(labels::OWNER).await?;
         let mut found: BTreeMap<String, IsolatedStack> = BTreeMap::new();
@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Removes everything of an isolated stack at once: containers are killed, data is lost. Returns how many things
-    /// there were. What is just being made may be missed; ask again until there is nothing.
+    /// there were. Objects that are just being created may be missed; repeat until there are none.
     ///
     /// # Errors
     /// When the engine refuses; the rest is removed all the same.
@@ -119,8 +119,8 @@ impl Engine {
         }
     }
 
-    /// Says of an isolated stack that its owner leaves it on purpose: with an empty volume, as labels of what is there
-    /// can't be changed. It goes with the stack.
+    /// Marks an isolated stack as kept on purpose by its owner: with an empty volume, because labels of existing
+    /// objects can't be changed. It is removed with the stack.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -141,7 +141,7 @@ impl Engine {
     /// Everything that the engine says of a container, as it says it. Nothing in it is masked.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn inspect_whole(&self, id: &str) -> Result<serde_json::Value> {
         let seen = answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await;
         let seen = seen.map_err(|error| failed(format_args!("can't inspect {id}"), &error))?;
@@ -151,9 +151,9 @@ impl Engine {
     /// Everything that the engine says of itself, as it says it.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn info_whole(&self) -> Result<serde_json::Value> {
-        let info = answer(self.docker.info()).await.map_err(|error| failed("can't ask the engine", &error))?;
+        let info = answer(self.docker.info()).await.map_err(|error| failed("can't query the engine", &error))?;
         Ok(serde_json::to_value(info).unwrap_or_default())
     }
 
@@ -168,7 +168,7 @@ impl Engine {
             answer(self.docker.list_networks(Some(networks))),
             answer(self.docker.list_volumes(Some(volumes))),
         )
-        .map_err(|error| failed("can't list what is on the engine", &error))?;
+        .map_err(|error| failed("can't list the engine's objects", &error))?;
         let containers = containers.into_iter().filter_map(|seen| Some((seen.id?, seen.labels.unwrap_or_default())));
         let network_names = networks.iter().filter_map(|seen| seen.name.clone()).collect();
         let networks = networks.into_iter().filter_map(|seen| Some((seen.id?, seen.labels.unwrap_or_default())));
@@ -182,7 +182,7 @@ impl Engine {
     }
 }
 
-/// Does all of it, a few at a time; the first error is told at the end.
+/// Runs all of them, a few at a time; returns the first error at the end.
 async fn all(work: impl Iterator<Item = impl Future<Output = Result<()>>>) -> Result<()> {
     let results: Vec<Result<()>> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
     results.into_iter().collect()

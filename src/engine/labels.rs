@@ -1,4 +1,4 @@
-//! The labels that are the state of a stack. Everything we make carries them; nothing without them is ever removed.
+//! The labels that are the state of a stack. All our objects carry them; objects without them are never removed.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,15 +13,15 @@ pub(super) const INSTANCE: &str = "dev.taskava.instance";
 pub(super) const ROOT: &str = "dev.taskava.root";
 /// Name of the service.
 pub(super) const SERVICE: &str = "dev.taskava.service";
-/// On a one-off container instead of [`SERVICE`]: the service it was made after.
+/// On a one-off container instead of [`SERVICE`]: the service it is based on.
 pub(super) const ONEOFF: &str = "dev.taskava.oneoff";
 /// Kind of the service.
 pub(super) const KIND: &str = "dev.taskava.kind";
-/// Services that it depends on, as a JSON array: in which order they stop when there is no services.toml to say so.
+/// Its dependencies, as a JSON array: the order in which services stop without a services.toml.
 pub(super) const DEPENDS: &str = "dev.taskava.depends";
-/// What it was made from: JSON object, field → short hash, for containers; one hash for networks and volumes.
+/// What it was created from: JSON object, field → short hash, for containers; one hash for networks and volumes.
 pub(super) const CONFIG: &str = "dev.taskava.config";
-/// Why the container was made, in words.
+/// Why the container was created, as text.
 pub(super) const CAUSE: &str = "dev.taskava.cause";
 /// Name of the snapshot that an image is a part of.
 pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
@@ -29,9 +29,9 @@ pub(super) const SNAPSHOT: &str = "dev.taskava.snapshot";
 pub(super) const VOLUME: &str = "dev.taskava.volume";
 /// On a snapshot's image: all volumes of the snapshot, a JSON list. Images of older versions have none.
 pub(super) const SET: &str = "dev.taskava.set";
-/// On a snapshot's image: there was nothing in the volume.
+/// On a snapshot's image: the volume was empty.
 pub(super) const EMPTY: &str = "dev.taskava.empty";
-/// On a snapshot's image: the volume was not whole; the command that makes it so.
+/// On a snapshot's image: the volume was incomplete; the command that completes it.
 pub(super) const INCOMPLETE: &str = "dev.taskava.incomplete";
 /// On a container that a volume is copied through: the volume.
 pub(super) const HELPER: &str = "dev.taskava.helper";
@@ -49,16 +49,16 @@ pub(super) const PREPARED: &str = "dev.taskava.prepared";
 pub(super) const OWNER: &str = "dev.taskava.owner";
 /// The machine that [`ROOT`] is on, as in [`crate::model::Owner::host`]; on images, which outlive their owner.
 pub(super) const MACHINE: &str = "dev.taskava.machine";
-/// When an isolated stack may be removed whoever owns it: seconds since 1970.
+/// When an isolated stack may be removed, whatever its owner: seconds since 1970.
 pub(super) const EXPIRES: &str = "dev.taskava.expires";
 /// On the volume that says of an isolated stack: its owner left it on purpose.
 pub(super) const KEPT: &str = "dev.taskava.kept";
-/// On the volumes behind a view: the host path that it is of.
+/// On the volumes of a view: its host path.
 pub(super) const VIEW: &str = "dev.taskava.view";
 /// What an image was built from: JSON object, see [`crate::model::built`].
 pub(super) const BUILD: &str = "dev.taskava.build";
 
-/// Labels of everything a stack makes.
+/// Labels of every object of a stack.
 pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
     let mut labels = HashMap::from([
         (PROJECT.into(), stack.name.to_string()),
@@ -72,7 +72,7 @@ pub(super) fn of_stack(stack: &Stack) -> HashMap<String, String> {
     labels
 }
 
-/// Whether labels are those of something a stack made, and not only its name on what another tool made.
+/// Whether labels are those of an object created by a stack, and not only its name on an object of another tool.
 pub(super) fn are_whole(found: &HashMap<String, String>) -> bool {
     [PROJECT, INSTANCE, ROOT].iter().all(|key| found.get(*key).is_some_and(|value| !value.is_empty()))
 }
@@ -85,15 +85,15 @@ pub(super) fn left_alone(found: &HashMap<String, String>, stack: &Stack) -> Opti
     }
     let root = &found[ROOT];
     let other = found[INSTANCE] != stack.instance() && Path::new(root).join(crate::config::FILE).exists();
-    other.then(|| format!("was made by another checkout, {root}"))
+    other.then(|| format!("was created by another checkout, {root}"))
 }
 
-/// Labels of a service's container, besides those of its stack.
+/// Labels of a service's container, in addition to those of its stack.
 pub(super) fn of_service(name: &ServiceName, kind: Kind, config: &str) -> [(String, String); 3] {
     [(SERVICE.into(), name.to_string()), (KIND.into(), kind.as_str().into()), (CONFIG.into(), config.into())]
 }
 
-/// Labels of a volume without a name, besides those of its stack.
+/// Labels of an anonymous volume, in addition to those of its stack.
 pub(super) fn of_place(place: &Place) -> [(String, String); 2] {
     [(SERVICE.into(), place.service.to_string()), (TARGET.into(), place.target.clone())]
 }
@@ -103,7 +103,7 @@ pub(super) fn is_ours(label: &str) -> bool {
     label.starts_with("dev.taskava.")
 }
 
-/// The filter that lists what a stack made.
+/// The filter for objects of a stack.
 pub(super) fn filter(project: &str) -> HashMap<String, Vec<String>> {
     HashMap::from([("label".into(), vec![format!("{PROJECT}={project}")])])
 }

@@ -1,4 +1,4 @@
-//! Images that we made, as the engine shows them, and one of them removed. Whether one may go is `gc`'s to say.
+//! Images created by taskava, as the engine shows them, and removing one. Whether one may be removed is up to `gc`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +21,7 @@ pub enum ImageOrigin {
     },
     /// A saved volume.
     Snapshot {
-        /// The stack it is of.
+        /// The stack it belongs to.
         project: String,
         /// Name of the snapshot.
         snapshot: String,
@@ -30,7 +30,7 @@ pub enum ImageOrigin {
     Build,
 }
 
-/// An image that we made.
+/// An image created by taskava.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManagedImage {
     /// What it is.
@@ -39,23 +39,23 @@ pub struct ManagedImage {
     pub id: String,
     /// Its reference; none when another image took its name, or it never got one.
     pub name: Option<String>,
-    /// Folder of the services.toml it was made for; empty where that is not known.
+    /// Folder of the services.toml it was created for; empty if unknown.
     pub root: String,
     /// The machine that folder is on; empty where that is not known.
     pub machine: String,
     /// Made at, seconds since 1970 by the engine's clock.
     pub created: i64,
-    /// What goes with it, in bytes: without what it is based on, where the engine tells that.
+    /// The size freed by removing it, in bytes: without its base, if the engine reports that.
     pub size: u64,
-    /// A container was made from it.
+    /// A container uses it.
     pub used: bool,
 }
 
 impl Engine {
-    /// All images that we made, the newest first. One that somebody gave a name of his own is his.
+    /// All images created by taskava, newest first. One to which the user gave another name belongs to the user.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn own_images(&self) -> Result<Vec<ManagedImage>> {
         let containers = ListContainersOptions { all: true, ..Default::default() };
         let (images, containers) = try_join!(
@@ -101,8 +101,9 @@ impl Engine {
 fn own(seen: &ImageSummary, sizes: &HashMap<&str, i64>, used: &HashSet<String>) -> Option<ManagedImage> {
     let label = |label: &str| seen.labels.get(label).map(String::as_str).unwrap_or_default();
     let (project, key) = (label(labels::PROJECT), label(labels::PREPARED));
-    // An image that somebody made of one of our containers, or on top of such an image, inherits labels. It has the stack's,
-    // which a prepared image and a build have not, or a name of its own; one on top of a build without either can't be told.
+    // An image that the user created from one of our containers, or on top of such an image, inherits labels. It has
+    // the stack's, which a prepared image and a build have not, or a name of its own; one on top of a build without
+    // either can't be told.
     let (made, repository) = if !label(labels::SNAPSHOT).is_empty() {
         let (project, snapshot) = (project.to_owned(), label(labels::SNAPSHOT).to_owned());
         (ImageOrigin::Snapshot { project, snapshot }, snapshots::REPOSITORY)

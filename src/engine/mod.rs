@@ -1,4 +1,4 @@
-//! The only place that knows Docker. Nothing of bollard leaves this module.
+//! The only module that talks to Docker. No type of bollard leaves it.
 
 mod asked;
 pub mod attach;
@@ -63,13 +63,13 @@ pub struct Engine {
     config_dir: PathBuf,
     /// How it is reached, for connections of our own.
     address: connect::Address,
-    /// Networks that our own container is in, where this is one.
+    /// Networks of our own container, if this process runs in one.
     joined: Arc<inside::Joined>,
-    /// What it said of itself.
+    /// Its version and settings.
     pub about: About,
 }
 
-/// What an engine said of itself, and how it is reached.
+/// An engine's version and settings, and how it is reached.
 #[derive(Debug, Clone)]
 pub struct About {
     /// Where it was found: `unix:///var/run/docker.sock`.
@@ -80,8 +80,8 @@ pub struct About {
     pub container_network: bool,
     /// This process runs in a container: the host's folders, processes and 127.0.0.1 are not its own.
     pub contained: bool,
-    /// In one of this very engine: its id, or that of the one whose network it shares. Services are reached at their own
-    /// addresses then, and never at published ports.
+    /// In a container of this engine: its ID, or that of the container whose network it shares. Services are then
+    /// reached at their own addresses, and never at published ports.
     pub inside: Option<String>,
     /// Engine version: `20.10.24`.
     pub version: String,
@@ -94,7 +94,8 @@ pub struct About {
 /// What builds images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builder {
-    /// BuildKit. Engines that do not say which they prefer have it, from 18.09 on; that one has not is seen when it is used.
+    /// BuildKit. Engines that report no preference have it, from 18.09 on; if one does not, that is detected when it is
+    /// used.
     BuildKit,
     /// The classic builder, and why.
     Classic(&'static str),

@@ -1,8 +1,8 @@
-//! Volumes without a name on the engine: found again for a new container, kept findable when a container is removed.
+//! Anonymous volumes on the engine: found again for a new container, and kept findable when a container is removed.
 //!
-//! A container that an earlier version made has volumes that the engine named. Before such a container is removed, a
-//! volume of the name that [`Place::volume`] gives is created, without content; its label says which volume holds the
-//! data. From then on everything that is asked of the one is done with the other.
+//! A container created by an earlier version has volumes that the engine named. Before such a container is removed, an
+//! empty volume with the name that [`Place::volume`] returns is created; its label names the volume with the data. From
+//! then on, operations on the one are applied to the other.
 
 use std::collections::BTreeMap;
 
@@ -22,15 +22,15 @@ use crate::plan::observed::{Container, Volume};
 pub(super) struct Kept {
     /// Whose it is.
     pub(super) place: Place,
-    /// Name on the engine of the volume that holds the data, there or not.
+    /// Name on the engine of the volume that holds the data, whether it exists or not.
     pub(super) volume: String,
 }
 
 impl Engine {
-    /// The volumes for a container of a service, made from an image that declares these.
+    /// The volumes for a container of a service whose image declares these.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub(super) async fn kept(&self, stack: &Stack, service: &Service, declared: &[String]) -> Result<Vec<Kept>> {
         let targets = nameless::targets(service, declared);
         if targets.is_empty() {
@@ -60,8 +60,8 @@ impl Engine {
         Ok(kept)
     }
 
-    /// Removes a service's container; kills it first if it runs. What is in its volumes stays and can be found. One that is
-    /// gone is no error.
+    /// Removes a service's container; kills it first if it runs. What is in its volumes stays and can be found. A
+    /// missing one is no error.
     ///
     /// `claims`: the places of the service are its; not so for a second container of the service. Returns the volumes
     /// that stay without anything that points to them.
@@ -119,7 +119,7 @@ impl Engine {
     /// services.toml gives it no name.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub(super) async fn holder(&self, stack: &Stack, name: &str) -> Result<(String, Option<Place>)> {
         match answer(self.docker.inspect_volume(name)).await {
             Ok(seen) => {
@@ -163,7 +163,7 @@ impl Engine {
         }
     }
 
-    /// One that is gone is no error.
+    /// A missing one is no error.
     pub(super) async fn remove_volume_by_name(&self, name: &str) -> Result<()> {
         match self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await {
             Ok(()) => Ok(()),
@@ -173,7 +173,7 @@ impl Engine {
     }
 }
 
-/// The volumes of places that no volume of ours stands for yet: those of containers that an earlier version made.
+/// The volumes of places that no volume of ours stands for yet: those of containers created by an earlier version.
 pub(super) fn not_yet_held(stack: &Stack, containers: &[Container], volumes: &[Volume]) -> Vec<Volume> {
     let mut found: Vec<Volume> = Vec::new();
     for container in containers {

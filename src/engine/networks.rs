@@ -1,9 +1,9 @@
-//! Networks of a stack: made, settled on one where there came to be two, removed.
+//! Networks of a stack: creates them, reduces two with the same name to one, removes them.
 //!
-//! Engines before 25 take a name more than once. A run that was killed while the engine made a network for it, and the
-//! next one, which saw none yet, end with two; no container could be started in either.
+//! Engines before 25 accept the same name more than once. A run that was killed while the engine created its network,
+//! and the next run, which did not see it yet, end up with two; then no container could be started in either.
 //!
-//! Isolated stacks get small subnets of a pool of theirs: an engine's own would be used up by 30 of them.
+//! Isolated stacks get small subnets from their own pool: 30 of them would use up those of the engine.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -20,7 +20,7 @@ use crate::diag::Result;
 use crate::model::subnet::{self, Subnet};
 use crate::model::{Isolation, Network, Stack, fingerprint};
 
-/// How often a subnet is chosen anew that somebody else took at the same moment.
+/// How often another subnet is chosen after another process took one at the same moment.
 const ATTEMPTS: u32 = 50;
 
 impl Engine {
@@ -55,7 +55,7 @@ impl Engine {
         }
     }
 
-    /// With a subnet of the isolation's pools that nobody uses; with one of the engine's where those are used up.
+    /// With an unused subnet of the pools for isolated stacks; with one of the engine's if those are used up.
     async fn create_small(
         &self,
         isolation: &Isolation,
@@ -90,7 +90,7 @@ impl Engine {
     /// Leaves one network of a name: the one that containers use, else the oldest.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn settle_network(&self, stack: &Stack, name: &str) -> Result<()> {
         let mut ids = self.own_networks(stack, name).await?;
         let mut left = ids.len();
@@ -144,7 +144,7 @@ impl Engine {
                 }
                 Err(error) => {
                     let failed = failed(format_args!("can't remove network {name}"), &error);
-                    return Err(failed.hint(format!("see who uses it: docker network inspect {name}")));
+                    return Err(failed.hint(format!("see what uses it: docker network inspect {name}")));
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What is there: a few list calls, all at once, as plain data for the planner and `ps`.
+//! Observes the engine: a few list calls, all at once, as plain data for the planner and `ps`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -25,11 +25,11 @@ use crate::plan::observed::{
 pub struct Publisher {
     /// Its name.
     pub container: String,
-    /// The stack it belongs to, if one of ours made it.
+    /// The stack it belongs to, if it is one of ours.
     pub project: Option<String>,
     /// The service it belongs to.
     pub service: Option<String>,
-    /// The folder of that stack; empty where there is none.
+    /// The folder of that stack; empty if there is none.
     pub root: String,
 }
 
@@ -47,7 +47,7 @@ impl Engine {
     /// Everything of a stack, and of what its services refer to.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn observe(&self, stack: &Stack) -> Result<Observed> {
         let (Listed { own: containers, one_offs, helpers }, networks, (volumes, intents), images) = try_join!(
             self.whole_containers(stack.name.as_str()),
@@ -63,7 +63,7 @@ impl Engine {
     /// The containers of a stack's services, whatever their state, in one call.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn containers(&self, project: &str) -> Result<Vec<Container>> {
         Ok(self.all_containers(project).await?.own)
     }
@@ -71,7 +71,7 @@ impl Engine {
     /// All containers of a stack.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub(super) async fn all_containers(&self, project: &str) -> Result<Listed> {
         let options = ListContainersOptions { all: true, filters: Some(labels::filter(project)), ..Default::default() };
         let listed = answer(self.docker.list_containers(Some(options))).await;
@@ -92,7 +92,7 @@ impl Engine {
     /// The container that publishes a host port, other than the one named.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn publisher(&self, port: u16, but: &str) -> Result<Option<Publisher>> {
         let filters = std::collections::HashMap::from([("publish".into(), vec![port.to_string()])]);
         let options = ListContainersOptions { filters: Some(filters), ..Default::default() };
@@ -141,7 +141,7 @@ impl Engine {
         Ok(networks)
     }
 
-    /// Id and name of the running containers in a network; none when it is gone.
+    /// ID and name of the running containers in a network; none if it no longer exists.
     async fn inside(&self, network: &str) -> Result<Vec<(String, String)>> {
         let seen = match answer(self.docker.inspect_network(network, None::<InspectNetworkOptions>)).await {
             Ok(seen) => seen,
@@ -183,14 +183,14 @@ impl Engine {
     /// Networks and volumes that carry the stack's name and are left alone by it all the same: each with why.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn left_alone(&self, stack: &Stack) -> Result<Vec<(String, String)>> {
         let filters = || Some(labels::filter(stack.name.as_str()));
         let (networks, volumes) = futures_util::try_join!(
             answer(self.docker.list_networks(Some(ListNetworksOptions { filters: filters() }))),
             answer(self.docker.list_volumes(Some(ListVolumesOptions { filters: filters() }))),
         )
-        .map_err(|error| failed("can't list what is on the engine", &error))?;
+        .map_err(|error| failed("can't list the engine's objects", &error))?;
         let networks =
             networks.into_iter().map(|seen| (seen.name.unwrap_or_default(), seen.labels.unwrap_or_default()));
         let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|seen| (seen.name, seen.labels));
@@ -207,10 +207,10 @@ impl Engine {
         seen.await.into_iter().filter_map(Result::transpose).collect()
     }
 
-    /// An image, if it is there.
+    /// An image, if it exists.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn image(&self, reference: &str) -> Result<Option<Image>> {
         match answer(self.docker.inspect_image(reference)).await {
             Ok(seen) => Ok(Some(image(seen))),
@@ -247,7 +247,7 @@ pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
     }
 }
 
-/// The stack that made something. One whose name alone is there did not.
+/// The stack that created an object. The name of a stack alone does not count.
 fn maker(found: &Labels) -> Option<String> {
     labels::are_whole(found).then(|| found[labels::PROJECT].clone())
 }

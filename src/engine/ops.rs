@@ -1,5 +1,5 @@
-//! The calls that change something, and the questions about one container. Each can be repeated: what is already as
-//! asked is no error, so a run that was cut off is carried on by the next one.
+//! The calls that change something, and queries about a single container. Each can be repeated: if the requested state
+//! already exists, that is no error, so the next run continues one that was cut off.
 
 use std::time::{Duration, Instant};
 
@@ -23,12 +23,12 @@ use crate::plan::observed::ContainerState;
 /// How long a busy engine may take to create a container.
 const CREATION: Duration = Duration::from_secs(30);
 
-/// How often it is asked whether it has.
+/// How often to check whether it has.
 const CREATION_PAUSE: Duration = Duration::from_millis(50);
 
 impl Engine {
-    /// Creates a service's container and notes why on it; a container of that name made from the same configuration is taken as it is.
-    /// `declared`: the folders that its image declares as volumes.
+    /// Creates a service's container, with the cause in a label; an existing container of that name with the same
+    /// configuration is used as it is. `declared`: the folders that its image declares as volumes.
     ///
     /// # Errors
     /// When the engine refuses; the message is its own. Returns the id and the engine's warnings.
@@ -60,7 +60,7 @@ impl Engine {
         Ok((created.id, created.warnings))
     }
 
-    /// The name is taken. By ourselves, when a call was cut off after the engine had done it: then it is ours.
+    /// The name is in use. If a call was cut off after the engine had carried it out, the container is our own.
     async fn adopt(
         &self,
         stack: &Stack,
@@ -80,18 +80,18 @@ impl Engine {
             Some(_) => Err(failed(format_args!("can't create {name}"), error)
                 .hint("another run changed the stack at the same time; run the command again")),
             None => Err(failed(format_args!("can't create {name}"), error).hint(format!(
-                "a container of that name exists that this stack did not make; remove or rename it, or give this \
+                "a container of that name exists, but was not created by this stack; remove or rename it, or give this \
                  stack another name: -p NAME (now {})",
                 stack.name
             ))),
         }
     }
 
-    /// The containers of a stack's services, none of them half-made, and its one-off containers: the engine lists one that is being created before it takes
-    /// calls about it.
+    /// The containers of a stack's services, all completely created, and its one-off containers: the engine lists a
+    /// container that is being created before it accepts calls for it.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub(super) async fn whole_containers(&self, project: &str) -> Result<Listed> {
         let listed = self.all_containers(project).await?;
         let began = Instant::now();
@@ -113,10 +113,10 @@ impl Engine {
         Ok(!listed.map_err(|error| failed("can't list containers", &error))?.is_empty())
     }
 
-    /// Starts a container, or lets a paused one go on.
+    /// Starts a container, or unpauses a paused one.
     ///
     /// # Errors
-    /// [`ErrorKind::Port`] when a host port is taken.
+    /// [`ErrorKind::Port`] when a host port is in use.
     pub async fn start(&self, id: &str, name: impl std::fmt::Display) -> Result<()> {
         match self.docker.start_container(id, None::<StartContainerOptions>).await {
             Ok(()) => Ok(()),
@@ -129,8 +129,9 @@ impl Engine {
         }
     }
 
-    /// Has the engine stop a container: its stop signal, then SIGKILL after `grace`, also when this process has died by
-    /// then. For an engine that starts it again otherwise; `run::stop` is for the rest. One that is gone counts as stopped.
+    /// Has the engine stop a container: its stop signal, then SIGKILL after `grace`, even if this process has ended by
+    /// then. For an engine that starts it again otherwise; all other cases use `run::stop`. A missing container counts
+    /// as stopped.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -146,8 +147,8 @@ impl Engine {
         }
     }
 
-    /// Removes a container and what is in its nameless volumes; kills it first if it runs. For containers whose data is
-    /// meant to go with them: a service's is [`Self::remove_service`]'s. One that is gone is no error.
+    /// Removes a container and its anonymous volumes; kills it first if it runs. For containers whose data is meant to
+    /// be removed with them: those of services use [`Self::remove_service`]. A missing container is no error.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -175,11 +176,11 @@ impl Engine {
         let mut waiting = std::pin::pin!(self.docker.wait_container(id, Some(options)));
         match tokio::time::timeout(Duration::from_secs(30), waiting.next()).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(Error::new(ErrorKind::Other, format_args!("{} is being removed without end", short(id)))),
+            Err(_) => Err(Error::new(ErrorKind::Other, format_args!("removing {} does not finish", short(id)))),
         }
     }
 
-    /// Creates a volume of a stack. `place`: where it belongs, when services.toml gives it no name.
+    /// Creates a volume of a stack. `place`: where it belongs, for an anonymous volume.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -198,11 +199,11 @@ impl Engine {
         created.map(drop).map_err(|error| failed(format_args!("can't create volume {}", volume.name), &error))
     }
 
-    /// Removes a volume of this stack and what is in it. The labels are read again just before, and `intent` is written down
-    /// until it is gone.
+    /// Removes a volume of this stack and its content. The labels are read again immediately before, and `intent` is
+    /// recorded until it is removed.
     ///
     /// # Errors
-    /// When it is not this stack's, or in use: then it is untouched.
+    /// When it is not this stack's, or in use: then it is not changed.
     pub async fn remove_volume(&self, stack: &Stack, name: &str, intent: Option<&Intent>) -> Result<()> {
         let seen = match answer(self.docker.inspect_volume(name)).await {
             Ok(seen) => seen,
@@ -241,10 +242,10 @@ impl Engine {
         }
     }
 
-    /// The start of a file in a container, running or not; none when there is no such file.
+    /// The start of a file in a container, running or not; none if there is no such file.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn read_file(&self, id: &str, path: &str) -> Result<Option<Vec<u8>>> {
         let options = DownloadFromContainerOptions { path: path.into() };
         let mut chunks = self.docker.download_from_container(id, Some(options));
@@ -271,7 +272,7 @@ impl Engine {
 /// How much of a file in a container is read, in bytes.
 const START: usize = 64 * 1024;
 
-/// An id as people see it.
+/// A short ID, as shown to users.
 pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }

@@ -1,4 +1,4 @@
-//! Images of servers with their data in place. Which there should be is `isolated::prepared`'s to say.
+//! Images of servers with prepared data. Which of them should exist is up to `isolated::prepared`.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -55,6 +55,6 @@ impl Engine {
         let config = ContainerConfig { labels: Some(own), ..Default::default() };
         let docker = self.docker.clone().with_timeout(COPY);
         let made = docker.commit_container(options, config).await;
-        made.map(drop).map_err(|error| failed(format_args!("can't make an image of {}", service.name), &error))
+        made.map(drop).map_err(|error| failed(format_args!("can't create an image of {}", service.name), &error))
     }
 }

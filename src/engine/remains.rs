@@ -1,4 +1,5 @@
-//! Stacks as their labels show them, for commands without a services.toml: which there are, and what one was made from.
+//! Stacks as described by their labels, for commands without a services.toml: which exist, and what one was created
+//! from.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,10 +17,10 @@ use crate::model::{Protocol, ServiceName};
 use crate::plan::remains::{Made, Published, Remains, Remnant};
 
 impl Engine {
-    /// All stacks of which something is there, in three list calls, by name.
+    /// All stacks with any object on the engine, in three list calls, by name.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn stacks(&self) -> Result<Vec<Remnant>> {
         let parts = self.parts(labels::PROJECT).await?;
         let mut found: BTreeMap<String, Remnant> = BTreeMap::new();
@@ -31,10 +32,10 @@ impl Engine {
         Ok(found.into_values().collect())
     }
 
-    /// What there is of a stack, each of its containers looked at.
+    /// The objects of a stack, with each of its containers inspected.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn remains(&self, project: &str) -> Result<Remains> {
         let parts = self.parts(&format!("{}={project}", labels::PROJECT)).await?;
         let own = parts.containers.iter().filter(|(_, labels)| labels.contains_key(labels::SERVICE));

@@ -1,9 +1,9 @@
-//! Copies of volumes as images, and back. An image holds one volume and nothing else, in [`INSIDE`]; its labels say of
-//! which stack, snapshot and volume. What is saved when, and which are removed again, is `plan`'s and `run`'s.
+//! Copies volumes to images, and back. An image contains one volume and nothing else, in [`INSIDE`]; its labels record
+//! stack, snapshot and volume. What is saved when, and which images are removed, is up to `plan` and `run`.
 //!
-//! No container is ever started for it, so it works for images without a shell, too: a volume is read as an archive
-//! through a container that was only created, and the archive becomes an image's one layer as it streams by. Back, the
-//! engine itself copies what an image holds where an empty volume is mounted.
+//! No container is ever started for it, so it also works for images without a shell: a volume is read as an archive
+//! through a container that was only created, and the archive is streamed into the only layer of an image. To restore,
+//! the engine itself copies an image's content to an empty volume mounted over it.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,7 @@ use crate::diag::Result;
 use crate::model::{Place, ServiceName, Stack, fingerprint_of};
 use crate::plan::observed::Saved;
 
-/// Where a volume's content lies in its image. A path that no image and no engine has files of its own in.
+/// Path of a volume's content in its image. No image and no engine has its own files there.
 pub(super) const INSIDE: &str = "/taskava-volume";
 
 /// Repository of the images.
@@ -33,7 +33,7 @@ pub(super) const REPOSITORY: &str = "taskava-snapshot";
 /// Tag of the image without content that volumes are read through.
 const EMPTY: &str = "empty";
 
-/// Nothing in an archive this long is more than a folder: that is how an empty volume is told.
+/// An archive of at most this length contains only a folder: that is how an empty volume is recognised.
 const GLANCE: usize = 64 * 1024;
 
 /// How long a copy may take to begin to be answered; the engine answers an import when it has all of it.
@@ -50,13 +50,13 @@ pub struct Copied<'a> {
     pub services: &'a str,
     /// All volumes of the snapshot.
     pub set: &'a [String],
-    /// It is not whole: the command that makes it so.
+    /// It is incomplete: the command that completes it.
     pub incomplete: Option<&'a str>,
 }
 
 impl Engine {
-    /// Saves what is in a volume as an image. Returns its size; none when there is nothing in it, which the image says, too:
-    /// a snapshot is whole when there is an image of each of its volumes.
+    /// Saves the content of a volume as an image. Returns its size; none if it is empty, which the image records too: a
+    /// snapshot is complete if each of its volumes has an image.
     ///
     /// Nothing may write to it meanwhile. `machine`: this one.
     ///
@@ -87,7 +87,7 @@ impl Engine {
         Ok(Some(seen.size.and_then(|size| size.try_into().ok()).unwrap_or_default()))
     }
 
-    /// The archive of a volume becomes an image. Whether there is something in it.
+    /// Converts the archive of a volume to an image. Returns whether it has content.
     async fn import(&self, tag: &str, mut labels: HashMap<String, String>, reader: &str) -> Result<bool, Bollard> {
         let options = DownloadFromContainerOptions { path: INSIDE.into() };
         let mut archive = Box::pin(self.docker.download_from_container(reader, Some(options)));
@@ -146,7 +146,7 @@ impl Engine {
             // An archive's end and nothing before it.
             let nothing = stream::once(async { Ok(Bytes::from_static(&[0; 1024])) });
             let empty = self.make_image(EMPTY, &HashMap::new(), nothing).await;
-            empty.map_err(|error| failed("can't make an empty image", &error))?;
+            empty.map_err(|error| failed("can't create an empty image", &error))?;
             made = self.helper(stack, volume, &image, true).await;
         }
         made.map_err(|error| failed(format_args!("can't read volume {volume}"), &error))
@@ -155,7 +155,7 @@ impl Engine {
     /// The saved volumes of a stack, the newest first.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn saved(&self, project: &str) -> Result<Vec<Saved>> {
         let mut filters = labels::filter(project);
         filters.entry("label".into()).or_default().push(labels::SNAPSHOT.into());
@@ -167,7 +167,7 @@ impl Engine {
         Ok(found)
     }
 
-    /// Removes a saved volume. One that is gone is no error.
+    /// Removes a saved volume. A missing one is no error.
     ///
     /// # Errors
     /// When the engine refuses.

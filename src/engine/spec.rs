@@ -1,4 +1,4 @@
-//! A service as the Engine API wants it.
+//! Converts a service to requests of the Engine API.
 
 use std::collections::HashMap;
 
@@ -38,8 +38,8 @@ pub(super) fn console_size((rows, columns): Size) -> Vec<usize> {
 /// The request that creates a service's container.
 ///
 /// `networks`: how many of the service's networks go into the request; engines before API 1.44 take one, the others are
-/// connected afterwards. `kept`: the volumes without a name that it gets; where there is none for a mount without a name, the engine
-/// makes one that goes with the container.
+/// connected afterwards. `kept`: the anonymous volumes that it gets; where there is none for a mount without a name,
+/// the engine makes one that goes with the container.
 pub(super) fn container(
     stack: &Stack,
     service: &Service,
@@ -246,7 +246,7 @@ fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
         MountSource::Volume(short) => Some(&stack.volumes[short]),
         MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
     };
-    // A volume that was removed a moment ago is made anew by the engine, without a word: then it must be known whose it is.
+    // The engine silently creates a volume again that was removed a moment ago: then its labels must show whose it is.
     let labels = volume.filter(|volume| !volume.external).map(|volume| {
         let mut labels = labels::of_stack(stack);
         labels.extend(volume.labels.clone());

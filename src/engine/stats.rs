@@ -1,4 +1,4 @@
-//! What containers use: the engine's counters as the numbers people ask for, reckoned as docker does.
+//! Resource usage of containers: the engine's counters, converted as docker does.
 
 use bollard::models::{ContainerCpuStats, ContainerMemoryStats, ContainerStatsResponse};
 use bollard::query_parameters::StatsOptions;
@@ -13,11 +13,11 @@ use crate::diag::Result;
 pub struct Usage {
     /// When it was read, RFC 3339 by the engine's clock.
     pub at: String,
-    /// Percent of one core; none before there are two readings to compare.
+    /// Percent of one core; none until there are two readings to compare.
     pub cpu_percent: Option<f64>,
     /// Memory without what is only cached of files.
     pub memory: u64,
-    /// What it may use: its own limit, or all there is.
+    /// Its limit, or the machine's total.
     pub memory_limit: u64,
     /// Received over the network since its start.
     pub received: u64,
@@ -40,7 +40,7 @@ impl Usage {
 }
 
 impl Engine {
-    /// What a container uses, about every second; none while it does not run. Ends when it is gone.
+    /// The usage of a container, about every second; none while it does not run. Ends when it is removed.
     pub fn usage(&self, id: &str) -> impl Stream<Item = Result<Option<Usage>>> + Send + use<> {
         let stats = self.docker.stats(id, Some(StatsOptions { stream: true, one_shot: false }));
         // The first reading has none to compare with.
@@ -55,7 +55,7 @@ impl Engine {
     /// What a container uses now: the engine compares two readings, which takes it a second. None if it does not run.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn usage_once(&self, id: &str) -> Result<Option<Usage>> {
         let mut stats = std::pin::pin!(self.docker.stats(id, Some(StatsOptions { stream: false, one_shot: false })));
         match stats.next().await {

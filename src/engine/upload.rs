@@ -1,4 +1,4 @@
-//! Puts files into a container, and takes them away again.
+//! Copies files into a container, and removes them.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::diag::{Error, Result};
 
 /// How many pieces of an archive may wait.
 const PIECES: usize = 4;
-/// How much of a list of names goes into one command line.
+/// How much of a list of names fits into one command line.
 const COMMAND_LIMIT: usize = 64 * 1024;
 
 /// How long an archive may take.
@@ -27,9 +27,9 @@ const COPY: Duration = Duration::from_secs(3600);
 pub struct Upload {
     /// Where it is.
     pub from: PathBuf,
-    /// The folder that it lies in. What turns out to lie elsewhere when it is opened is left out.
+    /// The folder that contains it. A file that turns out to be elsewhere when it is opened is skipped.
     pub within: PathBuf,
-    /// Where it goes, absolute, inside.
+    /// Absolute target path in the container.
     pub to: String,
 }
 
@@ -45,16 +45,16 @@ pub enum Owner {
 /// Whether files could be removed in a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// They are gone.
+    /// They were deleted.
     Done,
     /// The image has no `rm`.
     NoTool,
 }
 
 impl Engine {
-    /// Copies files into a container, running or not; folders that are missing are made. The archive is sent
-    /// while it is written. A file that went away meanwhile is left out. Returns the files that were left out because they
-    /// lie elsewhere than they seem to: a link took the place of a folder above.
+    /// Copies files into a container, running or not; missing folders are created. The archive is sent while it is
+    /// written. A file that went away meanwhile is left out. Returns the files that were left out because they lie
+    /// elsewhere than they seem to: a link took the place of a folder above.
     ///
     /// # Errors
     /// When a file can't be read, or the engine refuses.
@@ -65,7 +65,7 @@ impl Engine {
         let docker = self.docker.clone().with_timeout(COPY);
         let sent = docker.upload_to_container(id, Some(options), bollard::body_try_stream(archive)).await;
         let left_out = match writing.await.map_err(io::Error::from)? {
-            // The engine does not listen any more: its answer says why.
+            // The engine stopped reading: its response explains why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Vec::new(),
             // Why the archive broke off says more than that it did.
             written => written?,
@@ -130,7 +130,7 @@ impl Engine {
     /// The numbers of the user a container runs as, where they are numbers; else those of root.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn owner(&self, id: &str) -> Result<(u64, u64)> {
         let seen = super::connect::answer(self.docker.inspect_container(id, None)).await;
         let seen = seen.map_err(|error| failed(format_args!("can't inspect {}", super::ops::short(id)), &error))?;
@@ -171,7 +171,7 @@ fn write(files: &[Upload], owner: Owner, sender: Sender<io::Result<Bytes>>) -> i
     Ok(left_out)
 }
 
-/// Adds a file to an archive; false when it lies elsewhere than it seems to. Sockets and devices can't be sent.
+/// Adds a file to an archive; false if it is not really inside the folder. Sockets and devices can't be sent.
 fn append(archive: &mut tar::Builder<byte_channel::Writer>, file: &Upload, owner: Owner) -> io::Result<bool> {
     let mut found = std::fs::symlink_metadata(&file.from)?;
     let mut content = None;

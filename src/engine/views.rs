@@ -1,8 +1,8 @@
-//! Views of host paths for isolated stacks: volumes that show a path and keep what is written to it. Which of these ways is
-//! taken is `run::views`' to say.
+//! Creates views of host paths for isolated stacks: volumes that show a path and keep what is written to it. Which kind
+//! of view is used is up to `run::views`.
 //!
-//! No container is ever started for it. A volume is made, filled and tried through a container that is only created and
-//! has a name of its own. While that is there the view is half-made: whoever finds it begins again.
+//! No container is ever started for it. A volume is created, filled and tried through a container that is only created
+//! and has a fixed name. While that container exists the view is incomplete: a run that finds it starts over.
 
 use std::collections::HashMap;
 use std::io;
@@ -25,7 +25,7 @@ use super::{Engine, labels};
 use crate::diag::Result;
 use crate::model::{Held, Service, Stack, fingerprint_of};
 
-/// Where a volume is mounted in the container that it is made through.
+/// Where a volume is mounted in the container through which it is created.
 const INSIDE: &str = "/taskava-view";
 
 /// What a file is called in the volume that holds its copy.
@@ -64,10 +64,10 @@ fn plain(volume: &str, target: &str, labels: HashMap<String, String>) -> Mount {
 }
 
 impl Engine {
-    /// The view that a stack has of a path; none when there is none, or only a half-made one, which is removed.
+    /// A stack's view of a path; none if there is none, or only an incomplete one, which is removed.
     ///
     /// # Errors
-    /// When the engine can't be asked.
+    /// When the engine does not answer.
     pub async fn view(&self, stack: &Stack, of: &Path, is_file: bool) -> Result<Option<Held>> {
         let volume = name(stack, of);
         let seen = match answer(self.docker.inspect_volume(&volume)).await {
@@ -87,7 +87,7 @@ impl Engine {
     /// engine can't mount one. `root`: owner, group and mode of the folder, `like`: a service whose image is there.
     ///
     /// # Errors
-    /// When the engine refuses what it is asked for besides.
+    /// When the engine refuses another request.
     pub async fn overlay(
         &self,
         stack: &Stack,
@@ -96,8 +96,7 @@ impl Engine {
         root: (u32, u32, u32),
         witness: Option<&Witness>,
     ) -> Result<Option<Held>> {
-        let info =
-            answer(self.docker.info()).await.map_err(|error| failed("can't ask the engine about itself", &error))?;
+        let info = answer(self.docker.info()).await.map_err(|error| failed("can't query the engine", &error))?;
         // There, owners are other numbers, or a label decides who may read.
         let others = ["name=rootless", "name=userns", "name=selinux"];
         if info.security_options.iter().flatten().any(|option| others.iter().any(|other| option.contains(other))) {
@@ -162,7 +161,7 @@ impl Engine {
         Ok(if is_file { file(&seen?.mountpoint) } else { Held::Volume(volume) })
     }
 
-    /// The container that a view is made through; one that was left is begun with anew.
+    /// The container through which a view is created; a leftover one is replaced.
     async fn through(&self, stack: &Stack, like: &Service, volume: &str, mount: Mount) -> Result<String, Bollard> {
         let body = ContainerCreateBody {
             image: Some(like.image.clone()),
@@ -208,7 +207,7 @@ impl Engine {
 
 fn failed_at(volume: &str) -> impl Fn(Bollard) -> crate::diag::Error + use<> {
     let volume = volume.to_owned();
-    move |error| failed(format_args!("can't make volume {volume}"), &error)
+    move |error| failed(format_args!("can't create volume {volume}"), &error)
 }
 
 /// One for each path, and for each stack: no two runs share what they write.

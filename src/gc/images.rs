@@ -1,5 +1,5 @@
-//! Images of ours that nobody will use again: which, and why. Only the command `gc` and whoever has just prepared images
-//! look at them: the start of a test run does not wait for it.
+//! Our images that are no longer used: which, and why. Only the command `gc`, and runs that have just prepared images,
+//! check them: the start of a test run does not wait for that.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub enum Reason {
     Forgotten,
     /// It was saved by a test run that is over.
     OfTestRun,
-    /// There are newer automatic snapshots, and only so many are kept.
+    /// There are newer automatic snapshots, and their number is limited.
     TooMany,
 }
 
@@ -49,7 +49,7 @@ pub enum Reason {
 pub enum Folder {
     /// It exists.
     There,
-    /// It does not exist any more.
+    /// It no longer exists.
     Gone,
     /// It is on another machine, or in a container.
     Unknown,
@@ -107,7 +107,7 @@ fn judge_prepared(image: &ManagedImage, around: &Facts, age: i64) -> Option<Reas
 
 fn judge_snapshot(image: &ManagedImage, auto: bool, around: &Facts, age: i64) -> Option<Reason> {
     if image.name.is_none() {
-        // No command finds it any more. What was to get somebody's name stays a while for him to look for it.
+        // No command finds it. One that was to get a user's name is kept for a while, so that the user can look for it.
         return (auto || age >= FORTNIGHT).then_some(Reason::Nameless);
     }
     if auto && around.newer >= snapshot::KEPT {
@@ -120,7 +120,7 @@ fn judge_snapshot(image: &ManagedImage, auto: bool, around: &Facts, age: i64) ->
 /// All images of ours, and which of them may go.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn look(engine: &Engine) -> Result<Vec<Candidate>> {
     let (images, stacks, now) = futures_util::join!(engine.own_images(), engine.isolated_stacks(), engine.now());
     let (images, stacks, now) = (images?, stacks?, now.as_second());

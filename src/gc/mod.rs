@@ -1,5 +1,5 @@
-//! Removes what crashed runs left behind: isolated stacks whose owner is gone, or whose time has passed while nobody can
-//! say whether their owner lives; and images (`images`).
+//! Removes what crashed runs left behind: isolated stacks whose owner has ended, or which have expired while their
+//! owner can't be checked; and images (`images`).
 
 pub mod images;
 
@@ -47,7 +47,7 @@ pub fn judge(isolated_stacks: &IsolatedStack, life: Life, now: i64) -> Option<Re
 /// All isolated stacks, and which of them may go.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn look(engine: &Engine) -> Result<Vec<Candidate>> {
     let (here, now) = (process_identity::this_process(), jiff::Timestamp::now().as_second());
     let local = engine.about.address.starts_with("unix://");
@@ -76,7 +76,7 @@ pub enum Leftover {
 /// Looks for them in all stacks. What a run is just at looks the same: [`remove_leftover`] leaves that alone.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn leftovers(engine: &Engine) -> Result<Vec<Leftover>> {
     let mut found: Vec<Leftover> = engine.helpers().await?.into_iter().map(Leftover::Helper).collect();
     let images = engine.own_images().await?;

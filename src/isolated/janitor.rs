@@ -1,10 +1,11 @@
-//! The janitor: a process beside this one that removes an isolated stack when this one dies without having done so.
+//! The janitor: a separate process that removes an isolated stack if this process ends without having done so.
 //!
-//! It reads from a pipe that only we hold. A word on it means that there is nothing to do; its end without one, that we
-//! are gone, however that happened. It says when it watches, and only then the first thing is made on the engine.
+//! It reads from a pipe that only we hold. A message on it means that there is nothing to do; its end without one means
+//! that we have ended, for whatever reason. It reports when it is ready, and only then is the first object created on
+//! the engine.
 //!
-//! The command line starts itself once more (`taskava dev janitor`). A test binary can't be started a second time as
-//! something else: there it is a `taskava` that can be found, else a few lines of shell (`janitor.sh`).
+//! The command line starts itself again (`taskava dev janitor`). A test binary can't be started as something else: then
+//! it is a `taskava` that is found, otherwise a short shell script (`janitor.sh`).
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -89,8 +90,8 @@ pub fn by_program(program: impl AsRef<OsStr>, engine: &[OsString], project: &str
 /// For a program that is not `taskava`: one that can be found, else the shell.
 pub fn by_whom_there_is(address: &str, project: &str) -> Vec<Command> {
     let programs = programs().into_iter().map(|program| by_program(program, &[], project));
-    // A process that leads no group goes into a session of its own without becoming another one, so `setsid` is told of no
-    // group; where there is none, as on macOS, a group is what can be had.
+    // A process that leads no group goes into a session of its own without becoming another one, so `setsid` is told of
+    // no group; without it, as on macOS, a group is the best option.
     let (mut session, mut group) = (Command::new("setsid"), Command::new("sh"));
     session.arg("sh");
     lead_group(&mut group);

@@ -1,4 +1,5 @@
-//! What a prepared stack was made from, as one short text: another image, variable, init script or job gives another.
+//! What a prepared stack was created from, as one short text: another image, variable, init script or job gives another
+//! key.
 
 use std::fs;
 use std::io;
@@ -20,7 +21,7 @@ const LARGEST: u64 = 64 * 1024 * 1024;
 /// The key; none when something of it can't be had: an image that is not there yet, files that are too large to compare.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn key(engine: &Engine, stack: &Stack, chosen: &Selection) -> Result<Option<String>> {
     let services: Vec<&Service> = chosen.all().map(|name| &stack.services[name]).collect();
     let images = services.iter().map(|service| engine.image(&service.image));

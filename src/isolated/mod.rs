@@ -1,7 +1,7 @@
-//! Stacks of one test run: made from a developer's stack, ready, and gone at the end whatever happens.
+//! Isolated stacks: derived from a developer's stack, started until ready, and removed at the end in any case.
 //!
-//! `model::isolated` says what such a stack looks like, `janitor` watches over it, `gc` clears up after those that had no
-//! janitor. Here is the way from one to the other, for `taskava dev test` and for [`crate::testing`].
+//! `resolve::isolate` defines such a stack, `janitor` watches it, `gc` removes those that had no janitor. This module
+//! runs one, for `taskava dev test` and for [`crate::testing`].
 
 pub mod janitor;
 pub mod key;
@@ -75,7 +75,7 @@ pub async fn start(
 ) -> Result<Isolated> {
     let name = new_name();
     let stack = isolate(stack, name, Some(isolation()?));
-    // Before the first thing is made, somebody must be there to remove it.
+    // Before the first object is created, a process must exist that removes it.
     let mut isolated = Isolated {
         janitor: Janitor::start(janitors(stack.name.as_str())),
         stack,
@@ -226,7 +226,7 @@ fn isolation() -> Result<Isolation> {
     let pools = pools.as_deref().unwrap_or(POOLS);
     let parse = |text: &str| {
         Subnet::parse(text).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, format_args!("TASKAVA_SUBNET_POOL: `{text}` is no IPv4 subnet"))
+            Error::new(ErrorKind::Usage, format_args!("TASKAVA_SUBNET_POOL: `{text}` is not an IPv4 subnet"))
                 .hint("for example: TASKAVA_SUBNET_POOL=10.213.0.0/16")
         })
     };

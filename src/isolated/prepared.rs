@@ -1,8 +1,8 @@
-//! Prepared stacks: the servers of a test run begin with schema and seed in place.
+//! Prepared stacks: the servers of a test run start with schema and seed in place.
 //!
-//! The first run with some key makes the data: it brings up the servers and jobs in its own stack, stops them cleanly and
-//! makes images of them. Every later one starts from those. The images are the state; when anything they were made from
-//! changes, so does the key, and they are made anew.
+//! The first run with a key creates the data: it starts the servers and jobs in its own stack, stops them cleanly and
+//! commits them to images. Later runs start from those. The images are the state; if anything they were created from
+//! changes, so does the key, and they are recreated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -85,7 +85,7 @@ pub async fn prepared(options: &PrepareOptions<'_>) -> Result<Prepared> {
 /// The stack that starts from images which are there already.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn find(engine: &Engine, stack: &Stack, chosen: &Selection) -> Result<Option<Stack>> {
     let Some(key) = key(engine, stack, chosen).await? else { return Ok(None) };
     let images = chosen.servers.iter().map(async |name| {
@@ -113,7 +113,8 @@ async fn make(options: &PrepareOptions<'_>, chosen: &Selection) -> Result<Summar
     let made = engine.containers(stack.name.as_str()).await?;
     // Files that change while they were compared would give an image that is not what its key says.
     match key(engine, options.stack, chosen).await? {
-        // Who makes an image also removes those that are of no use any more. One that can't be goes another time.
+        // A run that creates an image also removes those that are no longer used. One that can't be removed is removed
+        // another time.
         Some(key) if save(options, &stack, chosen, &made, &key).await? => drop(gc::images::sweep(engine).await),
         _ => options.events.emit(&Event::Notice { message: "the data could not be prepared for the next run".into() }),
     }

@@ -1,5 +1,5 @@
-//! What a service was configured with: its environment, the flags of its command, the files that these name, as an image
-//! reads them.
+//! The configuration of a service: its environment, the flags of its command, and the files that these name,
+//! interpreted as the image does.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,5 +1,5 @@
-//! The client of a service inside its container: which program, for whom, and how it is given a query. Passwords go in the
-//! environment: arguments can be read by everybody inside.
+//! The client of a service inside its container: the program, its user, and how it gets a query. Passwords are passed
+//! in the environment, because every process in the container can read arguments.
 
 use crate::config::scalars::words;
 use crate::model::{Probe, Service};

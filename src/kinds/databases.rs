@@ -1,4 +1,4 @@
-//! Which services are known to keep a database in files that no second server may work on.
+//! Which services are known to keep a database in files that no second server may use.
 
 use std::path::Path;
 

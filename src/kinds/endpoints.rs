@@ -1,4 +1,4 @@
-//! Where a service can be reached: its published ports, each as the URL that fits it.
+//! Where a service can be reached: its published ports, each as a URL of its protocol.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};

@@ -1,8 +1,8 @@
-//! The variables an application finds the stack by: `DATABASE_URL`, `REDIS_URL`, `AWS_ENDPOINT_URL`, …
+//! The variables through which an application finds the stack: `DATABASE_URL`, `REDIS_URL`, `AWS_ENDPOINT_URL`, …
 //!
-//! Each service has `NAME_URL`, `NAME_HOST` and `NAME_PORT`; the first of its kind also the names that clients of that kind
-//! read by themselves. `exports` in services.toml replaces all of a service's own. Where a port can be reached is the
-//! caller's: from the host it is the published one, inside the stack's network the service's name.
+//! Each service has `NAME_URL`, `NAME_HOST` and `NAME_PORT`; the first of its kind also the names that clients of that
+//! kind read themselves. `exports` in services.toml replaces all of them for a service. Where a port can be reached is
+//! up to the caller: from the host it is the published port, inside the stack's network the service's name.
 
 use std::fmt::Write as _;
 
@@ -172,7 +172,7 @@ fn emulator(stack: &Stack, service: &Service, reach: Reach<'_>) -> Vec<Variable>
     let all = emulators.variables(&stack.region(), |one| url(one).filter(|_| one.name == service.name));
     let own =
         all.into_iter().filter(|(name, _)| if beside(name) { is_beside } else { is_main && url(service).is_some() });
-    // The keys are any: nobody has to hide them.
+    // The keys are arbitrary, and not secret.
     own.map(|(name, value)| Variable { name, value, secret: false, service: service.name.clone() }).collect()
 }
 

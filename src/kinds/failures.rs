@@ -1,4 +1,4 @@
-//! Known reasons for failures, as tables: each kind has its own, what any container can suffer from is here.
+//! Known reasons for failures, as tables: each kind has its own; those of any container are here.
 
 use crate::diag::ErrorKind;
 use crate::model::Failure;
@@ -46,12 +46,12 @@ const TOO_LITTLE_TO_START: &str = "its memory limit is smaller than what the eng
 pub(super) const IMAGE: &[FailurePattern] = &[
     FailurePattern {
         sign: Matcher::Line(&["no matching manifest"]),
-        reason: "{image} is not made for this machine's architecture",
+        reason: "{image} is not available for this machine's architecture",
         next: "choose another image, or set `platform` of services.{service} to one it has",
     },
     FailurePattern {
         sign: Matcher::Line(&["does not match the specified platform"]),
-        reason: "what is here as {image} is for another architecture than `platform` asks for",
+        reason: "the local image {image} is for another architecture than `platform` requires",
         next: "choose another image, or remove `platform` of services.{service}",
     },
     FailurePattern {
@@ -66,22 +66,22 @@ pub(super) const IMAGE: &[FailurePattern] = &[
     },
     FailurePattern {
         sign: Matcher::Line(&["no basic auth credentials"]),
-        reason: "the registry wants a login",
+        reason: "the registry requires a login",
         next: LOG_IN,
     },
     FailurePattern {
         sign: Matcher::Line(&["unauthorized"]),
-        reason: "the registry does not accept the login, or wants one",
+        reason: "the registry does not accept the login, or requires one",
         next: LOG_IN,
     },
     FailurePattern {
         sign: Matcher::Line(&["authentication required"]),
-        reason: "the registry does not accept the login, or wants one",
+        reason: "the registry does not accept the login, or requires one",
         next: LOG_IN,
     },
     FailurePattern {
         sign: Matcher::Line(&["denied"]),
-        reason: "there is no such image, or it may only be had with a login",
+        reason: "the image does not exist, or pulling it requires a login",
         next: LOG_IN,
     },
     FailurePattern { sign: Matcher::Line(&["manifest unknown"]), reason: NO_SUCH_IMAGE, next: CORRECT_IMAGE },
@@ -121,7 +121,7 @@ pub(super) const COMMON: &[FailurePattern] = &[
     },
     FailurePattern {
         sign: Matcher::Line(&["exec format error"]),
-        reason: "{image} is for another processor architecture, or what it starts is no program",
+        reason: "{image} is for another processor architecture, or what it starts is not an executable",
         next: "choose an image for this machine, or set `platform` of services.{service}",
     },
     FULL_DISK,
@@ -192,7 +192,7 @@ pub(super) const COMMON: &[FailurePattern] = &[
     },
     FailurePattern {
         sign: Matcher::Answer("HTTP 404"),
-        reason: "it answers, but not at the path that is asked",
+        reason: "it answers, but not at the probed path",
         next: "edit `ready.http` of services.{service}",
     },
     FailurePattern {

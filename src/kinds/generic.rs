@@ -1,4 +1,4 @@
-//! Anything of which no more is known than its ports.
+//! The generic kind: a service of which only the ports are known.
 
 use super::failures::{FailurePattern, Matcher};
 use super::spec::KindSpec;
@@ -7,6 +7,6 @@ pub(super) const SPEC: KindSpec = KindSpec { failures: KNOWN, ..KindSpec::GENERI
 
 const KNOWN: &[FailurePattern] = &[FailurePattern {
     sign: Matcher::Exit(0),
-    reason: "it ran to its end, which a service does not",
+    reason: "it ended by itself, although a service should keep running",
     next: "set `kind = \"job\"` of services.{service} if that is what it is; else edit its `command`",
 }];

@@ -63,7 +63,7 @@ const KNOWN: &[FailurePattern] = &[
     },
     FailurePattern {
         sign: Matcher::Line(&["not a number", "specified port"]),
-        reason: "a port in its environment is no number: {line}",
+        reason: "a port in its environment is not a number: {line}",
         next: "edit `env.GATEWAY_LISTEN` of services.{service}",
     },
 ];

@@ -1,4 +1,4 @@
-//! What MailHog and Mailpit have in common: an SMTP port, an HTTP port, a page under a configurable path.
+//! Shared by MailHog and Mailpit: an SMTP port, an HTTP port, a page under a configurable path.
 
 use super::arguments::Arguments;
 use crate::model::Probe;

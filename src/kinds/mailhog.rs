@@ -1,4 +1,4 @@
-//! MailHog: not maintained any more, published for amd64 only. Mailpit is the drop-in for everything else.
+//! MailHog: no longer maintained, and published for amd64 only. Mailpit is the replacement for everything else.
 
 use super::arguments::Arguments;
 use super::failures::{FailurePattern, Matcher};

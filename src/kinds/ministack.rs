@@ -1,4 +1,4 @@
-//! MiniStack: what LocalStack's community edition lacks, Cognito and SES among it.
+//! MiniStack: provides what LocalStack's community edition lacks, Cognito and SES included.
 
 use super::arguments::Arguments;
 use super::spec::{Defaults, KindSpec};

@@ -1,5 +1,5 @@
-//! What is special about a service: how it is probed, reached, stopped and explained. One file a kind.
-//! Pure: what is asked over the network is `run::probe`'s.
+//! What is specific to a service: how it is probed, reached, stopped and explained. One file per kind. Pure: probing
+//! over the network is up to `run::probe`.
 
 mod arguments;
 mod clients;
@@ -66,7 +66,7 @@ pub fn files(kind: Kind, given: Given<'_>) -> Vec<String> {
     arguments.wanted()
 }
 
-/// Whom a server of this kind may let in besides the login of its probe, the likeliest first.
+/// Logins that a server of this kind may accept in addition to that of its probe, most likely first.
 pub fn logins(kind: Kind, given: Given<'_>) -> Vec<Login> {
     (spec(kind).logins)(&Arguments::new(given))
 }

@@ -1,4 +1,4 @@
-//! Reads from a log that a host name is not known, and says which names there are instead.
+//! Recognises in a log that a host name is unknown, and lists the names that exist.
 
 use std::collections::BTreeMap;
 

@@ -129,26 +129,26 @@ const CR_LF: &str =
 const CONVERT: &str =
     "convert its line ends (`dos2unix`, `*.sh text eol=lf` in .gitattributes); then start on fresh data: {reset}";
 const OTHER_CREDENTIALS: &str =
-    "the data was made with other credentials than those in services.toml; they only count on an empty volume";
+    "the data was created with other credentials than those in services.toml, which only apply to an empty volume";
 
-/// Inside the container the image lets everybody in: nothing has to be lost for a new password.
-const PASSWORD: &str = "put the old password back; or give the data the new one, with `\\password` in: taskava dev connect {service}; or start on fresh data: {reset}";
+/// Inside the container the image accepts every login: no data has to be removed to set a new password.
+const PASSWORD: &str = "restore the old password; or set the new one in the database, with `\\password` in: taskava dev connect {service}; or start on fresh data: {reset}";
 
 const KNOWN: &[FailurePattern] = &[
     FULL_DISK,
     FailurePattern {
         sign: Matcher::Line(&["superuser password is not specified"]),
-        reason: "PostgreSQL makes no database without a superuser password",
+        reason: "PostgreSQL does not create a database without a superuser password",
         next: "set `env.POSTGRES_PASSWORD` of services.{service}",
     },
     FailurePattern {
         sign: Matcher::Line(&["the data directory was initialized by postgresql version"]),
-        reason: "the data was made by another major version: {line}",
+        reason: "the data was created by another major version: {line}",
         next: ANOTHER_VERSION,
     },
     FailurePattern {
         sign: Matcher::Line(&["database files are incompatible with server"]),
-        reason: "the data was made by another major version of PostgreSQL",
+        reason: "the data was created by another major version of PostgreSQL",
         next: ANOTHER_VERSION,
     },
     FailurePattern {
@@ -199,7 +199,7 @@ const KNOWN: &[FailurePattern] = &[
     },
     FailurePattern {
         sign: Matcher::Line(&["could not access the server configuration file"]),
-        reason: "the first start was interrupted: the data is only half there",
+        reason: "the first start was interrupted: the data is incomplete",
         next: "start on fresh data: {reset}",
     },
     FailurePattern {
@@ -230,7 +230,7 @@ const KNOWN: &[FailurePattern] = &[
     FailurePattern {
         sign: Matcher::Line(&["could not locate a valid checkpoint record"]),
         reason: "the data is damaged",
-        next: "restore a copy, if there is one; or start on fresh data: {reset}",
+        next: "restore a backup, if there is one; or start on fresh data: {reset}",
     },
     FailurePattern {
         sign: Matcher::Line(&["could not resize shared memory segment"]),
@@ -257,16 +257,16 @@ const KNOWN: &[FailurePattern] = &[
     FailurePattern {
         sign: Matcher::Answer("(SQLSTATE 28000)"),
         reason: OTHER_CREDENTIALS,
-        next: "put the old `env.POSTGRES_USER` back; or start on fresh data: {reset}",
+        next: "restore the old `env.POSTGRES_USER`; or start on fresh data: {reset}",
     },
     FailurePattern {
         sign: Matcher::Answer("(SQLSTATE 3D000)"),
-        reason: "the data was made for another database; the one in services.toml only counts on an empty volume",
-        next: "put the old `env.POSTGRES_DB` back, or make the new one: taskava dev exec {service} createdb -U USER NAME; or start on fresh data: {reset}",
+        reason: "the data was created for another database; the one in services.toml only applies to an empty volume",
+        next: "restore the old `env.POSTGRES_DB`, or create the new database: taskava dev exec {service} createdb -U USER NAME; or start on fresh data: {reset}",
     },
     FailurePattern {
         sign: Matcher::Answer("(SQLSTATE 53300)"),
-        reason: "all connections are taken",
+        reason: "all connections are in use",
         next: "add `-c max_connections=200` to `command` of services.{service}",
     },
 ];

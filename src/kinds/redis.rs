@@ -1,4 +1,4 @@
-//! Redis. The official image reads no variables: what is configured is in the command.
+//! Redis. The official image reads no variables: its configuration is in the command.
 
 use super::Given;
 use super::arguments::Arguments;
@@ -168,7 +168,7 @@ fn known_data_path(service: &Service) -> Option<String> {
 const KNOWN: &[FailurePattern] = &[
     FailurePattern {
         sign: Matcher::Line(&["can't handle rdb format version"]),
-        reason: "the data was made by a newer Redis than {image}",
+        reason: "the data was created by a newer Redis than {image}",
         next: "go back to the newer image; or start on fresh data: {reset}",
     },
     FailurePattern {
@@ -178,13 +178,13 @@ const KNOWN: &[FailurePattern] = &[
     },
     FailurePattern {
         sign: Matcher::Line(&["wrong signature trying to load db"]),
-        reason: "dump.rdb is no Redis data",
+        reason: "dump.rdb is not Redis data",
         next: "remove the file; or start on fresh data: {reset}",
     },
     FailurePattern {
         sign: Matcher::Line(&["fatal error loading the db"]),
         reason: "the data is damaged",
-        next: "restore a copy, if there is one; or start on fresh data: {reset}",
+        next: "restore a backup, if there is one; or start on fresh data: {reset}",
     },
     FailurePattern {
         sign: Matcher::Line(&["bad directive or wrong number of arguments"]),

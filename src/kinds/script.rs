@@ -1,5 +1,5 @@
-//! The words of a shell script, as far as they can be known without running it: quotes, variables, `$(cat FILE)`.
-//! Enough to find the flags of a server that a script starts, which is all that is asked here.
+//! The words of a shell script, as far as they can be determined without running it: quotes, variables, `$(cat FILE)`.
+//! Enough to find the flags of a server that a script starts, which is its only purpose.
 
 use std::collections::BTreeMap;
 

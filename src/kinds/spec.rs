@@ -1,4 +1,4 @@
-//! What a kind says of itself: one constant a kind, in its own file.
+//! The definition of a kind: one constant per kind, in its own file.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(super) struct KindSpec {
     pub(super) defaults: Defaults,
     /// How it is asked whether it is ready.
     pub(super) probe: fn(&Arguments<'_>) -> Probe,
-    /// Whom it may let in besides the login of its probe, the likeliest first.
+    /// Logins that it may accept in addition to that of its probe, most likely first.
     pub(super) logins: fn(&Arguments<'_>) -> Vec<Login>,
     /// Why a container of this image, with its environment, would not do what services.toml says.
     pub(super) refuse: fn(&Service, &[String]) -> Option<String>,

@@ -1,4 +1,4 @@
-//! Reads and writes services.lock, beside services.toml.
+//! Reads and writes services.lock, next to services.toml.
 
 use std::io::{ErrorKind as Io, Write as _};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub fn read(root: &Path) -> Result<Pins> {
 /// When it can't be written.
 pub fn write(root: &Path, pins: &Pins) -> Result<PathBuf> {
     let (path, new) = (root.join(FILE), root.join(format!("{FILE}.new")));
-    // What an earlier run left, or a link that somebody put there, is not written through.
+    // A leftover of an earlier run, or a link in its place, is not followed.
     let _ = std::fs::remove_file(&new);
     let written = std::fs::File::create_new(&new)
         .and_then(|mut file| file.write_all(lockfile::render(pins).as_bytes()))

@@ -1,5 +1,5 @@
-//! What can be said of a stack whose services.toml can't be used: where it lies and what it is called. Whether there is
-//! such a stack, an engine's labels tell.
+//! What is known of a stack whose services.toml can't be used: its folder and its name. Whether such a stack exists is
+//! determined by labels on the engine.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub fn name_in(root: &Path) -> String {
     files.iter().find_map(|file| project(file)).unwrap_or_else(|| name_of_folder(root))
 }
 
-/// Takes down a stack that is not the one at hand, from wherever this is typed. `root`: the folder in its labels.
+/// The command that takes down another stack than the current one, from any folder. `root`: the folder in its labels.
 pub fn down_of(project: &str, root: &Path) -> String {
     let data: &[&str] = if isolated::is_name(project) { &["-v", "-y"] } else { &[] };
     if root.join(FILE).is_file() {

@@ -1,4 +1,4 @@
-//! The logs that are open: their bytes on the way into the merge, and what has been shown of each.
+//! The open logs: feeds their bytes to the merge, and records what has been shown of each.
 
 use std::task::{Context, Poll};
 use std::time::Duration;

@@ -1,7 +1,7 @@
-//! Puts the lines of several logs in the order of their times. Pure: bytes in, lines out.
+//! Orders the lines of several logs by their times. Pure: bytes in, lines out.
 //!
-//! A line goes out when no log that may still have an earlier one is without a line. Which logs are worth waiting for
-//! is said from outside ([`Merge::wait_for`]).
+//! A line is emitted once every log that may still have an earlier one has a line waiting. Which logs to wait for is an
+//! input ([`Merge::wait_for`]).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,8 +1,8 @@
-//! The logs of a stack's containers as one, in the order of their times; follows through restarts, recreation, and an
-//! engine that went away and came back. Filtering and showing are `cli`'s and `ui`'s.
+//! The logs of a stack's containers as one, ordered by time; follows through restarts, recreation, and a lost
+//! connection to the engine. Filtering and showing are up to `cli` and `ui`.
 //!
-//! Each log is read twice when followed: first what is there, up to a definite end, so that the merge is exact; then
-//! from the last line on, live. That is also how a container that was restarted, or an engine that was, is joined again.
+//! When followed, each log is read twice: first the existing part, up to a definite end, so that the merge is exact;
+//! then live, from the last line on. The same is done for a container or an engine that was restarted.
 
 mod feed;
 mod merge;
@@ -46,7 +46,7 @@ pub struct LogOptions {
     pub services: Vec<ServiceName>,
     /// Go on with what is written from now on.
     pub follow: bool,
-    /// Only so many of the last lines of each container.
+    /// Number of lines from the end of each container's log.
     pub tail: Option<u64>,
     /// Only lines from this time on.
     pub since: Option<u64>,
@@ -227,7 +227,7 @@ impl<'a> Logs<'a> {
             match trouble {
                 LogError::Gone => {}
                 LogError::Unreadable => self.events.emit(&Event::Warning {
-                    message: format!("{service}: its log driver keeps nothing that can be read"),
+                    message: format!("{service}: its log driver keeps no log that can be read"),
                     hint: Some("remove the service's `logging` driver, or look where it sends the lines".into()),
                 }),
                 LogError::Failed(error) if !self.options.follow || error.is_out_of_files() => return Err(error),
@@ -350,7 +350,7 @@ impl<'a> Logs<'a> {
                 continue;
             }
             match self.seen.get(&container.id).copied() {
-                // It may have run and ended while nobody looked.
+                // It may have run and exited while the engine was unreachable.
                 Some(shown) if container.is_up() || back => {
                     self.add(&container.id, &container.service, Phase::Live, shown);
                 }

@@ -1,4 +1,4 @@
-//! What `--since` and `--until` mean. Pure.
+//! Parses `--since` and `--until`. Pure.
 
 use jiff::civil::DateTime;
 use jiff::{Span, Timestamp, Zoned};
@@ -10,7 +10,7 @@ use jiff::{Span, Timestamp, Zoned};
 /// Says what would be understood.
 pub fn parse(text: &str, now: &Zoned) -> Result<u64, String> {
     let nanoseconds = seconds(text).or_else(|| at(text, now).map(Timestamp::as_nanosecond)).ok_or_else(|| {
-        format!("`{text}` is no time: use 10m, 1h30m, 2026-05-04T10:00:00, 2026-05-04T10:00:00Z or 1777888800")
+        format!("`{text}` is not a time: use 10m, 1h30m, 2026-05-04T10:00:00, 2026-05-04T10:00:00Z or 1777888800")
     })?;
     Ok(u64::try_from(nanoseconds).unwrap_or(0))
 }

@@ -1,5 +1,5 @@
-//! What is told between the lines of followed logs: that a container ended, was started again, or was recreated. Pure:
-//! which event belongs before which line; events and lines come on different connections.
+//! Messages between the lines of followed logs: a container exited, was restarted, or was recreated. Pure: decides
+//! which event belongs before which line; events and lines arrive on different connections.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! How a value may be written: as it is, percent-encoded, escaped in JSON or SQL, in Base64.
+//! The forms in which a value may be written: plain, percent-encoded, escaped in JSON or SQL, in Base64.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

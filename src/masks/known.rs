@@ -1,9 +1,10 @@
-//! The secret values of a stack, and which of them may be looked for in every text.
+//! The secret values of a stack, and which of them can be searched for in any text.
 //!
-//! A value counts that stands under a secret name (variables, build arguments, options of commands, `[aws]`), as a password
-//! in a URL, or as what a probe signs in with. It is looked for everywhere only where that hides nothing else: it is not
-//! short, no word that everybody uses, and not what the stack calls something in public (`postgres` is a user, a database
-//! and an image before it is a password). What is left out so is still masked where its place says what it is: see `signs`.
+//! A value is secret if it has a secret name (variables, build arguments, options of commands, `[aws]`), is a password
+//! in a URL, or is what a probe signs in with. It is searched for everywhere only if that hides nothing else: it is not
+//! short, not a common word, and not a public name in the stack (`postgres` is a user, a database and an image as well
+//! as a password). Values that are excluded by this are still masked where their context shows what they are: see
+//! `signs`.
 
 use std::collections::BTreeSet;
 

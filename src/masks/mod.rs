@@ -1,8 +1,8 @@
-//! Masks secrets in texts that others wrote: what services and builds logged, answers of the engine, events.
+//! Masks secrets in text from other programs: logs of services and builds, responses of the engine, events.
 //!
-//! Masked are the known values of the stack (see `known`), in every form that a value is usually written in (see
-//! `forms`), and what looks like a secret (see `signs`). A value that could be a word or a number, only letters or only
-//! digits and not long, is masked only where it stands alone. Lines are the unit.
+//! Masked are the known values of the stack (see `known`), in every common form (see `forms`), and what looks like a
+//! secret (see `signs`). A short value that could be a word or a number (only letters or only digits) is masked only
+//! where it stands alone. Lines are the unit.
 
 mod forms;
 mod known;

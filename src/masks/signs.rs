@@ -1,8 +1,9 @@
-//! What looks like a secret without being known: passwords in URLs, `password=…` and `"token": "…"`, `--password …`,
-//! `Authorization: …`, keys of AWS and GitHub, web tokens, private keys.
+//! Recognises what looks like a secret without being known: passwords in URLs, `password=…` and `"token": "…"`,
+//! `--password …`, `Authorization: …`, keys of AWS and GitHub, web tokens, private keys.
 //!
-//! Of a password every value is one. Of other names only what looks like it, so that `token: unexpected end` stays
-//! readable: eight characters or more, a digit among them, or in the form of a variable (`API_TOKEN=…`).
+//! For a password, every value is masked. For other names, only values that look like a secret, so that `token:
+//! unexpected end` stays readable: eight characters or more, with a digit, or in the form of a variable
+//! (`API_TOKEN=…`).
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! The AWS mirror of a stack: which services emulate AWS, and what has to exist in them, as plain data. How it is made is
-//! `aws`'s.
+//! The AWS mirror of a stack as plain data: which services emulate AWS, and which resources must exist in them.
+//! Creating them is up to `aws`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -239,8 +239,8 @@ const fn named(variable: &'static str, command: &'static str, terraform: &'stati
     ApiName { variable, command, terraform }
 }
 
-/// What LocalStack's community edition answers with 501 or can't deliver, and EC2, whose networks the others name: where
-/// MiniStack runs beside it, these go there.
+/// What LocalStack's community edition answers with 501 or can't deliver, and EC2, whose networks the others name:
+/// where MiniStack runs, these are sent to it.
 pub const BESIDE: [ApiName; 13] = [
     named("COGNITO_IDENTITY_PROVIDER", "cognito-idp", "cognitoidp"),
     named("COGNITO_IDENTITY", "cognito-identity", "cognitoidentity"),
@@ -262,7 +262,7 @@ pub const BESIDE: [ApiName; 13] = [
 pub struct Emulators<'a> {
     /// The one for everything that the other is not for.
     pub main: &'a Service,
-    /// MiniStack beside LocalStack, for what that lacks ([`BESIDE`]).
+    /// MiniStack in addition to LocalStack, for what that lacks ([`BESIDE`]).
     pub beside: Option<&'a Service>,
 }
 

@@ -1,8 +1,8 @@
-//! What an image was built from, small enough for a label of it: so that it can be seen, and said, why it is due again.
+//! What an image was built from, small enough for one of its labels, so that a change can be detected and named.
 //!
-//! The label is a map of part → hash like that of containers: `args.VERSION`, `context`, `dockerfile`, `platform`,
-//! `secrets` (their ids; what is in them changes no layer), `target`. `files` names what changed inside the context: one
-//! short hash a file, or a folder where there are many. Reading the files is `context`'s.
+//! Like that of containers, the label is a map of part → hash: `args.VERSION`, `context`, `dockerfile`, `platform`,
+//! `secrets` (their IDs; their content changes no layer), `target`. `files` names what changed inside the context: one
+//! short hash per file, or per folder if there are many. Reading the files is up to `context`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -85,7 +85,7 @@ impl Content {
         label
     }
 
-    /// The first few files that differ, and how many more do.
+    /// The first few files that differ, and the number of others.
     fn changed(&self, seen: Option<&String>) -> (Vec<String>, usize) {
         let Some((depth, text)) = seen.and_then(|seen| seen.split_once(':')) else { return (Vec::new(), 0) };
         let bytes = BASE64.decode(text).unwrap_or_default();
@@ -111,7 +111,7 @@ impl Content {
 /// Whether an image is due, judged by what it says of itself. Without `content`, only by services.toml.
 pub fn change(service: &Service, content: Option<&Content>, seen: Option<&Label>) -> Option<Change> {
     let Some(seen) = seen else {
-        // Somebody else built it, from something that may be this or not.
+        // It was not built by us; its sources may or may not be these.
         return content.map(|_| Change { parts: Vec::new(), files: Vec::new(), more: 0 });
     };
     let wanted = content.map_or_else(|| parts(service), |content| content.label(service));

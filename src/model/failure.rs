@@ -1,4 +1,4 @@
-//! Why a service failed, and where one that runs can be reached: what kinds know of both, and events carry.
+//! Why a service failed, and where a running one can be reached: plain data that kinds produce and events carry.
 
 use serde::Serialize;
 

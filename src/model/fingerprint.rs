@@ -1,7 +1,8 @@
-//! What of a service matters to its container, field by field: so that a change can be seen and named.
+//! The settings of a service that matter to its container, field by field, so that a change can be detected and named.
 //!
-//! What only concerns us (`depends_on`, `ready`, `watch`, `profiles`, `exports`, `hooks`, `stop_timeout`, `pull`) is not in
-//! it, nor is `build`: the image says itself what it was built from ([`super::built`]). Fields at their default are left out, so that a key that is new in a later version doesn't recreate everything.
+//! Settings that only concern taskava (`depends_on`, `ready`, `watch`, `profiles`, `exports`, `hooks`, `stop_timeout`,
+//! `pull`) are not included, nor is `build`: the image itself records what it was built from ([`super::built`]). Fields
+//! with their default value are omitted, so that a key added in a later version doesn't recreate everything.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -88,7 +89,7 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     fields
 }
 
-/// What of a network matters to the engine, as one hash. Two that differ mean that it must be made anew.
+/// The settings of a network that matter to the engine, as one hash. If two differ, it must be recreated.
 pub fn network(network: &Network) -> String {
     let driver = network.driver.as_deref().unwrap_or_default();
     let subnet = network.subnet.as_deref().unwrap_or_default();

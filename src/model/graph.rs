@@ -1,4 +1,4 @@
-//! Questions of order over the services of a stack.
+//! The dependency order of a stack's services.
 
 use indexmap::IndexSet;
 

@@ -1,4 +1,4 @@
-//! A service with the variables that its image, or its container, has and services.toml does not name. No I/O.
+//! A service with the variables that its image or container sets and services.toml does not. No I/O.
 
 use super::secret::is_secret_name;
 use super::{EnvValue, Service};

@@ -1,4 +1,5 @@
-//! Who owns the stack of one test run, and how it is recognised. `resolve::isolate` derives such a stack, `isolated` runs it.
+//! The owner of an isolated stack, and how such a stack is recognised. `resolve::isolate` derives one, `isolated` runs
+//! it.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ pub struct Isolation {
     pub pools: Vec<Subnet>,
 }
 
-/// A process, so that nobody takes another one of the same number for it.
+/// A process, so that another one with the same PID is not mistaken for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
     /// The machine.

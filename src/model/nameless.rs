@@ -1,7 +1,7 @@
-//! Volumes without a name: the folders that an image declares as volumes, and mounts such as `volumes = ["/cache"]`.
+//! Anonymous volumes: the folders that an image declares as volumes, and mounts such as `volumes = ["/cache"]`.
 //!
-//! The engine gives each container new ones and forgets whose they were. So each gets a name that depends on stack,
-//! service and folder alone, and labels that say so: recreating the container finds it again
+//! The engine gives each container new ones and does not record whose they were. So each gets a name that depends only
+//! on stack, service and folder, and labels that record these: recreating the container finds it again
 //! ([why](../../docs/decisions/16-volumes-without-a-name.md)). No I/O.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Names as types, each with one parse function that says what is wrong with a bad one.
+//! Names as types, each with one parse function that reports what is wrong with an invalid one.
 
 use std::borrow::Borrow;
 use std::fmt;

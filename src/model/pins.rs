@@ -1,4 +1,4 @@
-//! What stands in services.lock: for each image reference the digest it has to have.
+//! The content of services.lock: the required digest of each image reference.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,6 @@
 //! Which values are masked when shown.
 //!
-//! Here is what is secret by its name or its place; `known` collects the secret values of a stack, `forms` knows how they
-//! may be written, `signs` what looks like a secret without being known, and `masks` puts these together for texts that
-//! others wrote.
+//! This file decides what is secret by its name or its place. Secrets in text from other programs are up to `masks`.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -78,7 +76,7 @@ pub(crate) fn is_value_of(name: &str, value: &str) -> bool {
     looks_like_it && !METHODS.contains(&value.to_ascii_lowercase().as_str())
 }
 
-/// A value under a name that is not a password's has to have so many characters.
+/// Minimum length of a value under a name that is not a password's.
 pub(crate) const LEAST_VALUE: usize = 8;
 
 /// A value as it may be shown: secrets masked, passwords in URLs too.
@@ -102,7 +100,7 @@ pub fn mask_words(words: &[String]) -> Vec<String> {
     words.iter().zip(secret_words(words)).map(mask).collect()
 }
 
-/// Where in each word of a command a secret begins that goes on to the word's end.
+/// Where in each word of a command a secret begins that extends to the word's end.
 pub(crate) fn secret_words(words: &[impl AsRef<str>]) -> Vec<Option<usize>> {
     let mut before: Option<&str> = None;
     let look = |word| {

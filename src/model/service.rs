@@ -1,4 +1,4 @@
-//! One service and everything that can be said of it.
+//! A service with all its settings.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ pub struct Service {
     pub name: ServiceName,
     /// Where it is declared.
     pub place: Option<Place>,
-    /// What is special about it.
+    /// Its kind.
     pub kind: Kind,
-    /// False when it belongs to profiles none of which is active, and nobody active needs it.
+    /// False if it belongs to profiles none of which is active, and no active service needs it.
     pub active: bool,
     /// Profiles it belongs to; empty = always.
     pub profiles: Vec<String>,
-    /// Image reference, with a tag or digest (`:latest` filled in). For a built service the name the result gets.
+    /// Image reference, with a tag or digest (default `:latest`). For a built service, the name of the built image.
     pub image: String,
-    /// Where the image is chosen, if it is.
+    /// Where the image is declared, if it is.
     pub image_place: Option<Place>,
     /// How to build the image, if it is built.
     pub build: Option<Build>,
@@ -34,9 +34,9 @@ pub struct Service {
     pub pull: PullPolicy,
     /// `linux/amd64` and the like.
     pub platform: Option<String>,
-    /// Replaces the image's CMD.
+    /// Overrides the image's CMD.
     pub command: Option<Vec<String>>,
-    /// Replaces the image's ENTRYPOINT.
+    /// Overrides the image's ENTRYPOINT.
     pub entrypoint: Option<Vec<String>>,
     /// Environment, in the order of the file.
     pub env: IndexMap<String, EnvValue>,
@@ -46,12 +46,12 @@ pub struct Service {
     pub mounts: Vec<Mount>,
     /// Memory file systems.
     pub tmpfs: Vec<Tmpfs>,
-    /// What must be there before it starts.
+    /// Its dependencies, and what it waits for.
     pub depends_on: IndexMap<ServiceName, Condition>,
-    /// When it counts as ready.
+    /// When it is ready.
     pub ready: Readiness,
-    /// What its kind speaks, and with whose login: as far as services.toml says it, or, of a container that runs, as
-    /// `run::actual` found it.
+    /// The probe of its kind with its login: as far as services.toml contains it, or, for a running container, as
+    /// determined by `run::actual`.
     pub own: Probe,
     /// File-watch rules.
     pub watch: Vec<WatchRule>,
@@ -61,7 +61,7 @@ pub struct Service {
     pub working_dir: Option<String>,
     /// Host name inside.
     pub hostname: Option<String>,
-    /// Short names of the networks it joins; at least one.
+    /// Short names of its networks; at least one.
     pub networks: Vec<String>,
     /// The user's own labels.
     pub labels: IndexMap<String, String>,
@@ -71,9 +71,9 @@ pub struct Service {
     pub extra_hosts: Vec<String>,
     /// Signal that asks it to stop; the image's STOPSIGNAL otherwise.
     pub stop_signal: Option<String>,
-    /// Time to stop by itself before it is killed; the kind's own otherwise.
+    /// Time to stop before it is killed; by default that of the kind.
     pub stop_timeout: Duration,
-    /// The same while it is visibly still at work; no longer where services.toml says how long.
+    /// The same while it is visibly still working; equal to it if services.toml sets the time.
     pub stop_limit: Duration,
     /// What the engine does when it exits.
     pub restart: RestartPolicy,
@@ -95,12 +95,12 @@ pub struct Service {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PullPolicy {
-    /// When it is not there.
+    /// If it is missing.
     #[default]
     Missing,
-    /// Each time.
+    /// Every time.
     Always,
-    /// Not at all: missing is an error.
+    /// Never: a missing image is an error.
     Never,
 }
 
@@ -132,7 +132,7 @@ pub struct Build {
     pub secrets: IndexMap<String, PathBuf>,
 }
 
-/// The value of an environment variable and its story.
+/// The value of an environment variable and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvValue {
     /// After interpolation.
@@ -153,7 +153,7 @@ pub struct Mount {
     pub target: String,
     /// Read-only.
     pub read_only: bool,
-    /// The stack of a test run mounts the path itself, and not a view of it.
+    /// Isolated stacks mount the path itself instead of a view of it.
     pub shared: bool,
     /// Where it is declared.
     pub place: Option<Place>,
@@ -166,18 +166,18 @@ pub enum MountSource {
     Volume(String),
     /// An absolute host path.
     Bind(PathBuf),
-    /// A view of a host path: the stack of a test run sees it, and keeps what it writes to itself.
+    /// A copy-on-write view of a host path, for isolated stacks.
     View {
         /// The absolute host path.
         of: PathBuf,
         /// What the engine mounts for it.
         held: Held,
     },
-    /// A volume without a name in services.toml ([`super::nameless`]).
+    /// An anonymous volume ([`super::nameless`]).
     Anonymous,
 }
 
-/// What the engine mounts for a view. Found or made by `run::views` before a container is made.
+/// What the engine mounts for a view. Found or created by `run::views` before a container is created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
     /// Not known yet.
@@ -205,7 +205,7 @@ pub struct Tmpfs {
 pub enum Condition {
     /// The container runs.
     Started,
-    /// It is ready; for a job: it ended with exit 0.
+    /// It is ready; for a job: it exited with code 0.
     Ready,
 }
 
@@ -222,16 +222,16 @@ impl Condition {
 /// When a service counts as ready, and how long that may take.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Readiness {
-    /// What is asked.
+    /// The probe.
     pub probe: Probe,
-    /// How long until it is given up.
+    /// Time after which the start counts as failed.
     pub timeout: Duration,
-    /// Longest pause between two questions; 100 ms otherwise.
+    /// Longest pause between two probes; by default 100 ms.
     pub interval: Option<Duration>,
 }
 
 impl Readiness {
-    /// What is asked, in a few words, as `plan` and `explain` show it.
+    /// The probe as short text, as `plan` and `explain` show it.
     pub fn describe(&self) -> String {
         match &self.probe {
             Probe::Postgres { port, .. } => format!("postgres handshake and login on {port}"),
@@ -256,20 +256,20 @@ impl Readiness {
     }
 }
 
-/// What is asked of a service. Ports are the container's; the caller finds the host's.
+/// A probe of a service. Ports are the container's; the caller determines the host's.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
     /// Startup handshake, then one login where user and password are known.
     Postgres {
         /// Port inside.
         port: u16,
-        /// Role; none where it can't be known.
+        /// Role; none if it is unknown.
         user: Option<String>,
         /// Password, if one is known.
         password: Option<String>,
-        /// Database; none where it can't be known.
+        /// Database; none if it is unknown.
         database: Option<String>,
-        /// It takes connections over TLS alone; only the server itself says so.
+        /// It only accepts TLS connections; only the server itself reports that.
         tls: bool,
     },
     /// `PING`.
@@ -333,12 +333,12 @@ pub enum Probe {
         /// The command.
         command: Vec<String>,
     },
-    /// The engine's own health check (the image's HEALTHCHECK) says healthy.
+    /// The engine's health check (the image's HEALTHCHECK) reports healthy.
     Engine,
-    /// The container ended with exit 0 (jobs).
+    /// The container exited with code 0 (jobs).
     Exit,
-    /// Nothing was declared (generic): the image's HEALTHCHECK if it has one, else its published TCP ports accept and
-    /// stay open, else it runs.
+    /// No probe is declared (generic): the image's HEALTHCHECK if it has one; otherwise its published TCP ports accept
+    /// connections and keep them open; otherwise it runs.
     Auto,
 }
 
@@ -348,11 +348,11 @@ pub enum RestartPolicy {
     /// Nothing.
     #[default]
     No,
-    /// Restart after a failure, at most so many times (0 = without bound).
+    /// Restart after a failure, with the maximum number of times (0 = unlimited).
     OnFailure(u32),
     /// Restart whatever the exit code.
     Always,
-    /// As always, unless it was stopped by hand.
+    /// Like always, unless it was stopped by hand.
     UnlessStopped,
 }
 

@@ -1,6 +1,6 @@
-//! IPv4 subnets as far as stacks of tests need them: small ones, cut from a pool, none of which overlaps with another.
+//! IPv4 subnets for isolated stacks: small ones, taken from a pool, that do not overlap.
 //!
-//! An engine has about 30 subnets for networks that name none; a hundred test runs side by side need more.
+//! An engine has about 30 subnets for networks without an explicit one; a hundred test runs in parallel need more.
 
 use std::fmt;
 use std::net::Ipv4Addr;

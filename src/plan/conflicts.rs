@@ -1,4 +1,4 @@
-//! What is not this stack's is not taken over: foreign networks and volumes of our names, external ones that are missing,
+//! Refuses what does not belong to this stack: networks and volumes of others with our names, missing external ones,
 //! images that may not be pulled.
 
 use super::{Observed, Request};
@@ -17,7 +17,7 @@ pub(super) fn check(stack: &Stack, seen: &Observed, request: &Request, service: 
     }
     let never = request.pull.unwrap_or(service.pull) == PullPolicy::Never;
     if never && service.build.is_none() && !seen.images.contains_key(&service.image) {
-        let message = format!("image {} of {} is not here, and pulling is off", service.image, service.name);
+        let message = format!("image {} of {} does not exist locally, and pulling is off", service.image, service.name);
         return Err(Error::new(ErrorKind::Image, message).hint("pull it with: taskava dev up --pull missing"));
     }
     Ok(())
@@ -30,11 +30,11 @@ fn refuse_volume(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {
         None if volume.external => {
             let message = format!("external volume {} does not exist", volume.name);
             Err(Error::new(ErrorKind::Other, message).hint(format!(
-                "make it, or take `external = true` off [volumes.{short}] so that this stack makes its own"
+                "create it, or remove `external = true` from [volumes.{short}] so that this stack creates its own"
             )))
         }
         Some(seen) if !volume.external && seen.stack.as_deref() != Some(stack.name.as_str()) => {
-            let message = format!("a volume {} exists that this stack did not make", volume.name);
+            let message = format!("volume {} exists, but was not created by this stack", volume.name);
             let mut hint = format!(
                 "to use it as it is, write `external = true` in [volumes.{short}]; \
                  to keep it apart, give this stack another name with -p"
@@ -58,10 +58,10 @@ fn refuse_network(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {
     match seen {
         None if network.external => {
             Err(Error::new(ErrorKind::Other, format!("external network {} does not exist", network.name))
-                .hint(format!("make it, or take `external = true` off [networks.{short}]")))
+                .hint(format!("create it, or remove `external = true` from [networks.{short}]")))
         }
         Some(seen) if !network.external && seen.stack.as_deref() != Some(stack.name.as_str()) => {
-            let message = format!("a network {} exists that this stack did not make", network.name);
+            let message = format!("network {} exists, but was not created by this stack", network.name);
             Err(Error::new(ErrorKind::Other, message)
                 .hint(format!("to use it, write `external = true` in [networks.{short}]; or use another name: -p")))
         }

@@ -1,4 +1,4 @@
-//! What `down` and `stop` would do: dependants before what they depend on, the network last, data only when asked for.
+//! Plans `down` and `stop`: dependants before their dependencies, the network last, data only on request.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -77,7 +77,7 @@ fn finish(request: &Request) -> String {
     remedy::dev(&words)
 }
 
-/// What `run` made has nobody that depends on it, and goes first. Returns the step that removes it.
+/// Nothing depends on a one-off container, so it is removed first. Returns the step that removes it.
 fn one_off(plan: &mut Plan, container: &Container, request: &Request) -> Option<StepId> {
     let (service, id) = (container.service.clone(), container.id.clone());
     let cause = Cause::OneOff { container: container.name.clone() };

@@ -1,4 +1,4 @@
-//! Images by themselves: what `pull` and `build` would do, and what `--frozen` allows.
+//! Plans for images alone: what `pull` and `build` would do, and what `--frozen` allows.
 
 use super::{Cause, Observed, Op, Plan, Request};
 use crate::diag::{Error, ErrorKind, Result};
@@ -48,7 +48,7 @@ pub fn build(stack: &Stack, seen: &Observed, names: &[ServiceName]) -> Result<Pl
             }
             let message = format!("{} is not built: its image is {}", service.name, service.image);
             return Err(
-                Error::new(ErrorKind::Usage, message).hint(format!("fetch it with: taskava dev pull {}", service.name))
+                Error::new(ErrorKind::Usage, message).hint(format!("pull it with: taskava dev pull {}", service.name))
             );
         }
         super::unusable::refuse_unusable_of(stack, stack.builder(&service.image))?;
@@ -83,18 +83,18 @@ pub(super) fn refuse_unpinned(stack: &Stack, seen: &Observed, request: &Request,
         let (name, image) = (&service.name, &service.image);
         let Some(pinned) = pins.get(image) else {
             let message = format!("can't start {name} with --frozen: {image} is not in the lock file");
-            return Err(Error::new(ErrorKind::Image, message).hint("write it anew with: taskava dev lock"));
+            return Err(Error::new(ErrorKind::Image, message).hint("update it with: taskava dev lock"));
         };
         if request.pull.unwrap_or(service.pull) == PullPolicy::Always {
             continue;
         }
         if let Some(seen) = seen.images.get(image).filter(|seen| !seen.digests.contains(pinned)) {
-            let here = seen.digests.first().map_or("made on this machine", String::as_str);
+            let here = seen.digests.first().map_or("a local image", String::as_str);
             let message =
-                format!("can't start {name} with --frozen: {image} is {here}, but the lock file wants {pinned}");
+                format!("can't start {name} with --frozen: {image} is {here}, but the lock file requires {pinned}");
             return Err(Error::new(ErrorKind::Image, message)
-                .hint("fetch what the lock file wants: taskava dev up --frozen --pull always")
-                .hint("or lock what is there: taskava dev lock"));
+                .hint("pull what the lock file requires: taskava dev up --frozen --pull always")
+                .hint("or lock the local images: taskava dev lock"));
         }
     }
     Ok(())

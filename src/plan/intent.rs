@@ -1,5 +1,6 @@
-//! What has begun and has not ended: written down on the engine before the first step that leaves data half-done, removed
-//! after the last. A command that finds one does not start on that data; it says what was cut off and what finishes it.
+//! Operations that have begun and have not ended: recorded on the engine before the first step that leaves data
+//! incomplete, removed after the last. A command that finds one does not start services on that data; it reports what
+//! was cut off and the command that finishes it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -94,7 +95,7 @@ impl Intent {
         all.extend(
             self.before
                 .as_ref()
-                .map(|name| format!("or go back to what was there before: taskava dev snapshot restore {name}")),
+                .map(|name| format!("or go back to the previous data: taskava dev snapshot restore {name}")),
         );
         all
     }

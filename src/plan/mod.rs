@@ -1,7 +1,7 @@
 //! (Stack, Observed, Request) → Plan. Pure: no I/O, no clock.
 //!
 //! A plan is data: it can be printed, tested and explained before anything happens. Pulling, starting and waiting are
-//! steps like any other, so what gates what is visible in the plan. `run::apply` carries it out.
+//! steps too, so the plan shows what each step waits for. `run::apply` carries it out.
 
 mod conflicts;
 mod down;
@@ -38,7 +38,7 @@ pub use up::{needed, orphans, up, wanted};
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;
 
-/// What would be done, in topological order: a step comes after every step it waits for.
+/// The steps to carry out, in topological order: a step comes after every step it waits for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// The steps.
@@ -56,7 +56,7 @@ impl Plan {
         self.changes().next().is_none()
     }
 
-    /// The step that makes a service's AWS resources, if there is one: only after it is the service ready.
+    /// The step that creates a service's AWS resources, if there is one: the service is ready only after it.
     pub fn provision(&self, service: &ServiceName) -> Option<&Step> {
         self.steps.iter().find(|step| matches!(&step.op, Op::Provision { service: of, .. } if of == service))
     }
@@ -87,7 +87,7 @@ pub struct Step {
     pub op: Op,
     /// Why.
     pub cause: Cause,
-    /// What must have succeeded before.
+    /// The steps that must have succeeded before.
     pub after: Vec<StepId>,
 }
 
@@ -96,21 +96,21 @@ pub struct Step {
 #[serde(tag = "op", rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "fields are what their names say: names on the engine, services of the stack")]
 pub enum Op {
-    /// Fetch an image from its registry; `pinned` is the digest it has to have.
+    /// Pull an image from its registry; `pinned` is the digest it must have.
     Pull { service: ServiceName, image: String, pinned: Option<String> },
     /// Build an image.
     Build { service: ServiceName, image: String },
     /// Create a network, by name on the engine.
     CreateNetwork { network: String },
-    /// Create a volume, by name on the engine. `place`: where it belongs, when services.toml gives it no name.
+    /// Create a volume, by name on the engine. `place`: where it belongs, for an anonymous volume.
     CreateVolume {
         volume: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         place: Option<Place>,
     },
-    /// Fill a new volume with what a snapshot's image holds.
+    /// Fill a new volume with the content of a snapshot's image.
     FillVolume { volume: String, snapshot: String, image: String },
-    /// Save a copy of a volume, by name on the engine, of services that do not run.
+    /// Save a volume, by name on the engine, of services that do not run, in a snapshot.
     SaveVolume {
         volume: String,
         snapshot: String,
@@ -120,32 +120,32 @@ pub enum Op {
         #[serde(skip)]
         incomplete: Option<String>,
     },
-    /// Write down what begins, so that it is known when it is cut off.
+    /// Record an intent, so that the operation is recognised if it is cut off.
     Begin { intent: Intent },
-    /// Write down that it has ended.
+    /// Remove the intent of a finished operation.
     Finish { intent: Intent },
-    /// Remove what a copy that was cut off left behind.
+    /// Remove the helper container of a copy that was cut off.
     RemoveHelper { helper: String, container: String },
     /// Create a service's container.
     Create { service: ServiceName },
-    /// Look into the data directory before a server starts on it: half-initialised, or of another major version.
+    /// Inspect the data directory before a server starts on it: half-initialised, or of another major version.
     CheckData { service: ServiceName, volume: String },
     /// Start a service's container.
     Start { service: ServiceName },
-    /// Wait until a service is ready; for a job: until it has ended with exit 0.
+    /// Wait until a service is ready; for a job: until it has exited with code 0.
     WaitReady { service: ServiceName },
-    /// Make the AWS resources that are declared for an emulator. `prune`: remove what is declared no more.
+    /// Create the AWS resources that are declared for an emulator. `prune`: remove those that are no longer declared.
     Provision { service: ServiceName, prune: bool },
-    /// Put back what was saved of an emulator's buckets: that was cut off, or the emulator was restarted since.
+    /// Put back the saved objects of an emulator: that was cut off, or the emulator was restarted since.
     PutBack { service: ServiceName },
     /// Stop a container.
     Stop { service: ServiceName, container: String },
-    /// Remove a container. Of a service's, what is in its volumes stays.
+    /// Remove a container. The data in a service's volumes is kept.
     Remove { service: ServiceName, container: String },
     /// Remove a network, by name on the engine.
     RemoveNetwork { network: String },
-    /// Remove a volume and what is in it, by name on the engine. `intent`: what is written down meanwhile, as an engine that
-    /// ends while it removes one leaves a part of its content; none where that is written down already.
+    /// Remove a volume and its content, by name on the engine. `intent`: recorded meanwhile, because an engine that
+    /// ends while it removes a volume leaves part of its content; none if an intent is already recorded.
     RemoveVolume { volume: String, intent: Option<Intent> },
 }
 
@@ -185,7 +185,7 @@ impl Op {
         }
     }
 
-    /// What begins with a step, if something does that may be cut off.
+    /// The intent that a step records, if it begins an operation that may be cut off.
     pub fn begins(&self) -> Option<&Intent> {
         match self {
             Self::Begin { intent } => Some(intent),
@@ -225,7 +225,7 @@ impl fmt::Display for Op {
     }
 }
 
-/// Why a step is there.
+/// Why a step is part of the plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "why", rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "fields are what their names say")]
@@ -234,55 +234,55 @@ pub enum Cause {
     Missing,
     /// It exists but does not run.
     NotRunning { state: String },
-    /// It runs as it should; the step only looks.
+    /// It runs as it should; the step only checks it.
     Unchanged,
     /// Its configuration differs: the fields, as in services.toml.
     ConfigChanged { fields: Vec<String> },
-    /// Its image is another one now.
+    /// Its image has changed.
     ImageChanged,
-    /// What its image is built from differs.
+    /// The sources of its image have changed.
     BuildChanged(built::Change),
-    /// Its image is fetched anew; the step is left out when that brings the same image.
+    /// Its image is pulled again; the step is skipped if the image is the same.
     IfImageChanged,
-    /// What it depends on was made anew.
+    /// One of its dependencies was recreated.
     DependencyRecreated { dependency: ServiceName },
-    /// Something it uses is made anew.
+    /// Something it uses is recreated.
     Replaced,
-    /// Asked for: `--renew-anon-volumes`.
+    /// Requested: `--renew-anon-volumes`.
     VolumesRenewed,
-    /// A network it uses: what is the matter with it.
+    /// A network it uses has a problem.
     Network { network: String, trouble: Trouble },
     /// It has the name of another service's container.
     Misnamed { name: String },
-    /// What the step before prepared.
+    /// The previous step prepared it.
     Follows,
-    /// Waits for this, for at most so many seconds.
+    /// The probe that is waited for, and for how many seconds at most.
     Gate { probe: String, seconds: u64 },
-    /// So many AWS resources are declared for it.
+    /// Number of AWS resources that are declared for it.
     Declared { resources: usize },
-    /// Asked for: `restart`, `--recreate`, `--pull always`, `down`.
+    /// Requested: `restart`, `--recreate`, `--pull always`, `down`.
     Requested,
-    /// Nothing may write while it is saved.
+    /// No service may write while it is saved.
     Consistent,
     /// Data is about to be removed.
     BeforeLoss,
     /// It was cut off.
     CutOff,
-    /// A container of this stack whose service is in services.toml no more.
+    /// A container of this stack whose service is no longer in services.toml.
     Orphan,
     /// Two containers claim the same service.
     Duplicate,
-    /// A container that `run` made.
+    /// A container created by `run`.
     OneOff { container: String },
 }
 
-/// What is the matter with a network.
+/// The problem of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trouble {
     /// It was removed.
     Removed,
-    /// It was removed and created again: the container knows another one.
+    /// It was removed and created again: the container refers to another one.
     Replaced,
     /// The container was disconnected from it.
     Disconnected,
@@ -311,9 +311,9 @@ impl fmt::Display for Cause {
             Self::ImageChanged => write!(f, "image changed"),
             Self::BuildChanged(change) => change.fmt(f),
             Self::IfImageChanged => write!(f, "if the image changed"),
-            Self::DependencyRecreated { dependency } => write!(f, "{dependency} was made anew"),
+            Self::DependencyRecreated { dependency } => write!(f, "{dependency} was recreated"),
             Self::Replaced => write!(f, "replaced"),
-            Self::VolumesRenewed => write!(f, "volumes without a name are renewed"),
+            Self::VolumesRenewed => write!(f, "anonymous volumes are renewed"),
             Self::Network { network, trouble } => write!(f, "network {network} {trouble}"),
             Self::Misnamed { name } => write!(f, "named {name}"),
             Self::Follows => Ok(()),
@@ -331,47 +331,47 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What the user asked for.
+/// The user's request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
 pub struct Request {
-    /// Only these, and for `up` what they need; empty = all active ones.
+    /// Only these services, and for `up` their dependencies; empty = all active ones.
     pub services: Vec<ServiceName>,
-    /// Leave out what they need.
+    /// Exclude their dependencies.
     pub no_deps: bool,
-    /// Make containers anew even when nothing changed.
+    /// Recreate containers even if nothing changed.
     pub recreate: bool,
-    /// Recreate containers with new volumes in the place of those without a name. What is in them goes into `snapshot`.
+    /// Recreate containers with new anonymous volumes. The data of the old ones is saved in `snapshot`.
     pub renew: bool,
-    /// Restart even when nothing changed.
+    /// Restart even if nothing changed.
     pub restart: bool,
-    /// Pull images even when they are there (`Some(Always)`), or not even when missing (`Some(Never)`).
+    /// Pull images even if they exist (`Some(Always)`), or not even if they are missing (`Some(Never)`).
     pub pull: Option<crate::model::PullPolicy>,
-    /// Build images even when they are there.
+    /// Build images even if they exist.
     pub build: bool,
     /// `up`: create what is missing, but start nothing.
     pub no_start: bool,
-    /// What the files of each build amount to now. Of a service that is not here, only what services.toml says counts.
+    /// The current hashes of the files of each build. For a service without an entry, only services.toml counts.
     pub contents: BTreeMap<ServiceName, built::Content>,
-    /// The only digests that images may have, by reference: `--frozen`.
+    /// The required digests of images, by reference: `--frozen`.
     pub frozen: Option<Pins>,
-    /// Remove containers whose service is in services.toml no more.
+    /// Remove containers whose service is no longer in services.toml.
     pub remove_orphans: bool,
-    /// Remove AWS resources that were made for this stack and are declared no more.
+    /// Remove AWS resources that were created for this stack and are no longer declared.
     pub prune: bool,
     /// `down`: remove the stack's own volumes too.
     pub volumes: bool,
-    /// What data goes into before it is lost: name of the snapshot that is taken first.
+    /// Name of the snapshot that is taken before data is lost.
     pub snapshot: Option<String>,
     /// `down`: only stop.
     pub stop_only: bool,
-    /// `start`, and `restart` by labels: only start what is there; never create or recreate.
+    /// `start`, and `restart` by labels: only start existing containers; never create or recreate.
     pub start_only: bool,
-    /// What `[aws]` declares is not known: nothing of it is made, and nothing is too much.
+    /// The content of `[aws]` is unknown: no resources are created, and none are removed.
     pub undeclared: bool,
 }
 
-/// The step a dependant's start waits for; none when the dependency is up already and was not asked to be ready.
+/// The step that a dependant's start waits for; none if the dependency already runs and need not be ready.
 pub(crate) fn gate(condition: Condition, started: Option<StepId>, ready: Option<StepId>) -> Option<StepId> {
     match condition {
         Condition::Started => started,

@@ -1,4 +1,4 @@
-//! What plans say of volumes that services.toml gives no name ([`crate::model::nameless`]).
+//! Steps of plans for anonymous volumes ([`crate::model::nameless`]).
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Networks that are not as the containers in them, or services.toml, say. A network can't be changed in place, and a container keeps
-//! to the network it was started in, by its id: both are created again.
+//! Networks that differ from services.toml, or from those that their containers use. A network can't be changed in
+//! place, and a container refers by ID to the network in which it was started: both are created again.
 
 use super::observed::{Container, Network};
 use super::{Cause, Observed, Request, Trouble};

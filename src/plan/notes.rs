@@ -1,5 +1,5 @@
-//! What a plan has to say besides its steps: data that is not where services.toml seems to put it, volumes that were
-//! created with other settings, and what becomes of volumes that services.toml gives no name.
+//! What a plan reports besides its steps: data that is not where services.toml suggests, volumes that were created with
+//! other settings, and what happens to anonymous volumes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,7 +71,7 @@ fn of_service(stack: &Stack, seen: &Observed, service: &Service) -> Vec<Note> {
             "what {} had at {target} before something else was mounted there is kept in volume {}",
             service.name, volume.name
         );
-        let hint = format!("when it is of no use any more: docker volume rm {}", volume.name);
+        let hint = format!("when it is no longer needed: docker volume rm {}", volume.name);
         found.push(Note::new(message, hint, mount.place.as_ref()));
     }
     found
@@ -87,8 +87,8 @@ fn hidden_by_image(seen: &Observed, service: &Service, plan: &Plan) -> Option<No
     }
     // The same one each time, in whatever order the engine lists them.
     let target = nameless::of(seen, service).filter_map(|volume| Some(&volume.place.as_ref()?.target)).min()?;
-    let message = format!("{}: {target} stays as it is; what the new image has there is not seen", service.name);
-    let hint = format!("begin with what the image has: taskava dev up -V {}", service.name);
+    let message = format!("{}: {target} keeps its content; what the new image has there is not visible", service.name);
+    let hint = format!("start with the image's content: taskava dev up -V {}", service.name);
     Some(Note::new(message, hint, service.place.as_ref()))
 }
 

@@ -1,4 +1,5 @@
-//! What is there, as plain data: everything the planner and `ps` know of the engine. `engine::observe` fills it in.
+//! The state of the engine as plain data: everything that the planner and `ps` know of it. `engine::observe` fills it
+//! in.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -12,21 +13,22 @@ use crate::model::{Place, PublishedPort, Service, ServiceName, built};
 /// Everything of one stack on the engine, from a fixed number of list calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
-    /// Containers that carry the stack's label, whatever their state.
+    /// Containers that carry the stack's label, in any state.
     pub containers: Vec<Container>,
-    /// One-off containers (`run`) of the stack; `service` is the one they were made after. None is a service's own.
+    /// One-off containers (`run`) of the stack; `service` is the one they are based on. They do not belong to the
+    /// service.
     pub one_offs: Vec<Container>,
-    /// Containers that volumes were copied through and that were left behind.
+    /// Leftover helper containers, through which volumes were copied.
     pub helpers: Vec<Helper>,
     /// Networks by name on the engine: the stack's own and those it refers to.
     pub networks: Vec<Network>,
     /// Volumes by name on the engine: the stack's own and those it refers to.
     pub volumes: Vec<Volume>,
-    /// What has begun and has not ended.
+    /// Intents: operations that have begun and have not ended.
     pub intents: Vec<Intent>,
-    /// Emulators that run and have not got back all that was saved of their buckets. Only known where it is looked for.
+    /// Running emulators whose saved objects are not all put back. Only filled in for commands that need it.
     pub owed: BTreeSet<ServiceName>,
-    /// Images that are there, by the reference that was asked for.
+    /// Images that exist, by the requested reference.
     pub images: BTreeMap<String, Image>,
 }
 
@@ -36,7 +38,8 @@ impl Observed {
         self.containers.iter().filter(move |container| &container.service == service)
     }
 
-    /// A service with the variables that its image sets, where that is there: where its data is may be one of them.
+    /// A service with the variables that its image sets, if the image exists: the location of its data may be one of
+    /// them.
     pub fn on_image(&self, service: &Service) -> Service {
         let image = self.images.get(&service.image);
         service.with_env(image.map(|image| image.env.as_slice()).unwrap_or_default())
@@ -52,7 +55,7 @@ pub struct Helper {
     pub name: String,
     /// The volume.
     pub volume: String,
-    /// The stack it is of.
+    /// The stack it belongs to.
     pub project: String,
 }
 
@@ -65,19 +68,19 @@ pub struct Container {
     pub name: String,
     /// Service it belongs to, from its label.
     pub service: ServiceName,
-    /// Which checkout made it, from its label ([`crate::model::Stack::instance`]).
+    /// The checkout that created it, from its label ([`crate::model::Stack::instance`]).
     pub instance: String,
-    /// Folder of the services.toml it was made from, from its label.
+    /// Folder of the services.toml it was created from, from its label.
     pub root: String,
-    /// Configuration it was made from, from its label: field → short hash.
+    /// Configuration it was created from, from its label: field → short hash.
     pub config: BTreeMap<String, String>,
-    /// Why it was made, in words, from its label.
+    /// Why it was created, as text, from its label.
     pub cause: String,
-    /// Reference it was made from.
+    /// Image reference it was created from.
     pub image: String,
     /// Id of the image it runs.
     pub image_id: String,
-    /// What it is doing.
+    /// Its state.
     pub state: ContainerState,
     /// Exit code, when it has ended.
     pub exit_code: Option<i64>,
@@ -85,15 +88,15 @@ pub struct Container {
     pub status: String,
     /// Created at, seconds since 1970 by the engine's clock.
     pub created: i64,
-    /// Ports the host can reach.
+    /// Published ports.
     pub ports: Vec<PublishedPort>,
-    /// Its place in each network, by the network's name on the engine.
+    /// Its endpoint in each network, by the network's name on the engine.
     pub networks: BTreeMap<String, Endpoint>,
     /// Its volumes by their name on the engine, and where they are mounted.
     pub volumes: BTreeMap<String, String>,
 }
 
-/// A container's place in a network.
+/// A container's endpoint in a network.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Endpoint {
     /// Its address; none while it does not run.
@@ -111,13 +114,13 @@ impl Container {
         )
     }
 
-    /// Whether there is one that is not about to end.
+    /// Whether there is one that is not being stopped.
     pub fn is_usable(&self) -> bool {
         self.is_up() && self.state != ContainerState::Stopping
     }
 }
 
-/// What a container is doing.
+/// The state of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the engine's words, but for `Stopping`")]
@@ -126,7 +129,7 @@ pub enum ContainerState {
     Running,
     Paused,
     Restarting,
-    /// It runs for the engine, but was asked to stop by a run that was cut off, or that is still at it.
+    /// The engine lists it as running, but a run that was cut off, or is still in progress, has asked it to stop.
     Stopping,
     Removing,
     Exited,
@@ -160,7 +163,8 @@ pub struct Network {
     pub stack: Option<String>,
     /// Hash of the configuration it was made from, from its label.
     pub config: Option<String>,
-    /// Id and name of the running containers in it. Only known of a network that was made from another configuration.
+    /// ID and name of the running containers in it. Only known for a network that was created from another
+    /// configuration.
     pub others: Vec<(String, String)>,
 }
 
@@ -171,18 +175,18 @@ pub struct Volume {
     pub name: String,
     /// Stack it belongs to, from its label; none = not ours.
     pub stack: Option<String>,
-    /// Where it belongs, from its labels, when services.toml gives it no name.
+    /// Where it belongs, from its labels, for an anonymous volume.
     pub place: Option<Place>,
     /// Its driver: `local`.
     pub driver: String,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
-    /// Its labels, but for ours and the engine's own.
+    /// Its labels, except ours and the engine's.
     pub labels: BTreeMap<String, String>,
 }
 
 impl Volume {
-    /// A volume of which no more is known than its name.
+    /// A volume of which only the name is known.
     pub fn named(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }
@@ -203,7 +207,7 @@ pub struct Image {
     pub volumes: Vec<String>,
     /// Its own environment, `NAME=value`.
     pub env: Vec<String>,
-    /// What it says it was built from.
+    /// What it was built from, from its label.
     pub build: Option<built::Label>,
     /// Digests under which registries know it: `redis@sha256:…`.
     pub digests: Vec<String>,
@@ -229,20 +233,20 @@ pub struct Saved {
     pub volume: String,
     /// The services that had it mounted.
     pub services: Vec<String>,
-    /// Where it belongs, when services.toml gives it no name.
+    /// Where it belongs, for an anonymous volume.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub place: Option<Place>,
     /// Saved at, seconds since 1970 by the engine's clock.
     pub created: i64,
     /// Size in bytes.
     pub size: u64,
-    /// All volumes of the snapshot; empty where an older version saved it.
+    /// All volumes of the snapshot; empty if an older version saved it.
     #[serde(skip)]
     pub set: Vec<String>,
     /// A restore of it had been cut off when it was saved: the command that finishes that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
-    /// There was nothing in the volume.
+    /// The volume was empty.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub empty: bool,
 }

@@ -1,4 +1,4 @@
-//! Where services.toml seems to put a service's data, as opposed to where that is: beside a volume, below it, in memory.
+//! Finds data of a service that is not where services.toml suggests: next to a volume, below it, or in memory.
 
 use std::path::Path;
 
@@ -45,7 +45,7 @@ impl<'a> Over<'a> {
             Self::Mount(mount) => match &mount.source {
                 MountSource::Volume(short) => format!("volume {}", stack.volumes[short].name),
                 MountSource::Bind(path) | MountSource::View { of: path, .. } => path.display().to_string(),
-                MountSource::Anonymous => "a volume without a name".into(),
+                MountSource::Anonymous => "an anonymous volume".into(),
             },
         }
     }
@@ -76,7 +76,7 @@ impl<'a> Over<'a> {
     }
 }
 
-/// Whether a path is a folder or lies in it; both are clean.
+/// Whether a path is a folder or is inside it; both are normalised.
 fn is_in(path: &str, folder: &str) -> bool {
     Path::new(path).starts_with(folder)
 }
@@ -109,13 +109,13 @@ pub(super) fn beside(
 ) -> Note {
     let name = &service.name;
     let message = format!(
-        "{name}: {target} is not in {}, which is mounted at {}: the image keeps it in a volume of its own",
+        "{name}: {target} is not in {}, which is mounted at {}: the image keeps it in an anonymous volume",
         over.words(stack),
         over.at()
     );
     let mut hint = format!("mount it there: {} in [services.{name}]", over.moved(stack, target));
     if nameless::of(seen, service).any(|volume| volume.place.as_ref().is_some_and(|place| place.target == target)) {
-        hint.push_str("; it begins empty: save what is there first");
+        hint.push_str("; it starts empty: save the existing data first");
         if data == Some(target) {
             hint.push_str(", with `taskava dev backup`");
         }
@@ -202,7 +202,7 @@ mod tests {
         assert!(said.len() == 1 && said[0].contains(words), "{text}\n{said:?}\n{words}");
     }
 
-    const BESIDE: &str = "the image keeps it in a volume of its own";
+    const BESIDE: &str = "the image keeps it in an anonymous volume";
 
     #[test]
     fn check_knows_the_data_of_every_kind_that_has_some() {
@@ -212,7 +212,7 @@ mod tests {
             let at = |target: &str| format!("kind = \"{kind}\"\nvolumes = [\"v:{target}\"]");
             assert!(said(&at(path), None).is_empty(), "{kind}");
             assert!(said(&at(&format!("{path}/")), None).is_empty(), "{kind}");
-            assert!(said(&format!("kind = \"{kind}\""), None).is_empty(), "{kind}: it has a volume without a name");
+            assert!(said(&format!("kind = \"{kind}\""), None).is_empty(), "{kind}: it has an anonymous volume");
             if let Some(above) = path.rsplit_once('/').map(|(above, _)| above).filter(|above| !above.is_empty()) {
                 says(&at(above), None, BESIDE);
                 says(&format!("kind = \"{kind}\"\nvolumes = [\"./v:{above}\"]"), None, BESIDE);

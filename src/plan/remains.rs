@@ -1,6 +1,6 @@
-//! A stack as its labels and containers describe it, for commands that have no services.toml to go by: it was deleted, has
-//! a mistake, or is of another place. `engine::remains` looks, and a services.toml is written of what it saw, for
-//! `config` and `model` to understand as any other.
+//! A stack as described by its labels and containers, for commands without a usable services.toml: it was deleted, has
+//! a mistake, or is in another folder. `engine::remains` reads them; a services.toml is generated from the result, and
+//! `config` and `model` parse it like any other.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -169,7 +169,7 @@ fn short<'a>(stack: &StackName, name: &'a str) -> &'a str {
     short.filter(|short| !short.is_empty()).unwrap_or(name)
 }
 
-/// `[volumes]` or `[networks]`: those without the stack's label are somebody else's.
+/// `[volumes]` or `[networks]`: those without the stack's label belong to another stack.
 fn declared<'a>(stack: &StackName, names: impl Iterator<Item = &'a String>, own: &BTreeSet<String>) -> Value {
     let one = |name: &String| {
         let table = [("name".to_owned(), text(name)), ("external".to_owned(), (!own.contains(name)).into())];

@@ -1,5 +1,5 @@
-//! What `snapshot save` and `snapshot restore` would do. A volume is copied while nothing that may write to it runs;
-//! what ran before runs again afterwards.
+//! Plans `snapshot save` and `snapshot restore`. A volume is copied while no service that may write to it runs;
+//! services that ran before are started again afterwards.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -24,8 +24,8 @@ pub fn save(stack: &Stack, seen: &Observed, services: &[ServiceName], snapshot: 
     if volumes.is_empty() {
         let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
         let of = if names.is_empty() { stack.name.to_string() } else { names.join(", ") };
-        return Err(Error::new(ErrorKind::Other, format_args!("nothing to save: no volume of {of} is there"))
-            .hint("a snapshot holds volumes: `volumes = [\"data:/path\"]`; `taskava dev up` makes them"));
+        return Err(Error::new(ErrorKind::Other, format_args!("nothing to save: no volume of {of} exists"))
+            .hint("a snapshot holds volumes: `volumes = [\"data:/path\"]`; `taskava dev up` creates them"));
     }
     let users = volumes.iter().flat_map(|volume| users(stack, seen, volume)).map(|name| &stack.services[name]);
     intent::refuse(stack, seen, users)?;
@@ -309,7 +309,7 @@ fn refuse_incomplete(saved: &Saved) -> Result<()> {
     let Saved { snapshot, volume, .. } = saved;
     let message =
         format!("{snapshot} holds only a part of volume {volume}: restoring it was cut off when it was saved");
-    Err(Error::new(ErrorKind::Other, message).hint(format!("restore it whole with: {finish}")))
+    Err(Error::new(ErrorKind::Other, message).hint(format!("restore it completely with: {finish}")))
 }
 
 fn refuse_foreign(stack: &Stack, seen: &Observed, name: &str) -> Result<()> {

@@ -1,4 +1,4 @@
-//! What is asked of a service that can't be done: its files are not there, or it was never created.
+//! Requests for a service that can't be fulfilled: its files are missing, or its container was never created.
 
 use super::up::selection;
 use super::{Observed, Request};

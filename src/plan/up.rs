@@ -1,5 +1,5 @@
-//! What `up`, `restart` and `start` would do. Three passes over the services: decide what each needs, take down what
-//! has to go (dependants first), bring up what is missing (dependencies first).
+//! Plans `up`, `restart` and `start`, in three passes over the services: decide what each needs, stop and remove what
+//! must be replaced (dependants first), create and start what is missing (dependencies first).
 
 mod decision;
 
@@ -160,7 +160,7 @@ impl<'a> Builder<'a> {
         matches!(self.decisions.get(name), Some(Decision::Create(_) | Decision::Replace(_)))
     }
 
-    /// Whether a container goes: its service's is recreated, or it is a second one of a service.
+    /// Whether a container is removed: its service's is recreated, or it is a second one of a service.
     fn is_removed(&self, container: &Container) -> bool {
         let is_second = || self.seen.of(&container.service).next().is_some_and(|first| first.id != container.id);
         self.decisions.contains_key(&container.service) && (self.goes(&container.service) || is_second())

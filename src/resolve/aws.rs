@@ -1,4 +1,4 @@
-//! `[aws]`: do its parts refer to each other rightly? What is made of them is `aws`'s.
+//! Checks that the parts of `[aws]` refer to each other correctly. Creating them is up to `aws`.
 
 use indexmap::IndexMap;
 
@@ -60,7 +60,7 @@ impl Resolver<'_> {
         let pool = aws.user_pools.0.values().next();
         if let Some(pool) = pool.filter(|_| main == Some(Kind::Localstack) && !has(Kind::Ministack)) {
             let message = "LocalStack's community edition has no Cognito";
-            let hint = "add a service with `kind = \"ministack\"`: user pools are made in it";
+            let hint = "add a service with `kind = \"ministack\"`: user pools are created in it";
             self.error_hint(&pool.key, message, hint);
         }
     }
@@ -132,7 +132,11 @@ impl Resolver<'_> {
         for (name, queue) in &aws.queues.0 {
             if queue.deduplicate == Some(true) && !is_fifo(name) {
                 let hint = format!("name it `{name}.fifo`, or remove `deduplicate`");
-                self.error_hint(&queue.key, format!("`{name}` is no FIFO queue: nothing is deduplicated in it"), hint);
+                self.error_hint(
+                    &queue.key,
+                    format!("`{name}` is not a FIFO queue, so it does not deduplicate messages"),
+                    hint,
+                );
             }
         }
         for (name, alarm) in &aws.alarms {

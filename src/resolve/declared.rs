@@ -1,5 +1,5 @@
-//! `[aws]` → the resources that have to exist, each with its properties as text that can be compared with what an emulator
-//! tells. Whether the parts refer to each other rightly is looked at in `aws`.
+//! `[aws]` → the resources that must exist, each with its properties as text that can be compared with those of an
+//! emulator. The references between them are checked in `aws`.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -53,7 +53,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Letters and digits that nobody chose, but the same ones for the same text.
+/// Generated letters and digits, but the same ones for the same text.
 fn made_up(from: &str, length: u16) -> String {
     use sha2::{Digest as _, Sha256};
     const SIGNS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -67,7 +67,7 @@ fn resource(kind: ResourceKind, name: &str, wanted: Properties) -> Resource {
     Resource { id: ResourceId::new(kind, name), wanted, seed: None }
 }
 
-/// Sorted, as nobody's order of these matters.
+/// Sorted, because the order of these does not matter.
 fn list<T: Display>(words: impl IntoIterator<Item = T>) -> String {
     let mut words: Vec<String> = words.into_iter().map(|word| word.to_string()).collect();
     words.sort_unstable();
@@ -229,7 +229,7 @@ fn client(client: &config::UserPoolClient) -> Properties {
     ])
 }
 
-/// Password and attributes count when the user is made; nobody tells what they are afterwards.
+/// Password and attributes only apply when the user is created; afterwards they can't be read.
 fn user(name: &str, user: &config::UserTable) -> Properties {
     let mut attributes: BTreeMap<&str, &str> = BTreeMap::new();
     if name.contains('@') {

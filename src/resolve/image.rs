@@ -1,4 +1,4 @@
-//! What one service runs: its image, or how it is built.
+//! The image of a service, or how it is built.
 
 use indexmap::IndexMap;
 

@@ -1,6 +1,6 @@
-//! The stack of one test run: the same services under a name of their own, sharing nothing with the developer's stack.
+//! The isolated stack of a test run: the same services under another name, sharing nothing with the developer's stack.
 //!
-//! Only a change of data: `isolated` creates such stacks and removes them.
+//! This only converts data: `isolated` creates such stacks and removes them.
 
 use std::path::Path;
 

@@ -1,8 +1,8 @@
-//! [`Config`] → [`Stack`], and every reason why not. No I/O: what must be true of paths is returned as [`PathUse`]s, which
-//! `load` checks; env files come in as they were read.
+//! [`Config`] → [`Stack`], or every reason why it is invalid. No I/O: conditions on paths are returned as [`PathUse`]s,
+//! which `load` checks; the content of env files is an argument.
 //!
-//! This file looks at what concerns several services, `service` at one (with `image`, `mounts` and `ready`), `resources`
-//! at volumes and networks, `aws` at `[aws]`, and `declared` at the resources in it.
+//! This file checks what concerns several services, `service` a single one (with `image`, `mounts` and `ready`),
+//! `resources` volumes and networks, `aws` the table `[aws]`, and `declared` the resources in it.
 
 mod aws;
 mod declared;
@@ -25,7 +25,7 @@ use crate::config::{Config, dotenv};
 use crate::diag::{Diagnostic, Lines, Place, similar};
 use crate::model::{Network, Port, Service, ServiceName, Stack, StackName, Volume, fingerprint_of};
 
-/// What is in env files: by path, the name under which each is shown, and its entries.
+/// The content of env files, by path: the name under which each is shown, and its entries.
 pub type EnvFiles = BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>;
 
 /// What a configuration is resolved against.
@@ -35,7 +35,7 @@ pub struct ResolveContext {
     pub root: PathBuf,
     /// What `~` stands for.
     pub home: Option<PathBuf>,
-    /// Project name that was asked for.
+    /// Requested project name.
     pub project: Option<String>,
     /// Active profiles.
     pub profiles: Vec<String>,
@@ -68,16 +68,16 @@ impl ResolveContext {
     }
 }
 
-/// A path that is used and what must be true of it.
+/// A path that is used, and the condition that it must fulfil.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathUse {
     /// Absolute.
     pub path: PathBuf,
     /// As written.
     pub written: String,
-    /// What it is, for messages: `build context`.
+    /// Its role, for messages: `build context`.
     pub role: &'static str,
-    /// What must be there.
+    /// What must exist at the path.
     pub must_be: MustBe,
     /// Where it is written.
     pub place: Place,
@@ -85,7 +85,7 @@ pub struct PathUse {
     pub service: Option<ServiceName>,
 }
 
-/// What must be at a path.
+/// What must exist at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MustBe {
     /// Anything.
@@ -96,23 +96,23 @@ pub enum MustBe {
     Folder,
 }
 
-/// What came out.
+/// The result.
 #[derive(Debug)]
 pub struct Resolved {
-    /// The stack; only to be used when there are no errors.
+    /// The stack; may only be used if there are no errors.
     pub stack: Stack,
     /// The paths it uses.
     pub paths: Vec<PathUse>,
 }
 
-/// Collects what the parts of the resolution find.
+/// Collects the problems that the parts of the resolution find.
 struct Resolver<'a> {
     config: &'a Config,
     around: &'a ResolveContext,
     name: StackName,
     problems: &'a mut Vec<Diagnostic>,
     paths: Vec<PathUse>,
-    /// The service that is looked at now.
+    /// The service that is currently resolved.
     current: Option<ServiceName>,
     volumes: IndexMap<String, Volume>,
     networks: IndexMap<String, Network>,
@@ -120,7 +120,7 @@ struct Resolver<'a> {
     lines: HashMap<String, Lines>,
 }
 
-/// Builds the stack as far as it can be understood, and adds what is wrong to `problems`.
+/// Builds the stack as far as possible, and adds problems to `problems`.
 pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diagnostic>) -> Resolved {
     let name = stack_name(config, around, problems);
     let mut resolver = Resolver {
@@ -162,7 +162,7 @@ pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diag
     Resolved { stack, paths }
 }
 
-/// The name asked for, else the file's, else the folder's with what a name can't hold replaced.
+/// The requested name, else the file's, else the folder's with invalid characters replaced.
 fn stack_name(config: &Config, around: &ResolveContext, problems: &mut Vec<Diagnostic>) -> StackName {
     let (text, place) = match (&around.project, &config.project) {
         (Some(asked), _) => (asked.clone(), None),
@@ -176,8 +176,8 @@ fn stack_name(config: &Config, around: &ResolveContext, problems: &mut Vec<Diagn
     })
 }
 
-/// The name of a stack whose services.toml has none: its folder's, with what a name can't hold replaced. A folder without
-/// a letter or digit that a name can hold gets one of its own from its path.
+/// The name of a stack whose services.toml has none: its folder's, with invalid characters replaced. A folder without a
+/// valid letter or digit gets a name derived from its path.
 pub fn name_of_folder(root: &Path) -> String {
     let folder = root.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let has = |wanted: fn(char) -> bool| folder.contains(wanted);
@@ -219,7 +219,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Marks what the active profiles and the dependencies of active services make active.
+    /// Marks the services that are active by profile or as a dependency of an active service.
     fn activate(&mut self, services: &mut IndexMap<ServiceName, Service>) {
         for profile in &self.around.profiles {
             let known: Vec<&str> = services.values().flat_map(|s| s.profiles.iter().map(String::as_str)).collect();
@@ -245,7 +245,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Two active services can't have one host port.
+    /// Two active services can't publish the same host port.
     fn duplicate_ports(&mut self, services: &IndexMap<ServiceName, Service>) {
         let mut seen: HashMap<_, Vec<(&ServiceName, &Port)>> = HashMap::new();
         for service in services.values().filter(|service| service.active) {

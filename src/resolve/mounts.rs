@@ -1,4 +1,4 @@
-//! What one service sees of volumes, folders and memory file systems.
+//! The volumes, folders and tmpfs mounts of a service.
 
 use super::{MustBe, Resolver};
 use crate::config::decode::{Entry, Spanned};

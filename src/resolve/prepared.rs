@@ -1,9 +1,9 @@
-//! A stack whose servers begin with their data in place: made once, with schema and seed, and started from there by each
-//! test run. Which services that goes for, and how they then look. No I/O: making and finding the images is
-//! `isolated::prepared`'s.
+//! A stack whose servers start with prepared data: schema and seed are created once, and each test run starts from
+//! them. Decides for which services this is possible, and derives their settings. No I/O: creating and finding the
+//! images is up to `isolated::prepared`.
 //!
-//! Data in a volume can't be a part of an image. So it is moved to a folder outside of every volume, where a container
-//! that is stopped can be made an image with all that is in it.
+//! Data in a volume can't be part of an image. So it is moved to a folder outside of every volume, so that a stopped
+//! container can be committed to an image that includes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! When one service counts as ready: what is written, else what its kind defines.
+//! When a service is ready: as declared, otherwise as its kind defines.
 
 use super::Resolver;
 use crate::config::decode::{Entry, Spanned};
@@ -24,9 +24,8 @@ impl Resolver<'_> {
             self.error_hint(place, message, "keep the one that shows that a client can use it");
         }
         if let (Kind::Job, Some((test, place, _))) = (kind, tests.first()) {
-            let hint =
-                format!("remove `{test}`: those that depend on the job wait until it has ended with exit code 0");
-            self.error_hint(place, "a job has no test for being ready", hint);
+            let hint = format!("remove `{test}`: services that depend on the job wait until it has exited with code 0");
+            self.error_hint(place, "a job has no readiness test", hint);
         }
         for (name, duration) in [("timeout", ready.timeout), ("interval", ready.interval)] {
             if duration.is_some_and(|duration| duration.is_zero()) {
@@ -108,7 +107,7 @@ impl Resolver<'_> {
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
         if !matches!(host, "" | "localhost" | "127.0.0.1") {
-            self.error_hint(&text.place, format!("the test asks this service, not `{host}`"), usage);
+            self.error_hint(&text.place, format!("the test probes this service, not `{host}`"), usage);
             return None;
         }
         let published: Vec<u16> = ports.iter().filter(|p| p.protocol == Protocol::Tcp).map(|p| p.container).collect();
@@ -135,7 +134,7 @@ impl Resolver<'_> {
             self.error(place, "`0` is not a port: a number from 1 to 65535");
         } else if !ports.is_empty() && !ports.iter().any(|p| p.container == port && p.protocol == Protocol::Tcp) {
             let published: Vec<String> = ports.iter().map(|port| port.container.to_string()).collect();
-            let message = format!("the test asks port {port}, which the service doesn't publish");
+            let message = format!("the test probes port {port}, which the service doesn't publish");
             let hint = format!("published ports inside the container: {}", published.join(", "));
             self.problems.push(Diagnostic::warning(place.clone(), message).hint(hint));
         }

@@ -84,11 +84,11 @@ impl Resolver<'_> {
     pub(super) fn labels(&mut self, labels: &Pairs) -> IndexMap<String, String> {
         for (name, value) in &labels.0 {
             if name.starts_with("dev.taskava.") || name.is_empty() {
-                let message = format!("the label `{name}` is not yours to set");
+                let message = format!("the label `{name}` can't be set");
                 self.error_hint(
                     &value.place,
                     message,
-                    "labels that begin with `dev.taskava.` tell the stack's own things apart",
+                    "labels that begin with `dev.taskava.` mark the stack's own objects",
                 );
             }
         }

@@ -1,9 +1,10 @@
-//! What a server that runs really has: the one place where user, password, database and port of a container are found.
+//! The actual settings of a running server: the one place where user, password, database and port of a container are
+//! determined.
 //!
-//! services.toml does not know all of it: an image sets variables of its own, a variable names a file inside
-//! (`POSTGRES_PASSWORD_FILE`), a script in front of the server computes what it is started with. So the container is asked:
-//! its environment and command as the engine has them, the files that these name, and, where that is not enough, the
-//! server itself. Nothing of it is kept anywhere.
+//! services.toml does not contain all of them: an image sets variables, a variable names a file in the container
+//! (`POSTGRES_PASSWORD_FILE`), a script in front of the server computes its arguments. So the container is inspected:
+//! its environment and command as the engine has them, the files that these name, and, if that is not enough, the
+//! server itself. Nothing of it is stored.
 
 mod ask;
 

@@ -1,4 +1,5 @@
-//! The walker: starts each step as soon as those it waits for are done, and leaves out what can't succeed any more.
+//! The executor: starts each step as soon as the steps it waits for are done, and skips those that can no longer
+//! succeed.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,15 +25,15 @@ use crate::plan::{Cause, Op, Plan, Step, StepId};
 /// and 40 at once on 40 containers).
 const AT_ONCE: usize = 8;
 
-/// How long after a container the next one is started. Starts that begin at the same moment slow each other down in the
-/// engine: PostgreSQL and Redis, with their data in place and in a network of their own, are ready after 504 ms when both
-/// begin at once, and after 425 ms when one begins 20 to 60 ms later (medians of 10, engine 20.10, 2 processors).
+/// How long after a container the next one is started. Containers that start at the same moment slow each other down in
+/// the engine: PostgreSQL and Redis, with prepared data and in a separate network, are ready after 504 ms if both start
+/// at once, and after 425 ms if one starts 20 to 60 ms later (medians of 10, engine 20.10, 2 processors).
 const BETWEEN_STARTS: Duration = Duration::from_millis(40);
 
-/// How often a run that takes long says what it waits for.
+/// How often a long run reports what it waits for.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// How many services are named that failed in the same words as another.
+/// How many services are named that failed with the same message as another.
 const NAMED: usize = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +41,12 @@ enum Status {
     Waiting,
     Running,
     Done,
-    /// Did not succeed; the root cause is this step.
+    /// Did not succeed; the root cause is the given step.
     Failed,
     Skipped,
 }
 
-/// Carries a plan out. `Summary::endpoints` is left to the caller, who knows what is shown.
+/// Carries a plan out. `Summary::endpoints` is left to the caller, which knows what is shown.
 pub async fn apply(run: &Run<'_>, plan: Arc<Plan>) -> Summary {
     let began = Instant::now();
     let discarded = discarded(&plan);
@@ -145,8 +146,9 @@ impl Walk<'_> {
         self.known = known;
     }
 
-    /// The steps that can begin now, in their order, as far as the bound allows; of the starts of containers one at most,
-    /// and none unless it `may_start`. Waiting costs nothing, so it is free. Also whether a start was held back.
+    /// The steps that can begin now, in their order, up to the limit; at most one of them starts a container, and none
+    /// unless it `may_start`. Waiting for readiness does not count towards the limit. Also returns whether a start was
+    /// held back.
     fn startable(&self, mut may_start: bool) -> (Vec<StepId>, bool) {
         let is_call = |step: &Step| !matches!(step.op, Op::WaitReady { .. } | Op::Provision { .. });
         let has = |step: &Step, status| self.status[step.id - 1] == status;
@@ -172,13 +174,13 @@ impl Walk<'_> {
         (found, held)
     }
 
-    /// The start of a service that others share a level with and are ready long before.
+    /// The start of a slow service on a level with others that become ready long before it.
     fn is_slow(&self, step: &Step) -> bool {
         let Op::Start { service } = &step.op else { return false };
         self.run.stack.services.get(service).is_some_and(|service| kinds::defaults(service.kind).slow_start)
     }
 
-    /// Such a start that can begin now, or as soon as its container is made: the first of its level it is to be.
+    /// Such a start that can begin now, or as soon as its container is created: it should be the first of its level.
     fn is_slow_and_next(&self, step: &Step) -> bool {
         let is_being_made =
             |id: StepId| self.status[id - 1] == Status::Running && matches!(self.plan.step(id).op, Op::Create { .. });
@@ -226,7 +228,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Leaves out what waits for a step that failed, directly or through others.
+    /// Skips the steps that wait for a failed step, directly or indirectly.
     fn skip_after(&mut self, failed: StepId, because: StepId) {
         if self.lets_go_on(failed) {
             return;
@@ -243,7 +245,7 @@ impl Walk<'_> {
         }
     }
 
-    /// `answers`: what was answered last, by step.
+    /// `answers`: the last answer, by step.
     fn beat(&self, answers: &BTreeMap<StepId, String>) {
         let running = self.plan.steps.iter().filter(|step| self.status[step.id - 1] == Status::Running);
         let words = |step: &Step| match &step.op {
@@ -257,7 +259,7 @@ impl Walk<'_> {
         self.run.events.emit(&Event::Heartbeat { waiting, answers, ms: millis(self.began.elapsed()) });
     }
 
-    /// After Ctrl-C: what this run started does not stay behind half-way.
+    /// After Ctrl-C: stops what this run started.
     async fn stop_started(&mut self) {
         let started = std::mem::take(&mut self.known.get_mut().started);
         for name in started.iter().rev() {
@@ -292,7 +294,7 @@ impl Walk<'_> {
     }
 }
 
-/// One report of what failed in the same words for several services, and left no log.
+/// Merges failures of several services that have the same message and no log into one report.
 fn folded(failures: Vec<Failure>) -> Vec<Failure> {
     let mut found: Vec<(Failure, Vec<String>)> = Vec::new();
     for failure in failures {
@@ -321,7 +323,7 @@ fn is_start(step: &Step) -> bool {
     matches!(step.op, Op::Start { .. })
 }
 
-/// Looking at what runs already is not worth a line, nor is what we write down for ourselves.
+/// Checking running services, and recording intents, are not shown.
 fn is_told(step: &Step) -> bool {
     step.cause != Cause::Unchanged && !matches!(step.op, Op::Begin { .. } | Op::Finish { .. })
 }

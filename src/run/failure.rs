@@ -1,4 +1,4 @@
-//! Turns a step that failed into a report one can act on.
+//! Converts a failed step to a report with the next command.
 
 use crate::diag::{Error, ErrorKind};
 use crate::engine::{BuildFailed, Engine};

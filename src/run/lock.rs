@@ -1,5 +1,5 @@
-//! One run at a time may change a stack. A file lock, which the system releases when its holder dies, however it dies.
-//! What is in the file is `notes`'.
+//! Only one run at a time may change a stack. A file lock, which the system releases when its holder ends, for whatever
+//! reason. The content of the file is up to `notes`.
 
 mod notes;
 mod place;
@@ -15,7 +15,7 @@ use place::Place;
 
 pub use notes::{Notes, Stopping};
 
-/// Held as long as it lives.
+/// The lock is held for as long as this exists.
 #[derive(Debug)]
 pub struct Lock {
     /// Dropping it releases the lock: nothing else may keep it open.
@@ -24,7 +24,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of a stack on an engine; waits while another run holds it, and says for whom.
+    /// Takes the lock of a stack on an engine; waits while another run holds it, and reports the holder.
     ///
     /// # Errors
     /// [`ErrorKind::Locked`] when `patience` has passed, [`ErrorKind::Interrupted`] on Ctrl-C.
@@ -58,7 +58,7 @@ impl Lock {
             let holder = notes::holder(&mut file).unwrap_or_else(|| "another run".into());
             if began.elapsed() >= patience {
                 return Err(Error::new(ErrorKind::Locked, format_args!("{project} is being changed by {holder}"))
-                    .hint("wait for it, or end it; the lock goes with the process that holds it"));
+                    .hint("wait for it, or end it; the lock is released when the process that holds it ends"));
             }
             if !told {
                 events.emit(&Event::LockWaiting { holder });
@@ -74,14 +74,14 @@ impl Lock {
         Ok(Self { notes: Notes::new(Arc::downgrade(&file), &open), _file: file })
     }
 
-    /// What this run notes for the case that it does not get to its end.
+    /// Records of this run, in case it is cut off.
     pub fn notes(&self) -> Notes {
         self.notes.clone()
     }
 }
 
-/// The containers of a stack that are being stopped, by the run that holds its lock or by one that was cut off. For who
-/// only looks: nothing is waited for, and what can't be read is not there.
+/// The containers of a stack that are being stopped, by the run that holds its lock or by one that was cut off. For
+/// read-only commands: does not wait, and ignores what can't be read.
 pub fn stopping(engine: &str, project: &str) -> Vec<Stopping> {
     let text = Place::of(engine, project).open().and_then(|mut file| notes::text(&mut file)).ok();
     text.map(|text| notes::stopping(&text)).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! Carries a plan out and tells what happens. The only place where things are done in time: bounded concurrency,
-//! deadlines, Ctrl-C.
+//! Carries a plan out and reports what happens. The only place where work is scheduled: bounded concurrency, deadlines,
+//! Ctrl-C.
 
 pub mod actual;
 pub mod address;
@@ -39,28 +39,28 @@ use crate::event::Events;
 use crate::model::Stack;
 use crate::plan::{self, Observed, Request};
 
-/// What a run works on and how.
+/// The inputs and options of a run.
 #[derive(Debug)]
 pub struct Run<'a> {
     /// The engine.
     pub engine: &'a Engine,
     /// The stack as it should be.
     pub stack: &'a Stack,
-    /// What was there before.
+    /// The state of the engine before the run.
     pub seen: &'a Observed,
-    /// Asks services over the network.
+    /// Probes services over the network.
     pub prober: probe::Prober,
-    /// Where it tells what happens.
+    /// Its events.
     pub events: &'a Events,
-    /// Whether the user wants to leave.
+    /// Whether the user has interrupted.
     pub shutdown: &'a Shutdown,
-    /// Limit on all waiting for readiness together, besides each service's own.
+    /// Limit on all waiting for readiness together, in addition to each service's own.
     pub timeout: Option<Duration>,
-    /// Start services even though one they depend on failed.
+    /// Start services even if one of their dependencies failed.
     pub keep_going: bool,
     /// How images are built.
     pub build: How,
-    /// What is noted for the run after this one, should this one be cut off.
+    /// Records for the next run, in case this one is cut off.
     pub notes: lock::Notes,
 }
 

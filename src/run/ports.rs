@@ -1,4 +1,4 @@
-//! Who holds a host port: a container, or a process of this machine.
+//! Finds what holds a host port: a container, or a process of this machine.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -29,8 +29,8 @@ fn remedy(stack: Option<&Stack>, publisher: &Publisher, project: &str) -> String
     }
 }
 
-/// Names the holder of the first port of a service that is taken.
-/// None when nobody can be found: the port may be free again.
+/// Names the holder of the first port of a service that is taken. None if no holder is found: the port may be free
+/// again.
 pub(super) async fn holder(engine: &Engine, stack: &Stack, service: &Service) -> Option<Holder> {
     for port in service.ports.iter().filter(|port| port.protocol == Protocol::Tcp) {
         let Some(host) = port.host else { continue };
@@ -66,7 +66,7 @@ pub fn of_process(address: IpAddr, port: u16) -> Option<Holder> {
     Some(Holder { text: format!("port {port} is held by {process}"), remedy: None })
 }
 
-/// A host port that a service newly wants and that cannot be had: worth knowing before what runs is taken down for it.
+/// A host port that a service newly needs and that is in use: reported before running services are stopped for it.
 /// Looked at from here, so only where the engine's ports are this machine's.
 pub(super) fn unavailable(engine: &Engine, service: &Service, now: &[PublishedPort]) -> Option<u16> {
     if engine.about.host != "127.0.0.1" {

@@ -1,5 +1,5 @@
-//! Talks to a PostgreSQL server: a login, and texts of SQL one after the other. Enough for asking whether it is ready
-//! (`probe`) and for copying databases (`database`), so that no whole client is needed for it.
+//! A minimal PostgreSQL client: a login, and SQL statements one after the other. Enough for the readiness probe
+//! (`probe`) and for copying databases (`database`), so that no complete client is needed.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,9 +1,9 @@
-//! Looks into a data directory before a server starts on it.
+//! Inspects a data directory before a server starts on it.
 //!
-//! PostgreSQL's first boot can be cut off: the image's entrypoint runs initdb, then a temporary server for the init
-//! scripts. Whatever happens in between leaves a `PG_VERSION`, and the next boot takes that for a finished database:
-//! it starts, empty, without the user's role and scripts, and says nothing
-//! (docker-library/postgres, `docker-entrypoint.sh`: `DATABASE_ALREADY_EXISTS` looks for that file only).
+//! PostgreSQL's first start can be cut off: the image's entrypoint runs initdb, then a temporary server for the init
+//! scripts. An interruption in between leaves a `PG_VERSION` file, and the next start takes that for a finished
+//! database: it starts, empty, without the user's role and scripts, and without an error (docker-library/postgres,
+//! `docker-entrypoint.sh`: `DATABASE_ALREADY_EXISTS` only checks for that file).
 
 use std::io;
 
@@ -46,12 +46,12 @@ pub(super) async fn discard_half_booted(run: &Run<'_>, service: &Service, id: &s
         Found::Doubtful => {
             let name = &service.name;
             let message = format!(
-                "the data of {name} in volume {volume} is incomplete: no server ever started on it, and it is no first start \
+                "the data of {name} in volume {volume} is incomplete: no server ever started on it, and it is not a first start \
                  that was cut off; it is left as it is"
             );
             return Err(Error::new(ErrorKind::Other, message)
-                .hint("put the data there again: taskava dev snapshot list, taskava dev snapshot restore NAME")
-                .hint(format!("or begin without it (a snapshot is taken first): taskava dev down -v {name}")));
+                .hint("restore the data: taskava dev snapshot list, taskava dev snapshot restore NAME")
+                .hint(format!("or start without it (a snapshot is taken first): taskava dev down -v {name}")));
         }
     }
     let (engine, stack) = (run.engine, run.stack);

@@ -1,5 +1,5 @@
-//! Whose an isolated stack is: this process, and whether another one still lives. Reads what the system says of
-//! processes.
+//! The owner of an isolated stack: identifies this process, and checks whether another one still runs. Reads the
+//! system's process information.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ pub enum Life {
     Alive,
     /// Its process is gone.
     Gone,
-    /// It is on another machine, or in a container: nobody here can know.
+    /// It is on another machine, or in a container: that can't be checked here.
     Unknown,
 }
 
@@ -23,7 +23,7 @@ pub struct Process {
     pub pid: u32,
     /// The process that started it, or whom it was left to.
     pub parent: u32,
-    /// When it was started, in the system's own words: nobody of the same number has the same.
+    /// When it was started, as the system reports it: no other process with the same PID has the same.
     pub started: String,
 }
 
@@ -33,7 +33,7 @@ pub fn this_process() -> Owner {
     Owner { host: machine(), boot: boot(), space: space(), pid, started: started(pid).unwrap_or_default() }
 }
 
-/// This machine: nobody else's name and number.
+/// This machine, identified by a unique name.
 pub fn machine() -> String {
     format!("{}-{}", hostname(), fingerprint_of(machine_id().as_bytes()))
 }

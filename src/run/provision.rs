@@ -1,4 +1,5 @@
-//! The AWS resources of one emulator, once that answers. What they are and how they are made is `aws`'s.
+//! Provisions the AWS resources of one emulator, once it answers. What they are and how they are created is up to
+//! `aws`.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -39,18 +40,19 @@ pub(crate) async fn provision(
     if !undeclared.is_empty() {
         let names: Vec<String> = undeclared.iter().map(ToString::to_string).collect();
         run.events.emit(&Event::Warning {
-            message: format!("made for this stack, but not declared in [aws] any more: {}", names.join(", ")),
+            message: format!("created for this stack, but no longer declared in [aws]: {}", names.join(", ")),
             hint: Some("remove them with: taskava dev up --prune".into()),
         });
     }
     let Some(first) = failed.first() else {
-        // A bucket that was missing: the emulator may have been restarted by somebody else, and has forgotten the rest too.
+        // A bucket that was missing: the emulator may have been restarted by another program, and has lost the rest
+        // too.
         if options.fresh || done.iter().any(Change::is_new_bucket) {
             objects::put_back(run, step, service, id, options.fresh).await?;
         }
         return Ok(done.len());
     };
-    let mut message = format!("{} could not be made in {}: {}", first.what, service.name, first.refused);
+    let mut message = format!("{} could not be created in {}: {}", first.what, service.name, first.refused);
     // Each for a reason of its own.
     for other in &failed[1..] {
         message.push_str(&format!("; {} could not: {}", other.what, other.refused));
@@ -125,7 +127,7 @@ pub(crate) fn running<'a>(
 pub(crate) async fn client(run: &Run<'_>, service: &Service, id: &str, fresh: bool) -> Result<Client> {
     let port = aws::port(service)
         .ok_or_else(|| Error::new(ErrorKind::Usage, format_args!("{} does not emulate AWS", service.name)))?;
-    // Started anew, it may have got other ports.
+    // After a restart, it may have other ports.
     let before = run.seen.of(&service.name).next().filter(|seen| !fresh && seen.id == id && seen.is_up());
     let addresses = match before {
         Some(seen) => address::of(&run.engine.about, service, seen),

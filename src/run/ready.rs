@@ -1,8 +1,8 @@
-//! Decides when a service is asked next, and when waiting for it is over. Pure: no clock, no I/O; time is an argument,
+//! Decides when a service is probed next, and when waiting for it is over. Pure: no clock, no I/O; time is an argument,
 //! counted from any fixed moment.
 //!
-//! Whoever drives it does what the last [`Effect`] says, and comes back with what happened first: the answer, an event
-//! of the engine, a matching log line, or only time ([`Input::Tick`]).
+//! The caller carries out the last [`Effect`], and returns with whatever happened first: the answer, an engine event, a
+//! matching log line, or only time ([`Input::Tick`]).
 
 use std::fmt;
 use std::time::Duration;
@@ -53,7 +53,7 @@ pub enum Effect {
 /// Why a service did not become ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unready {
-    /// Its container ended; after so many restarts.
+    /// Its container exited; with the number of restarts.
     Exited {
         /// Exit code.
         code: i64,

@@ -6,12 +6,12 @@ use super::signals::{Signal, Signals};
 use crate::diag::{Error, ErrorKind};
 use crate::event::{Event, Events};
 
-/// How much hurry there is.
+/// How urgently the run should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ShutdownLevel {
-    /// None: go on.
+    /// Not at all: continue.
     None,
-    /// Finish what is being done, stop what was started.
+    /// Finish the current steps, stop what was started.
     Stop,
     /// Kill what was started.
     Kill,
@@ -23,24 +23,24 @@ struct State {
     cause: ErrorKind,
 }
 
-/// Tells whether the user wants to leave. Cheap to clone.
+/// Reports whether the user has interrupted. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Shutdown(watch::Receiver<State>);
 
 impl Shutdown {
-    /// Listens for signals from now on, until all its clones are gone. Arm it before the first engine call.
+    /// Handles signals from now on, until all its clones are dropped. Create it before the first engine call.
     pub fn on_signals(events: &Events) -> Self {
         let (sender, receiver) = watch::channel(State { hurry: ShutdownLevel::None, cause: ErrorKind::Interrupted });
         tokio::spawn(listen(sender, events.clone()));
         Self(receiver)
     }
 
-    /// How much hurry there is now.
+    /// The current level.
     pub fn hurry(&self) -> ShutdownLevel {
         self.0.borrow().hurry
     }
 
-    /// Waits until there is at least so much hurry.
+    /// Waits until at least this level is reached.
     pub async fn reached(&self, hurry: ShutdownLevel) {
         let mut receiver = self.0.clone();
         if receiver.wait_for(|state| state.hurry >= hurry).await.is_err() {
@@ -70,12 +70,12 @@ impl Default for Shutdown {
 async fn listen(sender: watch::Sender<State>, events: Events) {
     let mut signals = Signals::listen(&Signal::ENDS);
     for (hurry, message) in [
-        (ShutdownLevel::Stop, "stopping what this run started; once more to kill it"),
-        (ShutdownLevel::Kill, "killing what this run started; once more to leave everything as it is"),
+        (ShutdownLevel::Stop, "stopping what this run started; interrupt again to kill it"),
+        (ShutdownLevel::Kill, "killing what this run started; interrupt again to leave everything as it is"),
     ] {
         let cause = tokio::select! {
             cause = next(&mut signals, hurry) => cause,
-            // Nobody wants to know any more: signals are for those who come after.
+            // There are no listeners left: signals are for those that come after.
             () = sender.closed() => return,
         };
         events.emit(&Event::Interrupted { message: message.into() });
@@ -89,8 +89,8 @@ async fn listen(sender: watch::Sender<State>, events: Events) {
     std::process::exit(i32::from(cause.exit_code()));
 }
 
-/// The next signal that means so much hurry. A terminal that is closed sends SIGHUP more than once (the shell, then the
-/// system), which is no hurry: what was begun may end cleanly.
+/// The next signal of this level. A closed terminal sends SIGHUP more than once (the shell, then the system), which
+/// does not raise the level: steps in progress may end cleanly.
 async fn next(signals: &mut Signals, hurry: ShutdownLevel) -> ErrorKind {
     loop {
         let signal = signals.next().await;

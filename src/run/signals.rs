@@ -1,5 +1,5 @@
-//! Signals that this process gets: the only place that listens to them. What they mean is said by who listens: `shutdown`
-//! for runs, `cli::inside` for commands inside containers, `janitor`, which is there to outlive them.
+//! Signals that this process receives: the only place that handles them. Their meaning is up to the listeners:
+//! `shutdown` for runs, `cli::inside` for commands in containers, and `janitor`, which must survive them.
 
 use crate::diag::ErrorKind;
 
@@ -108,7 +108,7 @@ mod unix {
         }
     }
 
-    /// From now on, what ends a run passes this process by, and so does a pipe that nothing reads any more.
+    /// From now on, this process ignores signals that end a run, and a pipe without a reader.
     pub fn ignore() {
         let ends = Signal::ENDS.map(kind);
         for mut signals in ends.into_iter().chain([SignalKind::pipe()]).filter_map(|kind| signal(kind).ok()) {

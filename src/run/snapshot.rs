@@ -1,5 +1,5 @@
-//! Snapshots: what belongs together, how the automatic ones are called, and how long they are kept. Taking and restoring
-//! one is a plan (`plan::save`, `plan::restore`); what an image holds is `engine::snapshots`'.
+//! Snapshots: which images belong together, names of automatic snapshots, and how long they are kept. Taking and
+//! restoring one is a plan (`plan::save`, `plan::restore`); the content of an image is up to `engine::snapshots`.
 
 use serde::Serialize;
 
@@ -52,7 +52,7 @@ impl Snapshot {
 /// The snapshots of a stack, the newest first, and what is there of others that are not whole.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn both(engine: &Engine, project: &str) -> Result<(Vec<Snapshot>, Vec<Snapshot>)> {
     Ok(group(engine.saved(project).await?).into_iter().partition(Snapshot::is_whole))
 }
@@ -60,7 +60,7 @@ pub async fn both(engine: &Engine, project: &str) -> Result<(Vec<Snapshot>, Vec<
 /// The snapshots of a stack, the newest first.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn all(engine: &Engine, project: &str) -> Result<Vec<Snapshot>> {
     Ok(both(engine, project).await?.0)
 }
@@ -83,9 +83,9 @@ pub async fn discard_parts(engine: &Engine, project: &str) -> Result<()> {
 pub async fn find(engine: &Engine, project: &str, name: &str) -> Result<Snapshot> {
     let (all, parts) = both(engine, project).await?;
     if parts.iter().any(|part| part.name == name) {
-        let message = format!("`{name}` is no whole snapshot: saving it was cut off");
+        let message = format!("`{name}` is not a complete snapshot: saving it was cut off");
         return Err(Error::new(ErrorKind::Usage, message)
-            .hint(format!("remove what is there of it: taskava dev snapshot remove {name}")));
+            .hint(format!("remove what was saved of it: taskava dev snapshot remove {name}")));
     }
     let names: Vec<&str> = all.iter().map(|snapshot| snapshot.name.as_str()).collect();
     let hint = if names.is_empty() {

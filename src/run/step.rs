@@ -1,4 +1,4 @@
-//! One step of a plan, as engine calls.
+//! Carries out one step of a plan with engine calls.
 
 mod contents;
 
@@ -20,37 +20,37 @@ use crate::kinds;
 use crate::model::{Failure, Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step, StepId};
 
-/// What is known of the stack's containers while a plan is carried out.
+/// The state of the stack's containers while a plan is carried out.
 #[derive(Debug, Default)]
 pub(super) struct RunState {
     /// Container of each service.
     pub(super) containers: HashMap<ServiceName, String>,
-    /// Id of the image each of them was made from.
+    /// Image ID of each of them.
     pub(super) images: HashMap<ServiceName, String>,
-    /// Services whose fetched image turned out to be the one they run.
+    /// Services whose pulled image is the one they already run.
     pub(super) kept: HashMap<ServiceName, bool>,
     /// Volumes that are removed without being saved first.
     pub(super) discarded: BTreeSet<String>,
-    /// AWS resources that were made, changed or removed.
+    /// AWS resources that were created, changed or removed.
     pub(super) provisioned: usize,
-    /// Started by this run, in that order.
+    /// Services started by this run, in that order.
     pub(super) started: Vec<ServiceName>,
-    /// When the containers of those of them that had run before wrote their last line then, by the engine's clock.
+    /// For containers that had run before: the time of the last log line of that run, by the engine's clock.
     pub(super) earlier: HashMap<ServiceName, jiff::Timestamp>,
-    /// Held while views are made: services may have the same.
+    /// Held while views are created: services may share one.
     pub(super) views: Rc<Mutex<()>>,
-    /// Those of them that are ready by a line that they write.
+    /// Those of them whose readiness is a log line.
     pub(super) listening: HashMap<ServiceName, wait::Listening>,
-    /// What was answered last where a step waits for a service.
+    /// The last answer of each service that a step waits for.
     pub(super) answers: BTreeMap<StepId, String>,
 }
 
-/// How a step ended that did not succeed.
+/// Why a step did not succeed.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// It failed.
     Failed(Box<Failure>),
-    /// The user left.
+    /// It was interrupted.
     Cancelled,
 }
 
@@ -123,13 +123,13 @@ pub(super) async fn carry_out(
     }
 }
 
-/// A future on the heap, made in a frame of its own: all of them beside each other would be too much for the stack of a
-/// test's thread, in a build without optimisation.
+/// A future on the heap, created in a separate frame: all of them in one frame would be too much for the call stack of
+/// a test's thread, in a build without optimisation.
 fn boxed<'a, T, F: Future<Output = T> + 'a>(make: impl FnOnce() -> F) -> LocalBoxFuture<'a, T> {
     Box::pin(make())
 }
 
-/// A plan that was made from another stack.
+/// The error for a plan of another stack.
 fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::Other, format_args!("{name} is not part of this stack"))
 }
@@ -162,7 +162,7 @@ impl Doing<'_> {
         found.ok_or_else(|| Error::new(ErrorKind::Other, format_args!("{service} has no container")))
     }
 
-    /// Whether the image that was fetched is the one the container runs already.
+    /// Whether the pulled image is the one that the container already runs.
     async fn keeps_image(&self) -> Result<bool> {
         let Some(service) = self.service else { return Ok(false) };
         if let Some(kept) = self.known.borrow().kept.get(&service.name) {
@@ -231,7 +231,7 @@ impl Doing<'_> {
         let claims = self.step.cause != Cause::Duplicate;
         for volume in engine.remove_service(self.run.stack, service, container, claims).await? {
             self.run.events.emit(&Event::Warning {
-                message: format!("{service}: what a removed container had in volume {volume} is still there"),
+                message: format!("{service}: data of a removed container is still in volume {volume}"),
                 hint: Some(format!("remove it with: docker volume rm {volume}")),
             });
         }
@@ -243,7 +243,10 @@ impl Doing<'_> {
         let Copied { volume, snapshot, .. } = what;
         let message = match saved {
             Some(size) if self.step.cause == Cause::BeforeLoss => {
-                format!("{volume}: {} saved; back with: taskava dev snapshot restore {snapshot}", event::size(size))
+                format!(
+                    "{volume}: {} saved; restore it with: taskava dev snapshot restore {snapshot}",
+                    event::size(size)
+                )
             }
             // What the step says is enough; the list has the size.
             Some(_) => return Ok(()),
@@ -293,7 +296,7 @@ impl Doing<'_> {
         }
     }
 
-    /// In the same words for each service: they become one report.
+    /// The same message for each service, so that they become one report.
     fn full_network(&self, service: &Service, error: &Error) -> Error {
         let text = error.to_string();
         let named = |short: &&String| text.contains(&self.run.stack.networks[*short].name);
@@ -323,7 +326,7 @@ impl Doing<'_> {
         }
     }
 
-    /// What runs stays when the port that its successor wants is taken.
+    /// A running service is kept if the port that its successor needs is in use.
     async fn check_ports(&self) -> Result<()> {
         let (Some(service), Cause::ConfigChanged { fields }) = (self.service, &self.step.cause) else { return Ok(()) };
         if !fields.iter().any(|field| field == "ports") {
@@ -333,7 +336,7 @@ impl Doing<'_> {
         let held: Vec<_> = self.run.seen.containers.iter().flat_map(|seen| seen.ports.iter().copied()).collect();
         match ports::unavailable(self.run.engine, service, &held) {
             Some(port) => {
-                let message = format!("can't move {} to port {port}: it is taken", service.name);
+                let message = format!("can't move {} to port {port}: it is in use", service.name);
                 Err(self.port_taken(service, Error::new(ErrorKind::Port, message)).await)
             }
             None => Ok(()),
@@ -393,7 +396,7 @@ impl Doing<'_> {
         }
     }
 
-    /// Adds what the container can tell of this run.
+    /// Adds the container's state and log of this run.
     async fn explain(&self, service: &Service, id: Option<&str>, failed: &mut Failure) {
         let earlier = self.known.borrow().earlier.get(&service.name).copied();
         failure::explain(self.run.engine, self.run.stack, service, id, earlier, failed).await;

@@ -1,6 +1,7 @@
-//! The one way in which a container is stopped: its stop signal, time to end by itself, SIGKILL. All of it by us, not by
-//! the engine's own `stop`, which would go on to its SIGKILL when this process is gone. That it began is noted in the lock
-//! file first, so that the next run finishes it instead of taking the container for one that runs.
+//! The only way in which a container is stopped: its stop signal, time to exit, SIGKILL. taskava does it itself instead
+//! of using the engine's `stop`, which would continue to its SIGKILL after this process has ended. The start of the
+//! stop is recorded in the lock file first, so that the next run finishes it instead of taking the container for a
+//! running one.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -44,7 +45,7 @@ const KILLED: i64 = 137;
 /// is just stopping, is [`ContainerState::Stopping`].
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn observe(engine: &Engine, stack: &Stack) -> Result<Observed> {
     let mut seen = engine.observe(stack).await?;
     mark(engine, stack.name.as_str(), seen.containers.iter_mut().chain(&mut seen.one_offs)).await?;
@@ -54,7 +55,7 @@ pub async fn observe(engine: &Engine, stack: &Stack) -> Result<Observed> {
 /// Marks those of a stack's containers that are being stopped. Costs nothing where no such thing is noted.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn mark(engine: &Engine, project: &str, seen: impl IntoIterator<Item = &mut Container>) -> Result<()> {
     let notes = lock::stopping(&engine.about.address, project);
     if notes.is_empty() {
@@ -263,9 +264,9 @@ fn killed(name: &ServiceName, service: Option<&Service>, signal: &str, grace: Du
     let lost = if service.mounts.iter().any(is_written) { ": what it had not written yet is lost" } else { "" };
     let remedy = match service.options.init {
         false => {
-            "`init = true`, if its program does not listen to it; or `stop_signal`, one that it ends at; or `stop_timeout`, more time"
+            "`init = true`, if its program does not handle the signal; or another `stop_signal`; or a longer `stop_timeout`"
         }
-        true => "`stop_signal`, one that its program ends at, or `stop_timeout`, more time",
+        true => "another `stop_signal`, which its program handles, or a longer `stop_timeout`",
     };
     Event::Warning {
         message: format!("{name} ignored {signal} for {time} and was killed{lost}"),

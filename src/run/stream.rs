@@ -1,5 +1,5 @@
-//! A connection to a server of a stack, in clear text or over TLS. Certificates are not verified: they are of the
-//! developer's own making, and who is asked is known by its address.
+//! A connection to a server of a stack, in clear text or over TLS. Certificates are not verified: developers create
+//! their own, and the server is identified by its address.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
-//! What an isolated stack mounts for a host path that it could write to: a view that keeps what is written to itself. An
-//! overlay where the engine can mount one, else a copy of what is not large; where neither can be had, the path itself, said
-//! once, and not at all where a database may keep its files. How a view is made is `engine::views`'.
+//! Copy-on-write views: what an isolated stack mounts for a writable host path. An overlay if the engine can mount one,
+//! otherwise a copy if it is not large; if neither is possible, the path itself, reported once, or refused if a
+//! database may keep its files there. How a view is created is up to `engine::views`.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -23,7 +23,7 @@ const SMALLEST: u64 = 4096;
 /// How many files are looked at for one by which a folder is known again.
 const GLANCE: usize = 64;
 
-/// What lies here is no data, and has no meaning but as it is.
+/// Paths that contain no data, and only work as they are.
 const SYSTEM: [&str; 5] = ["/dev", "/proc", "/sys", "/run", "/var/run"];
 
 /// A service with every view that its container is made with; none when it has none that is not known yet. What is not
@@ -114,7 +114,7 @@ impl Viewing<'_> {
         }
         self.events.emit(&Event::Warning {
             message: format!("{name}: {cannot}; what it writes to {target} is written there"),
-            hint: Some(format!("if that is meant, say so in `volumes` of [services.{name}]: {table}")),
+            hint: Some(format!("if that is intended, say so in `volumes` of [services.{name}]: {table}")),
         });
         Ok(Held::Itself)
     }

@@ -1,5 +1,5 @@
-//! Waits for one service: asks it, watches its container, and reports at once when that ends. What an answer means and
-//! when to ask again is [`Gate`]'s.
+//! Waits for one service: probes it, watches its container, and reports at once when that exits. What an answer means
+//! and when to probe again is up to [`Gate`].
 
 mod ask;
 mod line;
@@ -264,7 +264,7 @@ impl<'a> Waiting<'a> {
         (self.exit, self.own, self.hanging) = (None, None, None);
         self.addresses.clear();
         let Some(code) = code else {
-            let message = format!("the container of {} was removed while it was waited for", self.service.name);
+            let message = format!("the container of {} was removed while waiting for it", self.service.name);
             return Err(Error::new(ErrorKind::Crashed, message));
         };
         let seen = self.run.engine.inspect(self.id).await?.unwrap_or_default();

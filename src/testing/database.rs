@@ -1,7 +1,7 @@
-//! A database of its own for each test, inside the stack's PostgreSQL: a copy that is made in milliseconds.
+//! A separate database for each test, inside the stack's PostgreSQL: a copy that is created in milliseconds.
 //!
-//! `database` makes the copies. Here is who asks it: one thread for each stack, with one login, which makes the next
-//! copies while nobody waits for one.
+//! `database` creates the copies. This module calls it: one thread per stack, with one login, which creates the next
+//! copies while no test waits for one.
 
 use std::thread;
 
@@ -15,16 +15,16 @@ use crate::engine::Engine;
 use crate::model::{CopyName, Service};
 use crate::plan::observed::Container;
 
-/// How many copies are made ahead of time.
+/// Number of copies created in advance.
 const READY: usize = 4;
 
 /// PostgreSQL's limit.
 const LONGEST_NAME: usize = 63;
 
-/// A copy of the stack's database. It goes with the stack, or before it with [`Stack::drop_database`].
+/// A copy of the stack's database. It is removed with the stack, or earlier by [`Stack::drop_database`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Database {
-    /// Its name, which says what it is a copy of, and which test asked for it where that can be known:
+    /// Its name, which contains the name of the source and, if known, that of the test that requested it:
     /// `shop_fork_1_an_order_is_stored`.
     pub name: String,
     /// Its URL, password included.
@@ -34,8 +34,9 @@ pub struct Database {
 impl Stack {
     /// Copies the database of the stack's first PostgreSQL, in milliseconds.
     ///
-    /// The first call copies it as it is then, whoever is connected to it; that is what later calls give too. So prepare
-    /// it, then fork. [`Stack::refresh_forks`] has the next one begin with how it is by then.
+    /// The first call copies its current state, even while clients are connected to it; later calls return copies of
+    /// that state. So prepare it, then fork. After [`Stack::refresh_forks`], the next call copies the state at that
+    /// time.
     ///
     /// # Errors
     /// When there is no PostgreSQL, or it refuses.
@@ -44,15 +45,15 @@ impl Stack {
         self.ask_forks(|answer| Wish::Fork(test, answer)).await
     }
 
-    /// Drops a copy, whoever is connected to it.
+    /// Drops a copy, even while clients are connected to it.
     ///
     /// # Errors
-    /// When it is gone already.
+    /// When it no longer exists.
     pub async fn drop_database(&self, database: Database) -> Result<(), Error> {
         self.ask_forks(|answer| Wish::Drop(database.name, answer)).await
     }
 
-    /// The database has changed on purpose: forks that are made from now on are copies of how it is now.
+    /// To call after changing the database on purpose: forks created from now on are copies of its current state.
     ///
     /// # Errors
     /// When there is no PostgreSQL, or it refuses.
@@ -62,12 +63,12 @@ impl Stack {
 
     async fn ask_forks<T>(&self, wish: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Wish) -> Result<T, Error> {
         let (sender, receiver) = oneshot::channel();
-        let gone = || Error::new(ErrorKind::Other, "the thread that copies databases is gone");
+        let gone = || Error::new(ErrorKind::Other, "the thread that copies databases has ended");
         self.forks()?.0.send(wish(sender)).map_err(|_| gone())?;
         receiver.await.map_err(|_| gone())?
     }
 
-    /// Who makes the copies: there from the first one on.
+    /// The thread that makes the copies; it exists from the first one on.
     fn forks(&self) -> Result<&Forks, Error> {
         if let Some(forks) = self.forks.get() {
             return Ok(forks);
@@ -90,7 +91,7 @@ pub(super) struct Forks(UnboundedSender<Wish>);
 enum Wish {
     /// A copy, for a test of this name.
     Fork(String, oneshot::Sender<Result<Database, Error>>),
-    /// A copy may go.
+    /// A copy is no longer needed.
     Drop(String, oneshot::Sender<Result<(), Error>>),
     /// The database changed.
     Refresh(oneshot::Sender<Result<(), Error>>),
@@ -112,7 +113,7 @@ impl Forks {
                 runtime.block_on(Worker { place, server: None, made: 0, full: true }.work(wishes));
             }
         };
-        // Without a thread nobody answers, and that is said to whoever asks.
+        // Without a thread there is no answer, which callers report.
         drop(thread::Builder::new().name("taskava databases".into()).spawn(work));
         Self(sender)
     }
@@ -120,7 +121,7 @@ impl Forks {
 
 struct Worker {
     place: Place,
-    /// Logged in from the first wish on.
+    /// The connection; logged in on the first request.
     server: Option<Server>,
     /// How many forks were made.
     made: usize,
@@ -129,7 +130,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Does what is wished for; copies are made ahead while there are no wishes.
+    /// Handles requests; copies are created in advance while there are none.
     async fn work(mut self, mut wishes: UnboundedReceiver<Wish>) {
         loop {
             let wish = match wishes.try_recv() {
@@ -142,7 +143,7 @@ impl Worker {
                 }
                 wish => wish.ok(),
             };
-            // Whoever wished may be gone by the time.
+            // The requester may have ended by then.
             match wish {
                 None => return,
                 Some(Wish::Fork(test, answer)) => drop(answer.send(self.fork(&test).await.map_err(Error::from))),
@@ -169,7 +170,7 @@ impl Worker {
         Ok(Database { name: fork.database, url: fork.url })
     }
 
-    /// Does something with the server. The login is kept; the server may have been restarted since it was made.
+    /// Runs something on the server. The connection is kept; the server may have been restarted since it was opened.
     async fn with_server<T>(&mut self, work: impl AsyncFn(&mut Server) -> diag::Result<T>) -> diag::Result<T> {
         if let Some(server) = &mut self.server {
             match work(server).await {
@@ -191,7 +192,7 @@ fn test_in(thread: &str) -> String {
     if matches!(test, "main" | "taskava") || test.starts_with("tokio-") { String::new() } else { test.to_owned() }
 }
 
-/// The name of the so-manieth copy of a database.
+/// The name of the copy of a database with this number.
 fn fork_name(from: &str, number: usize, test: &str) -> CopyName {
     let allowed = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() { c } else { '_' };
     let words = format!("{from}_fork_{number}_{test}").to_ascii_lowercase();

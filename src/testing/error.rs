@@ -8,7 +8,7 @@ use crate::event::Summary;
 
 pub use crate::diag::ErrorKind;
 
-/// Why a stack did not come up, or what was asked of it failed. Shows the same with `{}` and `{:?}`, because tests end with
+/// Why a stack did not start, or an operation on it failed. `{}` and `{:?}` print the same, because tests end with
 /// either.
 pub struct Error {
     kind: ErrorKind,
@@ -20,15 +20,15 @@ impl Error {
         Self { kind, text: text.into() }
     }
 
-    /// A stack did not come up.
+    /// A stack did not start.
     pub(super) fn of_summary(summary: &Summary) -> Self {
         let kind = summary.failures.first().map_or(ErrorKind::Other, |failure| failure.kind);
         Self::new(kind, report::summary(summary))
     }
 
-    /// What kind of failure it is: by this a test can tell, for instance, an engine that is not running
-    /// ([`ErrorKind::Engine`]) from a service that crashed ([`ErrorKind::Crashed`]). Where several services failed, that of
-    /// the first one.
+    /// The kind of failure, with which a test can distinguish, for instance, an engine that is not running
+    /// ([`ErrorKind::Engine`]) from a service that crashed ([`ErrorKind::Crashed`]). If several services failed, that
+    /// of the first one.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

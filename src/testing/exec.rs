@@ -1,23 +1,24 @@
-//! Commands inside the containers of a stack.
+//! Runs commands in the containers of a stack.
 
 use super::{Error, ErrorKind, Stack, on_a_thread};
 use crate::engine::Engine;
 use crate::engine::attach::{Channel, ExecOptions, not_run};
 
-/// What a command wrote, and how it ended.
+/// The output of a command, and its exit code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
-    /// Its exit code; 0 is success, and 128 + N is what a shell has for an end by signal N.
+    /// Its exit code; 0 is success, and 128 + N means, as in a shell, that signal N ended it.
     pub code: i64,
-    /// All that it wrote to its standard output. Bytes that are not UTF-8 are replaced by U+FFFD.
+    /// Its standard output. Bytes that are not UTF-8 are replaced by U+FFFD.
     pub stdout: String,
-    /// The same of its standard error.
+    /// Its standard error, likewise.
     pub stderr: String,
 }
 
 impl Stack {
-    /// Runs a command in the container of a service, like `taskava dev exec`, and waits for its end, however long that takes.
-    /// It has no shell around it, no standard input and no terminal. A command that fails is no error: see [`Output::code`].
+    /// Runs a command in the container of a service, like `taskava dev exec`, and waits until it exits, without a time
+    /// limit. It is run without a shell, standard input or terminal. A command that fails is not an error: see
+    /// [`Output::code`].
     ///
     /// ```no_run
     /// # async fn test(stack: &taskava::testing::Stack) -> Result<(), taskava::testing::Error> {

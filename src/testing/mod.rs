@@ -1,4 +1,4 @@
-//! Stacks for tests, from Rust: isolated, ready, and gone when the test is.
+//! Stacks for tests, from Rust: isolated, ready, and removed after the test.
 //!
 //! ```no_run
 //! # async fn test() -> Result<(), taskava::testing::Error> {
@@ -69,7 +69,7 @@ use crate::masks::Masks;
 use crate::model::ServiceName;
 use crate::run::{Shutdown, actual, address};
 
-/// What stack is wanted: made by [`Stack::from_file`].
+/// Options of a stack to start: created by [`Stack::from_file`].
 #[derive(Debug, Clone)]
 #[must_use = "nothing happens until it is started"]
 pub struct Builder {
@@ -81,49 +81,49 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Only these services, and what they depend on; all active ones otherwise.
+    /// Start only these services and their dependencies; by default, all active ones.
     pub fn services<S: Into<String>>(mut self, services: impl IntoIterator<Item = S>) -> Self {
         self.services = services.into_iter().map(Into::into).collect();
         self
     }
 
-    /// Also the services of this profile.
+    /// Enable a profile.
     pub fn profile(mut self, profile: impl Into<String>) -> Self {
         self.options.profiles.push(profile.into());
         self
     }
 
-    /// A variable for `${NAME}` in services.toml, and for services that are given `NAME` from the environment. It comes before
-    /// one of the same name in the environment of the test, which stays as it is, and before `.env`. A later value of a
-    /// name replaces an earlier one.
+    /// Sets a variable for `${NAME}` in services.toml, and for services that take `NAME` from the environment. It
+    /// overrides a variable of the same name in the environment of the test, which is not changed, and in `.env`. A
+    /// later value for a name replaces an earlier one.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.variables.insert(name.into(), value.into());
         self
     }
 
-    /// Give up when not everything is ready after this time; after each service's own otherwise.
+    /// Fail if not all services are ready within this time; by default, within each service's own timeout.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// Have the servers make their data now, instead of beginning with what an earlier stack prepared.
+    /// Initialise all data now, instead of starting from prepared images.
     pub fn from_scratch(mut self) -> Self {
         self.from_scratch = true;
         self
     }
 
-    /// Leave the stack as it is, for a day, instead of removing it.
+    /// Keep the stack for a day instead of removing it.
     pub fn keep(mut self) -> Self {
         self.keep = true;
         self
     }
 
-    /// Brings the stack up; returns when a client can use every service.
+    /// Starts the stack; returns when a client can use every service.
     ///
     /// # Errors
-    /// When services.toml can't be used, no engine answers, or a service does not come up: with its last log lines and
-    /// the likely reason. Then nothing is left behind.
+    /// When services.toml can't be used, no engine answers, or a service does not become ready: with its last log lines
+    /// and the likely reason. In that case nothing is left behind.
     pub async fn start(self) -> Result<Stack, Error> {
         on_a_thread(|| self.bring_up()).await
     }
@@ -143,7 +143,7 @@ impl Builder {
         let (_, started) = futures_util::join!(gc::sweep(&engine), start);
         let isolated = started?;
         if !isolated.is_ready() {
-            // It ends up in the log of a job, which everybody may read.
+            // It ends up in the log of a job, which may be public.
             let (mut summary, masks) = (isolated.summary.clone().unwrap_or_default(), Masks::of(&isolated.stack));
             summary.failures.iter_mut().for_each(|failure| failure.mask(&masks));
             let error = Error::of_summary(&summary);
@@ -157,7 +157,7 @@ impl Builder {
     }
 }
 
-/// Where relative paths begin. A test may have changed the current folder.
+/// The folder that relative paths are relative to. A test may have changed the current folder.
 fn folders() -> Vec<PathBuf> {
     let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     std::env::current_dir().into_iter().chain(package).collect()
@@ -172,7 +172,7 @@ fn not_found(file: &Path) -> Error {
     Error::new(ErrorKind::Usage, text)
 }
 
-/// Whether the environment says that stacks are to stay.
+/// Whether the environment requests that stacks are kept.
 fn is_kept() -> bool {
     std::env::var("TASKAVA_TEST_KEEP").is_ok_and(|value| !value.is_empty() && value != "0")
 }
@@ -181,17 +181,17 @@ fn is_kept() -> bool {
 #[derive(Debug)]
 pub struct Stack {
     engine: Engine,
-    /// None once it was removed.
+    /// None after it was removed.
     isolated: Option<Isolated>,
     env: BTreeMap<String, String>,
     keep: bool,
-    /// Who copies databases.
+    /// The thread that copies databases.
     forks: OnceLock<Forks>,
 }
 
 impl Stack {
-    /// The stack that this services.toml describes. A relative path is looked for in the current folder and those above,
-    /// so that tests of a package find the one of its workspace; then from the folder of the package that `cargo` tests.
+    /// The stack described by this services.toml. A relative path is searched in the current folder and those above, so
+    /// that tests of a package find the file of its workspace; then from the folder of the package that `cargo` tests.
     pub fn from_file(file: impl Into<PathBuf>) -> Builder {
         let file: PathBuf = file.into();
         let folders = folders();
@@ -209,7 +209,8 @@ impl Stack {
     /// URL of a service, password included: `postgres://…`, `redis://…`, `http://…`.
     ///
     /// # Panics
-    /// When there is no such service, or it has no URL; the message says which there are. [`Stack::try_url`] does not panic.
+    /// When there is no such service, or it has no URL; the message lists those that exist. [`Stack::try_url`] does not
+    /// panic.
     #[track_caller]
     pub fn url(&self, service: &str) -> &str {
         self.try_url(service).unwrap_or_else(|error| panic!("{error}"))
@@ -218,7 +219,7 @@ impl Stack {
     /// The same as [`Stack::url`], with an error instead of a panic.
     ///
     /// # Errors
-    /// [`ErrorKind::Usage`] when there is no such service, or it has no URL; the message says which there are.
+    /// [`ErrorKind::Usage`] when there is no such service, or it has no URL; the message lists those that exist.
     pub fn try_url(&self, service: &str) -> Result<&str, Error> {
         let key = format!("{}_URL", service.to_ascii_uppercase().replace(['-', '.'], "_"));
         self.env.get(&key).map(String::as_str).ok_or_else(|| {
@@ -230,8 +231,8 @@ impl Stack {
 
     /// The host at which published ports are reached: `127.0.0.1`, or the name or address of the machine of a remote engine.
     ///
-    /// Where the test itself runs in a container of the engine, each service has a host of its own; [`Stack::address`] has
-    /// the right one everywhere.
+    /// If the test itself runs in a container of the engine, each service has a different host; [`Stack::address`]
+    /// always returns the right one.
     pub fn host(&self) -> &str {
         &self.engine.about.host
     }
@@ -264,13 +265,13 @@ impl Stack {
         found.ok_or_else(|| address::unreachable(service, port).into())
     }
 
-    /// The variables an application finds the stack by, as `taskava dev env` prints them; for
+    /// The variables through which an application finds the stack, as `taskava dev env` prints them; for
     /// [`Command::envs`](std::process::Command::envs).
     pub fn env(&self) -> &BTreeMap<String, String> {
         &self.env
     }
 
-    /// What a service wrote so far, both streams.
+    /// The log of a service so far, both streams.
     ///
     /// # Errors
     /// [`ErrorKind::Usage`] when no such service runs.
@@ -283,7 +284,7 @@ impl Stack {
         .await
     }
 
-    /// Removes the stack and waits until it is gone; dropping it does the same, and can't say when that fails.
+    /// Removes the stack and waits until that is done; dropping it does the same, but can't report a failure.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -316,7 +317,7 @@ impl Stack {
         services.find(|service| service.kind == crate::model::Kind::Postgres && runs(&service.name))
     }
 
-    /// What is left to do at the end.
+    /// What remains to be done at the end.
     fn leave(&mut self) -> Option<impl Future<Output = diag::Result<()>> + use<>> {
         let (isolated, engine, keep) = (self.isolated.take()?, self.engine.clone(), self.keep);
         Some(async move { if keep { isolated.keep(&engine).await } else { isolated.remove(&engine).await } })
@@ -338,7 +339,7 @@ impl Drop for Stack {
     }
 }
 
-/// Waits for something of this module where nothing is asynchronous: in a plain `#[test]`, or for a
+/// Waits for a future of this module in code that is not asynchronous: in a plain `#[test]`, or for a
 /// [`LazyLock`](std::sync::LazyLock). It needs no runtime, and may be called within one.
 ///
 /// ```no_run
@@ -372,8 +373,8 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// A thread that brings stacks up. Test programs are built without optimisation, where futures are moved over the stack as they
-/// are made: the usual 2 MiB do not suffice. Memory that is not touched is only reserved.
+/// A thread that starts stacks. Test programs are built without optimisation, so that futures are moved over the call
+/// stack when they are created: the usual 2 MiB are not enough. Memory that is not touched is only reserved.
 fn own_thread() -> thread::Builder {
     thread::Builder::new().name("taskava".into()).stack_size(16 * 1024 * 1024)
 }
@@ -382,7 +383,7 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
-/// Does something on a thread and a runtime of its own; the work is made there.
+/// Runs work on a separate thread with its own runtime; the future is created there.
 async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
     work: impl FnOnce() -> F + Send + 'static,
 ) -> Result<T, Error> {
@@ -392,11 +393,11 @@ async fn on_a_thread<T: Send + 'static, F: Future<Output = Result<T, Error>>>(
             Ok(runtime) => runtime.block_on(work()),
             Err(error) => Err(Error::new(ErrorKind::Other, error.to_string())),
         };
-        // Nobody waits any more: what was made is dropped, and so removed.
+        // The caller no longer waits: the stack is dropped, and so removed.
         drop(sender.send(result));
     };
     let spawned = own_thread().spawn(thread);
     spawned.map_err(|error| Error::new(ErrorKind::Other, format!("can't start a thread: {error}")))?;
-    let gone = || Error::new(ErrorKind::Other, "the thread that did it is gone");
+    let gone = || Error::new(ErrorKind::Other, "the thread that did it has ended");
     receiver.await.unwrap_or_else(|_| Err(gone()))
 }

@@ -1,4 +1,4 @@
-//! Failures as a test shows them: plain text, because a test's output may go anywhere.
+//! Failure reports for tests: plain text, because a test's output may be written anywhere.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use crate::diag::{Diagnostic, Error, Severity};
 use crate::event::Summary;
 use crate::model::Failure;
 
-/// An error with what is wrong in the configuration, and what to do.
+/// An error with the mistakes in the configuration, and what to do.
 pub(super) fn error(error: &Error) -> String {
     let mut text = error.to_string();
     let wrong = error.diagnostics.iter().filter(|found| found.severity == Severity::Error);
@@ -21,7 +21,7 @@ pub(super) fn error(error: &Error) -> String {
     text
 }
 
-/// Why a stack did not come up.
+/// Why a stack did not start.
 pub(super) fn summary(summary: &Summary) -> String {
     let failures: Vec<String> = summary.failures.iter().map(failure).collect();
     if failures.is_empty() { "the stack did not come up".into() } else { failures.join("\n") }
@@ -34,7 +34,7 @@ fn failure(failure: &Failure) -> String {
         let _ = write!(text, "\n  last probe: {answer}");
     }
     for line in &failure.log {
-        // Control sequences would clear the screen of whoever reads the test's output.
+        // Control sequences could clear the screen of a person who reads the test's output.
         let line: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
         let _ = write!(text, "\n  | {line}");
     }

@@ -1,4 +1,4 @@
-//! Errors, diagnostics and failure reports for people.
+//! Errors, diagnostics and failure reports as text.
 
 use std::fmt::Write as _;
 

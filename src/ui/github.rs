@@ -1,4 +1,4 @@
-//! What the runner of a GitHub job reads on standard error: workflow commands.
+//! Workflow commands, which the runner of a GitHub job reads on standard error.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! One JSON object a line: what scripts read. The fields are those of [`Event`]; here come version and time.
+//! One JSON object per line, for scripts. The fields are those of [`Event`]; this module adds version and time.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! A text that is drawn again and again in one place of the terminal; in a pipe, one after the other.
+//! A text that is redrawn in one place of the terminal; in a pipe, one text after the other.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! How a log line looks, and its way to stdout. What it says is harmless when it gets there: see `sanitise`.
+//! Formats log lines and writes them to stdout. Their text is sanitised: see `sanitise`.
 
 use std::io::{self, Write as _};
 use std::mem;

@@ -1,7 +1,7 @@
-//! The only place that prints. Takes events and texts and shows them: a live tree, plain lines, or JSON lines.
+//! The only module that prints. Takes events and texts and shows them: as a live tree, plain lines, or JSON lines.
 //!
-//! stdout is data, stderr is progress. What is told is decided by `run` and `cli`; here is only how it looks. Whatever is
-//! printed is harmless to a terminal: the last step of each way out is [`sanitise`].
+//! stdout is data, stderr is progress. What is reported is decided by `run` and `cli`; this module only decides how it
+//! looks. All output is safe for a terminal: the last step of every output path is [`sanitise`].
 
 pub mod errors;
 pub mod github;
@@ -118,7 +118,7 @@ impl Screen {
         self.0.format
     }
 
-    /// Whether what goes to stdout may carry colours.
+    /// Whether stdout may contain colours.
     pub fn color(&self) -> bool {
         self.0.color
     }
@@ -244,7 +244,7 @@ impl Screen {
         self.aside(|| write_out(&line))
     }
 
-    /// A remark beside the data: a line on stderr, left out with `-q`. In JSON: a `notice` event.
+    /// A note in addition to the data: a line on stderr, omitted with `-q`. In JSON: a `notice` event.
     pub fn note(&self, text: &str) {
         if self.0.format == Format::Json {
             self.on(&Event::Notice { message: text.to_owned() });
@@ -264,7 +264,7 @@ impl Screen {
         if !stdin.is_terminal() || !io::stderr().is_terminal() {
             return Ok(true);
         }
-        self.aside(|| self.0.err(&format!("{}\ngo on? [y/N] ", sanitise::block(what))));
+        self.aside(|| self.0.err(&format!("{}\ncontinue? [y/N] ", sanitise::block(what))));
         let mut answer = String::new();
         stdin.lock().read_line(&mut answer)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
@@ -361,7 +361,7 @@ fn write_out(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-/// Progress that nobody can read any more is no reason to fail.
+/// Progress that can no longer be read is no reason to fail.
 fn write_err(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! One line for each change, with the time since the run began: for pipes, logs and CI. Never repaints.
+//! One line per change, with the time since the run began: for pipes, logs and CI. Never redraws.
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, RandomState};
@@ -131,7 +131,7 @@ impl Plain {
         out
     }
 
-    /// Whether anything was done about a service; that it is as it was goes without saying.
+    /// Whether anything was done about a service; unchanged services are not mentioned.
     fn is_changed(&self, service: &ServiceName) -> bool {
         self.plan.changes().any(|step| step.op.service() == Some(service))
     }
@@ -233,7 +233,7 @@ pub(super) fn doing(op: Option<&Op>, text: &str) -> String {
         Some(Op::CheckData { .. }) => "checking data".into(),
         Some(Op::Start { .. }) => "starting".into(),
         Some(Op::WaitReady { .. }) => "waiting".into(),
-        Some(Op::Provision { .. }) => "making AWS resources".into(),
+        Some(Op::Provision { .. }) => "creating AWS resources".into(),
         Some(Op::PutBack { .. }) => "putting objects back".into(),
         Some(Op::Begin { .. } | Op::Finish { .. }) => text.to_owned(),
         Some(Op::RemoveHelper { helper, .. }) => format!("removing leftover {helper}"),
@@ -263,7 +263,7 @@ pub(super) fn done(op: Option<&Op>, text: &str) -> String {
         Some(Op::CheckData { .. }) => "data checked".into(),
         Some(Op::Start { .. }) => "started".into(),
         Some(Op::WaitReady { .. } | Op::Provision { .. }) => "ready".into(),
-        Some(Op::PutBack { .. }) => "objects are back".into(),
+        Some(Op::PutBack { .. }) => "objects put back".into(),
         Some(Op::Begin { .. } | Op::Finish { .. }) => text.to_owned(),
         Some(Op::RemoveHelper { helper, .. }) => format!("removed leftover {helper}"),
         Some(Op::Stop { .. }) => "stopped".into(),

@@ -1,4 +1,4 @@
-//! What a test run that failed shows besides its own words: that it failed, and what the services wrote.
+//! What a failed test run shows in addition to its own output: that it failed, and the logs of the services.
 
 use std::fmt::Write as _;
 

@@ -1,8 +1,9 @@
-//! Makes text that others wrote harmless: colours pass, everything else that could move the cursor, change the terminal
-//! or hide text does not. Pure; [`line()`] is without allocation of its own, as it stands in the way of every log line.
+//! Sanitises text from other programs: colours pass, everything else that could move the cursor, change the terminal or
+//! hide text does not. Pure; [`line()`] does not allocate, because every log line passes through it.
 //!
-//! Everything that `ui` prints passes [`printed`] at the end, and JSON passes [`json`]: no caller has to think of it. A
-//! message that others had a part in passes [`block`] or [`text`] before it is painted, so that no colour but ours is left.
+//! Everything that `ui` prints passes [`printed`] at the end, and JSON passes [`json`], so callers need not think of
+//! it. A message that contains text from other programs passes [`block`] or [`text`] before it is painted, so that only
+//! our colours are left.
 
 use std::fmt::Write as _;
 

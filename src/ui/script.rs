@@ -1,4 +1,4 @@
-//! A run as the tests of this module play it: two services come up, a third crashes, a fourth is left out.
+//! A run for the tests of this module: two services become ready, a third crashes, a fourth is skipped.
 
 use std::sync::Arc;
 use std::time::Duration;

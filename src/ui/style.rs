@@ -1,4 +1,4 @@
-//! Colours: the few this tool uses, and one for each service that stays the same from run to run.
+//! Colours: the few that this tool uses, and one per service that stays the same from run to run.
 
 use console::Style;
 
@@ -49,7 +49,7 @@ impl Paint {
 }
 
 /// 256-colour codes that can be read on dark and on light grounds: medium in brightness, far apart in hue. No red
-/// (failures), no green (went well) and no grey (beside the point).
+/// (failures), no green (went well) and no grey (secondary).
 const PALETTE: [u8; 14] = [32, 37, 63, 67, 98, 130, 133, 136, 138, 162, 166, 172, 103, 31];
 
 /// A service's colour: by its name alone, so that it is the same in each run and on each machine.

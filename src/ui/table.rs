@@ -1,4 +1,4 @@
-//! Aligned columns for people, that wrap and fold where the terminal is narrow. What goes in them is the caller's.
+//! Aligned columns that wrap and fold in narrow terminals. Their content is up to the caller.
 
 use crate::model::Endpoint;
 

@@ -1,10 +1,9 @@
-//! The terminal as something that belongs to a command inside a container for a while: its size, and raw mode, in which
-//! each key goes to that command. It is given back as it was on every way out, a panic included; only SIGKILL leaves no
-//! time for that.
+//! The terminal while it belongs to a command in a container: its size, and raw mode, in which each key is sent to that
+//! command. It is restored in every case, also after a panic; only SIGKILL leaves no time for that.
 
 use std::io::{self, IsTerminal as _};
 
-/// Whether somebody sits at both ends: keys come from a terminal and what is shown goes to one.
+/// Whether input and output are both terminals.
 pub fn is_interactive() -> bool {
     io::stdin().is_terminal() && io::stdout().is_terminal()
 }
@@ -25,7 +24,7 @@ mod imp {
         (size.ws_row > 0 && size.ws_col > 0).then_some((size.ws_row, size.ws_col))
     }
 
-    /// The mode to go back to; taken by whoever goes back first.
+    /// The mode to restore; taken by the first caller that restores it.
     type Before = Arc<Mutex<Option<Termios>>>;
 
     /// Raw mode for as long as it lives.
@@ -76,7 +75,7 @@ mod imp {
         None
     }
 
-    /// Raw mode: not to be had here.
+    /// Raw mode: not available here.
     #[derive(Debug)]
     pub struct Raw;
 

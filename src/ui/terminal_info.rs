@@ -1,5 +1,5 @@
-//! What the process finds around it, and what that means for format and colour. The reading is one function; the
-//! deciding is pure.
+//! What the process finds in its environment, and what follows for format and colour. Reading is one function; deciding
+//! is pure.
 
 use std::env;
 use std::io::{self, IsTerminal as _};
@@ -47,7 +47,7 @@ pub struct TerminalInfo {
     pub stderr_terminal: bool,
     /// `TERM=dumb`: no cursor movement, no colours.
     pub dumb: bool,
-    /// `CI` is set: nobody looks at the terminal while it runs.
+    /// `CI` is set: the terminal is not watched while it runs.
     pub ci: bool,
     /// `GITHUB_ACTIONS=true`: workflow commands are understood.
     pub github: bool,

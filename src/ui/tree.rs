@@ -1,5 +1,5 @@
-//! What the live tree shows: a line for each service with what it is doing now. Pure: events in, lines out.
-//! Drawing is `tty`'s.
+//! The content of the live tree: one line per service with its current action. Pure: events in, lines out. Drawing is
+//! up to `tty`.
 
 use std::sync::Arc;
 use std::time::Duration;

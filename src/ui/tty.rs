@@ -1,4 +1,4 @@
-//! Draws the live tree on a terminal, ten times a second at most. What it shows is `tree`'s.
+//! Draws the live tree on a terminal, at most ten times a second. Its content is up to `tree`.
 
 use std::fmt;
 use std::io;

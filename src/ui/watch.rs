@@ -1,4 +1,4 @@
-//! What is said about changed files and what they made services do.
+//! Messages about changed files and the actions they caused.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(super) fn words(event: &Event, color: bool) -> Words<'_> {
     match event {
         Event::WatchStarted { services, folders, files, polling } => {
             let names: Vec<&str> = services.iter().map(ServiceName::as_str).collect();
-            let how = if *polling { "; looked at again and again" } else { "" };
+            let how = if *polling { "; polling" } else { "" };
             let text = format!("watching for {}: {}", names.join(", "), count(*files, "file"));
             Words::Line(None, format!("{text} in {}{how}", count(*folders, "folder")))
         }

@@ -1,4 +1,4 @@
-//! Carries rules of a service out: builds, copies, restarts, runs commands, in this order and each once.
+//! Carries out the rules of a service: builds, copies, restarts, runs commands, in this order and each once.
 
 use std::path::Path;
 use std::time::Instant;
@@ -44,7 +44,7 @@ impl Work {
             }
             work
         });
-        // A container that is made anew starts with everything.
+        // A container that is recreated starts with all files.
         work.restart &= !work.rebuild;
         work
     }

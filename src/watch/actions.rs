@@ -1,4 +1,4 @@
-//! The actions that go on: each can be given up while it only waits for readiness, and tells when that begins.
+//! The actions in progress: each can be abandoned while it only waits for readiness, and reports when that begins.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::state::{Input, Target};
 
-/// An action of somebody; several of one follow each other, so they have numbers.
+/// An action of a target; several of one target follow each other, so they are numbered.
 type Numbered = (u64, Target);
 
 /// Actions that go on.

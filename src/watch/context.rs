@@ -56,7 +56,7 @@ impl WatchContext {
 
     /// services.toml was edited.
     pub(super) fn replace(&self, stack: Stack) {
-        // Actions that go on, and containers that are not made anew yet, may still speak of the stack that was.
+        // Actions in progress, and containers that are not recreated yet, may still refer to the previous stack.
         let before = Masks::of(&self.stack());
         let masked = self.bare.masked(Arc::new(before)).masked(Arc::new(Masks::of(&stack)));
         *self.masked.write().unwrap_or_else(PoisonError::into_inner) = masked;

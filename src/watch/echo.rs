@@ -1,10 +1,10 @@
-//! Tells a loop from a busy user: an action that rewrites what it watches causes itself, again and again. Pure; time is
-//! an argument.
+//! Distinguishes a loop from a busy user: an action that rewrites a watched file triggers itself, again and again.
+//! Pure; time is an argument.
 //!
-//! What is touched while an action is carried out, or shortly after, may be its doing: an echo. So many echoes of the
-//! same file in a row are a loop; how many depends on how likely it is that a container did it. A loop is stopped by doing
-//! nothing, so the next change that is no echo is the user's, and is acted upon; should the loop begin anew, its first
-//! echo is one too many.
+//! A file touched during an action, or shortly after it, may have been changed by that action: an echo. A certain
+//! number of echoes of the same file in a row is a loop; the number depends on how likely it is that a container
+//! changed the file. A loop is stopped by doing nothing, so the next change that is not an echo is the user's, and is
+//! handled; if the loop starts again, its first echo already exceeds the number.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -17,9 +17,9 @@ const SHORT: Duration = Duration::from_secs(3);
 
 /// How many echoes in a row are a loop, of a file that a container can write to and that was touched so long after the action began.
 pub(super) const LIKELY: u32 = 5;
-/// The same when the action was over, or lasts long: somebody may just be saving often.
+/// The same if the action was over, or takes long: the user may just be saving often.
 const POSSIBLE: u32 = 12;
-/// No container can write to it. Whoever does it does not stop, though.
+/// No container can write to it, but the changes don't stop.
 const UNLIKELY: u32 = 30;
 
 /// How many echoes in a row it takes.

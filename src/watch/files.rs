@@ -1,5 +1,4 @@
-//! A thread that looks at files, so that reading them keeps nobody from anything else. Answers come in the order of the
-//! questions.
+//! A thread that reads files, so that reading them blocks nothing else. Results arrive in the order of the requests.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Which files concern whom: the rules of a stack's services and the files the stack itself was made from.
+//! Which files concern what: the rules of a stack's services, and the files from which the stack itself was loaded.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -96,7 +96,7 @@ impl Filter {
             || self.rules.iter().any(|rule| rule.concerns(&self.git, path, false))
     }
 
-    /// Whether something in a folder may concern somebody.
+    /// Whether something in a folder may concern a rule or the stack's files.
     pub(super) fn walks(&self, folder: &Path) -> bool {
         self.rules.iter().any(|rule| rule.walks(&self.git, folder))
     }
@@ -117,7 +117,7 @@ impl Filter {
         self.stack_files.iter().map(PathBuf::as_path)
     }
 
-    /// Folders whose own entries matter, besides what is in the rules' folders.
+    /// Folders whose own entries matter, in addition to the rules' folders.
     pub(super) fn single_folders(&self) -> BTreeSet<PathBuf> {
         let parents = self.roots().chain(self.single_files()).chain(self.docker_files.iter().map(PathBuf::as_path));
         let parents = parents.chain(self.git.exclude().iter().map(PathBuf::as_path));

@@ -1,5 +1,5 @@
-//! What is not watched: what git ignores, what the image build leaves out, and what editors and compilers leave lying
-//! about. Reads the files that say so, once each; whether a path matches is the crate `ignore`'s business.
+//! What is not watched: what git and the image build ignore, and temporary files of editors and compilers. Reads the
+//! ignore files, once each; matching a path is up to the crate `ignore`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -68,7 +68,7 @@ pub(super) struct GitIgnores {
     top: PathBuf,
     /// The folder git keeps its own files in.
     git: Option<PathBuf>,
-    /// What ignores besides `.gitignore` files in the whole work tree; what comes later counts more.
+    /// Ignore files of the whole work tree, in addition to `.gitignore` files; later ones take precedence.
     exclude: Vec<PathBuf>,
     /// By the folder they are in; read when they are needed first.
     read: Mutex<HashMap<PathBuf, Option<Arc<Gitignore>>>>,
@@ -86,7 +86,7 @@ impl GitIgnores {
         Self { top, git, exclude, read: Mutex::default() }
     }
 
-    /// Files that say what is ignored, there or not, besides those called `.gitignore`.
+    /// Ignore files, existing or not, in addition to those called `.gitignore`.
     pub(super) fn exclude(&self) -> &[PathBuf] {
         &self.exclude
     }
@@ -107,7 +107,7 @@ impl GitIgnores {
         path.ancestors().take_while(|folder| inside && folder.starts_with(&self.top)).map(Path::to_path_buf).collect()
     }
 
-    /// Whether git ignores a path or something between it and `root`, which is watched because somebody said so.
+    /// Whether git ignores a path or something between it and `root`, which is watched explicitly.
     pub(super) fn ignores(&self, root: &Path, path: &Path, is_dir: bool) -> bool {
         // What was built is ignored as a rule. Who watches just that wants to see it.
         let from = if self.is_ignored(root, root.is_dir()) { root } else { &self.top };
@@ -201,7 +201,7 @@ impl DockerIgnore {
         Self { context: build.context.clone(), rules: context::ignore(build).unwrap_or_default() }
     }
 
-    /// Whether the build does not get to see a path. The watched root itself is watched because somebody said so.
+    /// Whether the build does not get to see a path. The watched root itself is watched explicitly.
     pub(super) fn ignores(&self, root: &Path, path: &Path) -> bool {
         self.leaves_out(path) && !self.leaves_out(root)
     }

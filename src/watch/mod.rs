@@ -1,8 +1,8 @@
-//! Watches files and carries out what services.toml says about their changes, until the caller leaves.
+//! Watches files and carries out the watch rules of services.toml, until the caller ends it.
 //!
-//! What is done and when is decided by `state` and `echo`, which are pure. Around them: `source` hears from the system
-//! that something was touched, `filter` and `ignored` know whom it concerns, `tree` (on a thread of its own: `files`)
-//! finds out what really changed, and `act`, `sync` and `reload` do what is decided.
+//! What to do, and when, is decided by `state` and `echo`, which are pure. Around them: `source` receives events from
+//! the system, `filter` and `ignored` find the rules concerned, `tree` (on a separate thread: `files`) finds what
+//! really changed, and `act`, `sync` and `reload` act on it.
 
 mod act;
 mod actions;
@@ -40,9 +40,9 @@ use crate::event::{Event, Events};
 use crate::load::{self, Loaded};
 use crate::model::{ServiceName, Stack};
 
-/// Shortest pause between two looks at all files, where that is how changes are found.
+/// Shortest pause between two polls of all files.
 const POLL: Duration = Duration::from_millis(500);
-/// Looking takes at most this part of the time.
+/// Polling takes at most this fraction of the time.
 const POLL_SHARE: u32 = 10;
 
 /// What is watched.
@@ -52,7 +52,7 @@ pub struct WatchOptions {
     pub load: load::LoadOptions,
     /// Only these services; empty = all that have rules.
     pub services: Vec<ServiceName>,
-    /// Look for changes instead of being told.
+    /// Poll for changes instead of using system events.
     pub poll: bool,
 }
 
@@ -61,9 +61,9 @@ pub type ShowWarnings = dyn Fn(&[Diagnostic]);
 /// Shows why the stack's files can't be used.
 pub type ShowBroken = dyn Fn(&Error);
 
-/// Shows what is found when the stack's files are read again.
+/// Shows the problems found when the stack's files are loaded again.
 pub struct Show {
-    /// What is worth saying about them.
+    /// Warnings about them.
     pub warnings: Box<ShowWarnings>,
     /// They can't be used.
     pub broken: Box<ShowBroken>,
@@ -81,7 +81,7 @@ pub struct Watch {
     options: WatchOptions,
     show: Show,
     world: Rc<WatchContext>,
-    /// Who is watched at present.
+    /// The watched services and rules.
     services: watch::Sender<Vec<ServiceName>>,
     state: State,
     began: Instant,
@@ -89,11 +89,11 @@ pub struct Watch {
     files: Files,
     answers: UnboundedReceiver<Answer>,
     told: UnboundedReceiver<FsEvent>,
-    /// The system does not tell any more, or never did.
+    /// The system no longer reports changes, or never did.
     polling: bool,
-    /// It was said that changes have to be looked for, and why.
+    /// Polling was reported, with its reason.
     told_trouble: bool,
-    /// When everything is looked at again.
+    /// When everything is polled next.
     poll_at: Option<Instant>,
     actions: Actions,
 }
@@ -101,7 +101,7 @@ pub struct Watch {
 /// The services of a stack that are watched.
 ///
 /// # Errors
-/// When a service that was asked for by name has no rules, or none has.
+/// When a service named on the command line has no rules, or no service has.
 pub fn services(stack: &Stack, named: &[ServiceName]) -> Result<Vec<ServiceName>> {
     const EXAMPLE: &str = "say in services.toml what a change does: watch = [{ path = \"src\", action = \"restart\" }]";
     let has_rules = |name: &&ServiceName| stack.services.get(*name).is_some_and(|service| !service.watch.is_empty());
@@ -119,11 +119,11 @@ pub fn services(stack: &Stack, named: &[ServiceName]) -> Result<Vec<ServiceName>
 }
 
 impl Watch {
-    /// Begins to watch; returns when all files were looked at once, and what emulators were owed is put back. The secrets of the stack, and of what it is edited
-    /// to, are masked in what is told to `events`.
+    /// Starts to watch; returns once all files were read and the saved objects of emulators are put back. The secrets
+    /// of the stack, and of its later versions, are masked in `events`.
     ///
     /// # Errors
-    /// When there is nothing to watch, or what is owed can't be put back.
+    /// When there is nothing to watch, or saved objects can't be put back.
     pub async fn start(
         options: WatchOptions,
         show: Show,
@@ -168,12 +168,12 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Who is watched; changes with services.toml.
+    /// The watched services; changes with services.toml.
     pub fn watched(&self) -> watch::Receiver<Vec<ServiceName>> {
         self.services.subscribe()
     }
 
-    /// Where it tells what happens, with secrets masked; for what goes on beside it.
+    /// Its events, with secrets masked; for work in parallel to it.
     pub fn events(&self) -> Events {
         self.world.events.clone()
     }
@@ -199,10 +199,10 @@ impl Watch {
         }
     }
 
-    /// Lets actions that go on finish their work, so that no service is left stopped; readiness is not waited for.
+    /// Lets the actions in progress finish, so that no service is left stopped; does not wait for readiness.
     pub async fn finish(&mut self) {
         if self.actions.any_at_work() {
-            let message = "finishing what is being done; once more to leave it as it is".into();
+            let message = "finishing the current action; interrupt again to stop at once".into();
             self.world.events.emit(&Event::Notice { message });
         }
         while self.actions.any_at_work() {
@@ -214,7 +214,7 @@ impl Watch {
         self.began.elapsed()
     }
 
-    /// Takes in what happened and does what follows from it.
+    /// Handles what happened, and starts the resulting actions.
     fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
@@ -250,7 +250,7 @@ impl Watch {
         None
     }
 
-    /// Reads the stack's files anew; the new rules are followed at once, and the difference is applied.
+    /// Loads the stack's files again; the new rules apply at once, and the difference is applied.
     fn reload(&mut self, path: PathBuf) -> Option<Input> {
         let before = self.world.stack();
         let loaded = reload::load(&self.options.load, &before);
@@ -281,7 +281,7 @@ impl Watch {
         None
     }
 
-    /// Takes all that was told so far.
+    /// Takes all events so far.
     fn take_told(&mut self, first: Option<FsEvent>) -> Vec<Input> {
         let Some(mut told) = first else {
             // The watcher is gone: why is in the next answer.
@@ -311,7 +311,7 @@ impl Watch {
         vec![Input::Found { since: answer.since, changes }]
     }
 
-    /// Whom changes concern.
+    /// Finds the services that changes concern.
     fn assign(&self, changes: Vec<Changed>) -> Vec<Change> {
         let change = |Changed { path, gone }| {
             let (of_stack, hits) = (self.filter.is_of_stack(&path), self.filter.hits(&path, false));

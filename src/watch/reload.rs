@@ -1,4 +1,4 @@
-//! services.toml and the files that belong to it were edited: reads them anew and brings the stack to what they say.
+//! Handles changes of services.toml and the files that belong to it: loads them again and applies them to the stack.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use crate::plan::{self, Cause, Observed, Op, Plan, Request};
 use crate::remedy;
 use crate::run::failure;
 
-/// Applies the difference between the stack that was and the one that is, and tells about it. `worked` is called when
-/// only readiness is still waited for.
+/// Applies the difference between the previous and the new stack, and reports it. `worked` is called when only
+/// readiness is still waited for.
 pub(super) async fn carry_out(
     world: &WatchContext,
     filter: &Filter,
@@ -53,7 +53,7 @@ async fn apply(
         nothing = services.is_empty();
         if nothing {
             // An empty list would mean all.
-            return Err(Error::new(ErrorKind::Other, "nothing of the stack is there"));
+            return Err(Error::new(ErrorKind::Other, "the stack has no containers"));
         }
         Ok(Request { services, ..Request::default() })
     };
@@ -85,7 +85,7 @@ fn tell_orphans(world: &WatchContext, stack: &Stack, seen: &Observed) {
     let orphans: Vec<&str> = plan::orphans(stack, seen).iter().map(|container| container.service.as_str()).collect();
     if !orphans.is_empty() {
         world.events.emit(&Event::Warning {
-            message: format!("not in services.toml any more, but still there: {}", orphans.join(", ")),
+            message: format!("no longer in services.toml, but still on the engine: {}", orphans.join(", ")),
             hint: Some("remove them with: taskava dev up --remove-orphans".into()),
         });
     }
@@ -95,11 +95,11 @@ fn made_anew(plan: &Plan, name: &ServiceName) -> bool {
     plan.changes().any(|step| matches!(&step.op, Op::Create { service } if service == name))
 }
 
-/// What is done to each service, in a few words: `api made anew (config changed: env.A)`.
+/// What is done to each service, in a few words: `api recreated (config changed: env.A)`.
 fn words(plan: &Plan) -> Vec<String> {
     let word = |op: &Op, cause: &Cause| match op {
         Op::Create { service } if *cause == Cause::Missing => Some(format!("{service} created")),
-        Op::Create { service } => Some(format!("{service} made anew ({cause})")),
+        Op::Create { service } => Some(format!("{service} recreated ({cause})")),
         Op::Start { service } if *cause != Cause::Follows => Some(format!("{service} started")),
         _ => None,
     };
@@ -124,7 +124,7 @@ pub(super) fn edited(
     other.map(|(_, (path, _))| path.clone()).or_else(any)
 }
 
-/// Reads the files anew.
+/// Loads the files again.
 ///
 /// # Errors
 /// What is wrong with them; and that the stack has another name now, which can't be followed.

@@ -1,7 +1,7 @@
-//! Where it is learnt that something was touched: from the system, folder by folder; or, where that can't be had, by
-//! looking again and again, which is then up to whoever asks. The only place that knows the crate `notify`.
+//! Reports that a path was touched: from system events, folder by folder; or, if they are not available, by polling,
+//! which is then up to the caller. The only module that uses the crate `notify`.
 //!
-//! Its own polling watcher compares times by the second and would miss the second of two quick saves.
+//! The crate's own polling watcher compares times in seconds and would miss the second of two quick saves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ impl Source {
             }
         }
         let tell = move |event: notify::Result<notify::Event>| {
-            // Nobody listens any more when the watch is over.
+            // There is no receiver after the watch has ended.
             let _ = translate(event).map(|told| to.send(told));
         };
         match notify::recommended_watcher(tell) {
@@ -86,7 +86,7 @@ impl Source {
         }
     }
 
-    /// Does not want to be told any more. One that is gone is not watched anyway.
+    /// Stops watching a folder. One that no longer exists is not watched anyway.
     pub(super) fn unwatch(&mut self, folder: &Path) {
         if let Some(watcher) = &mut self.watcher {
             let _ = watcher.unwatch(folder);
@@ -139,7 +139,7 @@ fn file_system<'a>(mounts: &'a str, path: &Path) -> Option<&'a str> {
     mounts.lines().filter_map(mount).max_by_key(|(depth, _)| *depth).map(|(_, kind)| kind)
 }
 
-/// Kinds on which changes can be made by somebody else, whom this system does not see.
+/// File systems on which another machine can make changes that this system does not see.
 fn is_silent(kind: &str) -> bool {
     const SILENT: [&str; 14] = [
         "9p",

@@ -1,10 +1,10 @@
-//! Decides what is done about changed files, and when. Pure: no clock, no I/O; time is an argument, counted from any
+//! Decides what to do about changed files, and when. Pure: no clock, no I/O; time is an argument, counted from any
 //! fixed moment.
 //!
-//! A path that was touched is looked at when a burst is over; what is then found changed is given to the services it
-//! concerns. Each has one action in flight; what comes meanwhile waits and is done together. An action of which only the
-//! readiness is still waited for is no obstacle: it is abandoned for the next. A change to the stack's own files takes
-//! precedence: what is found changed meanwhile waits until the new rules are known.
+//! A touched path is read when a burst of events is over; if it has changed, the services concerned get the change.
+//! Each service has one action in progress; changes that arrive meanwhile wait and are handled together. An action that
+//! only waits for readiness does not block: it is abandoned for the next one. A change of the stack's own files takes
+//! precedence: other changes wait until the new rules are loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -16,7 +16,7 @@ use crate::model::ServiceName;
 
 /// A burst is over when nothing was touched for so long.
 pub(super) const QUIET: Duration = Duration::from_millis(40);
-/// A burst that goes on is looked at after so long all the same.
+/// A burst that continues is handled after this time nevertheless.
 pub(super) const LONGEST: Duration = Duration::from_millis(500);
 /// How often it is looked whether git is done with the work tree.
 pub(super) const HELD_PAUSE: Duration = Duration::from_millis(10);
@@ -24,7 +24,7 @@ pub(super) const HELD_PAUSE: Duration = Duration::from_millis(10);
 /// Who does something: a service, or the stack as a whole, whose files changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Target {
-    /// The stack: its files are read anew and the difference is applied.
+    /// The stack: its files are loaded again and the difference is applied.
     Stack,
     /// A service: its rules are carried out.
     Service(ServiceName),
@@ -35,7 +35,7 @@ pub(super) enum Target {
 pub(super) struct Change {
     /// Which.
     pub path: PathBuf,
-    /// It is not there any more.
+    /// It no longer exists.
     pub gone: bool,
     /// The stack was made from it: services.toml, `.env`, …
     pub of_stack: bool,
@@ -100,7 +100,7 @@ pub(super) enum Effect {
     },
     /// Carry out rules of a service.
     Act(Act),
-    /// Read the stack's files anew and apply the difference.
+    /// Load the stack's files again and apply the difference.
     Reload(PathBuf),
     /// Give up waiting for readiness; the next action follows.
     Abandon(Target),
@@ -166,7 +166,8 @@ struct Waiting {
 struct Work {
     phase: Phase,
     waiting: Option<Waiting>,
-    /// What nothing was done about because of a loop. It goes with the next action: what is copied must not miss a version.
+    /// Changes that were ignored because of a loop. They are included in the next action, so that copying does not miss
+    /// a version.
     withheld: BTreeMap<PathBuf, Change>,
     /// When the last action began.
     began: Duration,

@@ -1,8 +1,8 @@
-//! Brings a container's files to what is outside: copies what changed, removes what is gone.
+//! Synchronises a container's files with the host: copies what changed, removes what was deleted.
 //!
-//! Files are removed with the image's own `rm`, run without a shell: the engine can put files into a container but not
-//! take them out. Where there is no `rm`, the container is made anew and everything is copied, which leaves
-//! nothing behind in any image.
+//! Files are removed with the image's own `rm`, run without a shell: the engine can copy files into a container but not
+//! remove them. If the image has no `rm`, the container is recreated and everything is copied, which leaves nothing
+//! behind with any image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub(super) async fn changes(world: &WatchContext, filter: &Filter, service: &Ser
     }
     // First what is gone: a folder may have become a file.
     if !gone.is_empty() && world.engine.remove_files(&container.id, &gone).await? == Removal::NoTool {
-        let message = format!("{} has no `rm`: its container is made anew to get rid of {}", service.name, gone[0]);
+        let message = format!("{} has no `rm`: its container is recreated to remove {}", service.name, gone[0]);
         world.events.emit(&Event::Notice { message });
         return make_anew(world, filter, service).await;
     }
@@ -134,7 +134,7 @@ fn collect(filter: &Filter, path: &Path, concerns: &impl Fn(&Path) -> bool, file
     }
 }
 
-/// Where a file goes inside, by a rule; nowhere, if it is there already because it is mounted.
+/// The target path of a file by a rule; none if it is already visible there through a mount.
 fn destination(filter: &Filter, service: &Service, number: usize, path: &Path) -> Option<String> {
     let rule = service.watch.get(number)?;
     if !copies(rule) || mounted(service, rule).is_some() {

@@ -1,4 +1,4 @@
-//! What is said about a watch as such: why it does not work as one may think.
+//! Warnings about a watch itself: why it may not work as expected.
 
 use std::path::PathBuf;
 
@@ -20,7 +20,7 @@ pub(super) fn mounts(events: &Events, stack: &Stack, services: &[ServiceName]) {
             };
             events.emit(&Event::Warning {
                 message: format!("{}: {path} is mounted at {target} already; it is not copied", service.name),
-                hint: Some(format!("what is changed outside is changed inside at once; {then}")),
+                hint: Some(format!("changes on the host are visible in the container at once; {then}")),
             });
         }
     }
@@ -39,16 +39,16 @@ pub(super) fn links(events: &Events, stack: &Stack, links: &[PathBuf]) {
     let (lead, are) = if links.len() == 1 { ("leads", "is a link") } else { ("lead", "are links") };
     events.emit(&Event::Warning {
         message: format!(
-            "{}{more} {are} that {lead} out of what is watched: changes there are not seen, and `sync` copies links as links",
+            "{}{more} {are} that {lead} out of the watched folders: changes there are not detected, and `sync` copies links as links",
             names.join(", ")
         ),
-        hint: Some("watch what is linked with a rule of its own: `path` is where it really lies".into()),
+        hint: Some("watch the target of the link with a rule of its own, with its real location as `path`".into()),
     });
 }
 
 /// Why changes have to be looked for.
 pub(super) fn trouble(events: &Events, trouble: &Trouble) {
-    let looks = "changes are looked for twice a second instead";
+    let looks = "changes are polled for twice a second instead";
     let (message, hint) = match trouble {
         Trouble::Asked => return,
         Trouble::Limit(setting) => {
@@ -57,7 +57,7 @@ pub(super) fn trouble(events: &Events, trouble: &Trouble) {
             (format!("no more folders can be watched, because {setting} is reached; {looks}"), Some(hint))
         }
         Trouble::FileSystem { kind, path } => {
-            (format!("{} is on {kind}, which does not tell of changes made elsewhere; {looks}", path.display()), None)
+            (format!("{} is on {kind}, which does not report changes made elsewhere; {looks}", path.display()), None)
         }
         Trouble::Other(text) => (format!("files can't be watched: {text}; {looks}"), None),
     };

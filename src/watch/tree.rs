@@ -1,5 +1,5 @@
-//! The files that are watched, as they were when they were looked at last: what tells a change from a save that changed
-//! nothing. Also keeps the watched folders up to date, since only whoever looks learns of new ones.
+//! The watched files as they were when last read, to distinguish a change from a save that changed nothing. Also keeps
+//! the set of watched folders up to date, because new folders are found while reading.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, Metadata};
@@ -29,7 +29,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Whether the file is another one for whoever reads it; when it was written does not matter.
+    /// Whether the file differs for a reader; the time it was written does not matter.
     fn differs(&self, other: &Self) -> bool {
         (self.len, self.executable, self.link, self.hash) != (other.len, other.executable, other.link, other.hash)
     }
@@ -91,7 +91,7 @@ impl Tree {
         self.source.trouble()
     }
 
-    /// Other rules. What they bring in counts as known, not as changed; what changed besides is told.
+    /// Applies other rules. Files that they add count as known, not as changed; other changes are returned.
     pub(super) fn follow(&mut self, filter: Arc<Filter>) -> Vec<Changed> {
         self.filter = filter;
         self.adopt();
@@ -247,7 +247,7 @@ impl Tree {
         self.known.range(after).map(|(known, _)| known).take_while(move |known| known.starts_with(path))
     }
 
-    /// Watches a folder; anew, if it was watched: it may be another one of the same name.
+    /// Watches a folder; again, if it was watched already: it may be another one of the same name.
     fn watch(&mut self, folder: &Path) {
         if !self.folders.insert(folder.to_path_buf()) {
             if self.adopting {

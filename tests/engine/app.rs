@@ -113,7 +113,7 @@ fn production_is_mirrored(stack: &Stack) {
     is(&of("S3"), "partial", &["localstack"]);
     is(&of("Cognito user pools"), "partial", &["ministack"]);
     has(&of("Cognito user pools")["said"], "mfa of 1");
-    has(&of("SES")["said"], "mailhog takes mail");
+    has(&of("SES")["said"], "mailhog accepts mail");
     is(&of("Parameter Store"), "mirrored", &["localstack"]);
     is(&of("WAF"), "metadata-only", &["ministack"]);
 }

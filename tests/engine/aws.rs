@@ -68,11 +68,11 @@ fn what_is_declared_exists_when_up_returns_and_only_what_differs_is_made() {
         "bucket uploads: versioning on → off",
         "log group /app/api: retention 7 → 14",
         "user pool user app/dev@taskava.test: groups admin → none",
-        "not declared in [aws] any more: role task",
+        "no longer declared in [aws]: role task",
         "up --prune",
         "done: 3 changes",
     ]);
-    stack.dev(&["up", "--prune"]).ends(0).says(&["role task: not declared any more → removed"]);
+    stack.dev(&["up", "--prune"]).ends(0).says(&["role task: no longer declared → removed"]);
     stack.up().says(&["nothing to do"]);
 
     // The emulator forgets everything; what is declared is back.

@@ -57,7 +57,7 @@ pub(crate) fn has(list: &Value, words: &str) {
 fn verdicts_follow_what_answers() {
     let _turn = heavy();
     let stack = Stack::new("awsmap", LIGHT);
-    stack.dev(&["aws", "map"]).ends(1).says(&["nothing runs of", "taskava dev up"]);
+    stack.dev(&["aws", "map"]).ends(1).says(&["no service of", "taskava dev up"]);
     stack.up();
 
     let before = map(&stack, &[]);

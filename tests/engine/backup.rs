@@ -169,7 +169,7 @@ fn a_stack_comes_back_in_another_one_and_bad_files_touch_nothing() {
     let file = stack.path().join("a.tar");
     let bytes = std::fs::read(&file).expect("the file");
     assert!(!bytes.windows(7).any(|window| window == b"hunter2"), "a password is in it");
-    stack.dev(&["backup", "a.tar"]).ends(2).says(&["there is a file a.tar already", "--force"]);
+    stack.dev(&["backup", "a.tar"]).ends(2).says(&["file a.tar already exists", "--force"]);
     let list = stack.dev(&["restore", "a.tar", "--list", "--json"]).ends(0).json().pop().expect("a value");
     assert_eq!(list["services"][1]["keys"], 8);
     assert!(stack.dev(&["restore", "a.tar", "--config"]).ends(0).stdout.contains("********"));
@@ -203,14 +203,14 @@ fn a_stack_comes_back_in_another_one_and_bad_files_touch_nothing() {
     ] {
         std::fs::write(&bad, forged(&bytes, member, from, to)).expect("forged");
         other.dev(&["restore", "bad.tar"]).ends(1).says(&[
-            "bad.tar: taskava makes no such backup",
+            "bad.tar: taskava does not create such a backup",
             said,
             "nothing was touched",
         ]);
     }
     assert_eq!(other.state("postgres"), "none", "nothing was touched");
     std::fs::write(&bad, "hello").expect("another file");
-    other.dev(&["restore", "bad.tar"]).ends(1).says(&["bad.tar: this is no backup"]);
+    other.dev(&["restore", "bad.tar"]).ends(1).says(&["bad.tar: this is not a backup"]);
 
     // It is brought up for it. The service's own database has another name there.
     let path = file.to_str().expect("a path");
@@ -227,7 +227,7 @@ fn a_stack_comes_back_in_another_one_and_bad_files_touch_nothing() {
     database(&stack).batch_execute("truncate shop.items; create table more ()").expect("changed");
     redis(&stack, "SET plain changed");
     let refused = stack.dev(&["restore", "a.tar"]).ends(2);
-    refused.says(&["there is data already: database app of postgres", "8 keys of redis", "--replace"]);
+    refused.says(&["data already exists: database app of postgres", "8 keys of redis", "--replace"]);
     assert_eq!(redis(&stack, "GET plain").trim(), "changed");
     stack.dev(&["restore", "a.tar", "--replace"]).ends(0).says(&["compared with what was saved"]);
     assert_eq!(contents(&stack), before);
@@ -253,7 +253,7 @@ fn every_version_of_every_object_comes_back() {
     let other = Stack::new("backup-s3-other", LOCALSTACK);
     other.file("seed/page.html", "declared otherwise");
     let path = file.to_str().expect("a path");
-    other.dev(&["restore", path]).ends(2).says(&["there is data already: bucket kept of localstack"]);
+    other.dev(&["restore", path]).ends(2).says(&["data already exists: bucket kept of localstack"]);
     other.dev(&["restore", path, "--replace"]).ends(0).says(&["compared with what was saved"]);
     is_all_there(&S3::of(&other, "localstack"), &kept, &made);
 }

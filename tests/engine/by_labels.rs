@@ -67,7 +67,7 @@ fn whatever_is_wrong_with_the_file_the_stack_can_be_looked_at_and_taken_down() {
     for (how, said) in ways {
         stack.up();
         spoil(&stack, how);
-        let ps = stack.dev(&["ps", "--json"]).ends(0).says(&["warning", said, "going by what the engine has"]);
+        let ps = stack.dev(&["ps", "--json"]).ends(0).says(&["warning", said, "using what the engine has"]);
         let rows = ps.json().remove(0)["services"].as_array().expect("rows").clone();
         let rows: Vec<_> = rows.iter().map(|row| (row["service"].as_str().unwrap(), row["ready"].as_bool())).collect();
         assert_eq!(rows, [("front", Some(true)), ("store", Some(true))], "{how}");
@@ -126,7 +126,7 @@ fn a_name_is_enough_from_anywhere() {
         "the snapshot has it"
     );
 
-    dev(&["-p", "t-no-such-stack", "down"]).ends(0).says(&["nothing of t-no-such-stack", name, "nothing to do"]);
+    dev(&["-p", "t-no-such-stack", "down"]).ends(0).says(&["no stack t-no-such-stack", name, "nothing to do"]);
     dev(&["-p", "Not A Name", "down"]).ends(2).says(&["can't name a project"]);
     dev(&["-f", "gone.toml", "-p", name, "ps"]).ends(2).says(&["gone.toml doesn't exist"]);
 }
@@ -194,7 +194,7 @@ fn what_needs_only_the_engine_goes_on_without_the_file() {
 
     assert_eq!(stack.dev(&["url", "store"]).ends(0).says(&["./gone.conf"]).stdout, url);
     assert_eq!(dev(&["url", "store"]).ends(0).stdout, url);
-    assert_eq!(dev(&["env", "store"]).ends(0).says(&["only services.toml says it"]).stdout, env);
+    assert_eq!(dev(&["env", "store"]).ends(0).says(&["only services.toml has them"]).stdout, env);
     dev(&["open", "store"]).ends(1).says(&["store has no web page"]);
 
     let began = docker::inspect(&ids[0]).started_at;
@@ -216,7 +216,9 @@ fn what_needs_only_the_engine_goes_on_without_the_file() {
     for command in ["start", "restart"] {
         dev_in(elsewhere.path(), &["-p", "t-no-such-stack", command]).ends(1).says(&["has no container"]);
     }
-    dev_in(elsewhere.path(), &["-p", "t-no-such-stack", "env"]).ends(1).says(&["nothing runs of t-no-such-stack"]);
+    dev_in(elsewhere.path(), &["-p", "t-no-such-stack", "env"])
+        .ends(1)
+        .says(&["no service of t-no-such-stack is running"]);
 }
 
 #[test]

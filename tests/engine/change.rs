@@ -67,11 +67,11 @@ fn a_job_runs_again_when_what_it_works_on_was_made_anew_and_only_then() {
     stack.dev(&["up", "--recreate", "three"]).ends(0);
     stack.dev(&["stop"]).ends(0);
     stack.up();
-    assert_eq!(stack.container("job"), first, "nothing it needs was made anew");
+    assert_eq!(stack.container("job"), first, "nothing it needs was recreated");
 
     stack.edit("info", "debug");
     let plan = stack.dev(&["plan"]).ends(0);
-    assert!(plan.stdout.contains("one was made anew"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("one was recreated"), "{}", plan.stdout);
     stack.up();
     let second = stack.container("job");
     assert_ne!(second, first);
@@ -116,7 +116,7 @@ fn orphans_are_named_and_stay_until_asked() {
     let stack = Stack::new("orphans", &three());
     stack.up();
     stack.services(&format!("[services.one]\n{SLEEPER}env = {{ LEVEL = \"info\" }}\n"));
-    stack.up().says(&["not in services.toml any more", "two", "three", "--remove-orphans"]);
+    stack.up().says(&["no longer in services.toml", "two", "three", "--remove-orphans"]);
     assert_eq!((stack.state("two"), stack.state("three")), ("running".into(), "running".into()));
     stack.dev(&["down", "one"]).ends(0);
     assert_eq!((stack.state("one"), stack.state("two")), ("none".into(), "running".into()));

@@ -172,7 +172,7 @@ fn a_save_that_is_interrupted_leaves_no_snapshot_and_everything_runs_again() {
         save.signal("KILL");
         save.finish();
         assert_eq!(names(&stack), Vec::<String>::new(), "{next}");
-        stack.dev(&["snapshot", "restore", "part"]).ends(2).says(&["no whole snapshot", "snapshot remove part"]);
+        stack.dev(&["snapshot", "restore", "part"]).ends(2).says(&["not a complete snapshot", "snapshot remove part"]);
         stack.dev(&["snapshot", "list"]).ends(0).says(&["saving `part` was cut off", "snapshot remove part"]);
         assert!(helpers(&stack).contains(&format!("{}.copy", stack.volume("big"))), "{next}");
         match next {

@@ -49,10 +49,10 @@ fn each_fork_is_its_own_and_only_ours_are_dropped() {
     let refreshed = stack.dev(&["db", "fork", "three", "--refresh", "--disconnect"]).ends(0);
     assert_eq!(count(&mut at(&refreshed.stdout)), 4);
 
-    stack.dev(&["db", "fork", "two"]).ends(2).says(&["there is a database `two` already", "db drop two"]);
-    stack.dev(&["db", "fork", "theirs"]).ends(2).says(&["there is a database `theirs` already"]);
+    stack.dev(&["db", "fork", "two"]).ends(2).says(&["database `two` already exists", "db drop two"]);
+    stack.dev(&["db", "fork", "theirs"]).ends(2).says(&["database `theirs` already exists"]);
     stack.dev(&["db", "fork", "a\"b"]).ends(2);
-    stack.dev(&["db", "drop", "one", "theirs"]).ends(2).says(&["`theirs` is no database that `db fork` made"]);
+    stack.dev(&["db", "drop", "one", "theirs"]).ends(2).says(&["`theirs` was not created by `db fork`"]);
     assert_eq!(list(&stack, "fork"), ["one", "three", "two"]);
     // Whoever is connected.
     stack.dev(&["db", "drop", "two"]).ends(0);

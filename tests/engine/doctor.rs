@@ -40,7 +40,7 @@ fn a_machine_that_has_what_it_needs_is_said_to() {
     }
     assert!(docker::left(&stack.label()).is_empty(), "nothing was made");
     let text = stack.dev(&["doctor"]).ends(0).stdout;
-    assert!(text.contains("✔ engine") && text.contains(" 0 wrong"), "{text}");
+    assert!(text.contains("✔ engine") && text.contains(" 0 errors"), "{text}");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn an_image_that_is_not_here_and_cannot_be_had_is_told() {
     let report = stack.dev(&["doctor", "--json"]).ends(1);
     assert!(report.took < Duration::from_secs(8), "{:?}", report.took);
     let found = check(&report, "images");
-    assert!(found["found"].to_string().contains("not here: 127.0.0.1:1/nobody/nothing:0"), "{found}");
+    assert!(found["found"].to_string().contains("missing: 127.0.0.1:1/nobody/nothing:0"), "{found}");
     assert!(found["fix"].to_string().contains("scripts/images"), "{found}");
 }
 

@@ -56,7 +56,7 @@ fn a_volume_of_somebody_else_with_the_name_of_ours_is_refused() {
     let refused = stack.dev(&["up"]).ends(1);
     refused.says(&[
         &foreign.0,
-        "this stack did not make",
+        "was not created by this stack",
         "external = true",
         &format!("docker volume rm {}", foreign.0),
     ]);
@@ -82,7 +82,7 @@ fn what_carries_the_name_alone_and_what_another_checkout_made_is_left_alone_and_
     let network = ForeignNetwork::labelled(&format!("{project}-net"), &[(label, &project)]);
     stack.up();
     let down = stack.dev(&["down", "-v"]).ends(0);
-    let said = format!("volume {} was made by another checkout, {root}", other.0);
+    let said = format!("volume {} was created by another checkout, {root}", other.0);
     down.says(&["left alone: ", &format!("volume {} is not this stack's", forged.0), &said, "docker volume rm"]);
     let volumes = docker::volumes();
     for left in [&forged, &halves[0], &halves[1], &other] {
@@ -140,12 +140,12 @@ fn down_v_asks_on_a_terminal() {
     assert_eq!(stack.state("redis"), "running");
 
     let yes = on_a_terminal(&stack, &["down", "-v"], "y").ends(0);
-    assert!(yes.stdout.contains("go on?"), "{}", yes.stdout);
+    assert!(yes.stdout.contains("continue?"), "{}", yes.stdout);
     assert!(!docker::volumes().contains(&stack.volume("cache")));
 
     stack.up();
     let sure = on_a_terminal(&stack, &["down", "-v", "-y"], "n").ends(0);
-    assert!(!sure.stdout.contains("go on?"), "{}", sure.stdout);
+    assert!(!sure.stdout.contains("continue?"), "{}", sure.stdout);
     assert!(!docker::volumes().contains(&stack.volume("cache")));
 }
 

@@ -191,7 +191,7 @@ fn a_stack_is_seen_as_it_is_and_comes_back_after_the_engine_was_restarted() {
         engine.dev(&stack, &["up"]).ends(0);
         let web = engine.ps(&stack, "web");
         assert_eq!((&web["state"], &web["ready"]), (&"running".into(), &true.into()), "after {signal}: {web}");
-        assert_eq!(ids(&engine), before, "nothing was made anew, the job neither");
+        assert_eq!(ids(&engine), before, "nothing was recreated, the job neither");
         let logs = engine.dev(&stack, &["logs", "web"]).ends(0);
         assert_eq!(logs.stdout.matches("web began").count(), starts, "{}", logs.stdout);
         engine.dev(&stack, &["plan", "--exit-code"]).ends(0);

@@ -26,7 +26,7 @@ exports = { WEB = "http://${host}:${port}/" }
 #[test]
 fn every_format_leads_to_the_services() {
     let stack = Stack::new("env", ALL);
-    stack.dev(&["env"]).ends(1).says(&["nothing runs of", "taskava dev up"]);
+    stack.dev(&["env"]).ends(1).says(&["no service of", "taskava dev up"]);
     stack.dev(&["--profile", "app", "up"]).ends(0);
 
     let json = stack.dev(&["--profile", "app", "env", "--format", "json"]).ends(0);

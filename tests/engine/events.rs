@@ -42,7 +42,7 @@ fn starts_and_ends_are_told_with_their_exit_code_and_probes_are_not() {
     assert!(past(&["--all"]).iter().any(|event| event["event"] == "container.exec_create"));
     let other = past(&["other"]);
     assert_eq!(of(&other, "other").len(), other.len(), "only of the one asked for");
-    stack.dev(&["events", "--since", "soon"]).ends(2).says(&["`soon` is no time"]);
+    stack.dev(&["events", "--since", "soon"]).ends(2).says(&["`soon` is not a time"]);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_password_that_an_old_volume_does_not_know_is_told_to_programs_too() {
         6,
         &[
             ("message", "password authentication failed"),
-            ("reason", "made with other credentials"),
+            ("reason", "created with other credentials"),
             ("next", "taskava dev down -v postgres"),
         ],
     );

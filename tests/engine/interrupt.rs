@@ -66,7 +66,7 @@ fn a_second_ctrl_c_kills() {
     let mut up = waiting_for_never(&stack);
     let began = Instant::now();
     up.signal("INT");
-    up.wait_for("once more to kill");
+    up.wait_for("interrupt again to kill");
     up.signal("INT");
     up.finish().ends(130);
     assert!(began.elapsed() < Duration::from_secs(120), "{:?} of 1000 s", began.elapsed());

@@ -101,7 +101,7 @@ fn what_is_asked_for_is_shown() {
     assert_eq!(shown(&["one", "--since", time, "--no-prefix"]).lines().last(), Some("2000"), "that very time counts");
 
     stack.dev(&["logs", "twoo"]).ends(2).says(&["no service `twoo`", "did you mean `two`?"]);
-    stack.dev(&["logs", "--since", "soon"]).ends(2).says(&["`soon` is no time"]);
+    stack.dev(&["logs", "--since", "soon"]).ends(2).says(&["`soon` is not a time"]);
     stack.edit("[services.two]", "[services.other]");
     assert_eq!(of(&shown(&["two", "--grep", "red"]), "two"), ["red"], "what is an orphan now has a log");
 }

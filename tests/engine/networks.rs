@@ -120,14 +120,14 @@ fn an_edited_volume_is_named_with_the_command_that_applies_it() {
     assert_eq!(ask(&stack.address("redis", 6379), "SET key kept"), "+OK");
     stack.edit("a = \"1\"", "a = \"2\", b = \"3\"");
     let plan = stack.dev(&["plan", "--exit-code"]).ends(10).says(&["labels.a 1 → 2", "labels.b none → 3"]);
-    assert!(!plan.stdout.contains("is as services.toml says"), "{}", plan.stdout);
+    assert!(!plan.stdout.contains("matches services.toml"), "{}", plan.stdout);
     stack.up().says(&["labels.a 1 → 2", "taskava dev down -v redis && taskava dev up"]);
     assert_eq!(ask(&stack.address("redis", 6379), "GET key"), "$4", "it stays");
     stack.edit("b = \"3\" }", "b = \"3\" }\noptions = { type = \"tmpfs\", device = \"tmpfs\", o = \"size=16m\" }");
     stack.dev(&["plan"]).ends(0).says(&["options.type none → tmpfs"]);
     stack.dev(&["down", "-v", "redis"]).ends(0).says(&["saved"]);
     stack.up();
-    assert!(stack.dev(&["plan", "--exit-code"]).ends(0).stdout.contains("is as services.toml says"));
+    assert!(stack.dev(&["plan", "--exit-code"]).ends(0).stdout.contains("matches services.toml"));
 }
 
 #[test]

@@ -102,15 +102,15 @@ fn a_stack_that_was_never_started_is_started_by_what_is_printed() {
     let one = stack.dev(&["start", "a"]).ends(1);
     assert_eq!(commands(&one), ["taskava dev up a"]);
     let exec = stack.dev(&["exec", "-T", "a", "true"]).ends(1);
-    assert_eq!(exec.stderr.matches("in a container of its own").count(), 1, "{}", exec.stderr);
+    assert_eq!(exec.stderr.matches("in a new container").count(), 1, "{}", exec.stderr);
     let url = stack.dev(&["url", "a"]);
-    assert!(!url.stderr.contains("of its own"), "{}", url.stderr);
+    assert!(!url.stderr.contains("in a new container"), "{}", url.stderr);
     works(&exec, "up a", stack.path());
     works(&refused, "up", stack.path());
     stack.dev(&["exec", "-T", "b", "true"]).ends(0);
     // Nothing to take down is no success of services.toml.
     stack.dev(&["down"]).ends(0);
-    assert!(stack.dev(&["plan", "down"]).ends(0).stdout.contains("nothing of"));
+    assert!(stack.dev(&["plan", "down"]).ends(0).stdout.contains("has nothing on this engine"));
 }
 
 #[test]

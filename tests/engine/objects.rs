@@ -259,7 +259,7 @@ fn ministack_keeps_objects_too_and_without_a_volume_it_is_said_what_is_lost() {
     let s3 = S3::of(&stack, "ministack");
     s3.put("/made-by-the-app", &[], b"");
     s3.put("/made-by-the-app/file", &[], b"one");
-    stack.dev(&["down"]).ends(0).says(&["ministack has no volume; with it goes what is in its buckets: 1 object"]);
+    stack.dev(&["down"]).ends(0).says(&["ministack has no volume: what is in its buckets is lost: 1 object"]);
 
     // The image may be what says where its data is.
     let from = format!("FROM {}\nLABEL test={}\nENV STATE_DIR=/state\n", image("image:ministack"), stack.project);

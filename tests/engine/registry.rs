@@ -210,7 +210,7 @@ async fn frozen_runs_what_was_locked_and_nothing_else() {
         let built = dev_with(registry, &build, &options, &[], &["build"]).await;
         assert_eq!(built.status.code(), Some(0), "{}", said(&built));
         registry.push(docker).await;
-        run(&["up", "--frozen"], 4, &["but the lock file wants", "--frozen --pull always"]).await;
+        run(&["up", "--frozen"], 4, &["but the lock file requires", "--frozen --pull always"]).await;
         run(&["up", "--frozen", "--pull", "always"], 0, &[]).await;
         let again = docker.inspect_image(&registry.reference()).await.expect("the image").id;
         assert_eq!(again, first, "the registry has another one by now");
@@ -218,7 +218,7 @@ async fn frozen_runs_what_was_locked_and_nothing_else() {
         assert_ne!(docker.inspect_image(&registry.reference()).await.expect("the image").id, first);
 
         std::fs::write(&lock, "version = 1\n[images]\n\"a:1\" = \"a@sha256:00\"\n").expect("a file");
-        run(&["up", "--frozen"], 2, &["services.lock:3:9", "no digest"]).await;
+        run(&["up", "--frozen"], 2, &["services.lock:3:9", "not a digest"]).await;
         std::fs::write(&lock, "version = 1\n").expect("a file");
         run(&["up", "--frozen"], 4, &["is not in the lock file"]).await;
         run(&["down", "-v", "-y"], 0, &[]).await;
@@ -233,7 +233,7 @@ async fn what_came_from_no_registry_is_not_locked() {
         let options = registry.logged_in(PASSWORD);
         let locked = dev_with(registry, &services, &options, &[], &["lock"]).await;
         assert_eq!(locked.status.code(), Some(0), "{}", said(&locked));
-        assert!(said(&locked).contains("is not locked: it came from no registry"), "{}", said(&locked));
+        assert!(said(&locked).contains("is not locked: it was not pulled from a registry"), "{}", said(&locked));
     })
     .await;
 }
@@ -348,7 +348,7 @@ async fn up_says_whether_an_image_is_denied_or_missing() {
     with_registry(async |registry, _| {
         registry.config("helped", &serde_json::json!({}));
         let login = format!("docker login {}, then: taskava dev up job", registry.address);
-        fails(registry, &registry.reference(), "the registry wants a login", &login).await;
+        fails(registry, &registry.reference(), "the registry requires a login", &login).await;
 
         let auth = |password: &str| {
             let auth = STANDARD.encode(format!("puller:{password}"));

@@ -80,7 +80,7 @@ fn down_v_keeps_a_snapshot_that_brings_everything_back() {
     let stack = everything("snap-down");
     let down = stack.dev(&["down", "-v"]).ends(0);
     let name = names(&stack).pop().expect("a snapshot");
-    down.says(&[&format!("back with: taskava dev snapshot restore {name}")]);
+    down.says(&[&format!("restore it with: taskava dev snapshot restore {name}")]);
     assert!(docker::left(&stack.label()).is_empty());
 
     // Nothing ran: nothing is started.
@@ -152,5 +152,5 @@ fn what_cant_be_done_is_said() {
     stack.dev(&["snapshot", "list"]).ends(0).says(&["no snapshots"]);
     stack.up();
     stack.dev(&["snapshot", "save", "x", "redis"]).ends(0);
-    stack.dev(&["snapshot", "save", "x"]).ends(2).says(&["there is a snapshot `x` already"]);
+    stack.dev(&["snapshot", "save", "x"]).ends(2).says(&["snapshot `x` already exists"]);
 }

@@ -217,7 +217,7 @@ fn a_configuration_of_somebody_elses_is_used_as_it_is_and_left_as_it_was() {
 
     // What has our name but is not ours is not touched.
     let theirs = stack.file("infra/taskava_override.tf", "# mine\n");
-    terraform.run(&stack, &[infra, "plan"]).ends(2).says(&["not of taskava's making"]);
+    terraform.run(&stack, &[infra, "plan"]).ends(2).says(&["was not written by taskava"]);
     std::fs::remove_file(theirs).expect("still there");
     terraform.run(&stack, &[&[infra, "destroy"], &change[..]].concat()).ends(0);
     assert_eq!(files(stack.path()), own);

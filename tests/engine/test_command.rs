@@ -217,7 +217,7 @@ depends_on = ["db"]
 #[test]
 fn what_is_kept_can_be_reached_and_removed() {
     let stack = Stack::new("test-keep", REDIS);
-    let kept = test(&stack, &["--keep-on-failure"], "exit 1").ends(1).says(&["stays for a day", "down -v -y"]);
+    let kept = test(&stack, &["--keep-on-failure"], "exit 1").ends(1).says(&["is kept for a day", "down -v -y"]);
     let name = kept.stderr.split("dev -p ").nth(1).and_then(|rest| rest.split(' ').next()).expect("a name").to_owned();
     // Its process is gone, and it stays all the same.
     stack.dev(&["gc"]).ends(0);

@@ -121,7 +121,7 @@ fn forks_are_made_side_by_side_while_somebody_is_connected() {
         let _connected = postgres::Client::connect(&fork.url, postgres::NoTls).expect("a login");
         block_on(own.drop_database(fork.clone())).expect("dropped");
         let again = block_on(own.drop_database(fork)).expect_err("it is gone").to_string();
-        assert!(again.contains("is no database that `db fork` made"), "{again}");
+        assert!(again.contains("was not created by `db fork`"), "{again}");
     }
     assert_eq!(query(own.url("postgres"), names), Some(2));
     let theirs = Database { name: "shop".into(), url: own.url("postgres").into() };

@@ -228,7 +228,7 @@ fn renewed_ones_begin_afresh_and_can_be_had_back() {
     stack.up();
     mark(&stack, "first");
     let plan = stack.dev(&["plan", "-V"]).ends(0).stdout;
-    assert!(plan.contains("volumes without a name are renewed") && plan.contains("save volume"), "{plan}");
+    assert!(plan.contains("anonymous volumes are renewed") && plan.contains("save volume"), "{plan}");
     let said = stack.dev(&["up", "-V"]).ends(0).stderr;
     assert!(marks(&stack).contains("No such file"), "{}", marks(&stack));
     let snapshot = said.split("snapshot restore ").nth(1).expect(&said).split_whitespace().next().expect("a name");

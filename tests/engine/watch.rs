@@ -125,7 +125,7 @@ fn every_save_of_every_editor_is_one_restart_and_nothing_else_is() {
         }
     }
     let started: Vec<_> = docker::log(&stack.container("app")).lines().map(ToOwned::to_owned).collect();
-    assert_eq!(started, vec!["began"; 1 + times], "restarted, not made anew");
+    assert_eq!(started, vec!["began"; 1 + times], "restarted, not recreated");
     // A folder that comes later is watched as well, with what is in it already.
     stack.file("src/new/deep/x.txt", "1");
     assert_eq!(watching.done(times + 1)["path"], "src/new/deep/x.txt");
@@ -227,7 +227,7 @@ fn an_edit_of_services_toml_is_applied_and_a_broken_one_is_shown() {
     stack.edit("A = 1.5.1", "A = \"2\"");
     let reloaded = watching.wait("watch-reloaded", 1);
     assert_eq!(reloaded["path"], "services.toml");
-    assert!(reloaded["changes"][0].as_str().expect("words").contains("app made anew (config changed: env.A)"));
+    assert!(reloaded["changes"][0].as_str().expect("words").contains("app recreated (config changed: env.A)"));
     let second = stack.container("app");
     assert!(docker::inspect(&second).env.contains(&"A=2".into()));
 

@@ -25,7 +25,7 @@ fn a_file_is_taken_out_of_an_image_without_rm() {
     fs::remove_file(stack.path().join("web/a.txt")).expect("removed");
     watching.done(2);
     let second = stack.container("app");
-    assert_ne!(first, second, "made anew");
+    assert_ne!(first, second, "recreated");
     assert_eq!(docker::output(&second, &["ls", "/srv"]), "b.txt\n", "with all that is there outside");
 }
 
@@ -166,7 +166,7 @@ fn what_is_mounted_already_is_not_copied() {
 fn nothing_is_watched_where_nothing_runs() {
     let stack = Stack::new("watch-down", &app(r#"{ path = "src" }"#));
     stack.file("src/main.txt", "0");
-    stack.dev(&["watch"]).ends(1).says(&["none of what is watched has a container: app", "taskava dev up --watch"]);
+    stack.dev(&["watch"]).ends(1).says(&["no watched service has a container: app", "taskava dev up --watch"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Everything that a source has into buckets, as much at once as can be.
+//! Uploads everything from a source into buckets, with as many requests at once as possible.
 
 use std::io;
 
@@ -30,7 +30,7 @@ impl Putter<'_> {
         let (mut count, mut last) = (0, None);
         while let Some(entry) = source.next().await? {
             let key = Some((entry.bucket.clone(), entry.key.clone()));
-            // The versions of a key one after the other; a large one alone: nobody listens to others meanwhile.
+            // The versions of a key one after the other; a large one alone, because others would not be read meanwhile.
             let is_large = entry.size > SMALL;
             let room = if key == last || is_large { 0 } else { AT_ONCE - 1 };
             while under_way.len() > room {

@@ -1,4 +1,4 @@
-//! Everything out of the buckets, as a stream.
+//! Reads everything from the buckets, as a stream.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::aws::client::{Answer, AwsError, Client, whole};
 use crate::aws::xml::{self, text};
 use crate::aws::{s3, sigv4};
 
-/// Headers of an answer that are given again; user metadata and checksums besides.
+/// Headers of a response that are sent again, in addition to user metadata and checksums.
 const KEPT: [&str; 7] = [
     "content-type",
     "cache-control",

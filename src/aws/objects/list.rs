@@ -1,4 +1,4 @@
-//! Which versions there are, key by key, the oldest first. The pages of a listing in, whole keys out.
+//! Lists the versions of objects, key by key, oldest first. Takes the pages of a listing and returns complete keys.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,12 +1,12 @@
-//! What is in the buckets of an S3 endpoint, out and back in: every version in its order, delete markers, content,
-//! headers and tags. Where it is kept meanwhile, and in which form, is the caller's.
+//! Reads and writes the content of the buckets of an S3 endpoint: every version in its order, delete markers, content,
+//! headers and tags. Where it is stored meanwhile, and in which format, is up to the caller.
 //!
-//! Out: [`buckets`], then [`objects`], a stream of one [`Object`] a version. In: [`Putter::open`] makes the buckets that
-//! are missing, `Putter::put_all` takes the versions in the order in which they came out, [`Putter::close`] ends it.
-//! A content is never held in memory as a whole unless it is small ([`SMALL`]).
+//! Reading: [`buckets`], then [`objects`], a stream of one [`Object`] per version. Writing: [`Putter::open`] creates
+//! missing buckets, `Putter::put_all` takes the versions in the order in which they were read, [`Putter::close`]
+//! finishes. Content is never held in memory completely unless it is small ([`SMALL`]).
 //!
-//! What S3 chooses itself can't be put back: ids of versions and the times of objects are new, and the `ETag` of what was
-//! uploaded in parts is that of one piece. ACLs, locks and keys of encryption do not come along.
+//! Values that S3 chooses itself can't be set: version IDs and times of objects are new, and the `ETag` of a multipart
+//! upload is that of a single part. ACLs, locks and encryption keys are not copied.
 
 mod feed;
 mod get;

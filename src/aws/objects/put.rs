@@ -1,4 +1,4 @@
-//! Everything back into buckets, version by version, on top of what is there.
+//! Uploads versions back into buckets, one by one, on top of existing objects.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};

@@ -20,10 +20,10 @@ use crate::model::{Service, Stack};
 use crate::run::shutdown::Shutdown;
 use crate::run::{actual, address};
 
-/// Run the AWS CLI against the stack's emulators of AWS, or show what they mirror
+/// Run the AWS CLI against the stack's AWS emulators, or show what they mirror
 ///
-/// With the AWS CLI of this machine; where there is none, with the one in the emulator's image. Endpoints, region and
-/// credentials are set, so the real account is out of reach. The exit code is the command's.
+/// Uses the AWS CLI of this machine, or the one in the emulator's image if none is installed. Endpoints, region and
+/// credentials are set, so that the real account can't be reached. The exit code is the command's.
 #[derive(Debug, clap::Args)]
 #[command(
     args_conflicts_with_subcommands = true,
@@ -36,7 +36,7 @@ Examples:
   taskava dev aws -- sqs receive-message --queue-url \"$SQS_JOBS_QUEUE_URL\""
 )]
 pub struct Args {
-    /// Arguments of the AWS CLI
+    /// Arguments for the AWS CLI
     #[arg(value_name = "ARGS", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
     /// Or what else.
@@ -62,9 +62,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let stack = found.stack;
         if found.by_labels {
             let region = stack.region();
-            context
-                .screen
-                .note(&format!("without services.toml the region is taken to be {region}; --region says another"));
+            context.screen.note(&format!("without services.toml, the region is {region}; set another with --region"));
         }
         let Some(program) = on_path("aws") else { return in_container(args, context, &stack, &engine).await };
         let variables = terminal_info(&stack, &engine).await?;

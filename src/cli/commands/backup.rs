@@ -20,32 +20,33 @@ use crate::run::Lock;
 use crate::run::shutdown::ShutdownLevel;
 use crate::ui::Format;
 
-/// Save the stack's data and configuration in one portable file
+/// Save the stack's data and configuration to one portable file
 ///
-/// Every database of PostgreSQL with its roles, every key of Redis, and every version of every object in the buckets of the
-/// emulator of AWS, while they run; and services.toml as `config` shows it. Passwords, tokens and keys of the configuration
-/// are left out unless the file is encrypted; those of roles always. The file is there when it is whole, and not before.
+/// Saves every PostgreSQL database with its roles, every Redis key, and every version of every object in the buckets of
+/// the AWS emulator, while they run; and services.toml as `config` shows it. Passwords, tokens and keys of the
+/// configuration are included only if the file is encrypted; passwords of roles never are. The file appears only once
+/// it is complete.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   taskava dev backup monday.tar
-  taskava dev backup monday.age --encrypt-to age1…      with the secrets of the configuration
-  taskava dev restore monday.tar --check                is it whole?")]
+  taskava dev backup monday.age --encrypt-to age1…      encrypted, with the secrets of the configuration
+  taskava dev restore monday.tar --check                check that the file is complete")]
 pub struct Args {
     /// The file to write
     // `file` is the global option.
     #[arg(id = "backup", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Replace a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
     /// Encrypt with `age` to RECIPIENT (age1…); repeatable
     #[arg(long, value_name = "RECIPIENT", conflicts_with = "passphrase_file")]
     pub encrypt_to: Vec<String>,
-    /// Encrypt it with `age` and the passphrase in the first line of this file
+    /// Encrypt with `age` and the passphrase in the first line of FILE
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,
-    /// One JSON object at the end
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
     /// For other runs.

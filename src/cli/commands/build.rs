@@ -8,16 +8,16 @@ use crate::diag::Result;
 use crate::engine::How;
 use crate::plan;
 
-/// Build the images of services, also when nothing they are built from changed
+/// Build the images of services, even if their source files did not change
 ///
-/// `up` builds by itself what is missing or whose files changed. What runs is left alone: `up` then uses the new images.
-/// DOCKER_BUILDKIT=0 asks for the classic builder.
+/// `up` builds images that are missing or whose files changed. Running containers are left alone: `up` then uses the
+/// new images. DOCKER_BUILDKIT=0 selects the classic builder.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run every step instead of reusing the results of those that did not change
+    /// Don't use the build cache
     #[arg(long)]
     pub no_cache: bool,
-    /// Look for newer base images
+    /// Pull newer versions of the base images
     #[arg(long)]
     pub pull: bool,
     /// Which services.

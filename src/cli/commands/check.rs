@@ -1,4 +1,4 @@
-//! `check`: is services.toml right? Says everything that is wrong with it and the files it names.
+//! `check`: validates services.toml, and reports every mistake in it and in the files it names.
 
 use std::process::ExitCode;
 

@@ -20,17 +20,17 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::load;
 use crate::model::Stack;
 
-/// Print a script that makes your shell complete taskava's commands
+/// Print a shell completion script
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  source <(taskava dev completions bash --dynamic)                        bash, for this session
+  source <(taskava dev completions bash --dynamic)                        bash, for the current session
   taskava dev completions zsh > ~/.zfunc/_taskava                         zsh
   taskava dev completions fish > ~/.config/fish/completions/taskava.fish  fish")]
 pub struct Args {
     /// The shell
     shell: Shell,
-    /// Also complete names of services, profiles, snapshots and forks: the script asks taskava each time
+    /// Also complete names of services, profiles, snapshots and forks, by running taskava each time
     #[arg(long)]
     dynamic: bool,
 }

@@ -1,5 +1,5 @@
-//! `config`: the configuration as it is understood, with overrides applied, variables put in and defaults filled in.
-//! What it prints with `--show-secrets` can be read again and means the same.
+//! `config`: the resolved configuration, with overrides, variables and defaults applied. The output of `--show-secrets`
+//! can be read again and means the same.
 
 use std::process::ExitCode;
 
@@ -16,15 +16,15 @@ use crate::model::{
 };
 use crate::ui::Format;
 
-/// Show the configuration as it is understood: overrides, variables and defaults filled in
+/// Show the resolved configuration, with overrides, variables and defaults applied
 ///
 /// Passwords, tokens and keys are masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Show passwords, tokens and keys too
+    /// Show passwords, tokens and keys
     #[arg(long)]
     pub show_secrets: bool,
-    /// Only the names of the active services
+    /// Print only the names of active services
     #[arg(long)]
     pub services: bool,
 }

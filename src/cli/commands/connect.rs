@@ -13,15 +13,15 @@ use crate::model::Service;
 use crate::plan::observed::Container;
 use crate::run::actual::{self, Actual};
 
-/// Open the client that fits a service, inside: psql, redis-cli, the AWS CLI, else a shell
+/// Open a service's client inside its container: psql, redis-cli, AWS CLI or a shell
 ///
-/// User, password and database are those of the service. With QUERY, only that is carried out; what is piped in is read.
-/// The exit code is the client's.
+/// Connects with the service's user, password and database. With QUERY, the client runs only that; input from a pipe is
+/// read. The exit code is the client's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev connect postgres                     psql
-  taskava dev connect postgres -- 'select 1'       one query
+  taskava dev connect postgres                     open psql
+  taskava dev connect postgres -- 'select 1'       run one query
   echo 'select 1' | taskava dev connect postgres
   taskava dev connect redis -- GET key
   taskava dev connect localstack -- s3 ls")]
@@ -32,7 +32,7 @@ pub struct Args {
     /// The service
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub service: String,
-    /// What to carry out; arguments of the client if it begins with `-`
+    /// Query to run; passed as arguments to the client if it begins with `-`
     #[arg(value_name = "QUERY", last = true, allow_hyphen_values = true)]
     pub query: Vec<String>,
 }
@@ -75,10 +75,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 async fn open(engine: &Engine, service: &Service, container: &Container, query: &[String]) -> Result<Opened> {
     let name = &service.name;
     let Some(client) = kinds::client(service) else {
-        let remark = format!("{name} has no client of its own; this is a shell inside");
+        let remark = format!("{name} has no client of its own; this is a shell in its container");
         let shell = shell(engine, container).await.ok_or_else(|| {
-            Error::new(ErrorKind::Other, format_args!("{name} has no client, and there is no shell in its image"))
-                .hint(format!("run a program that is there: taskava dev exec {name} PROGRAM"))
+            Error::new(ErrorKind::Other, format_args!("{name} has no client, and its image has no shell"))
+                .hint(format!("run a program that it has: taskava dev exec {name} PROGRAM"))
         })?;
         return Ok(in_shell(shell, query, Vec::new(), remark));
     };

@@ -13,10 +13,10 @@ use crate::plan::Intent;
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
-/// Private copies of a database, in milliseconds: one for each test
+/// Create private copies (forks) of a database in milliseconds, for example one per test
 ///
-/// The first fork copies the database to a template, which is then copied inside the server. With `--pool` copies are
-/// kept ready, and a fork only takes one. Only databases that were made so are listed and dropped.
+/// The first fork copies the database to a template, from which the server then creates the forks. With `--pool`, forks
+/// are created in advance, so that one is ready at once. Only databases created this way are listed and dropped.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to do.
@@ -35,42 +35,42 @@ pub enum What {
     Fill(FillArgs),
 }
 
-/// Make a private copy and print its URL
+/// Create a fork and print its URL
 #[derive(Debug, clap::Args)]
 pub struct ForkArgs {
-    /// Name of the copy
+    /// Name of the fork
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Where the databases are.
     #[command(flatten)]
     pub at: AtArgs,
-    /// Database to copy; otherwise the one the service is made for (`POSTGRES_DB`)
+    /// Database to copy [default: the service's main database, `POSTGRES_DB`]
     #[arg(long, value_name = "DATABASE")]
     pub from: Option<String>,
-    /// How many copies to keep ready; otherwise as many as before
+    /// Number of forks to keep ready [default: unchanged]
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(0..=100))]
     pub pool: Option<u8>,
-    /// Recreate the template first, because the database has changed since
+    /// Recreate the template first, if the database has changed since
     #[arg(long)]
     pub refresh: bool,
-    /// End connections to the database where they are in the way of copying it
+    /// Close connections to the database that prevent copying it
     #[arg(long)]
     pub disconnect: bool,
-    /// The password in clear text on a terminal, too
+    /// Show the password even on a terminal
     #[arg(long)]
     pub show_secrets: bool,
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }
 
-/// Drop copies, even if clients are connected to them
+/// Drop forks, even if clients are connected to them
 #[derive(Debug, clap::Args)]
 pub struct DropArgs {
-    /// Names of the copies
+    /// Names of the forks
     #[arg(value_name = "NAME", required_unless_present = "all", add = super::completions::forks())]
     pub names: Vec<String>,
-    /// All of them, those that are kept ready and the templates too
+    /// Drop all forks, including those kept ready, and the templates
     #[arg(long, conflicts_with = "names")]
     pub all: bool,
     /// Where the databases are.
@@ -78,13 +78,13 @@ pub struct DropArgs {
     pub at: AtArgs,
 }
 
-/// List the copies
+/// List forks
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
     /// Where the databases are.
     #[command(flatten)]
     pub at: AtArgs,
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -103,7 +103,7 @@ pub struct FillArgs {
 /// Which server.
 #[derive(Debug, clap::Args)]
 pub struct AtArgs {
-    /// The service of kind postgres, where there are several
+    /// PostgreSQL service to use, if there are several
     #[arg(long, value_name = "SERVICE", add = super::completions::services())]
     pub service: Option<String>,
 }
@@ -143,7 +143,7 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
     if fork.stale {
         context
             .screen
-            .note(&format!("{} changed since its template was made; copy it again with --refresh", fork.from));
+            .note(&format!("{} changed since its template was created; copy it again with --refresh", fork.from));
     }
     if args.json || context.format() == Format::Json {
         let mut value = serde_json::to_value(&fork).map_err(std::io::Error::other)?;
@@ -160,8 +160,8 @@ async fn fork(args: &ForkArgs, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Fills the pool in a process of its own: whoever asked for a fork need not wait. If it can't be started, the next
-/// fork makes its own copy.
+/// Fills the pool in a separate process, so that the fork does not wait for it. If it can't be started, the next fork
+/// makes its own copy.
 fn fill_later(context: &Context, service: &Service, from: &str) {
     let Ok(program) = std::env::current_exe() else { return };
     let mut command = Command::new(program);
@@ -194,7 +194,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result<()> {
         return Ok(context.screen.json(&value)?);
     }
     if copies.is_empty() {
-        context.screen.note("no copies; make one with: taskava dev db fork NAME");
+        context.screen.note("no forks; create one with: taskava dev db fork NAME");
         return Ok(());
     }
     let mut table = Table::new(&["NAME", "FROM", "FOR", "SIZE", "CONNECTIONS"]);

@@ -1,4 +1,4 @@
-//! `doctor`: everything that a new machine can get wrong, with the fix. Looks only.
+//! `doctor`: checks this machine for problems, with a fix for each. Changes nothing.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -9,16 +9,17 @@ use crate::cli::session::load_options;
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::doctor::{self, Check, Status};
+use crate::event::counted;
 use crate::load;
 use crate::ui::Format;
 use crate::ui::style::Paint;
 
-/// Look for everything that this machine or services.toml can get wrong, and how to put it right
+/// Check this machine and services.toml for problems, and show how to fix them
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
-Changes nothing. Exits with 0 when `up` has all it needs (warnings may be left), with 1 otherwise.")]
+Changes nothing. Exits with code 0 if `up` has everything it needs (there may be warnings), otherwise with 1.")]
 pub struct Args {
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -53,9 +54,14 @@ fn text(checks: &[Check], quiet: bool, color: bool) -> String {
             let _ = writeln!(out, "  {:width$}  {} {fix}", "", paint.hint("fix:"));
         }
     }
-    let count = |status| checks.iter().filter(|check| check.status == status).count();
-    let _ =
-        writeln!(out, "{} ok, {} to look at, {} wrong", count(Status::Ok), count(Status::Warn), count(Status::Fail));
+    let count = |status| checks.iter().map(|check| u64::from(check.status == status)).sum();
+    let _ = writeln!(
+        out,
+        "{} ok, {}, {}",
+        count(Status::Ok),
+        counted(count(Status::Warn), "warning"),
+        counted(count(Status::Fail), "error")
+    );
     out
 }
 
@@ -77,7 +83,7 @@ mod tests {
             check("disk", Status::Warn, Some("tidy up")),
         ];
         let all = "✔ engine   found\n✘ port 80  found\n           fix: end it\n! disk     found\n           fix: tidy up\n\
-                   1 ok, 1 to look at, 1 wrong\n";
+                   1 ok, 1 warning, 1 error\n";
         assert_eq!(text(&checks, false, false), all);
         assert!(!text(&checks, true, false).contains("engine"));
     }

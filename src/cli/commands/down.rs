@@ -1,4 +1,4 @@
-//! `down`: stops and removes; data only when asked for, and after asking back.
+//! `down`: stops services and removes containers; removes data only on request, and after confirmation.
 
 use std::process::ExitCode;
 
@@ -11,21 +11,21 @@ use crate::plan::{self, Op, Plan, Request};
 use crate::run::snapshot;
 use crate::ui::Screen;
 
-/// Stop services and remove their containers and network; data volumes stay
+/// Stop services and remove their containers and networks; volumes are kept
 ///
-/// Dependants stop before what they depend on. Only what carries this stack's labels is touched.
+/// Services stop before their dependencies. Only objects with this stack's labels are touched.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Remove the stack's own volumes too
     ///
-    /// What is in them is saved first, as a snapshot of which the newest three are kept:
-    /// `taskava dev snapshot restore` brings it back. That takes half a second for a small database.
+    /// Their data is saved as an automatic snapshot first (the newest three are kept): `taskava dev snapshot restore`
+    /// restores it. Saving takes about half a second for a small database.
     #[arg(short, long)]
     pub volumes: bool,
-    /// Don't ask before data is removed
+    /// Don't ask for confirmation before removing data
     #[arg(short, long)]
     pub yes: bool,
-    /// Don't save the data as a snapshot before it is removed
+    /// Don't save the data as a snapshot before removing it
     #[arg(long)]
     pub no_snapshot: bool,
     /// Also remove containers whose service is no longer in services.toml
@@ -73,13 +73,13 @@ async fn leave_alone(session: &Session<'_>) -> Result<Vec<String>> {
         let named: Vec<String> = left.iter().map(|(what, why)| format!("{what} {why}")).collect();
         session.events.emit(&Event::Warning {
             message: format!("left alone: {}", named.join("; ")),
-            hint: Some("remove what is of no use any more yourself: docker volume rm, docker network rm".into()),
+            hint: Some("remove what is no longer needed yourself: docker volume rm, docker network rm".into()),
         });
     }
     Ok(left.into_iter().map(|(what, _)| what).collect())
 }
 
-/// Asks on a terminal before data goes. In a pipe, `-v` was the answer.
+/// Asks on a terminal before data is removed. In a pipe, `-v` is the confirmation.
 fn confirm(screen: &Screen, plan: &Plan) -> Result<()> {
     let volumes = plan.steps.iter().filter_map(|step| match &step.op {
         Op::RemoveVolume { volume, .. } => Some(volume.as_str()),

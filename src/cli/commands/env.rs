@@ -1,4 +1,4 @@
-//! `env`: the variables an application finds the stack by.
+//! `env`: the variables through which an application finds the stack.
 
 mod format;
 
@@ -16,20 +16,20 @@ use crate::plan::observed::Container;
 use crate::run::{actual, address, provision};
 use crate::ui::github;
 
-/// Print connection variables for the application: DATABASE_URL, REDIS_URL, …
+/// Print variables for connecting to the services: DATABASE_URL, REDIS_URL, …
 ///
-/// `--format` is one of dotenv (the default), shell, json, docker (for `docker run --env-file`) and github. Each service
-/// also has NAME_URL, NAME_HOST and NAME_PORT. Passwords are masked on a terminal only.
+/// `--format` is one of dotenv (the default), shell, json, docker (for `docker run --env-file`) and github. Each
+/// service also gets NAME_URL, NAME_HOST and NAME_PORT. Passwords are masked only on a terminal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   eval \"$(taskava dev env --format shell)\"
   taskava dev env --format github >>\"$GITHUB_ENV\"")]
 pub struct Args {
-    /// Only of these services
+    /// Only variables of these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// Passwords in clear text on a terminal, too
+    /// Show passwords even on a terminal
     #[arg(long)]
     pub show_secrets: bool,
 }
@@ -57,7 +57,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             context.screen.note(note);
         }
         if by_labels && context.global.format != FormatArg::Json {
-            context.screen.note("what `exports` and [aws] name is left out: only services.toml says it");
+            context.screen.note("variables of `exports` and [aws] are left out: only services.toml has them");
         }
         let masked = !context.screen.shows_secrets(args.show_secrets);
         if masked {
@@ -99,7 +99,7 @@ fn tell_missing(
         return Ok(());
     }
     if missing.len() == all.len() {
-        let message = format!("nothing runs of {}: there is nothing to connect to", stack.name);
+        let message = format!("no service of {} is running: there is nothing to connect to", stack.name);
         return Err(Error::new(ErrorKind::Other, message).hint(format!("start it with: {start}")));
     }
     // In JSON a remark would be a second object beside the one that is asked for.

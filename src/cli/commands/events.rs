@@ -1,4 +1,4 @@
-//! `events`: what the engine tells of the stack, as it happens; goes on when the engine was restarted.
+//! `events`: streams the engine's events of the stack; continues after the engine was restarted.
 
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
@@ -21,28 +21,29 @@ use crate::model::{ServiceName, Stack};
 use crate::ui::style::Paint;
 use crate::ui::{Format, sanitise};
 
-/// Show what happens to the stack's containers, networks and volumes, as JSON lines
+/// Stream engine events of the stack's containers, networks and volumes as JSON lines
 ///
-/// On a terminal, lines for people unless --json. Until Ctrl-C, or --until; goes on when the engine was restarted.
+/// On a terminal, events are printed as readable text unless --json is given. Runs until Ctrl-C or --until, and
+/// continues after the engine was restarted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   taskava dev events | jq 'select(.event == \"container.die\")'
   taskava dev events --since 10m --until 0s     the last ten minutes")]
 pub struct Args {
-    /// Only of these services
+    /// Only events of these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// From this time on: 10m, 2026-05-04T10:00:00 [default: now]
+    /// Show only events since this time: 10m (ago), 2026-05-04T10:00:00 [default: now]
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Up to this time
+    /// Show only events until this time
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// Commands that are run inside containers, too: asking whether a service is ready is among them
+    /// Include commands that are run inside containers, readiness probes among them
     #[arg(short, long)]
     pub all: bool,
-    /// JSON lines on a terminal, too
+    /// Print JSON lines even on a terminal
     #[arg(long)]
     pub json: bool,
 }

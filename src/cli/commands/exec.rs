@@ -1,4 +1,4 @@
-//! `exec`: a command in the container of a service that runs.
+//! `exec`: runs a command in the container of a running service.
 
 use std::process::ExitCode;
 
@@ -10,31 +10,31 @@ use crate::engine::attach::{ExecOptions, not_run};
 
 /// Run a command in a service's container
 ///
-/// In a terminal, where there is one; otherwise stdin, stdout and stderr are the command's own. The exit code is the
-/// command's: 127 where there is no such command, 126 where it can't be run.
+/// Allocates a terminal if run from one; otherwise the command's stdin, stdout and stderr are passed through. The exit
+/// code is the command's: 127 if it does not exist, 126 if it can't be run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev exec api sh                          a shell in the api
+  taskava dev exec api sh                          open a shell in api
   taskava dev exec -T postgres pg_dump app > app.sql
   echo hi | taskava dev exec -T api cat")]
 pub struct Args {
     /// How the command is connected.
     #[command(flatten)]
     pub streams: Streams,
-    /// Set a variable for the command; NAME alone takes the value it has here
+    /// Set an environment variable; NAME alone passes its value from this environment
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = inside::variable)]
     pub env: Vec<String>,
-    /// Working directory inside
+    /// Working directory inside the container
     #[arg(short, long, value_name = "DIRECTORY")]
     pub workdir: Option<String>,
-    /// User, and optionally group, to run as
+    /// Run as this user (and group)
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
-    /// Return at once and let it run; its output goes nowhere
+    /// Run the command in the background; its output is discarded
     #[arg(short, long)]
     pub detach: bool,
-    /// With all capabilities
+    /// Give the command all capabilities
     #[arg(long)]
     pub privileged: bool,
     /// The service
@@ -51,7 +51,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let mut found = stack_or_labels(context).await?;
         let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
-        let alone = format!("or run the command in a container of its own: taskava dev run {name} …");
+        let alone = format!("or run the command in a new container: taskava dev run {name} …");
         let container = found.container(&engine, &name).await.map_err(|error| match error.kind {
             ErrorKind::Other if !found.by_labels => error.hint(alone),
             _ => error,

@@ -1,4 +1,4 @@
-//! `explain`: why a service is in the state it is in, what made it so, and where each of its values comes from.
+//! `explain`: why a service is in its state, what caused it, and where each of its values comes from.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -24,7 +24,7 @@ use crate::ui::Format;
 /// How many log lines are shown of a service that is not well.
 const LOG_LINES: usize = 10;
 
-/// Explain a service: its state, why its container was recreated, where each value comes from
+/// Explain a service: its state, why it was recreated, where each value comes from
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The service
@@ -168,7 +168,7 @@ impl Explained<'_> {
         for target in &self.nameless {
             let place = nameless::Place { service: service.name.clone(), target: target.clone() };
             let volume = place.volume(&self.session.stack.name);
-            line("mount", &format!("volume {volume} → {target}  (without a name; kept until down -v or up -V)"));
+            line("mount", &format!("volume {volume} → {target}  (anonymous; kept until down -v or up -V)"));
         }
         line("would do", &self.would_do());
         for (name, condition) in &service.depends_on {
@@ -260,7 +260,7 @@ impl Explained<'_> {
 
     fn would_do(&self) -> String {
         if self.next.is_empty() {
-            return "nothing: it is as services.toml says".into();
+            return "nothing: it matches services.toml".into();
         }
         let step = |(op, cause): &(String, Cause)| match cause {
             Cause::Follows | Cause::Replaced | Cause::Gate { .. } => op.clone(),
@@ -270,7 +270,7 @@ impl Explained<'_> {
     }
 }
 
-/// A value and where it was chosen; what nobody chose is the kind's own.
+/// A value and where it was set; one that was not set is the kind's default.
 fn with_place(text: &str, place: Option<&Place>) -> String {
     match place {
         Some(place) => format!("{text}  ({place})"),

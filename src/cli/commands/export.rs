@@ -1,4 +1,4 @@
-//! `export`: services.toml becomes a file for another tool.
+//! `export`: writes services.toml as a file for another tool.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,30 +15,31 @@ use crate::diag::{Error, Result, Source};
 use crate::load;
 use crate::ui::Format;
 
-/// Write the stack as a file for another tool: a Compose file
+/// Export the stack as a file for another tool
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// For which tool.
+    /// The tool to export for.
     #[command(subcommand)]
     pub what: What,
 }
 
-/// For which tool.
+/// The tool to export for.
 #[derive(Debug, clap::Subcommand)]
 pub enum What {
-    /// A Compose file, with health checks and the same volumes
+    /// Export a Compose file, with health checks and the same volumes
     ///
-    /// Variables stay variables. What Compose has no word for is kept under `x-taskava`, where `import` finds it again.
+    /// Variables are kept as variables. Settings without an equivalent in Compose are kept under `x-taskava`, where
+    /// `import` finds them again.
     Compose(ComposeArgs),
 }
 
 /// `export compose`
 #[derive(Debug, clap::Args)]
 pub struct ComposeArgs {
-    /// Where to write; `-` = stdout, the default
+    /// Output file; `-` = stdout [default: -]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "-", hide_default_value = true)]
     pub output: PathBuf,
-    /// Replace a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
 }

@@ -1,4 +1,4 @@
-//! `gc`: removes what crashed test runs left behind, and images that nobody will use again.
+//! `gc`: removes what crashed test runs left behind, and images that are no longer used.
 
 use std::process::ExitCode;
 
@@ -15,20 +15,24 @@ use crate::ui::table::{Table, stdout_width};
 
 /// Remove what crashed test runs left behind, and images that are no longer used
 ///
-/// Removed are: stacks of `taskava dev test` and of the library whose process has ended or whose time has passed; containers and
-/// parts of snapshots left over by a run that was killed; images that test runs start from, when their folder no longer exists,
-/// newer ones replaced them, or the run that made them was killed; build results whose name a later build took; automatic
-/// snapshots when there are three newer ones, or two weeks after their folder was removed; snapshots of a test run a day after it.
-/// Images whose folder is not visible from this machine, and untagged images, are removed after two weeks.
+/// Removes:
+/// - stacks of `taskava dev test` and of the Rust library whose process has ended or which have expired
+/// - containers and partial snapshots left over by a run that was killed
+/// - prepared images whose folder no longer exists, which newer ones replaced, or whose run was killed while creating
+///   them
+/// - built images whose name a later build took
+/// - automatic snapshots beyond the newest three, or two weeks after their folder was removed
+/// - snapshots of a test run, one day later
+/// - images whose folder is not visible from this machine, and untagged images, after two weeks
 ///
-/// Never removed are: your own stack, a stack whose process is alive, a snapshot that you named, an image that a container uses or
-/// that is less than ten minutes old.
+/// Never removes your own stack, a stack whose process is running, a snapshot that you named, an image that a container
+/// uses, or an image less than ten minutes old.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Only say what would be removed
+    /// Only show what would be removed
     #[arg(long)]
     pub dry_run: bool,
-    /// Print what was found as JSON: an object for each stack and image, with `why` if it is removed
+    /// Print the stacks and images found as JSON; `why` says why one is removed
     #[arg(long)]
     pub json: bool,
 }
@@ -139,7 +143,7 @@ impl Found {
             some = true;
             let verb = if self.dry_run { "would remove" } else { "removed" };
             let (name, project) = named(leftover);
-            context.screen.out(&format!("{verb} {name} of {project}: what made it was cut off\n"))?;
+            context.screen.out(&format!("{verb} {name} of {project}: the run that created it was cut off\n"))?;
         }
         let mut table =
             Table::new(&[if self.dry_run { "WOULD REMOVE" } else { "REMOVED" }, "SIZE", "AGE", "WHY", "OF"]);
@@ -186,8 +190,8 @@ fn row(Candidate { isolated_stacks, why }: &Candidate, dry_run: bool) -> Row<'_>
 
 fn line(Candidate { isolated_stacks, why }: &Candidate, dry_run: bool) -> String {
     let why = match why {
-        Some(Reason::Expired) => "its time has passed",
-        Some(Reason::OwnerGone) | None => "its process is gone",
+        Some(Reason::Expired) => "it has expired",
+        Some(Reason::OwnerGone) | None => "its process has ended",
     };
     let some = |count: usize, one: &str| match count {
         0 => None,
@@ -221,11 +225,11 @@ fn name(image: &ManagedImage) -> &str {
 
 fn reason(why: images::Reason) -> &'static str {
     match why {
-        images::Reason::Nameless => "has no name any more",
-        images::Reason::FolderGone => "its folder is gone",
-        images::Reason::Superseded => "newer ones took its place",
-        images::Reason::Forgotten => "made two weeks ago or more, elsewhere",
-        images::Reason::OfTestRun => "saved by a test run that is over",
+        images::Reason::Nameless => "is untagged",
+        images::Reason::FolderGone => "its folder no longer exists",
+        images::Reason::Superseded => "newer ones replaced it",
+        images::Reason::Forgotten => "created two weeks ago or more, elsewhere",
+        images::Reason::OfTestRun => "saved by a test run that has ended",
         images::Reason::TooMany => "there are newer ones",
     }
 }

@@ -1,4 +1,4 @@
-//! `import`: a Docker Compose file becomes services.toml; what could not be carried over is named.
+//! `import`: converts a Docker Compose file to services.toml, and reports what could not be converted.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,30 +15,31 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::load;
 use crate::ui::Format;
 
-/// Turn a Docker Compose file into services.toml
+/// Convert a Compose file to services.toml
 ///
-/// Reads what docker compose would read: compose.yaml or docker-compose.yml with its override, and every file it includes
-/// or extends. Comments and variables stay. Each thing without a counterpart is named with its line, and what to do.
+/// Reads the same files as docker compose: compose.yaml or docker-compose.yml with its override, and every file it
+/// includes or extends. Comments and variables are kept. Every setting without an equivalent is reported with its line
+/// and what to do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev import                          compose.yaml or docker-compose.yml of this folder
-  taskava dev import a.yml b.yml -o -         several files, shown instead of written
-  taskava dev import --loopback               ports only for this machine, which compose opens to the network")]
+  taskava dev import                          compose.yaml or docker-compose.yml in this folder
+  taskava dev import a.yml b.yml -o -         several files, printed to stdout
+  taskava dev import --loopback               publish ports on 127.0.0.1 only; compose opens them to the network")]
 pub struct Args {
-    /// Compose files, later ones over earlier ones [default: those docker compose would use]
+    /// Compose files; later ones override earlier ones [default: those docker compose would use]
     #[arg(value_name = "COMPOSE_FILE", value_hint = ValueHint::FilePath)]
     pub files: Vec<PathBuf>,
-    /// Where to write; `-` = stdout [default: services.toml beside the Compose file]
+    /// Output file; `-` = stdout [default: services.toml next to the Compose file]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Replace a file that is there
+    /// Overwrite an existing file
     #[arg(long)]
     pub force: bool,
-    /// Publish ports on 127.0.0.1 where the Compose file names no address
+    /// Publish ports on 127.0.0.1 if the Compose file names no address
     #[arg(long)]
     pub loopback: bool,
-    /// Report as JSON
+    /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -89,7 +90,7 @@ pub(in crate::cli) fn write_new(path: &Path, text: &str, force: bool) -> Result<
 fn make_folders(folders: &[PathBuf]) -> Result<()> {
     for folder in folders {
         std::fs::create_dir_all(folder).map_err(|error| {
-            Error::new(ErrorKind::Other, format_args!("the folder {} can't be made: {error}", folder.display()))
+            Error::new(ErrorKind::Other, format_args!("the folder {} can't be created: {error}", folder.display()))
         })?;
     }
     Ok(())
@@ -122,8 +123,8 @@ fn report(
     for folder in &imported.folders {
         let shown = folder.strip_prefix(here).unwrap_or(folder).display();
         match output {
-            Some(_) => screen.note(&format!("made the folder {shown}, as docker compose does when it starts")),
-            None => screen.note(&format!("make the folder {shown}: docker compose would")),
+            Some(_) => screen.note(&format!("created the folder {shown}, as docker compose does when it starts")),
+            None => screen.note(&format!("create the folder {shown}: docker compose would")),
         }
     }
     let lost = imported.notes.iter().filter(|note| note.lost).count();

@@ -1,4 +1,4 @@
-//! `init`: a first services.toml for the folder one is in. `crate::init` writes its text.
+//! `init`: writes a services.toml for the current folder. `crate::init` generates its text.
 
 use std::io;
 use std::path::Path;
@@ -15,17 +15,17 @@ use crate::load;
 use crate::resolve::name_of_folder;
 use crate::ui::Format;
 
-/// Write a first services.toml, with comments, for this folder
+/// Create a commented services.toml in this folder
 ///
-/// PostgreSQL and Redis to begin with; LocalStack, a mail catcher and the application itself as commented blocks. Its JSON
-/// Schema is written beside it, for editors, and .gitignore gets lines for services.local.toml and .env. Nothing is
+/// It contains PostgreSQL and Redis; LocalStack, a mail catcher and the application are commented out. The JSON Schema
+/// for editors is written next to it, and services.local.toml and .env are added to .gitignore. Existing files are not
 /// overwritten.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Also these services
+    /// Add these services
     #[arg(long, value_name = "SERVICE", value_delimiter = ',')]
     pub with: Vec<Extra>,
-    /// A new one, although there is a Compose file that could be imported
+    /// Create a new file even if there is a Compose file to import
     #[arg(long)]
     pub fresh: bool,
 }
@@ -39,15 +39,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let target = here.join(config::FILE);
     if let Some(compose) = read::find(&here).filter(|_| !args.fresh && !target.exists()) {
         let name = compose.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        return Err(Error::new(ErrorKind::Usage, format_args!("there is a {name} here already"))
-            .hint("make services.toml of it: taskava dev import")
-            .hint("or begin anew beside it: taskava dev init --fresh"));
+        return Err(Error::new(ErrorKind::Usage, format_args!("{name} already exists here"))
+            .hint("convert it to services.toml: taskava dev import")
+            .hint("or create a new file next to it: taskava dev init --fresh"));
     }
     let app = App::SIGNS.iter().find(|(file, _)| here.join(file).is_file());
     let project = init::project(&context.project().map_or_else(|| name_of_folder(&here), Into::into));
     let text = init::services_toml(&project, app.map(|(_, app)| *app), &args.with);
     write_new(&target, &text, false).map_err(|error| match target.exists() {
-        true => Error::new(ErrorKind::Usage, format_args!("{} is here already, and is left as it is", config::FILE))
+        true => Error::new(ErrorKind::Usage, format_args!("{} already exists, and is left unchanged", config::FILE))
             .hint("start it: taskava dev up"),
         false => error,
     })?;
@@ -65,10 +65,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     if let Some((file, app)) = app {
-        context.screen.note(&format!("{file}: a {} application; its service is there, commented out", app.as_str()));
+        context.screen.note(&format!("{file}: a {} application; its service is included, commented out", app.as_str()));
     }
     if schema {
-        context.screen.note(&format!("{}: what services.toml may say, for editors", init::SCHEMA));
+        context.screen.note(&format!("{}: JSON Schema of services.toml, for editors", init::SCHEMA));
     }
     if !ignored.is_empty() {
         context.screen.note(&format!(".gitignore: added {}", ignored.join(" and ")));

@@ -1,4 +1,4 @@
-//! `janitor`: what a test run starts beside itself; see `isolated::janitor`. Not for people.
+//! `janitor`: the process that a test run starts to clean up after it; see `isolated::janitor`. Not for users.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -8,20 +8,20 @@ use crate::diag::Result;
 use crate::engine::Engine;
 use crate::isolated::janitor;
 
-/// Remove an isolated stack when standard input ends without a word
+/// Remove an isolated stack when standard input ends unexpectedly
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Name of the stack
     #[arg(value_name = "PROJECT")]
     pub stack: String,
-    /// The process that is watched over, to be seen in a list of processes
+    /// Process that is watched, shown in process lists
     #[arg(long, value_name = "PID")]
     pub owner: Option<u32>,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    // Whoever ends everything in the terminal's session, or closes it, does not mean this one.
+    // A signal to the terminal's session, or closing the terminal, must not end this process.
     #[cfg(unix)]
     let _ = rustix::process::setsid();
     block_on(async {

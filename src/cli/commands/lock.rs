@@ -1,4 +1,4 @@
-//! `lock`: writes down which images the stack uses, so that it can be had again.
+//! `lock`: records the images that the stack uses, so that it can be reproduced.
 
 use std::process::ExitCode;
 
@@ -13,11 +13,11 @@ use crate::ui::Format;
 
 /// Write the digests of all images to services.lock, for `up --frozen`
 ///
-/// What is locked is what is there; missing images are fetched first. The file belongs into version control. Images that
-/// services.toml builds are not locked: what they are built from is versioned itself.
+/// Locks the images that exist locally; missing ones are pulled first. Commit the file to version control. Images that
+/// services.toml builds are not locked, because their sources are already under version control.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Fetch the newest images first, also those that are there
+    /// Pull the newest images first, even if they exist locally
     #[arg(long)]
     pub pull: bool,
     /// For other runs.
@@ -51,8 +51,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let (pins, others) = look(&session, &services).await?;
         for image in &others {
             session.events.emit(&Event::Warning {
-                message: format!("{image} is not locked: it came from no registry"),
-                hint: Some("`up --frozen` refuses it; fetch it, or say in services.toml how it is built".into()),
+                message: format!("{image} is not locked: it was not pulled from a registry"),
+                hint: Some("`up --frozen` refuses it; pull it, or declare `build` in services.toml".into()),
             });
         }
         let path = load::pins::write(&session.stack.root, &pins)?;

@@ -1,4 +1,4 @@
-//! `logs`: what the containers of a stack write, as one, in the order of time.
+//! `logs`: the logs of a stack's containers as one, ordered by time.
 
 use std::process::ExitCode;
 
@@ -18,44 +18,44 @@ use crate::ui::Format;
 use crate::ui::logs::{self as ui, Record, Sink};
 use crate::ui::sanitise;
 
-/// Show what services write, in the order of time
+/// Show the logs of services, ordered by time
 ///
-/// Follows through restarts and recreation with -f, until Ctrl-C, and says when a container ended (with its exit code), was
-/// started again or recreated; with --json these are lines with `event`.
+/// With -f, follows each service through restarts and recreation until Ctrl-C, and reports when a container exited
+/// (with its exit code), was restarted or was recreated; with --json these reports are lines with the key `event`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev logs -f --tail 20             the last lines, then what comes
+  taskava dev logs -f --tail 20             the last 20 lines of each service, then new ones
   taskava dev logs api --since 10m          one service, the last ten minutes
-  taskava dev logs --grep '(?i)error'       only lines that match, in any case
-  taskava dev logs --json | jq -r .line     for programs")]
+  taskava dev logs --grep '(?i)error'       only matching lines, in upper or lower case
+  taskava dev logs --json | jq -r .line     as JSON, for scripts")]
 #[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
 pub struct Args {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// Go on with what is written from now on
+    /// Follow the log output
     #[arg(short, long)]
     pub follow: bool,
     /// Number of lines to show from the end of each service's log, or `all`
     #[arg(short = 'n', long, value_name = "N", default_value = "all", hide_default_value = true, value_parser = tail)]
     pub tail: Tail,
-    /// Only lines from this time on: 10m (ago), 2026-05-04T10:00:00Z, or seconds since 1970
+    /// Show only lines since this time: 10m (ago), 2026-05-04T10:00:00Z, or a Unix timestamp
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// Only lines up to this time
+    /// Show only lines until this time
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
-    /// The time before each line
+    /// Show timestamps
     #[arg(short, long)]
     pub timestamps: bool,
-    /// Only lines that match a regular expression; (?i) at its start for any case
+    /// Show only lines that match a regular expression; start it with (?i) to ignore case
     #[arg(long, value_name = "REGEX")]
     pub grep: Option<Regex>,
-    /// A JSON object a line: v, ts, service, stream, line
+    /// Print each line as a JSON object: v, ts, service, stream, line
     #[arg(long, conflicts_with = "timestamps")]
     pub json: bool,
-    /// Without the service before each line
+    /// Don't prefix lines with the service name
     #[arg(long)]
     pub no_prefix: bool,
 }
@@ -100,7 +100,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         };
         tokio::select! {
             written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
-            // Whoever reads does not read on.
+            // The reader of our output has ended.
             () = shutdown.reached(ShutdownLevel::Kill) => {}
         }
         if shutdown.hurry() != ShutdownLevel::None {
@@ -202,7 +202,7 @@ fn usage(message: String) -> Error {
     Error::new(ErrorKind::Usage, message)
 }
 
-/// The services asked for; one that is only on the engine any more has logs too.
+/// The requested services; one that exists only on the engine has logs too.
 fn services(args: &Args, stack: &Stack, containers: &[Container]) -> Result<Vec<ServiceName>> {
     let known = |name: &String| {
         let orphan = containers.iter().find(|container| container.service.as_str() == name);

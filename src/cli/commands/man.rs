@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use crate::cli::Context;
 use crate::diag::Result;
 
-/// Write man pages into a folder
+/// Write man pages to a folder
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The folder; made if missing
+    /// Folder to write to; created if missing
     folder: PathBuf,
 }
 

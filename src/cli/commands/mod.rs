@@ -1,4 +1,5 @@
-//! One file a command: `Args`, whose doc comment is the help, and `run`. The list below is all that knows them.
+//! One file per command: `Args`, whose doc comment is the help, and `run`. The list below is the only place that names
+//! them all.
 //!
 //! The macro also declares the modules, which `cargo fmt` does not follow: `scripts/check` formats them by name.
 

@@ -18,13 +18,13 @@ const OPENING: Duration = Duration::from_secs(3);
 
 /// Open a service's web page in the browser
 ///
-/// Where there is no browser, the URL is printed.
+/// Prints the URL if there is no browser.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The service
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub service: String,
-    /// The page on this port inside the container
+    /// Open the page on this container port
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
 }

@@ -1,4 +1,4 @@
-//! `plan`: what would be done and why, without doing it.
+//! `plan`: shows what would be done and why, without doing it.
 
 use std::process::ExitCode;
 
@@ -15,14 +15,14 @@ use crate::ui::Format;
 /// Exit code of `--exit-code` when there is something to do.
 const CHANGES: u8 = 10;
 
-/// Show what `up` or `down` would do and why, without doing it
+/// Show what `up` or `down` would do, and why, without doing it
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// `up` or `down`.
     #[command(subcommand)]
     pub what: Option<What>,
-    /// Without either: `up`.
+    /// Without a subcommand: `up`.
     #[command(flatten)]
     pub up: UpPlan,
 }
@@ -39,13 +39,13 @@ pub enum What {
 /// `plan up`
 #[derive(Debug, clap::Args)]
 pub struct UpPlan {
-    /// Only these services and what they depend on
+    /// Only these services and their dependencies
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// What `up` is asked.
+    /// The options of `up`.
     #[command(flatten)]
     pub change: UpArgs,
-    /// Exit with 10 when there is something to do
+    /// Exit with code 10 if there is something to do
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -59,7 +59,7 @@ pub struct DownPlan {
     /// Remove the stack's own volumes too
     #[arg(short, long)]
     pub volumes: bool,
-    /// Exit with 10 when there is something to do
+    /// Exit with code 10 if there is something to do
     #[arg(long)]
     pub exit_code: bool,
 }
@@ -126,7 +126,9 @@ fn show_down(session: &Session<'_>, seen: &plan::Observed, plan: &Plan) -> Resul
         return Ok(context.screen.json(&value)?);
     }
     if plan.is_noop() {
-        return Ok(context.screen.out(&format!("nothing to do: nothing of {} is there\n", session.stack.name))?);
+        return Ok(context
+            .screen
+            .out(&format!("nothing to do: {} has nothing on this engine\n", session.stack.name))?);
     }
     let saved = saved.iter().map(|name| format!("{name}: what is in its buckets is saved before it stops"));
     let lines = saved.chain(kept).map(|line| format!("    {line}\n"));
@@ -152,8 +154,8 @@ fn show(
     }
     if plan.is_noop() && resources.is_empty() {
         let text = match differs {
-            true => "nothing that `up` would do\n".into(),
-            false => format!("nothing to do: {} is as services.toml says\n", stack.name),
+            true => "nothing for `up` to do\n".into(),
+            false => format!("nothing to do: {} matches services.toml\n", stack.name),
         };
         return Ok(context.screen.out(&text)?);
     }

@@ -22,22 +22,22 @@ use crate::ui::Format;
 use crate::ui::style::Paint;
 use crate::ui::table::Table;
 
-/// Show services: state, whether they are ready now, ports
+/// List services with their state, readiness and ports
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// Services that have no container, too
+    /// Include services without a container
     #[arg(short, long)]
     pub all: bool,
-    /// Only container ids
+    /// Print only container IDs
     #[arg(short = 'q', long = "ids", conflicts_with_all = ["names", "json"])]
     pub ids: bool,
-    /// Only names of services
+    /// Print only service names
     #[arg(long = "services", conflicts_with = "json")]
     pub names: bool,
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -211,7 +211,7 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinishe
         return Ok(context.screen.json(&value)?);
     }
     if rows.is_empty() {
-        context.screen.note(&format!("nothing runs of {}; start it with: taskava dev up", stack.name));
+        context.screen.note(&format!("no service of {} is running; start it with: taskava dev up", stack.name));
         return Ok(());
     }
     // It may have been removed behind the stack's back.

@@ -8,10 +8,11 @@ use crate::diag::Result;
 use crate::event::Event;
 use crate::plan::{self, LeftOut, Request};
 
-/// Fetch the newest images of services, also of those that are there
+/// Pull the newest images of services
 ///
-/// All at once, with what each needs of its registry's login. What runs is left alone: `up` then uses the new images.
-/// Images that services.toml builds are left out, and so are those with `pull = "never"`.
+/// Pulls all images at once, with the credentials of each registry, even if they exist locally. Running containers are
+/// left alone: `up` then uses the new images. Images that services.toml builds, and those with `pull = "never"`, are
+/// skipped.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which services.

@@ -8,10 +8,10 @@ use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::plan::{self, Observed, Request};
 
-/// Restart services and wait until they are ready; edits of services.toml are applied
+/// Restart services, apply changes in services.toml, and wait until they are ready
 ///
-/// A service whose configuration or image changed is recreated, the others are stopped and started. What the services
-/// depend on is left alone. Without services.toml, what the engine has is restarted as it is.
+/// A service whose configuration or image changed is recreated; the others are stopped and started. Dependencies are
+/// left alone. Without services.toml, existing containers are restarted as they are.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which services.

@@ -22,54 +22,54 @@ use crate::run::shutdown::ShutdownLevel;
 use crate::run::{Lock, snapshot};
 use crate::ui::{Format, Screen};
 
-/// Put the data of a backup back, into this stack or another one
+/// Restore the data of a backup into this stack or another one
 ///
-/// The whole file is checked before anything is touched. Services that don't run are started. Data goes to the service of
-/// the same name, or to the only one of its kind; the database a service is made for to the database the other is made
-/// for. Where there is data already, it is refused without `--replace`. Afterwards each table, each key and each object is
-/// compared with what was saved. The configuration in the file is only shown (`--config`).
+/// The whole file is checked before anything is touched. Services that are not running are started. Data is restored
+/// into the service of the same name, or the only one of the same kind; a service's main database (`POSTGRES_DB`) into
+/// the main database of the other. Restoring over existing data needs `--replace`. Afterwards each table, key and
+/// object is compared with what was saved. The configuration in the file is never applied, only shown (`--config`).
 ///
-/// Restore only files whose origin you know: the dump of a database is SQL that its superuser runs.
+/// Restore only files from a source that you trust: a database dump is SQL that the superuser runs.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   taskava dev restore monday.tar --list
-  taskava dev -p second restore monday.tar          into an empty stack of another name
-  taskava dev restore monday.tar --replace          in the place of the data that is there
+  taskava dev -p second restore monday.tar          into an empty stack with another name
+  taskava dev restore monday.tar --replace          replace the existing data
   taskava dev restore monday.age --identity key.txt --config > services.toml")]
 pub struct Args {
     /// The file to read
     // `file` is the global option.
     #[arg(id = "backup", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub file: PathBuf,
-    /// Only check that the file is whole
+    /// Only check that the file is complete
     #[arg(long, group = "look")]
     pub check: bool,
-    /// Only show what is in it
+    /// Only list the contents
     #[arg(long, group = "look")]
     pub list: bool,
-    /// Only print the configuration that is in it
+    /// Only print the configuration in the file
     #[arg(long, group = "look")]
     pub config: bool,
-    /// Replace the data that is there
+    /// Replace existing data
     #[arg(long, conflicts_with = "look")]
     pub replace: bool,
-    /// Don't ask before data is replaced
+    /// Don't ask for confirmation before replacing data
     #[arg(short, long)]
     pub yes: bool,
-    /// Don't save the data as a snapshot before it is replaced
+    /// Don't save the data as a snapshot before replacing it
     #[arg(long)]
     pub no_snapshot: bool,
-    /// Which service gets the data of which saved one; repeatable
+    /// Restore the data of the saved service SAVED into SERVICE; repeatable
     #[arg(long = "service", value_name = "SAVED=SERVICE", value_parser = pair)]
     pub services: Vec<(String, String)>,
-    /// Decrypt it with a key of this file (AGE-SECRET-KEY-1…)
+    /// Decrypt with a key in FILE (AGE-SECRET-KEY-1…)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "passphrase_file")]
     pub identity: Option<PathBuf>,
-    /// Decrypt it with the passphrase in the first line of this file
+    /// Decrypt with the passphrase in the first line of FILE
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub passphrase_file: Option<PathBuf>,
-    /// One JSON object at the end
+    /// Print the result as JSON
     #[arg(long)]
     pub json: bool,
     /// For other runs.
@@ -140,7 +140,7 @@ async fn look(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         context.screen.out(&text)?;
     } else {
-        context.screen.note(&format!("{} is whole ({})", args.file.display(), size(bytes)));
+        context.screen.note(&format!("{} is complete ({})", args.file.display(), size(bytes)));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -182,7 +182,7 @@ async fn restore(args: &Args, session: &Session<'_>, manifest: &Manifest, conten
         differences.extend(tokio::select! {
             restored = restoring => restored?,
             () = session.shutdown.reached(ShutdownLevel::Stop) => {
-                let half = format!("the data of the stack is only half there; restore it again: {}", intent.finish);
+                let half = format!("the data of the stack is incomplete; restore it again: {}", intent.finish);
                 return Err(session.shutdown.error().hint(half));
             }
         });
@@ -301,11 +301,11 @@ async fn bring_up(session: &Session<'_>, wanted: &[ServiceName], lock: &Lock) ->
     Ok((!summary.ok).then_some(summary))
 }
 
-/// Asks on a terminal before data goes. Returns when it may.
+/// Asks on a terminal before data is replaced. Returns if it may be.
 fn confirm(screen: &Screen, args: &Args, used: &[String]) -> Result<()> {
     let all = used.join(", ");
     if !args.replace {
-        return Err(Error::new(ErrorKind::Usage, format_args!("there is data already: {all}; nothing was touched"))
+        return Err(Error::new(ErrorKind::Usage, format_args!("data already exists: {all}; nothing was touched"))
             .hint("replace it with --replace (a snapshot is taken first), or restore into another stack: -p NAME"));
     }
     let saved = if args.no_snapshot { "" } else { " (a snapshot is taken first)" };
@@ -350,6 +350,6 @@ fn told(args: &Args, session: &Session<'_>, manifest: &Manifest, differences: &[
         0 => String::new(),
         more => format!("\n  and {more} more"),
     };
-    let message = format!("restored, but {} differences to what was saved:{named}{more}", differences.len());
+    let message = format!("restored, but with {} differences from what was saved:{named}{more}", differences.len());
     Err(Error::new(ErrorKind::Other, message))
 }

@@ -24,17 +24,17 @@ use crate::run::{self, Run};
 use crate::ui::Format;
 use crate::ui::terminal::Raw;
 
-/// Run a command in a container of its own, made like a service's
+/// Run a one-off command in a new container of a service
 ///
-/// Brings up what the service depends on, ready, then runs the command in a new container with the service's image,
-/// environment, mounts and networks. Without COMMAND, the service's own. The exit code is the command's. The container is
-/// removed at the end; `down` removes one that was kept.
+/// Starts the service's dependencies and waits until they are ready, then runs the command in a new container with the
+/// service's image, environment, mounts and networks. Without COMMAND, runs the service's own command. The exit code is
+/// the command's. The container is removed afterwards; `down` removes one that was kept.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev run api sh                           a shell beside the api
-  taskava dev run --rm api cargo test              a command in the api's image
-  taskava dev run --entrypoint sh api -c 'env'     instead of the image's entrypoint")]
+  taskava dev run api sh                           open a shell in a new container of api
+  taskava dev run --rm api cargo test              run a command in the image of api
+  taskava dev run --entrypoint sh api -c 'env'     override the image's entrypoint")]
 pub struct Args {
     /// How the command is connected.
     #[command(flatten)]
@@ -42,16 +42,16 @@ pub struct Args {
     /// What the container is made of.
     #[command(flatten)]
     pub like: one_off::Like,
-    /// Remove the container when the command ends (the default; accepted for those who are used to it)
+    /// Remove the container when the command ends (the default; accepted for compatibility)
     #[arg(long)]
     pub rm: bool,
-    /// Keep the container when the command has ended
+    /// Keep the container after the command ended
     #[arg(long, visible_alias = "keep", conflicts_with = "rm")]
     pub no_rm: bool,
-    /// Name of the container [default: the stack's and the service's with a number]
+    /// Name of the container [default: PROJECT-SERVICE-run-ID]
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Don't bring up what the service depends on
+    /// Don't start dependencies
     #[arg(long)]
     pub no_deps: bool,
     /// For other runs.
@@ -93,8 +93,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     })
 }
 
-/// Brings up what the service needs and makes the container. The lock is held until it is there, so that nobody takes its
-/// network away meanwhile. When something fails, it is told; the exit code is returned.
+/// Starts the service's dependencies and creates the container. The lock is held until it exists, so that no other run
+/// removes its network meanwhile. Failures are reported; the exit code is returned.
 async fn make(args: &Args, context: &Context) -> Result<Result<CreatedOneOff, ExitCode>> {
     let session = Session::open(context).await?;
     let name = session.stack.named(&args.service)?;
@@ -161,7 +161,7 @@ impl CreatedOneOff {
             Left::Code(code) => Ok(code),
             Left::Detached => {
                 let (name, service) = (&self.options.name, &self.service.name);
-                context.screen.note(&format!("detached; {service}'s command goes on in container {name}"));
+                context.screen.note(&format!("detached; {service}'s command keeps running in container {name}"));
                 Ok(ExitCode::SUCCESS)
             }
         }
@@ -244,6 +244,6 @@ impl CreatedOneOff {
 enum Left {
     /// The command ended.
     Code(ExitCode),
-    /// The command goes on.
+    /// The command keeps running.
     Detached,
 }

@@ -6,7 +6,7 @@ use crate::cli::Context;
 use crate::config::describe;
 use crate::diag::{Error, Result};
 
-/// Print the JSON Schema of services.toml, for editors
+/// Print the JSON Schema of services.toml for editors
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:

@@ -14,12 +14,12 @@ use crate::run::snapshot::{self, Snapshot};
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
-/// Save the stack's data under a name, and bring it back
+/// Save and restore the stack's data as named snapshots
 ///
-/// A snapshot holds the stack's named volumes, as images on the engine (`docker images taskava-snapshot`). What a
-/// service holds in memory only is not in it: what LocalStack has is created again by its init scripts and the declared
-/// resources. Before data is removed (`down --volumes`, `snapshot restore`), one is taken by itself; the newest three of
-/// those are kept.
+/// A snapshot holds the stack's named volumes, as images on the engine (`docker images taskava-snapshot`). Data that a
+/// service keeps only in memory is not included: LocalStack's resources are created again by its init scripts and from
+/// the declared resources. Before data is removed (`down --volumes`, `snapshot restore`), a snapshot is taken
+/// automatically; the newest three of those are kept.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// What to do.
@@ -37,9 +37,9 @@ pub enum What {
     Remove(RemoveArgs),
 }
 
-/// Save the data of all services, or of some
+/// Save the data of all services, or of the given ones
 ///
-/// Services that run are stopped for as long as it takes, a second or more, so that what is saved is complete.
+/// Running services are stopped meanwhile, for a second or more, so that the saved data is consistent.
 #[derive(Debug, clap::Args)]
 pub struct SaveArgs {
     /// Name of the snapshot
@@ -50,15 +50,15 @@ pub struct SaveArgs {
     pub on: ChangeArgs,
 }
 
-/// Put saved data in the place of what is there
+/// Replace the stack's data with that of a snapshot
 ///
-/// The present data is saved as `auto-…` first. Running services are recreated on the restored data.
+/// The current data is saved as `auto-…` first. Running services are recreated on the restored data.
 #[derive(Debug, clap::Args)]
 pub struct RestoreArgs {
     /// Name of the snapshot
     #[arg(value_name = "NAME", add = super::completions::snapshots())]
     pub name: String,
-    /// Don't save the present data first
+    /// Don't save the current data first
     #[arg(long)]
     pub no_snapshot: bool,
     /// Which services.
@@ -66,10 +66,10 @@ pub struct RestoreArgs {
     pub on: ChangeArgs,
 }
 
-/// List snapshots, the newest first
+/// List snapshots, newest first
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -100,15 +100,15 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 async fn save(args: &SaveArgs, context: &Context) -> Result<ExitCode> {
     let name = CopyName::parse(&args.name).map_err(|why| Error::new(ErrorKind::Usage, why))?;
     if snapshot::is_auto(name.as_str()) {
-        return Err(Error::new(ErrorKind::Usage, "names that begin with `auto-` are of snapshots that come and go"));
+        return Err(Error::new(ErrorKind::Usage, "names that begin with `auto-` are reserved for automatic snapshots"));
     }
     let session = Session::open_or_labels(context).await?;
     let services = session.services(&args.on.services)?;
     let change = async |seen: &Observed| {
         let all = snapshot::all(&session.engine, session.stack.name.as_str()).await?;
         if all.iter().any(|snapshot| snapshot.name == name.as_str()) {
-            return Err(Error::new(ErrorKind::Usage, format_args!("there is a snapshot `{name}` already"))
-                .hint(format!("take another name, or remove it: taskava dev snapshot remove {name}")));
+            return Err(Error::new(ErrorKind::Usage, format_args!("snapshot `{name}` already exists"))
+                .hint(format!("choose another name, or remove it: taskava dev snapshot remove {name}")));
         }
         let plan = plan::save(&session.stack, seen, &services, name.as_str())?;
         as_they_are(&session, seen, &plan)?;
@@ -133,7 +133,7 @@ async fn restore(args: &RestoreArgs, context: &Context) -> Result<ExitCode> {
         let what = plan::Restore { name: &args.name, saved: &found.volumes, command: &command };
         let plan = plan::restore(&session.stack, seen, &what, &request)?;
         if plan.is_noop() {
-            return Err(Error::new(ErrorKind::Usage, format_args!("`{}` holds nothing of these services", args.name))
+            return Err(Error::new(ErrorKind::Usage, format_args!("`{}` has no data of these services", args.name))
                 .hint(format!("it holds data of: {}", found.services.join(", "))));
         }
         Ok(Change { endpoints: true, prune: true, ..Change::new(plan) })
@@ -151,7 +151,7 @@ async fn list(args: &ListArgs, context: &Context) -> Result<ExitCode> {
         let remedy = context.command(["snapshot", "remove", name]);
         context
             .screen
-            .note(&format!("saving `{name}` was cut off: it is no snapshot; remove what is there with: {remedy}"));
+            .note(&format!("saving `{name}` was cut off: it is not a snapshot; remove what was saved with: {remedy}"));
     }
     if args.json || context.format() == Format::Json {
         let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "snapshots": all });

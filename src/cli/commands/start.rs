@@ -8,10 +8,10 @@ use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::plan::{self, Observed, Request};
 
-/// Start stopped services as they are and wait until they are ready
+/// Start stopped services as they are, and wait until they are ready
 ///
-/// With SERVICE: only these and what they depend on. Edits of services.toml are not applied; `up` and `restart` do that.
-/// Works without services.toml, too, by what the engine has.
+/// With SERVICE: starts only these services and their dependencies. Changes in services.toml are not applied: use `up`
+/// or `restart` for that. Also works without services.toml, on the containers that exist.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which services.

@@ -20,18 +20,18 @@ use crate::ui::Format;
 use crate::ui::live::Live;
 use crate::ui::table::{Table, stdout_width};
 
-/// Show what services use: CPU, memory, network, disk, processes
+/// Show resource usage of services: CPU, memory, network, disk, processes
 ///
-/// Drawn again every second, until Ctrl-C. CPU is in percent of one core; memory leaves out what is only cached of files.
+/// Updated every second until Ctrl-C. CPU is in percent of one core; memory does not include the page cache.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// Show it once
+    /// Print once and exit
     #[arg(long)]
     pub no_stream: bool,
-    /// One JSON object for each service and second
+    /// Print a JSON object per service and second
     #[arg(long)]
     pub json: bool,
 }
@@ -93,7 +93,7 @@ impl Watch<'_> {
         let running = containers.into_iter().filter(|seen| seen.is_up() && self.wants(&seen.service));
         let running: Vec<_> = running.map(|seen| (seen.id, seen.service)).collect();
         if running.is_empty() {
-            let message = format!("nothing runs of {}; start it with: taskava dev up", self.stack.name);
+            let message = format!("no service of {} is running; start it with: taskava dev up", self.stack.name);
             self.context.screen.note(&message);
         }
         Ok(running)
@@ -135,7 +135,7 @@ impl Watch<'_> {
                 start = starts.next() => match start.transpose()? {
                     Some(start) if self.wants(&start.service) => self.add(start.id, start.service),
                     Some(_) => {}
-                    None => return Err(Error::new(ErrorKind::Engine, "the engine went away")
+                    None => return Err(Error::new(ErrorKind::Engine, "lost the connection to the engine")
                         .hint("is the engine still running? try: taskava dev ps")),
                 },
                 _ = tick.tick() => self.draw()?,

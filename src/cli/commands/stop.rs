@@ -7,7 +7,7 @@ use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::plan::{self, Request};
 
-/// Stop services; containers and data stay
+/// Stop services; containers and data are kept
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Which services.

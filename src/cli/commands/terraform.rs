@@ -19,11 +19,11 @@ use crate::model::{Service, Stack};
 use crate::run::lock::Lock;
 use crate::run::shutdown::Shutdown;
 
-/// Run Terraform against the stack's emulators of AWS
+/// Run Terraform against the stack's AWS emulators
 ///
-/// In the current folder, with its own modules and variables. Endpoints and credentials come from taskava_override.tf,
-/// which is there only while the command runs. Providers and state are kept apart from those of the real account, in
-/// .terraform/taskava. With OpenTofu where there is no Terraform. The exit code is Terraform's.
+/// Runs in the current folder, with its modules and variables. Endpoints and credentials come from taskava_override.tf,
+/// which exists only while the command runs. Providers and state are kept separate from those of the real account, in
+/// .terraform/taskava. Uses OpenTofu if Terraform is not installed. The exit code is Terraform's.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -31,7 +31,7 @@ Examples:
   taskava dev terraform -- apply -auto-approve -var-file=environments/dev.tfvars
   taskava dev terraform -- -chdir=infrastructure plan")]
 pub struct Args {
-    /// Arguments of Terraform
+    /// Arguments for Terraform
     #[arg(value_name = "ARGS", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub arguments: Vec<OsString>,
 }

@@ -1,4 +1,4 @@
-//! `test`: an isolated, ready copy of the stack for one command, and nothing of it afterwards.
+//! `test`: runs one command against an isolated, ready copy of the stack, and removes the copy afterwards.
 
 mod bundle;
 pub(in crate::cli) mod command;
@@ -24,37 +24,40 @@ const SHOWN_LINES: usize = 100;
 
 /// Run a command against a fresh, isolated copy of the stack, then remove it
 ///
-/// The copy shares nothing with the stack that is up: it has a name, a network, volumes and ports of its own. Host paths that
-/// its services could write to they see through a copy-on-write view: what is written goes with the copy, unless the mount
-/// says `shared = true`. A view is an overlay where the engine can mount one, else a copy of up to 256 MiB; a path of which
-/// there can be neither is shared with a warning, and refused where a database may keep its files. CMD finds the copy
-/// by the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on it. The exit code is CMD's: 128 + n
-/// for signal n, 127 where there is no such command, 126 where it can't be run.
-/// When CMD fails, the services' logs are shown and kept in a folder with what else is needed to find out why. The stack's
-/// passwords, tokens and keys are masked in both; what CMD itself prints passes as it is.
+/// The isolated stack shares nothing with your running stack: it has its own name, network, volumes and ports. Writable
+/// host paths are mounted as copy-on-write views: what services write there is discarded with the stack, unless the
+/// mount sets `shared = true`. A view is an overlay if the engine can mount one, otherwise a copy of up to 256 MiB. A
+/// path for which neither is possible is shared, with a warning; if a database may keep its files there, the command
+/// fails instead.
+///
+/// CMD gets the variables that `taskava dev env` prints, and `taskava dev …` inside CMD works on the isolated stack.
+/// The exit code is CMD's: 128 + n for signal n, 127 if the command does not exist, 126 if it can't be run.
+///
+/// When CMD fails, the services' logs are shown, and kept in a folder together with everything else needed to find the
+/// cause. The stack's passwords, tokens and keys are masked in both; CMD's own output is not changed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev test -- cargo test                            everything, for one run of the tests
-  taskava dev test --services postgres,redis -- pytest      only what the tests need
-  taskava dev test --keep-on-failure -- npm test            look at what the failed test left")]
+  taskava dev test -- cargo test                            with all services
+  taskava dev test --services postgres,redis -- pytest      with only the services that the tests need
+  taskava dev test --keep-on-failure -- npm test            keep the stack of a failed test")]
 pub struct Args {
-    /// Only these services, and what they depend on
+    /// Start only these services and their dependencies
     #[arg(long, value_name = "SERVICE", value_delimiter = ',', add = super::completions::services())]
     pub services: Vec<String>,
-    /// Leave the stack up afterwards
+    /// Keep the stack running afterwards
     #[arg(long)]
     pub keep: bool,
-    /// Leave the stack up when it or CMD fails
+    /// Keep the stack running if it or CMD fails
     #[arg(long)]
     pub keep_on_failure: bool,
-    /// Have the servers make their data in this run, instead of beginning with what an earlier one prepared
+    /// Initialise all data in this run instead of starting from prepared images
     #[arg(long)]
     pub no_prepared: bool,
-    /// Give up when not everything is ready after this time [default: each service's own]
+    /// Fail if not all services are ready within this many seconds [default: each service's `ready.timeout`]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
-    /// Folder for logs, configuration and timeline of a failure [default: .taskava/test-… beside services.toml]
+    /// Folder for logs, configuration and timeline of a failure [default: .taskava/test-… next to services.toml]
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub bundle: Option<PathBuf>,
     /// The command and its arguments
@@ -104,7 +107,10 @@ impl Trial<'_> {
         };
         let isolated = isolated::start(engine, stack.clone(), options, janitors, events, shutdown).await?;
         if !isolated.is_watched() {
-            tell(events, "nobody watches this run: what it leaves when it is killed goes with `taskava dev gc`");
+            tell(
+                events,
+                "no cleanup process watches this run: if it is killed, `taskava dev gc` removes what it leaves",
+            );
         }
         let Some(mut summary) = isolated.summary.clone() else {
             isolated.remove(engine).await?;
@@ -210,7 +216,7 @@ impl Trial<'_> {
         let up: Vec<&str> = up.map(ServiceName::as_str).collect();
         let what = if up.is_empty() { "nothing runs".into() } else { format!("running: {}", up.join(", ")) };
         let kept = format!(
-            "{name} stays for a day ({what})\n  look: taskava dev -p {name} ps\n  reach: taskava dev -p {name} env\n  remove: \
+            "{name} is kept for a day ({what})\n  look: taskava dev -p {name} ps\n  reach: taskava dev -p {name} env\n  remove: \
              taskava dev -p {name} down -v -y"
         );
         isolated.keep(engine).await?;

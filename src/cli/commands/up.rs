@@ -1,4 +1,4 @@
-//! `up`: everything that is missing is made, in order, and is ready when the command returns.
+//! `up`: creates and starts everything that is missing, in order; all of it is ready when the command returns.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,23 +14,24 @@ use crate::run::snapshot;
 
 /// Start services in dependency order and wait until they are ready
 ///
-/// Pulls images that are missing, builds those whose files changed, creates what does not exist, recreates what changed in services.toml, and
-/// returns when a client can use every service. With SERVICE: only these and what they depend on.
+/// Pulls missing images, builds those whose files changed, creates what does not exist, recreates what changed in
+/// services.toml, and returns when a client can use every service. With SERVICE: starts only these services and their
+/// dependencies.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Return when everything is ready (the default; accepted for those who are used to it)
+    /// Return when all services are ready (the default; accepted for compatibility)
     #[arg(short, long)]
     pub detach: bool,
-    /// As `--detach`
+    /// Same as `--detach`
     #[arg(long, hide = true)]
     pub wait: bool,
-    /// Stay with the logs when everything is ready; Ctrl-C leaves the stack running
+    /// Follow the logs once all services are ready; Ctrl-C leaves the stack running
     #[arg(long, conflicts_with = "detach")]
     pub follow: bool,
-    /// Stay, show the logs of the watched services, and do what `watch` in services.toml says when files change
+    /// Apply the `watch` rules of services.toml when files change, and follow the logs of the watched services
     #[arg(long, conflicts_with_all = ["detach", "follow"])]
     pub watch: bool,
-    /// What `up` is asked.
+    /// The options of `up`.
     #[command(flatten)]
     pub change: UpArgs,
     /// Which services.
@@ -41,31 +42,31 @@ pub struct Args {
 /// Options that `up` and `plan up` have in common.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpArgs {
-    /// Give up when not everything is ready after this time [default: each service's own]
+    /// Fail if not all services are ready within this many seconds [default: each service's `ready.timeout`]
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
-    /// Recreate containers even when nothing changed
+    /// Recreate containers even if nothing changed
     #[arg(long, visible_alias = "force-recreate")]
     pub recreate: bool,
-    /// Recreate containers with new volumes in the place of those without a name; what is in them is saved as a snapshot first
+    /// Recreate containers with new anonymous volumes; the old ones are saved as a snapshot first
     #[arg(short = 'V', long)]
     pub renew_anon_volumes: bool,
-    /// When to pull images [default: each service's `pull`, which is missing]
+    /// When to pull images [default: the service's `pull`, else missing]
     #[arg(long, value_name = "WHEN")]
     pub pull: Option<PullArg>,
-    /// Build images even when nothing they are built from changed
+    /// Build images even if their source files did not change
     #[arg(long)]
     pub build: bool,
-    /// Use exactly the images of services.lock, and refuse others
+    /// Use exactly the images in services.lock, and refuse others
     #[arg(long)]
     pub frozen: bool,
-    /// Leave out what the services depend on
+    /// Don't start dependencies
     #[arg(long)]
     pub no_deps: bool,
-    /// Start services even though one they depend on failed
+    /// Start services even if one of their dependencies failed
     #[arg(long)]
     pub keep_going: bool,
-    /// Create what is missing or changed, but start nothing
+    /// Create what is missing or changed, but don't start it
     #[arg(long)]
     pub no_start: bool,
     /// Remove containers whose service is no longer in services.toml
@@ -79,11 +80,11 @@ pub struct UpArgs {
 /// `--pull`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum PullArg {
-    /// When the image is not there
+    /// If the image does not exist locally
     Missing,
-    /// Each time
+    /// Every time
     Always,
-    /// Not at all
+    /// Never
     Never,
 }
 

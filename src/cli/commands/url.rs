@@ -10,7 +10,8 @@ use crate::run::actual;
 
 /// Print the URL of a service
 ///
-/// Its web page, where it has one, else its first published port. Passwords are masked on a terminal only.
+/// The URL of its web page if it has one, otherwise of its first published port. Passwords are masked only on a
+/// terminal.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -20,13 +21,13 @@ pub struct Args {
     /// The service
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub service: String,
-    /// Of this port inside the container
+    /// Print the URL of this container port
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Of every published port, a line each
+    /// Print the URL of every published port, one per line
     #[arg(long, conflicts_with = "port")]
     pub all: bool,
-    /// Passwords in clear text on a terminal, too
+    /// Show passwords even on a terminal
     #[arg(long)]
     pub show_secrets: bool,
 }

@@ -1,4 +1,4 @@
-//! `watch`: stays with a stack that is up and does what its rules say when files change.
+//! `watch`: applies the watch rules of a running stack when files change, until it is interrupted.
 
 use std::process::ExitCode;
 
@@ -19,21 +19,21 @@ use crate::watch::{Show, Watch, WatchOptions, services};
 
 /// Restart, rebuild or sync services when files change
 ///
-/// Does what `watch` in services.toml says, for a stack that is up, and shows the logs of the watched services. An edit
-/// of services.toml, services.local.toml, .env or an env file is applied as by `up`. Ctrl-C leaves the stack running.
+/// Applies the `watch` rules of services.toml to a running stack, and follows the logs of the watched services. Changes
+/// in services.toml, services.local.toml, .env or an env file are applied as by `up`. Ctrl-C leaves the stack running.
 ///
-/// What git or .dockerignore ignores is not watched, nor what editors and compilers leave lying about.
+/// Files that git or .dockerignore ignores are not watched, nor are temporary files of editors and compilers.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  taskava dev up --watch                    start everything, then watch
+  taskava dev up --watch                    start all services, then watch
   taskava dev watch api                     only this service's rules
   taskava dev watch --format json | jq -c 'select(.event == \"watch-done\")'")]
 pub struct Args {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub services: Vec<String>,
-    /// Look for changes twice a second, where the file system does not tell of them
+    /// Poll for changes twice a second, for file systems that don't report them
     #[arg(long)]
     pub poll: bool,
 }
@@ -83,11 +83,11 @@ async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Con
     };
     tokio::select! {
         written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
-        // Whoever reads does not read on.
+        // The reader of our output has ended.
         () = shutdown.reached(ShutdownLevel::Kill) => {}
     }
     if shutdown.hurry() != ShutdownLevel::None {
-        context.screen.left("not watching any more; the stack keeps running");
+        context.screen.left("stopped watching; the stack keeps running");
     }
     stayed.map(|()| ExitCode::from(shutdown.error().kind.exit_code()))
 }
@@ -143,7 +143,7 @@ async fn must_be_up(engine: &Engine, loaded: &Loaded, named: &[ServiceName]) -> 
         return Ok(());
     }
     let names: Vec<&str> = watched.iter().map(ServiceName::as_str).collect();
-    Err(Error::new(ErrorKind::Other, format_args!("none of what is watched has a container: {}", names.join(", ")))
+    Err(Error::new(ErrorKind::Other, format_args!("no watched service has a container: {}", names.join(", ")))
         .hint("start the stack and watch it with: taskava dev up --watch"))
 }
 

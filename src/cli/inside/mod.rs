@@ -1,5 +1,5 @@
-//! What `exec`, `run` and `connect` share: the container that is meant, whether there is a terminal, and what passes
-//! between here and there (`pump`), signals and the window's size among it (`outside`).
+//! Shared by `exec`, `run` and `connect`: finding the container, deciding whether to allocate a terminal, and
+//! forwarding bytes (`pump`), signals and the window size (`outside`).
 
 mod outside;
 mod pump;
@@ -22,16 +22,17 @@ pub use pump::{Flow, pump};
 /// Options that say how the command inside is connected to this one.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Streams {
-    /// No terminal inside: streams stay apart and as they are [default: when stdin or stdout is none]
+    /// Don't allocate a terminal, so that stdout and stderr stay separate [default: when stdin or stdout is not a
+    /// terminal]
     #[arg(short = 'T', long)]
     pub no_tty: bool,
-    /// A terminal inside (the default in a terminal; accepted for those who are used to it)
+    /// Allocate a terminal (the default in a terminal; accepted for compatibility)
     #[arg(short = 't', long = "tty", conflicts_with = "no_tty")]
     pub with_tty: bool,
-    /// Pass stdin on (the default; accepted for those who are used to it)
+    /// Keep stdin open (the default; accepted for compatibility)
     #[arg(short, long)]
     pub interactive: bool,
-    /// Don't pass stdin on, for instance in a loop that reads it itself
+    /// Don't read stdin, for example inside a shell loop that reads it itself
     #[arg(long, conflicts_with = "interactive")]
     pub no_stdin: bool,
 }
@@ -131,7 +132,7 @@ pub async fn exec(
         code = outside.left() => return Ok(ExitCode::from(code)),
     };
     let Some(code) = code else {
-        context.screen.note(&format!("detached; the command goes on in {}", container.service));
+        context.screen.note(&format!("detached; the command keeps running in {}", container.service));
         return Ok(ExitCode::SUCCESS);
     };
     let words = ended.held.as_deref().map(String::from_utf8_lossy);
@@ -156,7 +157,7 @@ pub fn cannot_run(command: &[String], why: &str, service: &ServiceName) -> Error
     let why = why.strip_prefix(&format!("{command:?}: ")).unwrap_or(why);
     let error = Error::new(ErrorKind::Other, format_args!("can't run `{command}` in {service}: {why}"));
     if why.contains("executable file not found") {
-        return error.hint("it is no program of the service's image; name one that is, with its path if need be");
+        return error.hint("the service's image has no such program; name one that it has, with its path if needed");
     }
     error
 }

@@ -1,4 +1,4 @@
-//! What happens to this process while a command inside runs: signals, and a window that changes its size.
+//! Events of this process while a command in a container runs: signals, and changes of the window size.
 
 use crate::engine::Size;
 use crate::run::signals::{Signal, Signals};

@@ -1,4 +1,4 @@
-//! Passes bytes between our streams and a process inside, as they are, and what happens outside to whom it concerns.
+//! Forwards bytes between our streams and a process in a container unchanged, and forwards events of this process.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ pub async fn pump(
 ) -> Result<Ended> {
     let Attached { mut input, mut output } = attached;
     if with_stdin {
-        // On its own: nobody waits for a key that is never pressed. The end of stdin is passed on too.
+        // In a separate task, so that the command's end does not wait for a key press. The end of stdin is passed on
+        // too.
         tokio::spawn(async move {
             // A process that reads no more is no failure of ours.
             let _ = tokio::io::copy(&mut stdin(), &mut input).await;

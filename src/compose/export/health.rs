@@ -1,4 +1,4 @@
-//! Probes as health checks: asked inside the container, with what images of that kind have on board.
+//! Converts probes to health checks: run inside the container, with programs that images of that kind contain.
 
 use super::yaml::Yaml;
 use crate::model::{Probe, Protocol, Service};

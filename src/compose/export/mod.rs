@@ -1,8 +1,8 @@
 //! A [`Stack`] → a Compose file that starts the same containers.
 //!
-//! Variables stay variables: where services.toml says `${POSTGRES_PASSWORD:-x}`, the Compose file does too. What Compose
-//! has no word for goes into its extension `x-taskava`, where `import` finds it again. `health` makes health checks of
-//! probes, `service` writes one service, `yaml` the text.
+//! Variables are kept: where services.toml has `${POSTGRES_PASSWORD:-x}`, the Compose file does too. Settings that
+//! Compose does not support go into its extension `x-taskava`, where `import` finds them again. `health` converts
+//! probes to health checks, `service` writes one service, `yaml` the text.
 
 mod health;
 mod raw;

@@ -1,4 +1,4 @@
-//! services.toml as it is written: where its variables are, and what Compose has no word for.
+//! services.toml as written: where its variables are, and which settings Compose does not support.
 
 use super::yaml::Yaml;
 use crate::compose::keys;

@@ -1,4 +1,4 @@
-//! One service in Compose's words.
+//! Writes one service with Compose's keys.
 
 use std::net::IpAddr;
 use std::path::Path;

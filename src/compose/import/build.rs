@@ -1,4 +1,4 @@
-//! How an image is built, and what happens when files change.
+//! Converts how an image is built, and what to do when files change.
 
 use super::Importer;
 use super::service::Draft;
@@ -15,7 +15,7 @@ impl Importer<'_> {
             None => (".".into(), ".".into()),
         };
         if value.contains("://") || value.starts_with("git@") || value.ends_with(".git") {
-            let remedy = "clone it beside this file and build that, or name an `image`";
+            let remedy = "clone it next to this file and build that, or name an `image`";
             self.notes.push(Note::lost(&entry.key, format!("`{value}` can't be built from afar"), remedy));
             if draft.node.get("image").is_none() {
                 draft.push(Field::new("image", format!("{}-{}", self.project(), self.name(draft.name))));
@@ -141,7 +141,7 @@ fn of_build(key: &str) -> &'static str {
         "labels" => "write them as LABEL in the Dockerfile",
         "no_cache" | "pull" => "use `taskava dev build` or `up --build`",
         "network" | "extra_hosts" | "shm_size" | "ulimits" | "privileged" | "isolation" | "entitlements" => {
-            "the builder's own settings hold"
+            "the builder's own settings apply"
         }
         "tags" => "set `image` of the service",
         "cache_to" | "provenance" | "sbom" => "it only means something to a registry",

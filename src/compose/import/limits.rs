@@ -1,4 +1,4 @@
-//! What a container may use, and what becomes of it when it ends: resources, ulimits, logs, restarts, `deploy`.
+//! Converts resource limits and what happens when a container exits: resources, ulimits, logs, restarts, `deploy`.
 
 use super::Importer;
 use super::service::Draft;

@@ -1,7 +1,7 @@
-//! A Compose document → the text of a services.toml, and a note for everything that could not be carried over as it was.
+//! A Compose document → the text of a services.toml, and a note for everything that could not be converted exactly.
 //!
-//! Here is what concerns the whole document; `service` goes through the keys of one service with `build`, `env`,
-//! `limits`, `mounts`, `ports` and `wait`; `top` does volumes and networks. Pure but for one question: whether a path exists.
+//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `limits`,
+//! `mounts`, `ports` and `wait`; `top` converts volumes and networks. Pure except for one check: whether a path exists.
 
 mod build;
 mod env;

@@ -42,7 +42,7 @@ impl Importer<'_> {
                 "ro" => read_only = true,
                 "" | "rw" | "cached" | "delegated" | "consistent" => {}
                 "z" | "Z" => self.lost(place, option, "SELinux labels are not set; label the folder with chcon"),
-                other => self.lost(place, &format!(":{other}"), "the engine's own way of mounting holds"),
+                other => self.lost(place, &format!(":{other}"), "the engine's default for mounts applies"),
             }
         }
         self.mount(draft, source, target, read_only, place);
@@ -55,7 +55,7 @@ impl Importer<'_> {
         for (part, known) in [("bind", "create_host_path"), ("volume", ""), ("tmpfs", "size mode")] {
             for (key, entry) in node.get(part).and_then(Node::map).into_iter().flatten() {
                 if !known.split(' ').any(|known| known == key) {
-                    self.lost(&entry.key, &format!("{part}.{key}"), "the engine's own way of mounting holds");
+                    self.lost(&entry.key, &format!("{part}.{key}"), "the engine's default for mounts applies");
                 }
             }
         }

@@ -101,7 +101,7 @@ impl Importer<'_> {
             self.notes.push(Note::lost(
                 place,
                 message,
-                format!("{first} is taken; `\"{container}\"` lets the engine choose"),
+                format!("{first} is in use; `\"{container}\"` lets the engine choose"),
             ));
             host = Some(first.to_owned());
         }

@@ -1,4 +1,4 @@
-//! One service: each key goes to who knows it.
+//! Converts one service: dispatches each key to the module that handles it.
 
 use super::{Importer, unknown};
 use crate::compose::toml::{Field, Table, Value};

@@ -1,4 +1,4 @@
-//! Volumes and networks of the whole document, and what a service says of its networks.
+//! Converts volumes and networks of the whole document, and the networks of a service.
 
 use super::Importer;
 use super::service::Draft;

@@ -1,4 +1,4 @@
-//! What a service waits for, and when it counts as ready itself.
+//! Converts the dependencies of a service, and when it is ready itself.
 
 use std::time::Duration;
 
@@ -90,12 +90,12 @@ impl Importer<'_> {
             self.changed(
                 &entry.key,
                 "the healthcheck of a job is left out",
-                "those that depend on it wait until it has ended with 0",
+                "services that depend on it wait until it has exited with 0",
             );
             return;
         }
         if draft.kind != Kind::Generic {
-            let message = format!("the healthcheck is left out: {} is asked in its own protocol", draft.kind.as_str());
+            let message = format!("the healthcheck is left out: {} is probed in its own protocol", draft.kind.as_str());
             self.changed(&entry.key, message, "that is sooner and surer; `ready = { exec = … }` would bring it back");
             return;
         }

@@ -1,8 +1,9 @@
-//! Hands BuildKit the files of a build over its session, as it asks for them: what a step may see and the Dockerfile apart
-//! from each other. Only for builds whose Dockerfile is to be seen by no step; an archive would have both in one folder.
+//! Serves the files of a build to BuildKit over its session, on request: the files visible to the build's steps and the
+//! Dockerfile separately. Only for builds whose Dockerfile must not be visible to any step; an archive would have both
+//! in one folder.
 //!
-//! The protocol is that of BuildKit's own client (`fsutil`): all files are announced in order, then the builder asks for
-//! the content of those it wants, by number.
+//! The protocol is that of BuildKit's own client (`fsutil`): all files are announced in order, then the builder
+//! requests the content of those it needs, by number.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -29,7 +30,7 @@ const SET_USER: u32 = 1 << 23;
 const SET_GROUP: u32 = 1 << 22;
 const STICKY: u32 = 1 << 20;
 
-/// How much of a file goes into one packet.
+/// How much of a file is sent in one packet.
 const PIECE: usize = 32 * 1024;
 
 /// The longest packet that is listened to.
@@ -79,7 +80,7 @@ impl Files {
             match number(1) {
                 ASK => {
                     let asked = usize::try_from(number(3)).ok().and_then(|id| entries.get(id));
-                    let asked = asked.ok_or_else(|| io::Error::other("it asks for a file that there is not"))?;
+                    let asked = asked.ok_or_else(|| io::Error::other("it requests a file that does not exist"))?;
                     self.content(asked, number(3), &mut to).await?;
                 }
                 END => {
@@ -102,7 +103,7 @@ impl Files {
             self.context.folder_of(entry)
         };
         let file = byte_channel::open_within(folder, &entry.source).map_err(named)?;
-        let mut file: File = file.ok_or_else(|| named(io::Error::other("a link took its place")))?;
+        let mut file: File = file.ok_or_else(|| named(io::Error::other("it was replaced by a link")))?;
         let mut piece = vec![0; PIECE];
         loop {
             let length = file.read(&mut piece).map_err(named)?;
@@ -149,7 +150,7 @@ fn number(field: u8, mut number: u64) -> Vec<u8> {
 struct Sending(h2::SendStream<Bytes>);
 
 impl Sending {
-    /// Waits as long as the builder does not take any more.
+    /// Waits until the builder accepts more.
     async fn packet(&mut self, kind: u64, rest: &[u8]) -> io::Result<()> {
         let kind = if kind == ANNOUNCE { Vec::new() } else { number(1, kind) };
         let length = kind.len() + rest.len();
@@ -191,7 +192,7 @@ impl Receiving {
             while self.have.len() >= 5 {
                 let length = u32::from_be_bytes([self.have[1], self.have[2], self.have[3], self.have[4]]) as usize;
                 if length > LONGEST || self.have[0] != 0 {
-                    return Err(io::Error::other("its question can't be read"));
+                    return Err(io::Error::other("its request can't be read"));
                 }
                 if self.have.len() < 5 + length {
                     break;

@@ -1,5 +1,5 @@
-//! Builds images: with BuildKit where the engine has it, else with its classic builder. The files of a context are
-//! `context`'s, what an image says of its build is `model::built`'s.
+//! Builds images: with BuildKit if the engine has it, otherwise with its classic builder. The files of a context are up
+//! to `context`, the image's build label up to `model::built`.
 
 mod files;
 mod proto;
@@ -39,10 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest line that a builder may say.
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
-/// How an image is built, besides what its service says.
+/// Options of a build, in addition to the service's settings.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct How {
-    /// Every step anew.
+    /// Don't use the cache.
     pub no_cache: bool,
     /// Look for newer base images.
     pub pull: bool,
@@ -397,11 +397,11 @@ fn build_hint(text: &str) -> &'static str {
     if has(&["denied", "unauthorized", "authentication required", "no basic auth"]) {
         "a base image does not exist or needs a login: docker login"
     } else if has(&["no matching manifest", "no match for platform"]) {
-        "a base image is not made for this architecture; set `platform` to one it has"
+        "a base image is not available for this architecture; set `platform` to one it has"
     } else if has(&["dial tcp", "failed to do request", "i/o timeout", "x509"]) {
         "a base image's registry can't be reached from the engine: check its network, proxy and certificates"
     } else if has(&["manifest unknown", "not found: manifest", "failed to resolve source metadata"]) {
-        "a base image can't be had; check the FROM lines, and whether the engine reaches the registry"
+        "a base image can't be pulled; check the FROM lines, and whether the engine reaches the registry"
     } else {
         "fix the Dockerfile, then run the command again; finished steps are reused"
     }

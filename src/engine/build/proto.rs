@@ -1,4 +1,4 @@
-//! The little of protobuf that BuildKit's messages need: fields by number, read and written. Pure.
+//! The part of protobuf that BuildKit's messages need: fields by number, read and written. Pure.
 
 /// The value of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A build context as a tar archive, made while it is sent: memory does not grow with it.
+//! A build context as a tar archive, created while it is sent: memory does not grow with it.
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};
@@ -14,7 +14,7 @@ use crate::diag::{Error, ErrorKind};
 /// How many pieces may wait.
 const PIECES: usize = 8;
 
-/// The archive. What goes wrong ends it, and is left in `trouble`.
+/// The archive. An error ends it, and is stored in `trouble`.
 pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, archive) = byte_channel::channel(PIECES);
     tokio::task::spawn_blocking(move || {
@@ -22,8 +22,9 @@ pub(super) fn archive(context: Context, trouble: Trouble) -> impl Stream<Item = 
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let path = entry.map_or_else(String::new, |entry| format!(" {}", entry.source.display()));
                 let message = format!("can't send{path} to the builder: {error}");
-                trouble
-                    .note(Error::new(ErrorKind::Image, message).hint("run the command again when it stays as it is"));
+                trouble.note(
+                    Error::new(ErrorKind::Image, message).hint("run the command again once the file no longer changes"),
+                );
             }
             let _ = sender.blocking_send(Err(error));
         }
@@ -72,9 +73,9 @@ fn append(archive: &mut tar::Builder<byte_channel::Writer>, entry: &Entry, conte
             archive.append_link(&mut header, &entry.path, target)
         }
         What::File(_) => {
-            // It may be a link by now, to something that is nobody's business inside.
+            // It may have become a link, to something that must not be in the image.
             let file = byte_channel::open_within(context.folder_of(entry), &entry.source)?;
-            let file = file.ok_or_else(|| io::Error::other("it lies elsewhere by now: a link took its place"))?;
+            let file = file.ok_or_else(|| io::Error::other("it was replaced by a link meanwhile"))?;
             // It may have grown since it was listed.
             let size = file.metadata()?.len();
             header.set_size(size);

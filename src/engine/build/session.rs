@@ -1,7 +1,7 @@
-//! What BuildKit asks of its client while it builds: secrets and registry logins, and whether it is still there. The engine
-//! is the one that calls, over a connection that we open: gRPC on HTTP/2, with the roles turned round.
+//! Answers BuildKit's requests to its client during a build: secrets, registry logins and health checks. The engine is
+//! the caller, over a connection that we open: gRPC on HTTP/2, with the roles reversed.
 //!
-//! Each thing is handed out when it is asked for, and goes nowhere else: not into requests, labels or logs.
+//! Each value is sent only when it is requested, and nowhere else: not in other requests, labels or logs.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -99,16 +99,16 @@ async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Byte
     {
         if let Err(error) = files.serve(request, &mut respond).await {
             let message = format!("can't send the files to the builder: {error}");
-            offer
-                .trouble
-                .note(Error::new(ErrorKind::Image, message).hint("run the command again when they stay as they are"));
+            offer.trouble.note(
+                Error::new(ErrorKind::Image, message).hint("run the command again once the files no longer change"),
+            );
             respond.send_reset(h2::Reason::INTERNAL_ERROR);
         }
         return;
     }
     let answer = match question(request.into_body()).await {
         Some(question) => offer.answer(&path, &question).await,
-        None => Err((INTERNAL, "the question can't be read".into())),
+        None => Err((INTERNAL, "the request can't be read".into())),
     };
     // That the engine is gone is nothing that could be told to it.
     let _ = send(&mut respond, answer);

@@ -1,4 +1,4 @@
-//! What a builder says, as steps with their output: BuildKit's trace and the classic builder's lines. Pure.
+//! A builder's output as steps: BuildKit's trace and the classic builder's lines. Pure.
 
 use indexmap::IndexMap;
 
@@ -146,7 +146,7 @@ impl Steps {
         let step = if classic {
             self.steps.values().next_back()
         } else {
-            // Others were cancelled because of it, and some failures are survived: a cache that can't be had.
+            // Others were cancelled because of it, and some failures don't end the build: an unavailable cache.
             let of_error = |step: &&Step| step.failed.as_ref().is_some_and(|why| error.contains(why.as_str()));
             let failed = |step: &&Step| step.failed.as_ref().is_some_and(|why| !why.contains("context canceled"));
             self.steps.values().find(of_error).or_else(|| self.steps.values().find(failed))

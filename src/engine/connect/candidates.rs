@@ -1,5 +1,5 @@
-//! Decides which engines may be meant, in which order, and why. Pure: files are read through a parameter, and the
-//! environment has been read into [`ConnectOptions`]. Leaves trying them to `connect`.
+//! Decides which engines to try, in which order, and why. Pure: files are read through a parameter, and the environment
+//! has been read into [`ConnectOptions`]. Trying them is up to `connect`.
 
 use std::io::{self, ErrorKind as Io};
 use std::path::{Path, PathBuf};
@@ -30,10 +30,10 @@ pub(in crate::engine) enum Address {
     Tcp { host: String, port: u16, tls: Option<Tls> },
 }
 
-/// What a TLS connection is made with; PEM texts as read from the files.
+/// The certificates of a TLS connection, as PEM text read from the files.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::engine) struct Tls {
-    /// The only authority to trust; the system's when there is none.
+    /// The only authority to trust; by default the system's.
     pub(super) ca: Option<Vec<u8>>,
     /// Client certificate and its key.
     pub(super) client: Option<(Vec<u8>, Vec<u8>)>,
@@ -120,7 +120,8 @@ fn parse(text: &str, tls: Option<Tls>, by: &str) -> Result<Address> {
         "tcp" => tls,
         _ => return Err(wrong("has an unknown scheme")),
     };
-    let (host, port) = host_and_port(rest.trim_end_matches('/')).ok_or_else(|| wrong("is no address of an engine"))?;
+    let (host, port) =
+        host_and_port(rest.trim_end_matches('/')).ok_or_else(|| wrong("is not the address of an engine"))?;
     let port = port.unwrap_or(if tls.is_some() { 2376 } else { 2375 });
     Ok(Address::Tcp { host: host.into(), port, tls })
 }

@@ -1,6 +1,6 @@
 //! Finds the engine and checks that it is new enough: `--host` or `--context`, `DOCKER_HOST`, `DOCKER_CONTEXT`, the
-//! current context, then the usual sockets. Which may be meant is decided in `candidates`, the client for one is made in
-//! `transport`, and what to say when none answers is in `trouble`.
+//! current context, then the usual sockets. `candidates` decides which to try, `transport` creates the client for one,
+//! and `trouble` explains why none answers.
 
 mod candidates;
 #[cfg(unix)]
@@ -37,10 +37,11 @@ const PING_LIMIT: Duration = Duration::from_secs(1);
 /// How long a named engine, or the only one, may take to say its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long an engine may take for an answer it has at hand. Generous: one that is unpacking images is slow, not gone.
+/// Time limit for an answer that the engine only has to look up. Generous: one that is unpacking images is slow, but
+/// not unreachable.
 const ANSWER_LIMIT: Duration = Duration::from_secs(20);
 
-/// Which engine is meant; everything that decides it is here, so that it can be tested.
+/// Options that select the engine; all inputs of that decision are here, so that it can be tested.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectOptions {
     /// `--host`.
@@ -140,7 +141,7 @@ async fn attempt(candidate: &Candidate, several: bool) -> Result<(Docker, Said),
         #[cfg(unix)]
         Address::Unix(socket) => {
             let pinged = tokio::time::timeout(limit, ping::ping(socket)).await;
-            // An answer of somebody else, or one that broke off: the next call has words for it.
+            // The answer of another program, or an incomplete one: the next call reports it.
             if let Some(said) = pinged.map_err(|_| Trouble::Silent(limit))?.unwrap_or_default() {
                 return Ok((docker, said));
             }
@@ -160,8 +161,8 @@ fn is_there(address: &Address) -> std::io::Result<()> {
     }
 }
 
-/// An answer that the engine has at hand (list, inspect), or [`Bollard::RequestTimeoutError`]. Not for calls that work
-/// first: pull, build, create, start, stop, wait and remove have limits of their own.
+/// An answer that the engine only has to look up (list, inspect), or [`Bollard::RequestTimeoutError`]. Not for calls
+/// that work first: pull, build, create, start, stop, wait and remove have limits of their own.
 pub(super) async fn answer<T>(call: impl Future<Output = Result<T, Bollard>>) -> Result<T, Bollard> {
     within(ANSWER_LIMIT, call).await
 }
@@ -248,7 +249,12 @@ mod tests {
         );
         assert_eq!(about(&tcp("box"), said("1.41")).expect("new enough").api, (1, 41));
         assert_eq!(about(&tcp("box"), said("2.0")).expect("new enough").api, (2, 0));
-        assert!(about(&tcp("box"), said("")).expect_err("no engine").to_string().contains("not as a Docker engine"));
+        assert!(
+            about(&tcp("box"), said(""))
+                .expect_err("not a Docker engine")
+                .to_string()
+                .contains("not as a Docker engine")
+        );
     }
 
     #[test]

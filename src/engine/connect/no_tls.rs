@@ -1,4 +1,4 @@
-//! In place of `tls` in a build without the feature of that name: whatever needs TLS is refused, and says what is missing.
+//! Replaces `tls` in a build without that feature: anything that needs TLS is refused with the missing feature.
 
 use std::error::Error;
 use std::io;

@@ -1,5 +1,5 @@
-//! The quick way to learn which engine answers on a Unix socket: the head of its answer to a ping. `/version` says more, but
-//! costs an engine up to 10 ms, because it runs its helper programs to ask for theirs.
+//! A fast way to identify the engine on a Unix socket: the headers of its response to a ping. `/version` reports more,
+//! but costs an engine up to 10 ms, because it runs its helper programs to query their versions.
 
 use std::io;
 use std::path::Path;
@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 
 use super::Said;
 
-/// More than any engine's answer; who answers may be somebody else.
+/// More than any engine's answer; the answer may be that of another program.
 const LONGEST_ANSWER: u64 = 16 * 1024;
 
 /// Pings; none when the answer does not say which engine it is of. HTTP/1.0 ends it with the connection.

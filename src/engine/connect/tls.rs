@@ -1,5 +1,5 @@
-//! TLS, with the engine and with servers of a stack: the only place that knows `rustls`. Without the feature `tls`, `no_tls`
-//! stands here.
+//! TLS connections to the engine and to servers of a stack: the only module that uses `rustls`. Without the feature
+//! `tls`, `no_tls` replaces it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -77,7 +77,7 @@ fn tls_config(tls: &Tls) -> anyhow::Result<ClientConfig> {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
     };
     let Some((cert, key)) = &tls.client else { return Ok(builder.with_no_client_auth()) };
-    let bad = |name: &str| format!("{} is no PEM file that can be used", tls.directory.join(name).display());
+    let bad = |name: &str| format!("{} is not a usable PEM file", tls.directory.join(name).display());
     let cert = certificates(cert).ok_or_else(|| anyhow::anyhow!(bad("cert.pem")))?;
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| anyhow::anyhow!(bad("key.pem")))?;
     builder.with_client_auth_cert(cert, key).map_err(|error| anyhow::anyhow!("{}: {error}", bad("key.pem")))
@@ -89,7 +89,7 @@ fn roots(tls: &Tls) -> anyhow::Result<RootCertStore> {
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return Ok(roots);
     };
-    let bad = || anyhow::anyhow!("{} holds no certificate that can be used", tls.directory.join("ca.pem").display());
+    let bad = || anyhow::anyhow!("{} contains no usable certificate", tls.directory.join("ca.pem").display());
     for certificate in certificates(ca).ok_or_else(bad)? {
         roots.add(certificate).map_err(|_| bad())?;
     }
@@ -149,9 +149,9 @@ mod tests {
     fn pem_files_that_cannot_be_used_are_named() {
         let tls = Tls { ca: Some(b"junk".into()), client: None, verify: true, directory: "/certs".into() };
         let error = tls_config(&tls).expect_err("junk").to_string();
-        assert_eq!(error, "/certs/ca.pem holds no certificate that can be used");
+        assert_eq!(error, "/certs/ca.pem contains no usable certificate");
         let tls = Tls { ca: None, client: Some((b"junk".into(), b"junk".into())), verify: false, ..tls };
         let error = tls_config(&tls).expect_err("junk").to_string();
-        assert_eq!(error, "/certs/cert.pem is no PEM file that can be used");
+        assert_eq!(error, "/certs/cert.pem is not a usable PEM file");
     }
 }

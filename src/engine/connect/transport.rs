@@ -1,4 +1,4 @@
-//! Makes the client for an address: Unix socket, named pipe, TCP; over TLS by `tls`. Sends nothing yet.
+//! Creates the client for an address: Unix socket, named pipe, TCP; TLS by `tls`. Sends nothing yet.
 
 use std::time::Duration;
 

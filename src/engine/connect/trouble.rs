@@ -1,4 +1,4 @@
-//! Says why no engine could be reached, and what to do about it on this system.
+//! Explains why no engine could be reached, and what to do about it on this system.
 
 use std::fmt;
 use std::io;

@@ -1,8 +1,8 @@
-//! Takes the bytes of a container's log apart into lines with their times, however the bytes were cut on the way.
-//! Pure. `engine::logs` gets the bytes; `crate::logs` puts the lines of several containers in order.
+//! Splits the bytes of a container's log into lines with their times, independent of how the bytes were chunked. Pure.
+//! `engine::logs` reads the bytes; `crate::logs` orders the lines of several containers.
 //!
 //! A container without a terminal has frames of `[stream, 0, 0, 0, length (big endian)]` and a payload; one with a
-//! terminal has bare lines. The engine cuts lines at 16 KiB, into frames that do not end in a line feed.
+//! terminal has plain lines. The engine splits lines at 16 KiB, into frames that do not end in a line feed.
 
 use std::ops::Range;
 
@@ -77,7 +77,7 @@ pub struct Lines {
 #[derive(Debug, Clone)]
 struct Payload {
     kind: u8,
-    /// It goes on with what the payload before began, and has no time of its own.
+    /// It continues the previous payload, and has no time of its own.
     continued: bool,
     at: u64,
     stamp: Range<usize>,
@@ -95,7 +95,7 @@ struct Partial {
 struct Head {
     at: u64,
     kind: u8,
-    /// Where the line lies in the buffer; none = in the partial of its stream.
+    /// Range of the line in the buffer; none = in the partial line of its stream.
     whole: Option<(Range<usize>, Range<usize>)>,
 }
 

@@ -1,5 +1,6 @@
-//! Logs of containers as raw bytes, and the starts of containers, for as long as the connection lasts. `decode` makes lines of
-//! the bytes; `tail` reads the last lines alone. Following, ordering and reconnecting are left to `crate::logs`.
+//! Logs of containers as raw bytes, and the starts of containers, for as long as the connection lasts. `decode`
+//! converts the bytes to lines; `tail` only reads the last lines. Following, ordering and reconnecting are left to
+//! `crate::logs`.
 
 pub mod decode;
 mod tail;
@@ -25,7 +26,7 @@ pub struct StreamOptions {
     pub since: Option<u64>,
     /// Up to this time.
     pub until: Option<u64>,
-    /// Only so many of the last lines; none = all.
+    /// Number of lines from the end; none = all.
     pub tail: Option<u64>,
     /// Go on with what is written from now on, until the container stops.
     pub follow: bool,
@@ -36,7 +37,7 @@ pub struct StreamOptions {
 /// Why a log can't be read.
 #[derive(Debug)]
 pub enum LogError {
-    /// Its container is gone, or goes right now.
+    /// Its container was removed, or is being removed.
     Gone,
     /// Its log driver keeps nothing that can be read.
     Unreadable,
@@ -106,7 +107,7 @@ impl Engine {
     /// `since`: a time before that, in seconds since 1970, so that one that happens just now is not missed.
     ///
     /// # Errors
-    /// When the engine can't be asked any more.
+    /// When the engine no longer answers.
     pub async fn started_again(&self, id: &str, since: i64, started: Option<&str>) -> Result<()> {
         let filters = [("container", id), ("event", "start"), ("type", "container")];
         let filters = filters.map(|(key, value)| (key.to_owned(), vec![value.to_owned()]));
@@ -119,7 +120,7 @@ impl Engine {
                 return Ok(());
             }
         }
-        Err(Error::new(ErrorKind::Engine, "the engine stopped telling its events")
+        Err(Error::new(ErrorKind::Engine, "the engine's event stream ended")
             .hint("is the engine still running? try: taskava dev ps"))
     }
 

@@ -199,7 +199,7 @@ fn known_exits_are_explained() {
     assert!(reason(Kind::Generic, 137, true).contains("more memory"));
     assert!(reason(Kind::Generic, 137, false).contains("killed from outside"));
     assert_eq!(reason(Kind::Generic, 127, false), "a command was not found in app:1");
-    assert!(reason(Kind::Generic, 0, false).contains("ran to its end"));
+    assert!(reason(Kind::Generic, 0, false).contains("ended by itself"));
     assert_eq!(reason(Kind::Postgres, 0, false), "");
 }
 
@@ -307,13 +307,13 @@ fn what_the_registry_says_is_explained() {
         ("manifest for x not found: manifest unknown: manifest unknown", "has no image", "correct `image`"),
         (
             "Head \"http://x/v2/\": no basic auth credentials",
-            "wants a login",
+            "requires a login",
             "docker login registry.example.com:5000,",
         ),
         ("unauthorized: authentication required", "does not accept", "docker login registry.example.com:5000,"),
         (
             "pull access denied for x, repository does not exist or may require 'docker login'",
-            "no such image, or",
+            "does not exist, or",
             "login",
         ),
         ("no matching manifest for linux/amd64 in the manifest list entries", "architecture", "platform"),
@@ -321,7 +321,7 @@ fn what_the_registry_says_is_explained() {
         ("Get \"https://registry.example.com/v2/\": EOF", "can't reach the registry", "proxy"),
         ("remote error: tls: handshake failure", "can't reach the registry", "proxy"),
         ("You have reached your pull rate limit", "limits pulls", "docker login"),
-        ("authentication required", "wants one", "docker login"),
+        ("authentication required", "requires one", "docker login"),
     ] {
         let said = say(message);
         assert!(said.0.contains(reason) && said.1.contains(next), "{message}\n-> {said:?}");

@@ -175,7 +175,7 @@ fn what_a_removal_left_is_not_started_on_and_removed_by_the_same_command() {
     let volume = &written[0].of;
     assert!(error.to_string().starts_with(&format!("removing volume {volume} was cut off: the data of ")), "{error}");
     assert_eq!(error.hints[0], "finish it with: taskava dev down -v");
-    assert_eq!(error.hints[1], "or go back to what was there before: taskava dev snapshot restore auto-1");
+    assert_eq!(error.hints[1], "or go back to the previous data: taskava dev snapshot restore auto-1");
 
     // What is left of it is not saved a second time, and how to go back stays known.
     let later = Request { volumes: true, snapshot: Some("auto-2".into()), ..base_request() };

@@ -91,7 +91,7 @@ fn what_this_stack_did_not_make_is_refused() {
     let foreign = Volume { stack: Some("another".into()), ..Volume::named(data.unwrap()) };
     let seen = Observed { volumes: vec![foreign], ..Observed::default() };
     let refused = up(&stack, &seen, &base_request()).unwrap_err();
-    assert!(refused.to_string().contains("that this stack did not make"), "{refused}");
+    assert!(refused.to_string().contains("was not created by this stack"), "{refused}");
     assert!(refused.hints[0].contains("external = true"));
 }
 

@@ -1,4 +1,4 @@
-//! What happens to the container of a service, and why.
+//! Decides what happens to the container of a service, and why.
 
 use super::Builder;
 use crate::diag::{Error, ErrorKind, Result};
@@ -11,7 +11,7 @@ use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks, unusable};
 pub(super) enum Decision {
     /// There is none: make it.
     Create(Cause),
-    /// It goes, and another one comes.
+    /// It is removed, and a new one is created.
     Replace(Cause),
     /// It stays and is stopped and started.
     Restart(Cause),
@@ -92,7 +92,7 @@ impl Builder<'_> {
         if !fields.is_empty() {
             return Some(Cause::ConfigChanged { fields });
         }
-        // A job that has done its work needs no network any more.
+        // A finished job no longer needs a network.
         let is_done = service.kind == Kind::Job && container.exit_code == Some(0) && !container.is_up();
         if let Some(cause) = networks::trouble(self.stack, self.seen, service, container).filter(|_| !is_done) {
             return Some(cause);
@@ -108,7 +108,7 @@ impl Builder<'_> {
         fetched.map(|_| Cause::IfImageChanged)
     }
 
-    /// A job that ended well is done, unless what it worked on was made anew since.
+    /// A job that exited with 0 is done, unless one of its dependencies was recreated since.
     fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Decision {
         let anew = service.depends_on.keys().find(|dependency| {
             matches!(self.decisions.get(*dependency), Some(Decision::Create(_) | Decision::Replace(_)))

@@ -1,4 +1,4 @@
-//! Asks the server itself, by the network or inside its container: where it listens, and whom it lets in.
+//! Queries the server itself, over the network or inside its container: where it listens, and which logins it accepts.
 
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ async fn unknown_of_postgres(
     let Probe::Postgres { port, user, password, database, .. } = login else { return None };
     let Some(user) = user else {
         return Some(format!(
-            "{name}: its user is not known here; write it down: `env.POSTGRES_USER` of services.{name}"
+            "{name}: its user is unknown; set it in services.toml: `env.POSTGRES_USER` of services.{name}"
         ));
     };
     if password.is_some() {
@@ -163,7 +163,7 @@ async fn unknown_of_postgres(
     let opened = postgres::open(address, user, None, database.as_deref().unwrap_or(user));
     match timeout(SOON, opened).await {
         Ok(Ok(Login::Asked)) => Some(format!(
-            "{name}: its password is not known here; write it down: `env.POSTGRES_PASSWORD` of services.{name}"
+            "{name}: its password is unknown; set it in services.toml: `env.POSTGRES_PASSWORD` of services.{name}"
         )),
         _ => None,
     }
@@ -199,7 +199,7 @@ async fn redis(engine: &Engine, mut service: Service, container: &Container) -> 
         let name = &service.name;
         login = opened.unwrap_or_else(|| {
             unknown = Some(format!(
-                "{name}: its password is not known here; write it down: `--requirepass` in `command` of services.{name}"
+                "{name}: its password is unknown; set it in services.toml: `--requirepass` in `command` of services.{name}"
             ));
             with(&login, Redis::default())
         });
@@ -239,11 +239,11 @@ async fn knock(engine: &Engine, service: &Service, container: &Container, login:
 /// Asks a server inside its container, by its own client; none where a probe has no client.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn inside(engine: &Engine, service: &Service, id: &str, probe: &Probe) -> Option<Answer> {
     match probe {
         Probe::Postgres { port, .. } => {
-            // `pg_isready` asks for nobody's login: any name will do.
+            // `pg_isready` does not log in: any name works.
             let port = port.to_string();
             let command = ["pg_isready", "-q", "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres"];
             let done = engine.exec(id, &command.map(String::from)).await;
@@ -259,7 +259,7 @@ pub async fn inside(engine: &Engine, service: &Service, id: &str, probe: &Probe)
             let client = kinds::client(&alike(service, &with(probe, Redis::default())))?;
             Some(match answered(engine, id, &client, &["PING".into()]).await {
                 Some(said) => probe::understand_redis(&said),
-                None => Answer::NotYet("its image has no client that could ask it inside".into()),
+                None => Answer::NotYet("its image has no client that could probe it inside".into()),
             })
         }
         _ => None,

@@ -1,9 +1,9 @@
-//! What a lock file says besides who holds the lock: the containers that are being stopped. An engine has no state
-//! "stopping": a process that was sent its stop signal by a run that was killed afterwards is listed as running, and is
-//! gone seconds later. The next run reads here that it is on its way.
+//! What a lock file records besides its holder: the containers that are being stopped. An engine has no state
+//! "stopping": a process whose stop signal was sent by a run that was killed afterwards is listed as running, and exits
+//! seconds later. The next run reads here that it is about to stop.
 //!
-//! The file is a list of lines that is only appended to while something is noted in it. A note is one line of JSON: one
-//! that was cut off can't be read and counts as not written. Everything else is who holds the lock, the last one counting.
+//! The file is a list of lines, only appended to while there are such records. A record is one line of JSON: a partial
+//! line can't be parsed and is ignored. All other lines name the holder of the lock; the last one counts.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};

@@ -1,5 +1,5 @@
-//! Where locks lie and how they are opened: one folder for each user of the machine, whatever the environment says, that
-//! only this user can write into, and one file for each stack on each engine, however the engine's address is spelled.
+//! Where locks are stored and how they are opened: one folder per user of the machine, independent of the environment,
+//! writable only by that user, and one file per stack and engine, independent of the spelling of the engine's address.
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
@@ -30,7 +30,7 @@ impl Place {
     /// Opens it, and makes what is missing. Nothing in it is changed.
     ///
     /// # Errors
-    /// When the folder or the file is somebody else's, or a link.
+    /// When the folder or the file belongs to another user, or is a link.
     pub(super) fn open(&self) -> Result<File> {
         system::open(&self.folder, &self.name)
     }
@@ -84,14 +84,14 @@ mod system {
         let file = openat(&folder, name, flags, Mode::RUSR | Mode::WUSR)?;
         let seen = fstat(&file)?;
         let is_file = FileType::from_raw_mode(seen.st_mode) == FileType::RegularFile;
-        // One that was removed a moment ago has no name left: whoever opened it looks again.
+        // A file that was removed a moment ago has no name left: it is opened again.
         if !is_file || seen.st_uid != own() || seen.st_nlink > 1 {
-            return Err(refused("it is no file of this user alone; remove it"));
+            return Err(refused("it is not a private file of this user; remove it"));
         }
         Ok(file.into())
     }
 
-    /// Opens the folder itself, so that nobody can put another one in its place between two looks.
+    /// Opens the folder itself, so that it can't be replaced by another one between two checks.
     fn private_folder(path: &Path) -> Result<OwnedFd> {
         match mkdir(path, Mode::RWXU) {
             Err(error) if error != rustix::io::Errno::EXIST => return Err(error.into()),

@@ -1,8 +1,7 @@
-//! Objects as a tar archive and back: one file a version, numbered in order; in it what the version is, as JSON behind its
-//! length, and then its content. The last file says how much there is of it.
+//! Objects as a tar archive and back: one file per version, numbered in order; each contains the version's metadata as
+//! JSON, preceded by its length, and then its content. The last file records how many there are.
 //!
-//! The archive is written and read as it streams by. The engine unpacks it into a volume and packs it again, sorted by
-//! name.
+//! The archive is written and read as a stream. The engine unpacks it into a volume and packs it again, sorted by name.
 
 use std::io;
 
@@ -105,7 +104,7 @@ impl Writer {
 }
 
 fn of_other_length(entry: &Entry) -> io::Error {
-    io::Error::other(format!("{}/{} is of another length than S3 said", entry.bucket, entry.key))
+    io::Error::other(format!("{}/{} has another length than S3 announced", entry.bucket, entry.key))
 }
 
 /// What a version is, behind the length of that.

@@ -1,8 +1,8 @@
-//! What the application stored in S3, over the life of an emulator that keeps everything in memory: saved into its
-//! volume before it is stopped, put back once it is ready and what is declared exists.
+//! The S3 objects of the application, for emulators that keep everything in memory: saved to a volume before the
+//! emulator stops, put back once it is ready and the declared resources exist.
 //!
-//! It lies in a folder of the data volume, so it goes where other data goes: it survives `down`, is part of snapshots, and
-//! `down --volumes` removes it. See docs/decisions/13.
+//! They are stored in a folder of the data volume, so they behave like other data: they survive `down`, are part of
+//! snapshots, and `down --volumes` removes them. See docs/decisions/13.
 
 mod archive;
 
@@ -119,7 +119,7 @@ pub(super) async fn put_back(
 /// restarted since by another than this program. Two to four calls for each that can have something, all at once.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn owed(engine: &Engine, stack: &Stack, containers: &[Container]) -> Result<BTreeSet<ServiceName>> {
     if stack.isolation.is_some() {
         return Ok(BTreeSet::new());
@@ -290,7 +290,7 @@ impl Objects<'_> {
         };
         let (written, sent) = tokio::join!(writing, self.run.engine.unpack(self.container, place, sent));
         let summary = match written {
-            // The engine does not listen any more: its answer says why.
+            // The engine stopped reading: its response explains why.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 sent?;
                 return Err(error.into());
@@ -383,7 +383,7 @@ impl Objects<'_> {
             None => format!("env.STATE_DIR = \"/state\" and volumes = [\"{name}-data:/state\"]"),
         };
         self.run.events.emit(&Event::Warning {
-            message: format!("{name} has no volume; with it goes what is in its buckets: {}", counted(count, "object")),
+            message: format!("{name} has no volume: what is in its buckets is lost: {}", counted(count, "object")),
             hint: Some(format!("to keep it the next time, add to [services.{name}]: {hint}")),
         });
         Ok(())
@@ -393,7 +393,7 @@ impl Objects<'_> {
         let name = &self.service.name;
         Error::new(error.kind, format_args!("what is in the buckets of {name} could not be saved: {error}")).hint(
             format!(
-                "it still runs; to let what is in its buckets go: docker stop {}, then run the command again",
+                "it is still running; to discard what is in its buckets: docker stop {}, then run the command again",
                 self.run.stack.container_name(name)
             ),
         )

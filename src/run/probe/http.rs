@@ -1,4 +1,4 @@
-//! Services that are asked over HTTP.
+//! Probes over HTTP.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::{Answer, LONGEST_ANSWER, Limits, words};
 use crate::diag::{ErrorKind, Result};
 
-/// A client that asks the address it is given and nobody else: no proxy, no redirect, no connection kept.
+/// A client that only connects to the given address: no proxy, no redirect, no persistent connection.
 pub(crate) fn client(limits: Limits) -> Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()

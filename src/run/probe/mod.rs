@@ -1,7 +1,7 @@
-//! Asks a service once whether it is ready, in its own protocol, over the address a client would use.
+//! Probes a service once, in its own protocol, over the address a client would use.
 //!
-//! One question, one [`Answer`]; when to ask again is `run::ready`'s. Logs, commands inside and the engine's health
-//! check are not asked here ([`is_network`]).
+//! One probe, one [`Answer`]; when to probe again is up to `run::ready`. Logs, commands in the container and the
+//! engine's health check are not probed here ([`is_network`]).
 
 mod http;
 mod postgres;
@@ -57,7 +57,7 @@ impl Default for Limits {
     }
 }
 
-/// Longest answer that is read: none of the protocols needs more, and who answers may be somebody else.
+/// Longest answer that is read: none of the protocols needs more, and another program may answer.
 const LONGEST_ANSWER: usize = 64 * 1024;
 
 /// Whether a probe is asked over the network, that is by [`Prober::ask`].
@@ -236,13 +236,13 @@ fn unreachable_port(port: u16) -> Answer {
     Answer::NotYet(format!("port {port} can't be reached from the host"))
 }
 
-/// An I/O error in the words of somebody who waits for a service.
+/// An I/O error as text for a user who waits for a service.
 fn words(error: &io::Error) -> String {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
     match error.kind() {
         ConnectionRefused => "connection refused".into(),
         UnexpectedEof | ConnectionReset | ConnectionAborted | BrokenPipe => "accepted, then closed".into(),
-        // The system's carry a number that helps nobody.
+        // The system's messages contain an error number that is of no use.
         _ if error.raw_os_error().is_some() => {
             error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
         }
@@ -256,7 +256,7 @@ pub(super) fn unexpected(answer: &[u8]) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("unexpected answer {:?}", start.trim_end()))
 }
 
-/// Sends, then reads so many lines; for the line protocols.
+/// Sends, then reads a number of lines; for line-based protocols.
 async fn exchange<S>(stream: &mut S, send: &[u8], lines: usize) -> io::Result<Vec<String>>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,

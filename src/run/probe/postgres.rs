@@ -1,7 +1,8 @@
 //! PostgreSQL: startup handshake and one login, on one connection.
 //!
-//! The temporary server that runs init scripts on a first boot listens on no TCP port, so whoever answers here is the
-//! real one. The login finds what a handshake does not: a volume made with another password or database.
+//! The temporary server that runs init scripts on a first start does not listen on any TCP port, so a server that
+//! answers here is the real one. The login detects what a handshake does not: a volume created with another password or
+//! database.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use super::Answer;
 use crate::run::postgres::{Login, Refusal, continued};
 
-/// Without a password, being asked for one is as far as it goes, and enough; without a user any answer is.
+/// Without a known password, a password request is enough; without a user, any answer is.
 pub(super) async fn ask(
     stream: TcpStream,
     address: SocketAddr,

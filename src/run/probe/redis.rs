@@ -1,4 +1,4 @@
-//! Redis: `PING`, after `AUTH` where a password is known.
+//! Redis: `PING`, after `AUTH` if a password is known.
 
 use std::io;
 use std::net::SocketAddr;
@@ -103,7 +103,7 @@ fn of_error(error: &str) -> Answer {
     match error.split(' ').next().unwrap_or_default() {
         // It knows who may do what: it is up, and a client with the right to will be served.
         "NOAUTH" | "NOPERM" | "WRONGPASS" => Answer::Ready,
-        // Protected mode: it was told to serve nobody but its own container.
+        // Protected mode: it is configured to serve only its own container.
         "DENIED" => Answer::Never(error.into()),
         // LOADING, MASTERDOWN, BUSY, …
         _ => Answer::NotYet(error.into()),

@@ -1,4 +1,4 @@
-//! Services of which no more is known than that they accept, or greet as a mail server does.
+//! Probes of services that only accept connections, or greet like a mail server.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -1,4 +1,4 @@
-//! What belongs inside a service before it is ready: declared AWS resources, objects that were saved, and what its hooks do.
+//! What must be done inside a service before it is ready: declared AWS resources, saved objects, and ready hooks.
 
 use super::{Doing, Ended};
 use crate::aws;

@@ -1,4 +1,4 @@
-//! How one service is asked, and each way to ask it once.
+//! Chooses how a service is probed, and implements each kind of probe once.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -82,7 +82,7 @@ pub(super) async fn healthcheck(engine: &Engine, service: &Service, image: Optio
 /// Asks by the service's own client inside, where no port of it can be reached from here.
 pub(super) async fn client(engine: &Engine, service: &Service, id: &str, probe: &Probe, limit: Duration) -> Answer {
     match tokio::time::timeout(limit, actual::inside(engine, service, id, probe)).await {
-        Ok(answer) => answer.unwrap_or_else(|| Answer::NotYet("it can't be asked from here".into())),
+        Ok(answer) => answer.unwrap_or_else(|| Answer::NotYet("it can't be probed from here".into())),
         Err(_) => Answer::NotYet(format!("its client inside did not answer within {} s", seconds(limit))),
     }
 }
@@ -157,7 +157,7 @@ pub(super) async fn runs(engine: &Engine, id: &str) -> Result<Answer> {
 }
 
 pub(super) fn gone() -> Answer {
-    Answer::Never("the container is gone".into())
+    Answer::Never("the container no longer exists".into())
 }
 
 /// Waits for what the engine's health check comes to; also returns when it says something new on the way.

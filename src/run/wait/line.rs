@@ -1,4 +1,4 @@
-//! Whether a line of a log is the one that `ready.log` names. Pure.
+//! Whether a log line matches `ready.log`. Pure.
 
 use regex::bytes::Regex;
 

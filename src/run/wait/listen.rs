@@ -1,5 +1,5 @@
-//! Listens to a container from before its start for the line of `ready.log`. Its log may be too small for that: a service
-//! that writes more than is kept in its first moment has dropped the line before anyone could read it there.
+//! Follows the log of a container from before its start, for the line of `ready.log`. The log may be too small
+//! otherwise: a service that immediately writes more than is kept has dropped the line before it could be read.
 
 use regex::bytes::Regex;
 use tokio::task::JoinHandle;

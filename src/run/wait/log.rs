@@ -1,7 +1,7 @@
-//! Looks for the line that says that a service is ready (`ready.log`): in what its container has written since its last
-//! start, and in what it writes from now on, over restarts by the engine.
+//! Searches for the line of `ready.log`: in what the container has written since its last start, and in new lines, also
+//! after restarts by the engine.
 //!
-//! What a line is, is `engine::logs::decode`': both streams by themselves, lines of up to 64 KiB in one piece.
+//! Lines are defined by `engine::logs::decode`: both streams separately, lines of up to 64 KiB in one piece.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -79,17 +79,17 @@ impl RunOf {
 /// Looks once at what a container has written since its last start.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub(super) async fn search(engine: &Engine, id: &str, seen: &Inspected, pattern: &Regex) -> Result<Found> {
     let run = RunOf::of(seen);
     read(engine, id, run.from, pattern, false, &mut 0).await
 }
 
-/// Whether lines of a container's last run may have been dropped from its log, of which `size` bytes are left. The engine
-/// keeps so many files of a size, and drops the oldest as a whole.
+/// Whether lines of a container's last run may have been dropped from its log, of which `size` bytes are left. The
+/// engine keeps a number of files of a size, and drops the oldest as a whole.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub(super) async fn is_rotated(
     engine: &Engine,
     id: &str,
@@ -105,8 +105,8 @@ pub(super) async fn is_rotated(
     let run = RunOf::of(seen);
     let mut since = run.from;
     if kept == 0 {
-        // A single file is begun anew when it is full, so that its size says nothing. Time has to do: it has been running for
-        // long, and what it wrote when it was started is not there.
+        // A single file is emptied when it is full, so that its size says nothing. Time has to do: it has been running
+        // for long, and what it wrote when it was started is not there.
         if (engine.now().await.as_second() - run.known_until).unsigned_abs() < older_than.as_secs() {
             return Ok(false);
         }
@@ -143,7 +143,7 @@ fn bytes(size: &str) -> u64 {
 /// to see.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub(super) async fn wait(engine: &Engine, id: &str, pattern: &Regex) -> Result<Found> {
     let mut last: Option<(RunOf, u64)> = None;
     loop {

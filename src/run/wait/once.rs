@@ -1,5 +1,5 @@
-//! Asks a service once whether it is ready, in the very way in which `up` waits for it: for `ps`, `explain` and a run that
-//! left its container as it was. So ready means the same wherever it is said.
+//! Probes a service once, in exactly the way in which `up` waits for it: for `ps`, `explain` and a run that did not
+//! change its container. So "ready" means the same in all of them.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ impl From<Answer> for ProbeResult {
 /// Asks a service whose container was seen. `image`: its image, where that was looked at.
 ///
 /// # Errors
-/// When the engine can't be asked.
+/// When the engine does not answer.
 pub async fn ask(
     engine: &Engine,
     prober: &Prober,
@@ -86,8 +86,8 @@ async fn heard(
     })
 }
 
-/// Looks for a line in what a container has written since its last start. One whose log does not go back that far any more
-/// is taken as ready: it has not been restarted, and has written more than the engine keeps.
+/// Looks for a line in what a container has written since its last start. One whose log no longer goes back that far is
+/// taken as ready: it has not been restarted, and has written more than the engine keeps.
 pub(super) async fn line(
     engine: &Engine,
     service: &Service,

@@ -1,4 +1,4 @@
-//! `aws map`: production beside what runs here, as it answers now.
+//! `aws map`: production compared with what runs here, as probed now.
 
 use std::process::ExitCode;
 
@@ -10,18 +10,18 @@ use crate::engine::Engine;
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
-/// Show what of production on AWS the running stack mirrors, and why not the rest
+/// Show which parts of production on AWS the running stack mirrors, and why others are not mirrored
 ///
-/// Everything is asked now: each service of AWS of the emulator that serves it, PostgreSQL and Redis for their version and
-/// replicas, web servers for their health, declared resources for their settings. Nothing is changed. `metadata only`: the
-/// API keeps descriptions, and nothing runs behind them.
+/// Probes everything when it runs: the emulator of each AWS service, PostgreSQL and Redis for version and replicas, web
+/// servers for health, declared resources for their settings. Nothing is changed. `metadata only` means that the API
+/// stores descriptions, but nothing runs behind them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   taskava dev aws map
   taskava dev --profile app aws map --json | jq '.components[] | select(.verdict != \"mirrored\")'")]
 pub struct Args {
-    /// One JSON object
+    /// Print as JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -33,7 +33,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let engine = Engine::connect(&context.connect_options()).await?;
         let containers = engine.containers(stack.name.as_str()).await?;
         if !containers.iter().any(crate::plan::observed::Container::is_up) {
-            let message = format!("nothing runs of {}, so there is nobody to ask", stack.name);
+            let message = format!("no service of {} is running, so there is nothing to probe", stack.name);
             return Err(Error::new(ErrorKind::Other, message).hint("start it with: taskava dev up"));
         }
         let lines = aws_map::ask(&engine, &stack, &containers).await?;
@@ -53,7 +53,7 @@ fn table(lines: &[Line], width: Option<usize>, color: bool) -> String {
         let services = if line.services.is_empty() { "-".to_owned() } else { line.services.join(", ") };
         [line.component.to_owned(), services, line.verdict.as_str().to_owned()]
     };
-    let mut table = Table::new(&["PRODUCTION", "HERE", "VERDICT", "WHAT IT SAID, WHAT IS MISSING"]);
+    let mut table = Table::new(&["PRODUCTION", "HERE", "VERDICT", "EVIDENCE, WHAT IS MISSING"]);
     for line in lines {
         let mut cells = cells(line);
         for text in [line.said.join("; "), line.why.join("; ")].iter().filter(|text| !text.is_empty()) {

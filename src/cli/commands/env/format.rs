@@ -1,4 +1,4 @@
-//! How `env` writes variables: a notation for each reader, so that every value arrives as it is. Which are written is `env`'s.
+//! The formats of `env`: one per reader, so that every value is read unchanged. The choice of variables is up to `env`.
 
 use std::fmt::Write as _;
 

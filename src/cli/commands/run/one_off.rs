@@ -9,28 +9,28 @@ use crate::config::scalars::words;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{EnvValue, Mount, MountSource, Port, Service, ServiceName, Stack, fingerprint_of, secret};
 
-/// What a one-off container has other than its service's.
+/// What differs in a one-off container from its service.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Like {
-    /// Set a variable for the command; NAME alone takes the value it has here
+    /// Set an environment variable; NAME alone passes its value from this environment
     #[arg(short, long = "env", value_name = "NAME=VALUE", value_parser = inside::variable)]
     pub env: Vec<String>,
-    /// Working directory inside
+    /// Working directory inside the container
     #[arg(short, long, value_name = "DIRECTORY")]
     pub workdir: Option<String>,
-    /// User, and optionally group, to run as
+    /// Run as this user (and group)
     #[arg(short, long, value_name = "USER[:GROUP]")]
     pub user: Option<String>,
-    /// Run this instead of the image's entrypoint; COMMAND is what it is given
+    /// Override the image's entrypoint; COMMAND becomes its arguments
     #[arg(long, value_name = "COMMAND", value_parser = words)]
     pub entrypoint: Option<Words>,
     /// Publish a port, as in services.toml; repeatable
     #[arg(short, long, value_name = "[HOST:]PORT", value_parser = Ports::parse)]
     pub publish: Vec<Ports>,
-    /// Publish the service's own ports too
+    /// Also publish the service's ports
     #[arg(long)]
     pub service_ports: bool,
-    /// Mount a volume or folder too, as in services.toml; repeatable
+    /// Mount an additional volume or folder, as in services.toml; repeatable
     #[arg(short, long, value_name = "SOURCE:TARGET[:ro]", value_parser = MountSpec::parse)]
     pub volume: Vec<MountSpec>,
 }

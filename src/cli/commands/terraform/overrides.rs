@@ -91,8 +91,8 @@ impl Written {
             match bounded::text(&path, bounded::WRITTEN) {
                 Ok(text) if text.starts_with(MARKER) => std::fs::remove_file(&path)?,
                 Ok(_) => {
-                    let message = format!("{} is not of taskava's making", path.display());
-                    return Err(Error::new(ErrorKind::Usage, message).hint("rename it: this name is used here"));
+                    let message = format!("{} was not written by taskava", path.display());
+                    return Err(Error::new(ErrorKind::Usage, message).hint("rename it: taskava uses this name"));
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 Err(error) => return Err(unreadable(&path, &error)),
@@ -116,7 +116,7 @@ impl Written {
 impl Drop for Written {
     fn drop(&mut self) {
         for path in &self.0 {
-            // It may be gone; there is nobody to tell.
+            // It may be missing; the error can't be reported here.
             let _ = std::fs::remove_file(path);
         }
     }

@@ -1,5 +1,5 @@
-//! What is kept of a test run that failed: everything one would have looked at, for somebody who comes later or sits
-//! elsewhere. No secret of the stack is in it: all that is written goes through the same [`Masks`].
+//! The bundle of a failed test run: everything needed to find the cause later or elsewhere. It contains no secret of
+//! the stack: everything that is written goes through the same [`Masks`].
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
@@ -21,25 +21,26 @@ use crate::ui::json;
 
 /// What is where, and what is not there.
 const README: &str = "\
-What `taskava dev test` kept of a run that failed.
+Files of a failed run, kept by `taskava dev test`.
 
-  timeline.jsonl        what happened when, one JSON object a line
-  services.toml         the stack as it was understood: variables and defaults filled in
-  SERVICE.log           all that a service wrote, each line with its time
-  SERVICE.inspect.json  what the engine says of its container
-  engine.json           what the engine says of itself
+  timeline.jsonl        events with their times, one JSON object per line
+  services.toml         the resolved configuration, with variables and defaults applied
+  SERVICE.log           the complete log of a service, each line with its time
+  SERVICE.inspect.json  its container as the engine reports it (docker inspect)
+  engine.json           the engine's version and settings (docker info)
 
 Secrets are masked as ******** in all of these files:
 
-- the known ones of the stack wherever they are, also percent-encoded, escaped in JSON and in Base64: values of variables,
-  build arguments and options whose names say password, token, secret or key; passwords in URLs; secrets, users' passwords
+- known secrets of the stack, anywhere, also percent-encoded, escaped in JSON and in Base64: values of variables,
+  build arguments and options whose names contain password, token, secret or key; passwords in URLs; secrets, users' passwords
   and secure parameters of [aws]
-- what looks like one: password=..., \"token\": \"...\", Authorization: ..., passwords in URLs, keys of AWS and GitHub, web
+- what looks like a secret: password=..., \"token\": \"...\", Authorization: ..., passwords in URLs, keys of AWS and GitHub, web
   tokens, private keys
 
-A value shorter than six characters, a word that list_all_containers uses (password, changeme, ...) and what is also the name of a user,
-database, service, image, bucket or the like in this stack is masked only where its place says what it is: it would hide too
-much else. What a service makes of a secret by itself, such as a hash, is not known. Have a look before you hand this on.
+A value shorter than six characters, a common word (password, changeme, ...) and a value that is also the name of a user,
+database, service, image, bucket or the like in this stack is only masked where its context shows what it is, because
+masking it everywhere would hide too much. Values that a service derives from a secret, such as a hash, are not recognised.
+Check the files before you share them.
 ";
 
 /// Keeps every event as a line of JSON.
@@ -91,7 +92,7 @@ pub(super) async fn write(
     write_json(&folder.join("engine.json"), engine.info_whole().await?, masks)
 }
 
-/// Everything in `.taskava` is ours and for nobody's repository.
+/// Everything in `.taskava` is ours and must not be committed.
 fn make_folder(folder: &Path) -> io::Result<()> {
     fs::create_dir_all(folder)?;
     let ours = folder.parent().filter(|parent| parent.file_name().is_some_and(|name| name == ".taskava"));

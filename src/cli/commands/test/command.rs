@@ -1,5 +1,5 @@
-//! The command of a test run: started with the stack's variables, in our process group, and told of signals that only
-//! we got.
+//! The command of a test run: started with the stack's variables, in our process group; signals that only this process
+//! got are forwarded.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IsTerminal as _};
