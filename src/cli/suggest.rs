@@ -4,7 +4,7 @@
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Commands of docker and docker compose without one of ours of that name, and what does it here.
-const COMMANDS: [(&str, &str); 14] = [
+const COMMANDS: [(&str, &str); 15] = [
     ("attach", "taskava dev logs -f shows what it writes, taskava dev exec runs a command inside"),
     ("commit", "taskava dev snapshot save keeps data"),
     ("cp", "docker cp copies once; taskava dev watch keeps a folder in sync"),
@@ -19,22 +19,39 @@ const COMMANDS: [(&str, &str); 14] = [
     ("scale", "a service has one container; write a second service"),
     ("shell", "taskava dev exec SERVICE sh"),
     ("version", "taskava --version"),
+    ("volumes", "taskava dev explain SERVICE shows those of a service"),
 ];
 
 /// The same for options.
-const OPTIONS: [(&str, &str); 12] = [
+const OPTIONS: [(&str, &str); 28] = [
     ("--abort-on-container-exit", "taskava dev test -- COMMAND"),
     ("--always-recreate-deps", "taskava dev up --recreate"),
+    ("--ansi", "NO_COLOR=1, or --format plain"),
+    ("--compatibility", "leave it out: services have one container, and its name has dashes"),
     ("--detach", "leave it out: the command returns when everything is ready"),
     ("--dry-run", "taskava dev plan"),
     ("--env-file", "`env_file` of a service in services.toml; .env next to that file is read"),
     ("--exit-code-from", "taskava dev test -- COMMAND"),
     ("--force-recreate", "taskava dev up --recreate"),
+    ("--hash", "taskava dev config --format json shows everything that is compared"),
+    ("--ignore-pull-failures", "leave it out: the other images are pulled even if one fails"),
+    ("--images", "taskava dev images, or taskava dev config"),
+    ("--label", "`labels` of the service in services.toml"),
+    ("--no-color", "NO_COLOR=1"),
+    ("--no-log-prefix", "taskava dev logs SERVICE, for one service"),
+    ("--no-recreate", "taskava dev start; taskava dev plan shows what `up` would recreate"),
     ("--parallel", "leave it out: work runs in parallel by default"),
+    ("--profiles", "taskava dev config shows the profiles of each service"),
+    ("--progress", "--format plain, or --format json"),
     ("--project-directory", "--file FOLDER"),
     ("--project-name", "-p NAME"),
+    ("--quiet-pull", "--quiet"),
+    ("--rmi", "taskava dev gc removes images that are no longer used"),
     ("--scale", "a service has one container; write a second service"),
+    ("--variables", "taskava dev explain SERVICE shows where each value comes from"),
+    ("--volumes", "taskava dev config shows the volumes"),
     ("--wait-timeout", "--timeout"),
+    ("-t", "`stop_timeout` of the service in services.toml"),
 ];
 
 /// How alike a suggestion has to be to what was typed, from 0 to 1.

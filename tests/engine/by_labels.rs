@@ -238,7 +238,7 @@ volumes = ["data:/var/lib/localstack"]
     let began = docker::inspect(&stack.container("localstack")).started_at;
     spoil(&stack, "variable");
     for command in [&["restart"][..], &["snapshot", "save", "base"]] {
-        stack.dev(command).ends(1).says(&["localstack forgets", "[aws]", "services.toml"]);
+        stack.dev(command).ends(1).says(&["localstack loses", "[aws]", "services.toml"]);
     }
     assert_eq!(docker::inspect(&stack.container("localstack")).started_at, began);
     let start = stack.dev(&["start"]).ends(0);
