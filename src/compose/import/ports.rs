@@ -60,8 +60,8 @@ impl Importer<'_> {
         let text = node.raw()?;
         let written = apart(text)?;
         // A variable that holds more than one part, but for an address before the port on the host, is put in as it is now.
-        let holds_more = |part: &str| part.contains('$') && self.evaluate(part).contains([':', '/']);
-        if holds_more(&written.container) || text.starts_with('$') && !text.starts_with("${") {
+        let container = &written.container;
+        if container.contains('$') && self.evaluate(container).contains([':', '/']) {
             return apart(&self.evaluate(text));
         }
         Some(written)
@@ -122,7 +122,7 @@ impl Importer<'_> {
 
 /// The parts of `[[address:]host:]container[/protocol]`.
 fn apart(text: &str) -> Option<Written> {
-    let parts = split(&text, '/');
+    let parts = split(text, '/');
     let (body, protocol) = match parts[..] {
         [body, protocol] => (body, Some(protocol.to_owned())),
         _ => (text, None),

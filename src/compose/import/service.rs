@@ -168,13 +168,18 @@ impl Importer<'_> {
 
     /// Whether a key has an empty value, and so is not set. A variable may give it one elsewhere, which is said.
     pub(super) fn is_unset(&mut self, key: &str, entry: &Entry) -> bool {
-        let Some(written) = entry.node.raw() else { return false };
-        if !self.value(&entry.node).is_empty() || matches!(key, "command" | "entrypoint" | "build") {
+        !matches!(key, "command" | "entrypoint" | "build") && self.is_unset_item(key, &entry.node)
+    }
+
+    /// The same of an item of a list.
+    fn is_unset_item(&mut self, key: &str, node: &Node) -> bool {
+        let Some(written) = node.raw() else { return false };
+        if !self.value(node).is_empty() {
             return false;
         }
         if !written.is_empty() {
             let message = format!("`{key}: {written}` is empty, and so not set");
-            self.changed(&entry.key, message, "write it where the variable has a value");
+            self.changed(&node.place, message, "write it where the variable has a value");
         }
         true
     }
@@ -247,7 +252,12 @@ impl Importer<'_> {
 
     /// A list of texts that mean the same here.
     pub(super) fn list(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
-        let mut list = self.texts(&entry.node);
+        let mut node = entry.node.clone();
+        if let crate::compose::yaml::Value::List(items) = &mut node.value {
+            let all = std::mem::take(items);
+            items.extend(all.into_iter().filter(|item| !self.is_unset_item(key, item)));
+        }
+        let mut list = self.texts(&node);
         if let (Value::List(items), true) = (&mut list, key.starts_with("cap_")) {
             for item in items {
                 if let Value::Text(text) = &mut item.value {
