@@ -156,7 +156,12 @@ impl Case {
             });
             let labels = seen.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
             let name = our_name(&labels[service]);
-            all.insert(name, describe(&seen, &labels, project, separator));
+            let mut described = describe(&seen, &labels, project, separator);
+            if let Some(env) = described["env"].as_array_mut() {
+                // A name alone only takes a variable of the image away.
+                env.retain(|variable| variable.as_str().is_some_and(|variable| variable.contains('=')));
+            }
+            all.insert(name, described);
         }
         docker::remove_all(label);
         all
