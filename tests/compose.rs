@@ -105,6 +105,23 @@ fn there_and_back_is_the_same() {
 }
 
 #[test]
+fn variables_beside_a_file_elsewhere_count_for_it() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let env = "COMPOSE_FILE=docker/web.yaml\nCOMPOSE_PROFILES=full\nCOMPOSE_PROJECT_NAME=shop\nTAG=1.22\n";
+    std::fs::write(folder.path().join(".env"), env).expect("a file");
+    std::fs::create_dir(folder.path().join("docker")).expect("a folder");
+    let web = "image: 'nginx:${TAG}', hostname: '${COMPOSE_PROJECT_NAME}', profiles: [full]";
+    let compose = format!("services: {{ web: {{ {web} }} }}\n");
+    std::fs::write(folder.path().join("docker/web.yaml"), compose).expect("a file");
+    let output = dev(folder.path(), &["import"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let written = std::fs::read_to_string(folder.path().join("docker/services.toml")).expect("a file");
+    let expected = "project = \"shop\"\n\n[services.web]\nimage = \"nginx:${TAG-1.22}\"\nhostname = \"shop\"\n";
+    assert_eq!(written, expected);
+    assert!(text(&output.stderr).contains("`full` are always active, because of COMPOSE_PROFILES in .env"));
+}
+
+#[test]
 fn nothing_is_overwritten() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let compose = "services: { web: { image: nginx } }\n";

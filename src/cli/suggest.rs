@@ -46,7 +46,7 @@ const OPTIONS: [(&str, &str); 28] = [
     ("--project-directory", "--file FOLDER"),
     ("--project-name", "-p NAME"),
     ("--quiet-pull", "--quiet"),
-    ("--rmi", "taskava dev gc removes images that are no longer used"),
+    ("--rmi", "images that are no longer used are removed by: taskava dev gc"),
     ("--scale", "a service has one container; write a second service"),
     ("--variables", "taskava dev explain SERVICE shows where each value comes from"),
     ("--volumes", "taskava dev config shows the volumes"),

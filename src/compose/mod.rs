@@ -1,6 +1,7 @@
 //! Docker Compose files: into services.toml (`import`) and back (`export`).
 //!
-//! `read` finds and joins the files (the only I/O), `yaml` and `merge` are what it joins them with, `template` translates
+//! `read` finds and joins the files (with `surroundings`, which knows the variables around them, the only I/O), `yaml`, `merge` and
+//! `paths` are what it joins them with, `template` translates
 //! `${…}`, `keys` knows those of a service. `import` turns the joined document into the text of a services.toml, laid out by `toml`; `export` writes a
 //! [`Stack`](crate::model::Stack) as a Compose file. What one side can't say becomes a [`Note`], and what Compose can't say
 //! travels in its extension `x-taskava`.
@@ -10,7 +11,9 @@ pub mod guess;
 pub mod import;
 mod keys;
 mod merge;
+mod paths;
 pub mod read;
+mod surroundings;
 mod template;
 pub mod toml;
 pub mod yaml;

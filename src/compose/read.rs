@@ -3,15 +3,16 @@
 
 use std::collections::HashMap;
 use std::io::Read as _;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
 
 use super::merge::merge;
+use super::paths::{entries, rebase, rebase_device, rebase_key, relative, shown};
 use super::yaml::{self, Comments, Entry, Node, Value};
-use super::{Note, template};
-use crate::config::{MAX_BYTES, MAX_SERVICES, Variables, dotenv};
+use super::{Note, surroundings, template};
+use crate::config::{MAX_BYTES, MAX_SERVICES, Variables};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Source};
 use crate::load::COMPOSE_FILES;
 
@@ -48,7 +49,16 @@ pub fn find(folder: &Path) -> Option<PathBuf> {
 /// Reads these files, or the ones Compose would find from `here` on. `target`: the folder where relative paths of the
 /// result start, when it is not that of the first file.
 pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Document> {
+    let mut variables = surroundings::environment();
+    let named_by = here.join(surroundings::FILE);
     let mut files: Vec<PathBuf> = files.iter().map(|file| here.join(file)).collect();
+    let mut elsewhere = Vec::new();
+    if files.is_empty() {
+        files = surroundings::files(&named_by, &variables).iter().map(|file| here.join(file)).collect();
+        // Its variables count for files elsewhere, too, where it is not read afterwards.
+        let is_elsewhere = files.first().is_some_and(|file| file.parent() != Some(here));
+        elsewhere.extend(is_elsewhere.then_some(named_by));
+    }
     if files.is_empty() {
         let found = here.ancestors().find_map(find).ok_or_else(|| {
             Error::new(ErrorKind::Usage, format_args!("no Compose file in {} or a folder above it", here.display()))
@@ -75,7 +85,8 @@ pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Doc
         variables: Variables::default(),
         notes: Vec::new(),
     };
-    reader.variables(&base);
+    let local = surroundings::add(&elsewhere, &mut variables, &base.join(surroundings::FILE));
+    reader.variables = variables;
     let mut root: Option<Node> = None;
     for file in &files {
         let node = reader.document(file, &base, 0).map_err(|problem| Error::configuration(vec![problem]))?;
@@ -87,7 +98,8 @@ pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Doc
     if let Some(problem) = root.as_ref().and_then(|root| few_enough(root).err()) {
         return Err(Error::configuration(vec![problem]));
     }
-    let root = root.ok_or_else(|| Error::new(ErrorKind::Usage, "no Compose file was named"))?;
+    let mut root = root.ok_or_else(|| Error::new(ErrorKind::Usage, "no Compose file was named"))?;
+    reader.put_in(&mut root, &local, None);
     let Reader { files, comments, variables, notes, .. } = reader;
     Ok(Document { root, folder, files, comments, variables, notes })
 }
@@ -106,25 +118,6 @@ struct Reader {
 }
 
 impl Reader {
-    fn variables(&mut self, folder: &Path) {
-        for (name, value) in std::env::vars_os() {
-            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
-                self.variables.add(name, value, "environment");
-            }
-        }
-        let path = folder.join(".env");
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(&path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
-        if let (true, Ok(text)) = (read.is_ok() && bytes.len() <= MAX_BYTES, String::from_utf8(bytes)) {
-            let source = Arc::new(Source { name: ".env".into(), text });
-            // What can't be read is said by the first command that uses services.toml.
-            let (entries, _) = dotenv::parse(&source, &self.variables);
-            for entry in entries.into_iter().rev() {
-                self.variables.add(entry.name, entry.value, ".env");
-            }
-        }
-    }
-
     fn evaluated(&self, node: &Node) -> Option<String> {
         node.raw().map(|text| template::evaluate(text, &self.variables))
     }
@@ -146,9 +139,13 @@ impl Reader {
         }
         let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".into()))?;
         let source = Arc::new(Source { name: name.clone(), text });
-        let (node, comments) = yaml::parse(&source)?;
+        let (documents, comments) = yaml::parse_all(&source)?;
+        // One that holds nothing but comments changes nothing.
+        let documents = documents.into_iter().filter(|node| !node.is_null());
+        let place = Place { source, span: 0..0 };
+        let empty = Node { value: Value::Map(IndexMap::new()), place: place.clone(), tag: None };
+        let node = documents.reduce(|under, over| merge(under, over, &[])).unwrap_or(empty);
         if node.map().is_none() {
-            let place = Place { source, span: 0..0 };
             return Err(Diagnostic::error(place, "a Compose file is a mapping with `services`"));
         }
         few_enough(&node)?;
@@ -188,6 +185,9 @@ impl Reader {
                     rebase_key(&mut entry.node, "file", &prefix);
                 }
             }
+            for (_, entry) in map.get_mut("volumes").and_then(|entry| entries(&mut entry.node)).into_iter().flatten() {
+                rebase_device(&mut entry.node, &prefix);
+            }
         }
         if let Some(include) = included {
             root = self.included(&include, base, root, depth)?;
@@ -196,7 +196,7 @@ impl Reader {
         Ok(root)
     }
 
-    fn included(&mut self, include: &Node, base: &Path, root: Node, depth: usize) -> Result<Node, Diagnostic> {
+    fn included(&mut self, include: &Node, around: &Path, root: Node, depth: usize) -> Result<Node, Diagnostic> {
         let mut root = root;
         for item in include.list().unwrap_or_default() {
             if depth > MAX_DEPTH {
@@ -208,6 +208,8 @@ impl Reader {
             };
             let mut document: Option<Node> = None;
             let mut folder = None;
+            let outer = self.variables.clone();
+            let mut local = surroundings::Local::default();
             for path in paths {
                 let Some(text) = self.evaluated(path) else { continue };
                 if text.contains("://") || text.starts_with("git@") || text.starts_with("oci:") {
@@ -218,14 +220,17 @@ impl Reader {
                     ));
                     continue;
                 }
-                let file = base.join(&text);
+                let file = around.join(&text);
                 let own = file.parent().map(Path::to_path_buf);
                 let project = item.get("project_directory").and_then(|node| self.evaluated(node));
                 let base = folder.get_or_insert_with(|| match project {
-                    Some(project) => base.join(project),
+                    Some(project) => around.join(project),
                     None => own.unwrap_or_default(),
                 });
                 let base = base.clone();
+                if document.is_none() {
+                    local = self.local(item, around, &base);
+                }
                 if !file.is_file() {
                     return Err(Diagnostic::error(path.place.clone(), format!("`{text}` is not a file")));
                 }
@@ -235,15 +240,9 @@ impl Reader {
                     None => node,
                 });
             }
-            if let Some(env_file) = item.get("env_file") {
-                let remedy = "put its lines into .env next to services.toml";
-                self.notes.push(Note::lost(
-                    &env_file.place,
-                    "variables of one included file alone have no counterpart",
-                    remedy,
-                ));
-            }
+            self.variables = outer;
             if let Some(mut document) = document {
+                self.put_in(&mut document, &local, Some(&item.place));
                 if let Value::Map(map) = &mut document.value {
                     map.retain(|key, _| !matches!(key.as_str(), "name" | "version") && !key.starts_with("x-"));
                 }
@@ -252,6 +251,38 @@ impl Reader {
             }
         }
         Ok(root)
+    }
+
+    /// The variables that count for an included file alone: those of its env files, or of the `.env` of its folder.
+    fn local(&mut self, item: &Node, around: &Path, folder: &Path) -> surroundings::Local {
+        let named = item.get("env_file").filter(|node| !node.is_null());
+        let named = named.map(|node| node.list().map_or_else(|| vec![node], |list| list.iter().collect()));
+        let mut files = Vec::new();
+        for node in named.iter().flatten() {
+            let Some(path) = self.evaluated(node) else { continue };
+            let file = around.join(&path);
+            if !file.exists() {
+                self.notes.push(Note::lost(&node.place, format!("the env file `{path}` is not there"), "make it"));
+            }
+            files.push(file);
+        }
+        if named.is_none() {
+            files.push(folder.join(surroundings::FILE));
+        }
+        surroundings::add(&files, &mut self.variables, Path::new(""))
+    }
+
+    /// Puts in variables that only count for a part of the whole, and says which.
+    fn put_in(&mut self, node: &mut Node, local: &surroundings::Local, place: Option<&Place>) {
+        let used = local.put_into(node);
+        if used.is_empty() {
+            return;
+        }
+        let names: Vec<String> = used.into_iter().map(|name| format!("`{name}`")).collect();
+        let message =
+            format!("the value of {} is written as it is in {} now", names.join(", "), local.shown(&self.here));
+        let remedy = "services.toml does not read that file; what .env beside it sets comes first".into();
+        self.notes.push(Note { place: place.cloned(), number: None, lost: false, message, remedy });
     }
 
     /// A service with everything it extends, its paths relative to the folder of the result.
@@ -308,86 +339,4 @@ fn few_enough(root: &Node) -> Result<(), Diagnostic> {
     let place = services.values().nth(MAX_SERVICES).map(|entry| entry.key.clone());
     let message = format!("{} services are more than the {MAX_SERVICES} that are allowed", services.len());
     Err(Diagnostic::error(place, message).hint("import them in parts: one Compose file per folder"))
-}
-
-fn entries(node: &mut Node) -> Option<&mut IndexMap<String, Entry>> {
-    if let Value::Map(map) = &mut node.value { Some(map) } else { None }
-}
-
-/// A path as it is shown.
-fn shown(path: &Path, here: &Path) -> String {
-    let here = here.canonicalize().unwrap_or_else(|_| here.to_path_buf());
-    path.strip_prefix(&here).unwrap_or(path).display().to_string()
-}
-
-/// The way from one folder to another, such as `../shared`; empty when they are the same.
-pub fn relative(from: &Path, to: &Path) -> PathBuf {
-    let plain = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let (from, to) = (plain(from), plain(to));
-    let common = from.components().zip(to.components()).take_while(|(a, b)| a == b).count();
-    let up = from.components().skip(common).map(|_| Component::ParentDir);
-    up.chain(to.components().skip(common)).collect()
-}
-
-/// Makes the relative paths of a service start elsewhere.
-fn rebase(service: &mut Node, prefix: &Path) {
-    if prefix.as_os_str().is_empty() {
-        return;
-    }
-    let Some(map) = entries(service) else { return };
-    for (key, entry) in map {
-        let node = &mut entry.node;
-        match (key.as_str(), &mut node.value) {
-            ("build", Value::Scalar { .. }) => rebase_text(node, prefix, true),
-            ("build", Value::Map(_)) => rebase_key(node, "context", prefix),
-            ("env_file" | "label_file", Value::List(items)) => {
-                for item in items {
-                    match &item.value {
-                        Value::Map(_) => rebase_key(item, "path", prefix),
-                        _ => rebase_text(item, prefix, true),
-                    }
-                }
-            }
-            ("env_file" | "label_file", _) => rebase_text(node, prefix, true),
-            ("volumes", Value::List(items)) => {
-                for item in items {
-                    match &item.value {
-                        Value::Map(_) if item.get("type").and_then(Node::raw) == Some("bind") => {
-                            rebase_key(item, "source", prefix);
-                        }
-                        Value::Map(_) => {}
-                        _ => rebase_text(item, prefix, false),
-                    }
-                }
-            }
-            ("develop", _) => {
-                let watch = entries(node).and_then(|map| map.get_mut("watch"));
-                if let Some(Value::List(rules)) = watch.map(|entry| &mut entry.node.value) {
-                    rules.iter_mut().for_each(|rule| rebase_key(rule, "path", prefix));
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-fn rebase_key(node: &mut Node, key: &str, prefix: &Path) {
-    if prefix.as_os_str().is_empty() {
-        return;
-    }
-    if let Some(entry) = entries(node).and_then(|map| map.get_mut(key)) {
-        rebase_text(&mut entry.node, prefix, true);
-    }
-}
-
-/// `bare`: a text without a leading dot is a path too, not a name.
-fn rebase_text(node: &mut Node, prefix: &Path, bare: bool) {
-    let Value::Scalar { text, .. } = &mut node.value else { return };
-    let is_relative = text.starts_with('.') || (bare && !text.starts_with(['/', '~', '$']) && !text.contains("://"));
-    if is_relative {
-        let rest = text.strip_prefix("./").unwrap_or(if text == "." { "" } else { text });
-        let joined = format!("{}/{rest}", prefix.display());
-        let joined = joined.trim_end_matches('/');
-        *text = if joined.starts_with('.') { joined.to_owned() } else { format!("./{joined}") };
-    }
 }

@@ -54,6 +54,33 @@ fn translate(text: &str, variables: &Variables, out: &mut Translated) {
     }
 }
 
+/// Puts in the variables that `known` has a text for, itself in Compose's notation, as is what comes out.
+pub(super) fn fill(text: &str, known: &dyn Fn(&str) -> Option<String>) -> String {
+    let mut out = String::new();
+    for part in parts(text) {
+        match part {
+            Part::Text(text) => out.push_str(text),
+            Part::Dollar => out.push_str("$$"),
+            Part::Stray | Part::Invalid => out.push('$'),
+            Part::Variable { name, operator, operand } => {
+                let operand = fill(operand, known);
+                let value = known(name);
+                let set = value.as_ref().is_some_and(|value| !operator.starts_with(':') || !value.is_empty());
+                match (value, operator.trim_start_matches(':')) {
+                    (None, _) => out += &format!("${{{name}{operator}{operand}}}"),
+                    (Some(_), "+") if !set => {}
+                    (Some(_), "+") => out += &operand,
+                    (Some(_), "-") if !set => out += &operand,
+                    // An empty value where one is required stays as it is, with what the file says about it.
+                    (Some(_), "?") if !set => out += &format!("${{{name}{operator}{operand}}}"),
+                    (Some(value), _) => out += &value,
+                }
+            }
+        }
+    }
+    out
+}
+
 /// What Compose makes of a text with these variables. What is unset is empty.
 pub(super) fn evaluate(text: &str, variables: &Variables) -> String {
     evaluated(text, variables).text
@@ -83,7 +110,7 @@ pub(super) fn split(text: &str, at: char) -> Vec<&str> {
     let bytes = text.as_bytes();
     for (index, c) in text.char_indices() {
         match c {
-            '{' if index > 0 && bytes[index - 1] == b'$' => depth += 1,
+            '{' if depth > 0 || index > 0 && bytes[index - 1] == b'$' => depth += 1,
             '}' if depth > 0 => depth -= 1,
             c if c == at && depth == 0 => {
                 pieces.push(&text[start..index]);
@@ -138,5 +165,22 @@ mod tests {
     #[test]
     fn colons_inside_variables_do_not_split() {
         assert_eq!(split("${A:-1}:${B:-${C:-2}}:3", ':'), ["${A:-1}", "${B:-${C:-2}}", "3"]);
+        assert_eq!(split(r#"${A:-{"a":1}}:3"#, ':'), [r#"${A:-{"a":1}}"#, "3"]);
+    }
+
+    #[test]
+    fn what_is_known_is_put_in_and_the_rest_stays() {
+        let known = |name: &str| match name {
+            "A" => Some("${B:-b}".to_owned()),
+            "E" => Some(String::new()),
+            _ => None,
+        };
+        for (text, filled) in [
+            ("$A-${A:-x}-${A:?no}", "${B:-b}-${B:-b}-${B:-b}"),
+            ("${E:-${A}}${E-x}${E:+x}${E+y}", "${B:-b}y"),
+            ("${C:-${A}} $$A $ ${D:+$A}", "${C:-${B:-b}} $$A $ ${D:+${B:-b}}"),
+        ] {
+            assert_eq!(fill(text, &known), filled, "{text}");
+        }
     }
 }

@@ -161,11 +161,18 @@ pub struct Comment {
     pub own_line: bool,
 }
 
-/// Parses the first document of a text.
+/// Parses the only document of a text.
+#[cfg(test)]
+pub(super) fn parse(source: &Arc<Source>) -> Result<(Node, Comments), Diagnostic> {
+    let (documents, comments) = parse_all(source)?;
+    Ok((documents.into_iter().next().expect("there is one"), comments))
+}
+
+/// Parses the documents of a text.
 ///
 /// # Errors
 /// With a syntax error, a key that appears twice, or aliases that multiply without bound.
-pub fn parse(source: &Arc<Source>) -> Result<(Node, Comments), Diagnostic> {
+pub fn parse_all(source: &Arc<Source>) -> Result<(Vec<Node>, Comments), Diagnostic> {
     let mut events = Vec::new();
     let mut comments = Comments::new();
     let lines = Lines::of(source);
@@ -184,17 +191,16 @@ pub fn parse(source: &Arc<Source>) -> Result<(Node, Comments), Diagnostic> {
                 let text = format!("#{}", text.trim_end());
                 comments.insert(line, Comment { column, text, own_line: before.trim().is_empty() });
             }
-            Event::DocumentEnd => break,
-            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) => {}
+            Event::StreamStart | Event::StreamEnd | Event::DocumentStart(..) | Event::DocumentEnd => {}
             event => events.push((event, span)),
         }
     }
     let mut builder = Builder { source, events: events.into_iter(), anchors: HashMap::new(), nodes: 0 };
-    let root = match builder.events.next() {
-        Some((event, span)) => builder.node(event, &span)?,
-        None => Node { value: Value::Null, place: Place { source: source.clone(), span: 0..0 }, tag: None },
-    };
-    Ok((root, comments))
+    let mut documents = Vec::new();
+    while let Some((event, span)) = builder.events.next() {
+        documents.push(builder.node(event, &span)?);
+    }
+    Ok((documents, comments))
 }
 
 struct Builder<'a, 'i> {

@@ -179,13 +179,12 @@ impl Expander<'_> {
     }
 }
 
-/// The `}` before `end` that closes what was opened before `start`.
+/// The `}` before `end` that closes what was opened before `start`. Braces of a default, such as those of JSON, come in pairs.
 pub(crate) fn closing(text: &str, start: usize, end: usize) -> Option<usize> {
     let mut depth = 0_usize;
-    let bytes = text.as_bytes();
     for at in start..end {
-        match bytes[at] {
-            b'{' if bytes[at - 1] == b'$' => depth += 1,
+        match text.as_bytes()[at] {
+            b'{' => depth += 1,
             b'}' if depth == 0 => return Some(at),
             b'}' => depth -= 1,
             _ => {}
@@ -299,6 +298,7 @@ mod tests {
             ("$${SET}", "${SET}"),
             ("$HOME costs 5$", "$HOME costs 5$"),
             ("ä${SET}ö", "ävalueö"),
+            (r#"${NONE:-{"a":{}}}|${SET:-{"a":1}}"#, r#"{"a":{}}|value"#),
         ] {
             let expanded = expanded(text);
             assert_eq!(expanded.text, result, "{text}");

@@ -25,7 +25,12 @@ impl Resolver<'_> {
             }
             let name = self.engine_name(key, volume.name.as_ref().map(|name| name.value.as_str()), external);
             let labels = self.labels(&volume.labels);
-            let options = strings(&volume.options);
+            let mut options = strings(&volume.options);
+            // The engine knows nothing of the project's folder.
+            let is_bind = options.get("o").is_some_and(|o| o.split(',').any(|option| option == "bind"));
+            if let Some(device) = options.get_mut("device").filter(|device| is_bind && !device.is_empty()) {
+                *device = self.around.absolute(device).display().to_string();
+            }
             self.volumes.insert(key.clone(), Volume { name, external, driver: volume.driver.clone(), options, labels });
         }
     }

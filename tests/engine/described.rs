@@ -10,6 +10,7 @@ pub(crate) fn our_name(name: &str) -> String {
     name.to_lowercase().replace('.', "-").trim_start_matches('_').to_owned()
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each field")]
 pub(crate) fn describe(
     seen: &ContainerInspectResponse,
     labels: &std::collections::HashMap<String, String>,

@@ -117,6 +117,7 @@ impl Show<'_> {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "a line for each field")]
     fn service(&self, service: &Service) -> Table {
         // Every field is named, so that a new one can't be forgotten.
         let Service {

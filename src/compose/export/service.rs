@@ -19,6 +19,7 @@ use crate::model::{
 type Map = Vec<(String, Yaml)>;
 
 impl Exporter<'_> {
+    #[expect(clippy::too_many_lines, reason = "a line for each field")]
     pub(super) fn service(&mut self, service: &Service) -> Yaml {
         // Every field is named, so that a new one can't be forgotten. Those that are not written here are read by what is called.
         let Service {

@@ -18,14 +18,15 @@ impl Importer<'_> {
             let remedy = "clone it next to this file and build that, or name an `image`";
             self.notes.push(Note::lost(&entry.key, format!("`{value}` can't be built from afar"), remedy));
             if draft.node.get("image").is_none() {
-                draft.push(Field::new("image", format!("{}-{}", self.project(), self.name(draft.name))));
+                let project = self.template(&self.project.clone(), &entry.key);
+                draft.push(Field::new("image", format!("{project}-{}", self.name(draft.name))));
             }
             return;
         }
         self.outside(&written, &value);
         let mut fields = vec![Field::new("context", written.clone())];
         for (key, part) in node.map().into_iter().flatten() {
-            if part.node.is_null() {
+            if part.node.is_null() || key != "context" && self.is_unset(&format!("build.{key}"), part) {
                 continue;
             }
             match key.as_str() {
@@ -63,11 +64,11 @@ impl Importer<'_> {
         let node = crate::compose::merge::pairs(node.clone(), &['=']);
         let mut fields = Vec::new();
         for (name, arg) in node.map().into_iter().flatten() {
-            let value = if arg.node.is_null() {
-                self.template(&format!("${{{name}}}"), &arg.key)
-            } else {
-                self.text(&arg.node)
+            let value = match arg.node.is_null() {
+                true => self.passed_on(name, arg, "build argument"),
+                false => Some(self.text(&arg.node)),
             };
+            let Some(value) = value else { continue };
             let field = self.field(name, &arg.key, value);
             fields.push(field);
         }

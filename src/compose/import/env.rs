@@ -12,9 +12,10 @@ impl Importer<'_> {
         let node = pairs(entry.node.clone(), &['=']);
         for (name, variable) in node.map().into_iter().flatten() {
             let value = match variable.node.is_null() {
-                true => self.passed_on(name, variable),
-                false => self.text(&variable.node),
+                true => self.passed_on(name, variable, "variable"),
+                false => Some(self.text(&variable.node)),
             };
+            let Some(value) = value else { continue };
             let name = self.evaluate(name);
             let field = self.field(&name, &variable.key, value);
             fields.push(field);
@@ -23,14 +24,19 @@ impl Importer<'_> {
         draft.push(field);
     }
 
-    /// A variable without a value takes that of the environment.
-    fn passed_on(&mut self, name: &str, variable: &Entry) -> String {
-        if self.document.variables.get(name).is_some() {
-            return format!("${{{name}}}");
+    /// What is written without a value takes that of the environment; none where it is not set there, as with Compose.
+    pub(super) fn passed_on(&mut self, name: &str, entry: &Entry, what: &str) -> Option<String> {
+        let reference = format!("${{{name}}}");
+        if self.document.variables.get(name).is_some() || name == super::PROJECT_NAME {
+            return Some(self.template(&reference, &entry.key));
         }
-        let message = format!("`{name}` is passed on from the environment, where it is not set");
-        self.changed(&variable.key, message, "it is empty then; Compose leaves it out");
-        format!("${{{name}:-}}")
+        let message = format!("the {what} `{name}` is passed on from the environment, and not set there");
+        self.changed(
+            &entry.key,
+            message,
+            format!("it is left out; to pass it on, set it in .env and write: {name} = \"{reference}\""),
+        );
+        None
     }
 
     pub(super) fn env_file(&mut self, draft: &mut Draft<'_>, entry: &Entry) {

@@ -11,18 +11,37 @@ use crate::model::options::Type;
 
 impl Importer<'_> {
     pub(super) fn memory(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        if self.no_limit("memory", entry) {
+            return;
+        }
         let text = self.text(&entry.node);
         self.resource(draft, "memory", text.into(), entry);
     }
 
     pub(super) fn cpus(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        if self.no_limit("cpus", entry) {
+            return;
+        }
         let text = self.text(&entry.node);
         let value = match text.parse::<f64>() {
-            Ok(0.0) => return,
             Ok(_) => Value::Number(text),
             Err(_) => Value::Text(text),
         };
         self.resource(draft, "cpus", value, entry);
+    }
+
+    /// Whether a limit is 0, or nothing, and so none.
+    fn no_limit(&mut self, key: &str, entry: &Entry) -> bool {
+        let value = self.value(&entry.node);
+        let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+        if !value.is_empty() && number.parse::<f64>() != Ok(0.0) {
+            return false;
+        }
+        if let Some(written) = entry.node.raw().filter(|written| written.contains('$')) {
+            let message = format!("`{key}: {written}` is no limit");
+            self.changed(&entry.key, message, "set it under `resources` where the variable has a value");
+        }
+        true
     }
 
     fn resource(&mut self, draft: &mut Draft<'_>, key: &str, value: Value, entry: &Entry) {
@@ -38,7 +57,7 @@ impl Importer<'_> {
             match key.as_str() {
                 "resources" => self.deploy_resources(draft, part),
                 "replicas" => {
-                    if self.value(&part.node) != "1" {
+                    if !matches!(self.value(&part.node).as_str(), "0" | "1") {
                         self.lost(
                             &part.key,
                             &format!("replicas: {}", self.value(&part.node)),
@@ -62,6 +81,7 @@ impl Importer<'_> {
                 "memory" => self.memory(draft, entry),
                 "cpus" => self.cpus(draft, entry),
                 "pids" if draft.node.get("pids_limit").is_some() => {}
+                "pids" if matches!(self.value(&entry.node).as_str(), "" | "0") => {}
                 "pids" => self.option(draft, "pids_limit", Type::Number, entry),
                 key => self.lost(&entry.key, &format!("limits.{key}"), "`resources` limits memory and CPU only"),
             }

@@ -1,18 +1,23 @@
 //! A Compose document → the text of a services.toml, and a note for everything that could not be converted exactly.
 //!
-//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `limits`,
-//! `mounts`, `ports` and `wait`; `top` converts volumes and networks. Pure except for one check: whether a path exists.
+//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `hosts`, `limits`,
+//! `mounts`, `ports`, `profiles` and `wait`; `notes` sorts the notes; `top` converts volumes and networks. Pure except for one
+//! check: whether a path exists.
 
 mod build;
 mod env;
+mod hosts;
 mod limits;
 mod mounts;
+mod notes;
 mod ports;
+mod profiles;
 mod service;
 mod top;
 mod unknown;
 mod wait;
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +29,9 @@ use super::yaml::{Entry, Node};
 use super::{EXTENSION, Note, template};
 use crate::diag::{Lines, Place};
 use crate::model::ServiceName;
+
+/// The variable that holds the project's name.
+const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
 
 /// How to import.
 #[derive(Debug, Clone, Copy)]
@@ -39,7 +47,7 @@ pub struct Options {
 pub struct Imported {
     /// The text of services.toml.
     pub text: String,
-    /// What could not be carried over as it was, in the order of the files.
+    /// What could not be carried over as it was, the most serious first.
     pub notes: Vec<Note>,
     /// Folders that Compose makes when it needs them, and services.toml expects to be there.
     pub folders: Vec<PathBuf>,
@@ -62,6 +70,10 @@ struct Importer<'a> {
     /// Comment lines that were put somewhere.
     taken: HashSet<(String, usize)>,
     unset: HashSet<String>,
+    /// What the project is called, in Compose's notation: the value of `COMPOSE_PROJECT_NAME`.
+    project: String,
+    /// Profiles that are always active.
+    active: Vec<String>,
 }
 
 /// Turns a document into services.toml.
@@ -77,6 +89,8 @@ pub fn import(document: &Document, options: Options) -> Imported {
         lines: HashMap::new(),
         taken: HashSet::new(),
         unset: HashSet::new(),
+        project: project(document),
+        active: profiles::active(document),
     };
     let tables = importer.tables();
     let services = importer.services().map(|(name, _)| importer.name(name)).collect();
@@ -84,43 +98,36 @@ pub fn import(document: &Document, options: Options) -> Imported {
     for note in &mut notes {
         note.number = note.place.as_ref().map(|place| importer.at(place).0);
     }
-    let file = |note: &Note| {
-        let name = note.place.as_ref().map(|place| place.source.name.clone());
-        document.files.iter().position(|file| name.as_ref().is_some_and(|name| file.ends_with(name)))
-    };
-    notes.sort_by_cached_key(|note| (file(note), note.line()));
-    let mut seen = HashSet::new();
-    notes.retain(|note| seen.insert(note.to_string()));
     let text = render(&tables);
-    notes.extend(general(&text));
+    let notes = notes::arranged(notes, document, &text);
     Imported { text, notes, folders: importer.folders.into_iter().collect(), services }
 }
 
-/// What holds for the whole file: it behaves as Compose does, where we would rather do otherwise.
-fn general(text: &str) -> Vec<Note> {
-    let note = |message: &str, remedy: &str| Note {
-        place: None,
-        number: None,
-        lost: false,
-        message: message.into(),
-        remedy: remedy.into(),
+/// The name Compose gives a project, in its own notation: the variable's of `.env`, else what the file says, else the folder's.
+fn project(document: &Document) -> String {
+    let variable = document.variables.get(PROJECT_NAME).filter(|variable| !variable.value.is_empty());
+    let named = match variable.map(|variable| (variable.origin.as_str(), &variable.value)) {
+        Some((".env", _)) => true,
+        None | Some(("environment", _)) => false,
+        // A file that only import reads.
+        Some((_, value)) => return value.clone(),
     };
-    let mut notes = Vec::new();
-    if text.contains("\"0.0.0.0:") {
-        let remedy = "`import --loopback`, or leaving out 0.0.0.0, keeps them on this machine";
-        notes.push(note("ports are open to the network, as with docker compose", remedy));
-    }
-    if text.contains(" = \"started\"") {
-        let remedy = "`depends_on = [\"…\"]` waits until it can be used";
-        notes.push(note("some dependencies only have to be started, as with docker compose", remedy));
-    }
-    notes
+    let folder = document.folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let good = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    let folder: String = folder.chars().filter(good).collect();
+    let folder = match folder.trim_start_matches(['-', '_']) {
+        "" => "taskava",
+        folder => folder,
+    };
+    let name = document.root.get("name").and_then(Node::scalar).unwrap_or_else(|| folder.into());
+    if named && !name.contains(PROJECT_NAME) { format!("${{{PROJECT_NAME}:-{name}}}") } else { name }
 }
 
 impl<'a> Importer<'a> {
     fn tables(&mut self) -> Vec<Table> {
         self.find_jobs();
         self.find_names();
+        self.note_active();
         let mut top = self.header();
         let mut tables = Vec::new();
         for (name, entry) in self.services().collect::<Vec<_>>() {
@@ -192,7 +199,7 @@ impl<'a> Importer<'a> {
         let mut project = None;
         for (key, entry) in root.into_iter().flatten() {
             match key.as_str() {
-                "name" => project = Some((self.text(&entry.node), entry)),
+                "name" => project = Some(entry),
                 "services" | "version" => {}
                 "volumes" | "networks" | "secrets" | "configs" | EXTENSION => continue,
                 key if key.starts_with("x-") => continue,
@@ -204,30 +211,13 @@ impl<'a> Importer<'a> {
             }
             above.extend(self.above(&entry.key));
         }
-        let mut field = match project {
-            Some((name, entry)) => {
-                let mut field = Field::new("project", name);
-                field.right = self.right(&entry.key);
-                field
-            }
-            None => Field::new("project", self.project()),
-        };
+        let place = project.map_or(&self.document.root.place, |entry| &entry.node.place);
+        let mut field = Field::new("project", self.template(&self.project.clone(), place));
+        field.right = project.and_then(|entry| self.right(&entry.key));
         if !above.is_empty() {
             field.above = vec![String::new()];
         }
         Table { above, fields: vec![field], ..Table::default() }
-    }
-
-    /// The name Compose gives a project: the variable's, else the folder's.
-    fn project(&self) -> String {
-        let named = self.document.variables.get("COMPOSE_PROJECT_NAME").filter(|variable| variable.origin == ".env");
-        let folder =
-            self.document.folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let good = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
-        let name: String = folder.chars().filter(good).collect();
-        let name = name.trim_start_matches(['-', '_']);
-        let name = if name.is_empty() { "taskava" } else { name };
-        if named.is_some() { format!("${{COMPOSE_PROJECT_NAME:-{name}}}") } else { name.to_owned() }
     }
 
     /// A scalar in our notation.
@@ -237,7 +227,7 @@ impl<'a> Importer<'a> {
     }
 
     fn template(&mut self, text: &str, place: &Place) -> String {
-        let translated = template::from_compose(text, &self.document.variables);
+        let translated = template::from_compose(&self.filled(text), &self.document.variables);
         for name in translated.unset {
             if self.unset.insert(name.clone()) {
                 let message = format!("{name} is not set, and so empty");
@@ -261,7 +251,15 @@ impl<'a> Importer<'a> {
     }
 
     fn evaluate(&self, text: &str) -> String {
-        template::evaluate(text, &self.document.variables)
+        template::evaluate(&self.filled(text), &self.document.variables)
+    }
+
+    /// A text with the project's name put in, which Compose always sets.
+    fn filled<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if !text.contains(PROJECT_NAME) {
+            return text.into();
+        }
+        template::fill(text, &|name| (name == PROJECT_NAME).then(|| self.project.clone())).into()
     }
 
     fn lost(&mut self, place: &Place, key: &str, remedy: impl Into<String>) {
@@ -283,7 +281,9 @@ impl<'a> Importer<'a> {
         let (line, column) = self.at(place);
         let Some(comments) = self.document.comments.get(&place.source.name) else { return Vec::new() };
         let lines = &self.lines[&place.source.name];
-        let blank = |line: usize| lines.from(line).next().is_some_and(|(_, text)| text.trim().is_empty());
+        // The line that begins a document separates nothing from its first comment.
+        let blank =
+            |line: usize| lines.from(line).next().is_some_and(|(_, text)| matches!(text.trim_end(), "" | "---"));
         let mut found: Vec<String> = Vec::new();
         let (mut at, mut gap) = (line, false);
         while at > 1 {

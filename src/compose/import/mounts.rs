@@ -83,6 +83,11 @@ impl Importer<'_> {
                     options.push(format!("mode={}", octal.unwrap_or_else(|_| "1777".into())));
                 }
                 let target = self.template(&target, &node.place);
+                // The engine takes `/data/` for another folder than the volume of the image at `/data`.
+                let target = match target.trim_end_matches('/') {
+                    "" => target.as_str(),
+                    path => path,
+                };
                 let colon = if options.is_empty() { "" } else { ":" };
                 let item = self.item(&node.place, format!("{target}{colon}{}", options.join(",")));
                 draft.list("tmpfs").push(item);

@@ -6,6 +6,7 @@ use crate::compose::Note;
 use crate::compose::template::split;
 use crate::compose::toml::Value;
 use crate::compose::yaml::{Entry, Node};
+use crate::config::template::{Part, parts};
 use crate::diag::Place;
 
 /// A port as it is written, in Compose's notation.
@@ -24,7 +25,12 @@ impl Importer<'_> {
                 Some(_) => self.long_port(node),
                 None => self.short_port(node),
             };
-            if let Some(text) = written.and_then(|written| self.port(written, &node.place)) {
+            let Some(written) = written else {
+                let message = format!("the port `{}` can't be understood", node.raw().unwrap_or_default());
+                self.notes.push(Note::lost(&node.place, message, "write it as [[address:]host:]container[/protocol]"));
+                continue;
+            };
+            if let Some(text) = self.port(written, &node.place) {
                 let item = self.item(&node.place, text);
                 items.push(item);
             }
@@ -41,7 +47,7 @@ impl Importer<'_> {
         }
         let text = |key: &str| node.get(key).and_then(Node::scalar);
         Some(Written {
-            address: text("host_ip"),
+            address: text("host_ip").filter(|address| !address.is_empty()),
             host: text("published"),
             container: text("target")?,
             protocol: text("protocol"),
@@ -51,30 +57,14 @@ impl Importer<'_> {
     /// `[[address:]host:]container[/protocol]`
     fn short_port(&self, node: &Node) -> Option<Written> {
         // A number without quotes is not looked at as one: `22:22` is a port, not a time of day.
-        let mut text = node.raw()?.to_owned();
-        let whole = split(&text, ':').len() == 1 && text.starts_with("${") && text.ends_with('}');
-        if whole || text.starts_with('$') && !text.starts_with("${") {
-            text = self.evaluate(&text);
+        let text = node.raw()?;
+        let written = apart(text)?;
+        // A variable that holds more than one part, but for an address before the port on the host, is put in as it is now.
+        let container = &written.container;
+        if container.contains('$') && self.evaluate(container).contains([':', '/']) {
+            return apart(&self.evaluate(text));
         }
-        let parts = split(&text, '/');
-        let (body, protocol) = match parts[..] {
-            [body, protocol] => (body, Some(protocol.to_owned())),
-            _ => (text.as_str(), None),
-        };
-        let (address, rest) = match body.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
-            Some((address, rest)) => (Some(format!("[{address}]")), rest),
-            None => (None, body),
-        };
-        let parts = split(rest, ':');
-        let own = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Some(match parts[..] {
-            [container] => Written { address, host: None, container: container.to_owned(), protocol },
-            [host, container] => Written { address, host: own(host), container: container.to_owned(), protocol },
-            [v4, host, container] => {
-                Written { address: own(v4), host: own(host), container: container.to_owned(), protocol }
-            }
-            _ => return None,
-        })
+        Some(written)
     }
 
     /// A port in our notation.
@@ -89,6 +79,7 @@ impl Importer<'_> {
                 return None;
             }
         };
+        let value_of_host = written.host.as_deref().map(|host| self.evaluate(host)).unwrap_or_default();
         let mut host =
             written.host.map(|host| self.template(&host, place)).filter(|host| !host.is_empty() && host != "0");
         let container = self.template(&written.container, place);
@@ -105,11 +96,21 @@ impl Importer<'_> {
             ));
             host = Some(first.to_owned());
         }
+        let everywhere = if self.options.loopback { "127.0.0.1" } else { "0.0.0.0" };
+        let in_host = host.as_deref().is_some_and(|_| value_of_host.contains(':'));
         let address = match written.address {
+            Some(address) if self.evaluate(&address).is_empty() => match &parts(&address)[..] {
+                // It may have one elsewhere.
+                [Part::Variable { name, operator: "" | "-" | ":-", operand }] if !operand.contains('$') => {
+                    Some(format!("${{{name}:-{everywhere}}}"))
+                }
+                _ if self.options.loopback => None,
+                _ => Some(everywhere.into()),
+            },
             Some(address) if address.contains(':') && !address.contains(['[', '$']) => Some(format!("[{address}]")),
             Some(address) => Some(self.template(&address, place)),
-            None if self.options.loopback => None,
-            None => Some("0.0.0.0".into()),
+            None if self.options.loopback || in_host => None,
+            None => Some(everywhere.into()),
         };
         Some(match (address, host) {
             (Some(address), host) => format!("{address}:{}:{container}{protocol}", host.unwrap_or_default()),
@@ -117,4 +118,27 @@ impl Importer<'_> {
             (None, None) => format!("{container}{protocol}"),
         })
     }
+}
+
+/// The parts of `[[address:]host:]container[/protocol]`.
+fn apart(text: &str) -> Option<Written> {
+    let parts = split(text, '/');
+    let (body, protocol) = match parts[..] {
+        [body, protocol] => (body, Some(protocol.to_owned())),
+        _ => (text, None),
+    };
+    let (address, rest) = match body.strip_prefix('[').and_then(|rest| rest.split_once("]:")) {
+        Some((address, rest)) => (Some(format!("[{address}]")), rest),
+        None => (None, body),
+    };
+    let parts = split(rest, ':');
+    let own = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Some(match parts[..] {
+        [container] => Written { address, host: None, container: container.to_owned(), protocol },
+        [host, container] => Written { address, host: own(host), container: container.to_owned(), protocol },
+        [v4, host, container] => {
+            Written { address: own(v4), host: own(host), container: container.to_owned(), protocol }
+        }
+        _ => return None,
+    })
 }

@@ -3,7 +3,7 @@
 use super::{Importer, unknown};
 use crate::compose::toml::{Field, Table, Value};
 use crate::compose::yaml::{Entry, Node};
-use crate::compose::{EXTENSION, guess, keys};
+use crate::compose::{EXTENSION, Note, guess, keys};
 use crate::config::scalars;
 use crate::model::Kind;
 use crate::model::options::{ContainerOptions, Type};
@@ -71,6 +71,7 @@ impl Importer<'_> {
         for (key, entry) in node.map().into_iter().flatten() {
             self.key(&mut draft, key, entry);
         }
+        self.scaled(&mut draft);
         self.own_keys(&mut draft);
         draft.fields.retain(|field| match &field.value {
             Value::List(items) => !items.is_empty() || field.key == "entrypoint",
@@ -114,7 +115,7 @@ impl Importer<'_> {
 
     fn key(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
         let node = &entry.node;
-        if node.is_null() {
+        if node.is_null() || self.is_unset(key, entry) {
             return;
         }
         match key {
@@ -148,7 +149,8 @@ impl Importer<'_> {
             "network_mode" => self.network_mode(draft, entry),
             "labels" => self.pairs(draft, "labels", entry),
             "extra_hosts" => self.extra_hosts(draft, entry),
-            "profiles" => self.list(draft, key, entry),
+            "profiles" => self.profiles(draft, entry),
+            "scale" if matches!(self.value(node).as_str(), "0" | "1") => {}
             "develop" => self.develop(draft, entry),
             "post_start" => self.post_start(draft, entry),
             "container_name" => self.container_name(draft, entry),
@@ -162,6 +164,24 @@ impl Importer<'_> {
                 }
             }
         }
+    }
+
+    /// Whether a key has an empty value, and so is not set. A variable may give it one elsewhere, which is said.
+    pub(super) fn is_unset(&mut self, key: &str, entry: &Entry) -> bool {
+        !matches!(key, "command" | "entrypoint" | "build") && self.is_unset_item(key, &entry.node)
+    }
+
+    /// The same of an item of a list.
+    fn is_unset_item(&mut self, key: &str, node: &Node) -> bool {
+        let Some(written) = node.raw() else { return false };
+        if !self.value(node).is_empty() {
+            return false;
+        }
+        if !written.is_empty() {
+            let message = format!("`{key}: {written}` is empty, and so not set");
+            self.changed(&node.place, message, "write it where the variable has a value");
+        }
+        true
     }
 
     /// An option that the engine takes as it is written.
@@ -231,8 +251,13 @@ impl Importer<'_> {
     }
 
     /// A list of texts that mean the same here.
-    fn list(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
-        let mut list = self.texts(&entry.node);
+    pub(super) fn list(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let mut node = entry.node.clone();
+        if let crate::compose::yaml::Value::List(items) = &mut node.value {
+            let all = std::mem::take(items);
+            items.extend(all.into_iter().filter(|item| !self.is_unset_item(key, item)));
+        }
+        let mut list = self.texts(&node);
         if let (Value::List(items), true) = (&mut list, key.starts_with("cap_")) {
             for item in items {
                 if let Value::Text(text) = &mut item.value {
@@ -253,11 +278,12 @@ impl Importer<'_> {
         };
         let empty = match &value {
             Value::List(items) => items.is_empty(),
-            Value::Text(text) => text.trim().is_empty(),
+            Value::Text(_) => self.value(node).trim().is_empty(),
             _ => false,
         };
         if key == "command" && empty {
-            self.lost(&entry.key, "an empty `command`", "the image's own is run; write the command you want");
+            let remedy = "the image's own is run; write the command you want";
+            self.notes.push(Note::lost(&entry.key, "an empty `command` has no counterpart", remedy));
             return;
         }
         let value = if empty { Value::List(Vec::new()) } else { value };
@@ -284,17 +310,6 @@ impl Importer<'_> {
                 "use \"always\", or `taskava dev up --pull always`",
             ),
         }
-    }
-
-    fn container_name(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let own = self.value(&entry.node);
-        let name = self.name(draft.name);
-        let remedy = if own == name {
-            "containers are called <project>-<service>".to_owned()
-        } else {
-            format!("containers are called <project>-<service>; other services reach it as `{name}`, not `{own}`")
-        };
-        self.lost(&entry.key, "container_name", remedy);
     }
 
     /// What `x-taskava` says counts over what was made of the rest.

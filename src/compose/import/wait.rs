@@ -26,6 +26,10 @@ impl Importer<'_> {
                 self.notes.push(Note::lost(&node.place, message, "the dependency is left out"));
                 continue;
             }
+            let required = long.and_then(|long| long.get("required")).and_then(Node::boolean) != Some(false);
+            if self.leaves_out(draft, &name, &node.place, required) {
+                continue;
+            }
             if let Some(entry) =
                 long.and_then(Node::map).and_then(|map| map.get("restart")).filter(|e| e.node.boolean() == Some(true))
             {
@@ -58,7 +62,7 @@ impl Importer<'_> {
                 let message = format!("the name `{alias}` for `{name}` has no counterpart");
                 self.notes.push(Note::lost(&node.place, message, format!("use its own name, `{}`", self.name(name))));
             }
-            if self.services().any(|(other, _)| other == name) {
+            if self.services().any(|(other, _)| other == name) && !self.leaves_out(draft, name, &node.place, true) {
                 depend(draft, Field::new(self.name(name), "started"));
             }
         }
