@@ -29,7 +29,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         for container in found.containers.iter().filter(|container| container.is_up()) {
             let (titles, rows) = found.engine.top(&container.id, container.service.as_str()).await?;
             if context.format() == Format::Json {
-                let rows = rows.iter().map(|row| titles.iter().zip(row).map(|(key, cell)| (key, cell)).collect());
+                let rows = rows.iter().map(|row| titles.iter().zip(row).collect());
                 services.insert(container.service.to_string(), json!(rows.collect::<Vec<BTreeMap<_, _>>>()));
                 continue;
             }
