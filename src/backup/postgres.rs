@@ -2,18 +2,21 @@
 //! snapshot in which the rows are also counted and hashed. Both programs run in the container, where their version
 //! matches the server.
 
+mod compare;
+
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::compare::compare;
 use super::Progress;
 use super::archive::{PART, Reader, Writer};
 use super::inside::{Place, Script, owner_of};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::run::postgres::{Connection, Login, Rows, open};
+use crate::run::postgres::{Connection, Login, Refusal, Rows, open};
 
 /// How many connections dump or restore one database.
 const JOBS: usize = 4;
@@ -169,19 +172,38 @@ impl Session {
     }
 }
 
+/// SQLSTATE of a login to a database that does not exist, and to one of which only a part is left: a restore that was cut off
+/// while it dropped it. The server finishes a drop whose client is gone, and lists the database until then.
+const DROPPED: [&str; 2] = ["3D000", "55000"];
+
 impl Server<'_> {
     async fn session(&self, database: &str) -> Result<Session> {
-        let place = format!("database {database} of {}", self.service);
-        let failed = |why: &dyn std::fmt::Display| {
-            Error::new(ErrorKind::NotReady, format_args!("can't log in to {place} at {}: {why}", self.address))
-                .hint(format!("taskava dev explain {}", self.service))
-        };
-        match open(self.address, &self.user, self.password.as_deref(), database).await {
-            Ok(Login::Done(connection)) => Ok(Session { connection, place }),
-            Ok(Login::Asked) => Err(failed(&"it requires a password that is unknown here")),
-            Ok(Login::Refused(refusal)) => Err(failed(&refusal.message)),
-            Err(error) => Err(failed(&error)),
+        self.login(database).await?.map_err(|refusal| self.refused(database, &refusal.message))
+    }
+
+    /// The same; none when the database was dropped, or half of it.
+    async fn session_unless_dropped(&self, database: &str) -> Result<Option<Session>> {
+        match self.login(database).await? {
+            Ok(session) => Ok(Some(session)),
+            Err(refusal) if DROPPED.contains(&refusal.code.as_str()) => Ok(None),
+            Err(refusal) => Err(self.refused(database, &refusal.message)),
         }
+    }
+
+    async fn login(&self, database: &str) -> Result<Result<Session, Refusal>> {
+        match open(self.address, &self.user, self.password.as_deref(), database).await {
+            Ok(Login::Done(connection)) => {
+                Ok(Ok(Session { connection, place: format!("database {database} of {}", self.service) }))
+            }
+            Ok(Login::Refused(refusal)) => Ok(Err(refusal)),
+            Ok(Login::Asked) => Err(self.refused(database, &"it requires a password that is unknown here")),
+            Err(error) => Err(self.refused(database, &error)),
+        }
+    }
+
+    fn refused(&self, database: &str, why: &dyn std::fmt::Display) -> Error {
+        let message = format!("can't log in to database {database} of {} at {}: {why}", self.service, self.address);
+        Error::new(ErrorKind::NotReady, message).hint(format!("taskava dev explain {}", self.service))
     }
 
     fn place<'a>(&'a self, env: &'a [String]) -> Place<'a> {
@@ -209,7 +231,11 @@ impl Server<'_> {
         for database in there {
             let concerns =
                 |saved_one: &Database| saved_one.name == database || self.target(saved, saved_one) == database;
-            if saved.databases.iter().any(concerns) && self.session(&database).await?.column(USED).await? != ["0"] {
+            if !saved.databases.iter().any(concerns) {
+                continue;
+            }
+            let Some(mut session) = self.session_unless_dropped(&database).await? else { continue };
+            if session.column(USED).await? != ["0"] {
                 used.push(database);
             }
         }
@@ -397,44 +423,9 @@ async fn load(
     Ok(())
 }
 
-/// What is not as it was saved.
-fn compare(place: &str, saved: &[Table], found: &[Table]) -> Vec<String> {
-    let mut differences = Vec::new();
-    for table in saved {
-        match found.iter().find(|found| found.name == table.name) {
-            None => differences.push(format!("{place}: table {} is missing", table.name)),
-            Some(found) if found.rows != table.rows => {
-                differences.push(format!("{place}: {} has {} rows instead of {}", table.name, found.rows, table.rows));
-            }
-            Some(found) if found.content != table.content => {
-                differences.push(format!("{place}: the content of {} differs", table.name));
-            }
-            Some(_) => {}
-        }
-    }
-    differences
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn each_difference_is_named() {
-        let table = |name: &str, rows, content: &str| Table { name: name.into(), rows, content: content.into() };
-        let saved = [table("a", 1, "1"), table("b", 2, "2"), table("c", 3, "3"), table("d", 4, "4")];
-        let found = [table("a", 1, "1"), table("b", 2, "x"), table("c", 2, "3")];
-        let said = compare("postgres app", &saved, &found);
-        assert_eq!(
-            said,
-            [
-                "postgres app: the content of b differs",
-                "postgres app: c has 2 rows instead of 3",
-                "postgres app: table d is missing"
-            ]
-        );
-        assert!(compare("", &saved, &saved).is_empty());
-    }
 
     #[test]
     fn names_cannot_leave_their_quotes() {

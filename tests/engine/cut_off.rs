@@ -66,12 +66,29 @@ fn helpers(stack: &Stack) -> Vec<String> {
 fn cut_off_restore(stack: &Stack) {
     stack.up();
     stack.dev(&["snapshot", "save", "base"]).ends(0);
-    set_mark(stack, "big", "second");
-    set_mark(stack, "small", "second");
-    let mut restore = stack.start(&["snapshot", "restore", "base"]);
-    restore.wait_for(&format!("created volume {}", stack.volume("big")));
-    restore.signal("KILL");
-    restore.finish();
+    // A busy machine may see the first volume when all are filled.
+    for _ in 0..10 {
+        set_mark(stack, "big", "second");
+        set_mark(stack, "small", "second");
+        let mut restore = stack.start(&["snapshot", "restore", "base"]);
+        restore.wait_for(&format!("created volume {}", stack.volume("big")));
+        restore.signal_if_running("KILL");
+        restore.finish();
+        if is_unfinished(stack) {
+            return;
+        }
+        stack.up();
+        for auto in names(stack).iter().filter(|name| name.starts_with("auto-")) {
+            stack.dev(&["snapshot", "remove", auto]).ends(0);
+        }
+    }
+    panic!("always cut off too late")
+}
+
+/// Whether something is written down as begun and not ended.
+fn is_unfinished(stack: &Stack) -> bool {
+    let all = stack.dev(&["ps", "--json"]).ends(0).json().remove(0);
+    all["unfinished"].as_array().is_some_and(|unfinished| !unfinished.is_empty())
 }
 
 #[test]
@@ -133,10 +150,14 @@ fn a_restore_that_was_cut_off_can_be_gone_back_on_or_given_up() {
     assert_eq!((mark(&stack, "big"), mark(&stack, "small")), ("second".into(), "second".into()));
 
     // Given up: the data goes, and what was half-done with it.
-    let mut restore = stack.start(&["snapshot", "restore", "base", "--no-snapshot"]);
-    restore.wait_for(&format!("created volume {}", stack.volume("big")));
-    restore.signal("KILL");
-    restore.finish();
+    let begun = (0..10).any(|_| {
+        let mut restore = stack.start(&["snapshot", "restore", "base", "--no-snapshot"]);
+        restore.wait_for(&format!("created volume {}", stack.volume("big")));
+        restore.signal_if_running("KILL");
+        restore.finish();
+        is_unfinished(&stack)
+    });
+    assert!(begun, "always cut off too late");
     stack.dev(&["down"]).ends(0);
     stack.dev(&["up"]).ends(1);
     let before = names(&stack);
@@ -307,13 +328,17 @@ fn a_backup_that_was_half_restored_is_restored_before_anything_else() {
     sql("create table kept as select generate_series(1, 300000) as id");
     assert_eq!(ask(&stack.address("redis", 6379), "SET key saved"), "+OK");
     stack.dev(&["backup", "a.tar"]).ends(0);
-    sql("delete from kept where id > 5");
-    assert_eq!(ask(&stack.address("redis", 6379), "SET key later"), "+OK");
-
-    let mut restore = stack.start(&["restore", "a.tar", "--replace"]);
-    restore.wait_for("restoring");
-    restore.signal("KILL");
-    restore.finish();
+    // A busy machine may see the beginning when all is restored.
+    let begun = (0..10).position(|_| {
+        sql("delete from kept where id > 5");
+        assert_eq!(ask(&stack.address("redis", 6379), "SET key later"), "+OK");
+        let mut restore = stack.start(&["restore", "a.tar", "--replace"]);
+        restore.wait_for("restoring");
+        restore.signal_if_running("KILL");
+        restore.finish();
+        is_unfinished(&stack)
+    });
+    let earlier = begun.expect("always cut off too late");
     let words = ["a.tar was cut off", "taskava dev restore"];
     let refused = stack.dev(&["up"]).ends(1).says(&words);
     for command in
@@ -328,5 +353,5 @@ fn a_backup_that_was_half_restored_is_restored_before_anything_else() {
         postgres(stack.port("postgres", 5432)).query_one("select count(*) from kept", &[]).expect("rows").get(0);
     assert_eq!((rows, ask(&stack.address("redis", 6379), "STRLEN key")), (300_000, ":5".into()));
     stack.dev(&["db", "fork", "copy"]).ends(0);
-    assert_eq!(names(&stack).len(), 1, "the data of before, and not what was half-restored");
+    assert_eq!(names(&stack).len(), (1 + earlier).min(3), "the data of before, and not what was half-restored");
 }

@@ -219,8 +219,8 @@ fn redis_behind_scripts_tls_sockets_and_lists() {
     assert_eq!(url("list", 6379), "redis://app:from-list@AT");
     assert_eq!(url("secret", 6379), "redis://:from-file@AT");
     assert_eq!(url("unknown", 6379), "redis://AT");
-    stack.dev(&["env", "unknown"]).ends(0).says(&["unknown: its password is not known here"]);
-    stack.dev(&["connect", "unknown", "--", "PING"]).says(&["unknown: its password is not known here"]);
+    stack.dev(&["env", "unknown"]).ends(0).says(&["unknown: its password is unknown"]);
+    stack.dev(&["connect", "unknown", "--", "PING"]).says(&["unknown: its password is unknown"]);
     stack.dev(&["up"]).ends(0).says(&["nothing to do"]);
 }
 

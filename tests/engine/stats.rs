@@ -19,7 +19,7 @@ stop_signal = "SIGKILL"
 #[test]
 fn what_is_used_is_shown_once_or_until_ctrl_c() {
     let stack = Stack::new("stats", TWO);
-    stack.dev(&["stats", "--no-stream"]).ends(0).says(&["nothing runs", "taskava dev up"]);
+    stack.dev(&["stats", "--no-stream"]).ends(0).says(&["no service of", "taskava dev up"]);
     stack.dev(&["up", "busy"]).ends(0);
     let once = stack.dev(&["stats", "--no-stream", "--json"]).ends(0).json();
     assert_eq!((once.len(), &once[0]["v"], &once[0]["service"]), (1, &1.into(), &"busy".into()));

@@ -143,7 +143,7 @@ fn whatever_recreates_a_container_keeps_its_volumes() {
     stack.dev(&["up", "--recreate"]).ends(0);
     assert_eq!(marks(&stack), "kept kept", "after --recreate");
     dockerfile(&stack, "VOLUME /var/lib/store\nENV A=1");
-    stack.up().says(&["/var/cache/app stays as it is"]).says(&["up -V app"]);
+    stack.up().says(&["/var/cache/app keeps its content"]).says(&["up -V app"]);
     assert_eq!(marks(&stack), "kept kept", "after a build");
     // A folder that is no volume any more comes back when it is one again.
     dockerfile(&stack, "ENV A=2");
