@@ -238,11 +238,7 @@ impl Reading {
         for (name, value) in given {
             variables.add(name, value, "the caller");
         }
-        for (name, value) in std::env::vars_os() {
-            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
-                variables.add(name, value, "environment");
-            }
-        }
+        add_environment(&mut variables);
         if let Some(source) = self.optional(dotenv) {
             let (entries, problems) = dotenv::parse(&source, &variables);
             // Other tools read this file too, and not every one of its lines is for us.
@@ -354,6 +350,15 @@ fn in_order(problems: &mut Vec<Diagnostic>) {
         problem.place.as_ref().map(|place| (files.iter().position(|name| *name == place.source.name), place.span.start))
     });
     problems.dedup();
+}
+
+/// Adds the process's environment to variables, which come first.
+pub(crate) fn add_environment(variables: &mut Variables) {
+    for (name, value) in std::env::vars_os() {
+        if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+            variables.add(name, value, "environment");
+        }
+    }
 }
 
 #[cfg(test)]

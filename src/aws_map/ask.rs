@@ -76,7 +76,7 @@ pub async fn ask(engine: &Engine, stack: &Stack, containers: &[Container]) -> Re
 
 fn of(real: &[(Real, Evidence)], wanted: Real) -> Evidence {
     let found = real.iter().find(|(real, _)| *real == wanted);
-    found.map_or_else(|| Evidence::nobody("not probed"), |(_, heard)| heard.clone())
+    found.map_or_else(|| Evidence::none("not probed"), |(_, heard)| heard.clone())
 }
 
 /// How much of what is declared exists.
@@ -89,14 +89,14 @@ fn declared(api: Api, surveyed: &[Surveyed<'_>], stack: &Stack) -> Declared {
 impl Asking<'_> {
     /// What an emulator says of a component.
     async fn emulated(&self, component: &Component, surveyed: &[Surveyed<'_>]) -> Evidence {
-        let Some(question) = component.question else { return Evidence::nobody("the emulators were not probed") };
+        let Some(question) = component.question else { return Evidence::none("the emulators were not probed") };
         let Some(emulators) = Emulators::of(self.stack) else {
-            return Evidence::nobody("no service of the stack emulates AWS");
+            return Evidence::none("no service of the stack emulates AWS");
         };
         let service = emulators.beside.filter(|_| component.beside).unwrap_or(emulators.main);
         let name = &service.name;
         let Some(asked) = surveyed.iter().find(|one| one.service.name == *name) else {
-            return Evidence::nobody(format!("{name} does not run, or can't be reached"));
+            return Evidence::none(format!("{name} does not run, or can't be reached"));
         };
         let short = question.action.split('?').next().unwrap_or(question.action);
         let answer = timeout(PATIENCE, asked.emulator.client.question(&question)).await;
@@ -111,9 +111,9 @@ impl Asking<'_> {
                 return heard;
             }
             Ok(Err(refused)) => refused,
-            Err(_) => return Evidence::nobody(format!("{name} did not answer {short} within {}s", PATIENCE.as_secs())),
+            Err(_) => return Evidence::none(format!("{name} did not answer {short} within {}s", PATIENCE.as_secs())),
         };
-        Evidence::nobody(match refused.is_unknown() {
+        Evidence::none(match refused.is_unknown() {
             true if emulators.beside.is_none() && component.beside => {
                 format!("{name} answers {short} with 501, and the stack has no service of kind ministack")
             }
@@ -298,7 +298,7 @@ impl Asking<'_> {
         networks.sort();
         networks.dedup();
         if networks.is_empty() {
-            return Evidence::nobody("no container is in a network");
+            return Evidence::none("no container is in a network");
         }
         let names: Vec<_> = networks.into_iter().map(String::as_str).collect();
         let said = format!("{} containers in network {}", up.count(), names.join(", "));

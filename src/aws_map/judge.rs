@@ -16,7 +16,7 @@ pub(super) struct Evidence {
 
 impl Evidence {
     /// Nobody could be asked.
-    pub(super) fn nobody(why: impl Into<String>) -> Self {
+    pub(super) fn none(why: impl Into<String>) -> Self {
         Self { service: Vec::new(), said: Err(why.into()), gaps: Vec::new() }
     }
 }
@@ -102,12 +102,12 @@ mod tests {
 
     #[test]
     fn a_description_is_never_the_thing() {
-        let nobody = || Some(Evidence::nobody("none"));
-        assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", heard("db"), nobody(), None), Verdict::Partial);
-        assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", nobody(), heard("ministack"), None), Verdict::MetadataOnly);
-        assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", nobody(), nobody(), None), Verdict::Missing);
+        let none = || Some(Evidence::none("none"));
+        assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", heard("db"), none(), None), Verdict::Partial);
+        assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", none(), heard("ministack"), None), Verdict::MetadataOnly);
+        assert_eq!(verdict("RDS PostgreSQL 15 Multi-AZ", none(), none(), None), Verdict::Missing);
         assert_eq!(verdict("WAF", None, heard("ministack"), None), Verdict::MetadataOnly);
-        assert_eq!(verdict("WAF", None, nobody(), None), Verdict::Missing);
+        assert_eq!(verdict("WAF", None, none(), None), Verdict::Missing);
     }
 
     #[test]
@@ -115,15 +115,15 @@ mod tests {
         let declared = |existing| Some(Declared { declared: 2, existing });
         assert_eq!(verdict("Parameter Store", None, heard("localstack"), declared(2)), Verdict::Mirrored);
         assert_eq!(verdict("Parameter Store", None, heard("localstack"), declared(1)), Verdict::Partial);
-        assert_eq!(verdict("Parameter Store", None, Some(Evidence::nobody("off")), declared(0)), Verdict::Missing);
+        assert_eq!(verdict("Parameter Store", None, Some(Evidence::none("off")), declared(0)), Verdict::Missing);
     }
 
     #[test]
     fn whatever_is_not_mirrored_says_why() {
         for component in &COMPONENTS {
-            let nobody = || Some(Evidence::nobody("nobody answers"));
+            let none = || Some(Evidence::none("nobody answers"));
             let missing =
-                line(component, Answers { real: component.real.and_then(|_| nobody()), api: nobody(), declared: None });
+                line(component, Answers { real: component.real.and_then(|_| none()), api: none(), declared: None });
             assert_eq!(missing.verdict, Verdict::Missing, "{}", component.name);
             assert!(!missing.why.is_empty() && missing.services.is_empty(), "{missing:?}");
             let found = line(component, Answers { real: heard("a"), api: heard("b"), declared: None });

@@ -1,10 +1,11 @@
 //! The containers of services that a command names, or of all of them, for commands that act on containers as they are.
 
+use std::process::ExitCode;
+
 use super::Context;
 use super::by_labels::stack_or_labels;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::model::Stack;
 use crate::plan::observed::Container;
 
 /// The services of a command that acts on containers.
@@ -15,23 +16,12 @@ pub struct Services {
     pub services: Vec<String>,
 }
 
-/// A stack's engine and those containers.
-#[derive(Debug)]
-pub struct Found {
-    /// The stack.
-    pub stack: Stack,
-    /// Its engine.
-    pub engine: Engine,
-    /// The containers, in the order of the engine's list.
-    pub containers: Vec<Container>,
-}
-
 impl Services {
-    /// Finds them, without services.toml too.
+    /// The stack's engine and their containers, by name of the service. Works without services.toml, too.
     ///
     /// # Errors
     /// When there is no such service, or a named one has no container.
-    pub async fn find(&self, context: &Context) -> Result<Found> {
+    pub async fn find(&self, context: &Context) -> Result<(Engine, Vec<Container>)> {
         let mut found = stack_or_labels(context).await?;
         let names = self.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
         let engine = found.engine(context).await?;
@@ -42,6 +32,25 @@ impl Services {
             return Err(error.hint(format!("create it with: taskava dev up {missing}")));
         }
         containers.sort_by(|a, b| a.service.cmp(&b.service));
-        Ok(Found { stack: found.stack, engine, containers })
+        Ok((engine, containers))
+    }
+
+    /// Does something to each of their containers that it is meant for, and says `done` of it.
+    ///
+    /// # Errors
+    /// As [`Self::find`], and what the engine refuses.
+    pub async fn each(
+        &self,
+        context: &Context,
+        is_meant: impl Fn(&Container) -> bool,
+        act: impl AsyncFn(&Engine, &str, &str) -> Result<()>,
+        done: &str,
+    ) -> Result<ExitCode> {
+        let (engine, containers) = self.find(context).await?;
+        for container in containers.iter().filter(|container| is_meant(container)) {
+            act(&engine, &container.id, container.service.as_str()).await?;
+            context.screen.note(&format!("{}: {done}", container.service));
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }

@@ -14,7 +14,7 @@ use super::yaml::{self, Comments, Entry, Node, Value};
 use super::{Note, surroundings, template};
 use crate::config::{MAX_BYTES, MAX_SERVICES, Variables};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Source};
-use crate::load::COMPOSE_FILES;
+use crate::load::{self, COMPOSE_FILES};
 
 /// What is put over them, where it is there.
 const OVERRIDES: [&str; 4] =
@@ -49,7 +49,8 @@ pub fn find(folder: &Path) -> Option<PathBuf> {
 /// Reads these files, or the ones Compose would find from `here` on. `target`: the folder where relative paths of the
 /// result start, when it is not that of the first file.
 pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Document> {
-    let mut variables = surroundings::environment();
+    let mut variables = Variables::default();
+    load::add_environment(&mut variables);
     let named_by = here.join(surroundings::FILE);
     let mut files: Vec<PathBuf> = files.iter().map(|file| here.join(file)).collect();
     let mut elsewhere = Vec::new();

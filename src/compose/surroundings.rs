@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,22 +10,12 @@ use indexmap::IndexMap;
 use super::paths::{entries, shown};
 use super::template;
 use super::yaml::{Node, Value};
+use crate::bounded;
 use crate::config::{MAX_BYTES, Variables, dotenv};
 use crate::diag::Source;
 
 /// The file of variables that is read without being named.
 pub(super) const FILE: &str = ".env";
-
-/// The process's environment.
-pub(super) fn environment() -> Variables {
-    let mut variables = Variables::default();
-    for (name, value) in std::env::vars_os() {
-        if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
-            variables.add(name, value, "environment");
-        }
-    }
-    variables
-}
 
 /// The files that `COMPOSE_FILE` names, in the environment or in this `.env`.
 pub(super) fn files(env: &Path, environment: &Variables) -> Vec<String> {
@@ -41,10 +30,8 @@ pub(super) fn files(env: &Path, environment: &Variables) -> Vec<String> {
 
 /// Adds the variables of an env file that are not set yet, and returns their names.
 fn read(path: &Path, origin: &str, variables: &mut Variables) -> Vec<String> {
-    let mut bytes = Vec::new();
-    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
     let mut names = Vec::new();
-    if let (true, Ok(text)) = (read.is_ok() && bytes.len() <= MAX_BYTES, String::from_utf8(bytes)) {
+    if let Ok(text) = bounded::text(path, MAX_BYTES as u64) {
         let source = Arc::new(Source { name: FILE.into(), text });
         // What can't be read is said by the first command that uses services.toml.
         let (entries, _) = dotenv::parse(&source, variables);
@@ -128,8 +115,8 @@ fn passed_on(pairs: &mut Node, known: &dyn Fn(&str) -> Option<String>) {
         }
         Value::List(items) => {
             for item in items {
-                let name = item.scalar().filter(|text| !text.contains('='));
-                if let Some((name, value)) = name.and_then(|name| Some((known(&name)?, name))).map(|(v, n)| (n, v)) {
+                let Some(name) = item.scalar().filter(|text| !text.contains('=')) else { continue };
+                if let Some(value) = known(&name) {
                     *item = Node::text(format!("{name}={value}"), &item.place);
                 }
             }

@@ -114,10 +114,13 @@ impl Reader {
 
 /// A list of keys that a table has besides its own: `..field: Type;` in [`table!`](crate::config::decode).
 pub trait Included: Sized {
+    /// Its keys.
+    const KEYS: &'static [&'static str];
+
     /// Reads those keys of a table; what is wrong is reported and counts as absent.
     fn read(table: &IndexMap<String, Item>, reader: &mut Reader) -> Self;
 
-    /// Its keys.
+    /// The same with their documentation.
     fn fields() -> Vec<Field>;
 }
 
@@ -140,10 +143,8 @@ macro_rules! table {
                     reader.wrong::<Self>(node);
                     return None;
                 };
-                #[allow(unused_mut, reason = "only where the keys of another list are included")]
-                let mut known = vec![$(stringify!($field).trim_start_matches("r#")),*];
-                $(known.extend(<$keys as $crate::config::decode::Included>::fields().iter().map(|field| field.key));)?
-                reader.known(table, &known);
+                let known = [&[$(stringify!($field).trim_start_matches("r#")),*][..], $(<$keys as $crate::config::decode::Included>::KEYS)?];
+                reader.known(table, &known.concat());
                 $(let $field = reader.field(node, table, stringify!($field).trim_start_matches("r#"));)*
                 $(let $included = <$keys as $crate::config::decode::Included>::read(table, reader);)?
                 Some(Self { $($field: $field?,)* $($included)? })
@@ -158,8 +159,7 @@ macro_rules! table {
                     title: $title,
                     about: concat!($($doc, "\n"),*),
                     fields: || {
-                        #[allow(unused_mut, reason = "only where the keys of another list are included")]
-                        let mut fields = vec![$($crate::config::describe::Field {
+                        let own = vec![$($crate::config::describe::Field {
                         key: stringify!($field).trim_start_matches("r#"),
                         about: concat!($($about, "\n"),*),
                         required: <$type as $crate::config::decode::Decode>::absent().is_none(),
@@ -167,8 +167,7 @@ macro_rules! table {
                         example: $example,
                         shape: <$type as $crate::config::decode::Decode>::shape(),
                         }),*];
-                        $(fields.extend(<$keys as $crate::config::decode::Included>::fields());)?
-                        fields
+                        [own, $(<$keys as $crate::config::decode::Included>::fields())?].into_iter().flatten().collect()
                     },
                 })
             }

@@ -78,6 +78,8 @@ fn read<T: Read>(table: &IndexMap<String, Item>, key: &str, reader: &mut Reader)
 macro_rules! keys {
     ($($(#[doc = $about:literal])* $field:ident: $type:ident, compose $compose:literal, default $default:literal, example $example:literal;)*) => {
         impl Included for ContainerOptions {
+            const KEYS: &'static [&'static str] = &[$(stringify!($field)),*];
+
             fn read(table: &IndexMap<String, Item>, reader: &mut Reader) -> Self {
                 Self { $($field: read::<$type>(table, stringify!($field), reader)),* }
             }

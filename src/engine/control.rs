@@ -1,9 +1,8 @@
-//! What is done to a running container without changing what it is: signals, pauses, a look at its processes, its end.
+//! What is done to a running container without changing what it is: signals, pauses, a look at its processes.
 
 use std::collections::BTreeMap;
 
-use bollard::query_parameters::{KillContainerOptions, ListContainersOptions, TopOptions, WaitContainerOptions};
-use futures_util::StreamExt as _;
+use bollard::query_parameters::{KillContainerOptions, ListContainersOptions, TopOptions};
 
 use super::connect::answer;
 use super::error::failed;
@@ -88,24 +87,5 @@ impl Engine {
         let seen = answer(self.docker.top_processes(id, None::<TopOptions>)).await;
         let seen = seen.map_err(|error| failed(format_args!("can't list the processes of {name}"), &error))?;
         Ok((seen.titles.unwrap_or_default(), seen.processes.unwrap_or_default()))
-    }
-
-    /// Waits until a container does not run; its exit code.
-    ///
-    /// # Errors
-    /// When the engine goes away, or the container is removed meanwhile.
-    pub async fn wait_for_end(&self, id: &str, name: &str) -> Result<i64> {
-        let options = WaitContainerOptions { condition: "not-running".into() };
-        let mut waiting = std::pin::pin!(self.docker.wait_container(id, Some(options)));
-        match waiting.next().await {
-            Some(Ok(ended)) => Ok(ended.status_code),
-            // bollard takes an exit code other than 0 for an error.
-            Some(Err(bollard::errors::Error::DockerContainerWaitError { code, .. })) => Ok(code),
-            Some(Err(error)) => Err(failed(format_args!("can't wait for {name}"), &error)),
-            None => Err(crate::diag::Error::new(
-                crate::diag::ErrorKind::Engine,
-                format_args!("lost sight of {name} before it ended"),
-            )),
-        }
     }
 }

@@ -70,11 +70,7 @@ fn cut_off_restore(stack: &Stack) {
     for _ in 0..10 {
         set_mark(stack, "big", "second");
         set_mark(stack, "small", "second");
-        let mut restore = stack.start(&["snapshot", "restore", "base"]);
-        restore.wait_for(&format!("created volume {}", stack.volume("big")));
-        restore.signal_if_running("KILL");
-        restore.finish();
-        if is_unfinished(stack) {
+        if is_cut_off(stack, &["snapshot", "restore", "base"], &format!("created volume {}", stack.volume("big"))) {
             return;
         }
         stack.up();
@@ -85,8 +81,12 @@ fn cut_off_restore(stack: &Stack) {
     panic!("always cut off too late")
 }
 
-/// Whether something is written down as begun and not ended.
-fn is_unfinished(stack: &Stack) -> bool {
+/// Kills a command when it has printed a text. Whether it was in the middle: something is written down as begun and not ended.
+fn is_cut_off(stack: &Stack, command: &[&str], at: &str) -> bool {
+    let mut running = stack.start(command);
+    running.wait_for(at);
+    running.signal_if_running("KILL");
+    running.finish();
     let all = stack.dev(&["ps", "--json"]).ends(0).json().remove(0);
     all["unfinished"].as_array().is_some_and(|unfinished| !unfinished.is_empty())
 }
@@ -150,13 +150,8 @@ fn a_restore_that_was_cut_off_can_be_gone_back_on_or_given_up() {
     assert_eq!((mark(&stack, "big"), mark(&stack, "small")), ("second".into(), "second".into()));
 
     // Given up: the data goes, and what was half-done with it.
-    let begun = (0..10).any(|_| {
-        let mut restore = stack.start(&["snapshot", "restore", "base", "--no-snapshot"]);
-        restore.wait_for(&format!("created volume {}", stack.volume("big")));
-        restore.signal_if_running("KILL");
-        restore.finish();
-        is_unfinished(&stack)
-    });
+    let created = format!("created volume {}", stack.volume("big"));
+    let begun = (0..10).any(|_| is_cut_off(&stack, &["snapshot", "restore", "base", "--no-snapshot"], &created));
     assert!(begun, "always cut off too late");
     stack.dev(&["down"]).ends(0);
     stack.dev(&["up"]).ends(1);
@@ -332,11 +327,7 @@ fn a_backup_that_was_half_restored_is_restored_before_anything_else() {
     let begun = (0..10).position(|_| {
         sql("delete from kept where id > 5");
         assert_eq!(ask(&stack.address("redis", 6379), "SET key later"), "+OK");
-        let mut restore = stack.start(&["restore", "a.tar", "--replace"]);
-        restore.wait_for("restoring");
-        restore.signal_if_running("KILL");
-        restore.finish();
-        is_unfinished(&stack)
+        is_cut_off(&stack, &["restore", "a.tar", "--replace"], "restoring")
     });
     let earlier = begun.expect("always cut off too late");
     let words = ["a.tar was cut off", "taskava dev restore"];

@@ -218,7 +218,7 @@ pub(crate) fn create(name: &str, image: &str) -> Foreign {
     create_with(name, image, HostConfig::default())
 }
 
-/// The same with mounts, say.
+/// The same with more of the engine's settings, such as mounts.
 pub(crate) fn create_with(name: &str, image: &str, host: HostConfig) -> Foreign {
     let body = ContainerCreateBody { image: Some(image.into()), host_config: Some(host), ..Default::default() };
     let options = CreateContainerOptions { name: Some(name.into()), platform: String::new() };

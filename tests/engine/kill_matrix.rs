@@ -318,7 +318,7 @@ fn commands_that_are_cut_off_by_a_signal_lose_nothing() {
             marked.comes_back(&format!("{what} ({})\n{}", ended.code, ended.stderr), words.contains(&"-v"));
         }
     };
-    // Whoever asks for many has the machine for it.
+    // A run that asks for many draws has the machine to itself.
     let beside = if draws().is_some() { 4 } else { 1 };
     std::thread::scope(|scope| {
         for number in 0..beside {

@@ -21,18 +21,18 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let found = args.on.find(context).await?;
+        let (_, containers) = args.on.find(context).await?;
         let short = |id: &str| id.trim_start_matches("sha256:").get(..12).unwrap_or(id).to_owned();
         if context.global.quiet {
-            let ids: String = found.containers.iter().map(|seen| format!("{}\n", short(&seen.image_id))).collect();
+            let ids: String = containers.iter().map(|seen| format!("{}\n", short(&seen.image_id))).collect();
             context.screen.out(&ids)?;
         } else if context.format() == Format::Json {
-            let rows = found.containers.iter();
+            let rows = containers.iter();
             let rows = rows.map(|seen| json!({ "service": seen.service, "image": seen.image, "id": seen.image_id }));
             context.screen.json(&rows.collect::<Vec<_>>())?;
         } else {
             let mut table = Table::new(&["SERVICE", "IMAGE", "ID"]);
-            for seen in &found.containers {
+            for seen in &containers {
                 table.row([seen.service.to_string(), seen.image.clone(), short(&seen.image_id)]);
             }
             context.screen.out(&table.render(stdout_width(), context.screen.color()))?;

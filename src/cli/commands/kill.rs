@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use crate::cli::services::Services;
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
+use crate::engine::Engine;
+use crate::plan::observed::Container;
 
 /// Send a signal to services, SIGKILL unless another is named
 ///
@@ -21,12 +23,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    block_on(async {
-        let found = args.on.find(context).await?;
-        for container in found.containers.iter().filter(|container| container.is_up()) {
-            found.engine.kill(&container.id, container.service.as_str(), &args.signal).await?;
-            context.screen.note(&format!("{}: {} sent", container.service, args.signal));
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let kill = async |engine: &Engine, id: &str, name: &str| engine.kill(id, name, &args.signal).await;
+    block_on(args.on.each(context, Container::is_up, kill, &format!("{} sent", args.signal)))
 }

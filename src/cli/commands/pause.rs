@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use crate::cli::services::Services;
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
-use crate::plan::observed::ContainerState;
+use crate::engine::Engine;
+use crate::plan::observed::{Container, ContainerState};
 
 /// Suspend all processes of services
 ///
@@ -19,12 +20,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    block_on(async {
-        let found = args.on.find(context).await?;
-        for container in found.containers.iter().filter(|container| container.state == ContainerState::Running) {
-            found.engine.pause(&container.id, container.service.as_str()).await?;
-            context.screen.note(&format!("{}: paused", container.service));
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let is_meant = |container: &Container| container.state == ContainerState::Running;
+    block_on(args.on.each(context, is_meant, Engine::pause, "paused"))
 }

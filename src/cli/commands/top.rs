@@ -24,10 +24,10 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let found = args.on.find(context).await?;
+        let (engine, containers) = args.on.find(context).await?;
         let mut services = Table::new();
-        for container in found.containers.iter().filter(|container| container.is_up()) {
-            let (titles, rows) = found.engine.top(&container.id, container.service.as_str()).await?;
+        for container in containers.iter().filter(|container| container.is_up()) {
+            let (titles, rows) = engine.top(&container.id, container.service.as_str()).await?;
             if context.format() == Format::Json {
                 let rows = rows.iter().map(|row| titles.iter().zip(row).collect());
                 services.insert(container.service.to_string(), json!(rows.collect::<Vec<BTreeMap<_, _>>>()));

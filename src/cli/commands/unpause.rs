@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use crate::cli::services::Services;
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
-use crate::plan::observed::ContainerState;
+use crate::engine::Engine;
+use crate::plan::observed::{Container, ContainerState};
 
 /// Let paused services go on
 ///
@@ -19,12 +20,6 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    block_on(async {
-        let found = args.on.find(context).await?;
-        for container in found.containers.iter().filter(|container| container.state == ContainerState::Paused) {
-            found.engine.unpause(&container.id, container.service.as_str()).await?;
-            context.screen.note(&format!("{}: unpaused", container.service));
-        }
-        Ok(ExitCode::SUCCESS)
-    })
+    let is_meant = |container: &Container| container.state == ContainerState::Paused;
+    block_on(args.on.each(context, is_meant, Engine::unpause, "unpaused"))
 }

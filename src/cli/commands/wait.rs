@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use crate::cli::services::Services;
 use crate::cli::{Context, block_on};
-use crate::diag::Result;
+use crate::diag::{Error, ErrorKind, Result};
 
 /// Wait until services end, and print their exit codes
 ///
-/// One line a service, in the order in which they are named. The command's own exit code is that of the last one, as with
+/// One line a service, in the order of their names. The command's own exit code is that of the last one, as with
 /// docker compose. `up` waits until services are ready.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -20,10 +20,14 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let found = args.on.find(context).await?;
+        let (engine, containers) = args.on.find(context).await?;
         let mut last = 0;
-        for container in &found.containers {
-            last = found.engine.wait_for_end(&container.id, container.service.as_str()).await?;
+        for container in &containers {
+            let ended = engine.exited(&container.id).await?;
+            last = ended.ok_or_else(|| {
+                let message = format!("{} was removed before it ended", container.service);
+                Error::new(ErrorKind::Other, message)
+            })?;
             context.screen.out(&format!("{} exited with code {last}\n", container.service))?;
         }
         Ok(ExitCode::from(u8::try_from(last).unwrap_or(1)))
