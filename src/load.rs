@@ -1,6 +1,7 @@
 //! The I/O for `config` and `model`: finds services.toml, reads it with its override, `.env` and env files, and checks
 //! that the paths it names exist and are inside the project.
 
+mod found;
 pub mod pins;
 pub mod sought;
 
@@ -9,21 +10,39 @@ use std::io::{ErrorKind as Io, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, FILE, MAX_BYTES, Variables, dotenv};
+use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
 use crate::model::secret::is_secret_name;
 use crate::model::{ServiceName, Stack, StackName, isolated};
 use crate::resolve::isolate::isolate;
 use crate::resolve::{EnvFiles, MustBe, PathUse, ResolveContext, resolve};
+pub use found::compose_file;
+use found::{First, Found};
 
 /// The file next to it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
 
-/// The names Compose looks for, best first.
-pub const COMPOSE_FILES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// The variable that names a stack that is made from Compose files.
+const COMPOSE_PROJECT: &str = "COMPOSE_PROJECT_NAME";
+
+/// Compose files as the text of a services.toml.
+#[derive(Debug)]
+pub struct Converted {
+    /// The folder that paths in it are relative to, canonical.
+    pub folder: PathBuf,
+    /// Every file that was read.
+    pub files: Vec<PathBuf>,
+    /// The text.
+    pub text: String,
+    /// What could not be carried over as it was, the most serious first.
+    pub notes: Vec<String>,
+}
+
+/// Reads Compose files; without any, the ones docker compose would use in the folder.
+pub type Convert = fn(&[PathBuf], &Path) -> Result<Converted>;
 
 /// Options that select a stack.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// The files, later ones override key by key; by default services.toml is searched in the current folder and above.
     pub files: Vec<PathBuf>,
@@ -33,6 +52,8 @@ pub struct LoadOptions {
     pub profiles: Vec<String>,
     /// Variables that override those of the environment.
     pub variables: BTreeMap<String, String>,
+    /// How Compose files are read where there is no services.toml; by default they are not.
+    pub convert: Option<Convert>,
 }
 
 /// A stack and the files it was loaded from.
@@ -42,6 +63,8 @@ pub struct Loaded {
     pub stack: Stack,
     /// Warnings about it.
     pub warnings: Vec<Diagnostic>,
+    /// What could not be carried over from Compose files, the most serious first.
+    pub notes: Vec<String>,
     /// All files that were read.
     pub files: Vec<PathBuf>,
     /// services.toml and its overrides, as they were read.
@@ -54,14 +77,28 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         Error::new(ErrorKind::Other, format_args!("the current folder can't be read: {error}"))
             .hint("change to a folder that exists")
     })?;
-    let (file, more) = find(options, &here)?;
-    let folder = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let found = Found::of(options, &here)?;
     let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
     let mut sources = Vec::new();
-    sources.extend(reading.toml(&file));
+    let (mut project, mut notes) = (options.project.clone(), Vec::new());
+    let folder = match found.first {
+        First::Toml(file) => {
+            sources.extend(reading.toml(&file));
+            file.parent().unwrap_or(Path::new("/")).to_path_buf()
+        }
+        First::Compose(files, convert) => {
+            let converted = convert(&files, &reading.here)?;
+            let name = converted.files.first().map(|file| reading.shown(file)).unwrap_or_default();
+            sources.push(Arc::new(Source { name: format!("{name} as services.toml"), text: converted.text }));
+            reading.files.extend(converted.files);
+            project = project.or_else(|| std::env::var(COMPOSE_PROJECT).ok().filter(|name| !name.is_empty()));
+            notes = converted.notes;
+            converted.folder
+        }
+    };
     // Files named explicitly come after those found.
-    let local = folder.join(OVERRIDE);
-    if file.file_name().is_some_and(|name| name == FILE) && !more.contains(&local) {
+    let (local, more) = (folder.join(OVERRIDE), found.more);
+    if found.with_override && !more.contains(&local) {
         sources.extend(local.exists().then(|| reading.toml(&local)).flatten());
     }
     let before = sources.len();
@@ -77,7 +114,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         root: folder,
         home: std::env::home_dir(),
         // An isolated stack is made from the one that the file describes.
-        project: options.project.clone().filter(|name| !isolated::is_name(name)),
+        project: project.filter(|name| !isolated::is_name(name)),
         profiles: options.profiles.clone(),
         env_files: BTreeMap::new(),
         secrets: secrets_among(&taken, &variables),
@@ -106,7 +143,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         Some(name) => isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
-    Ok(Loaded { stack, warnings: problems, files, sources })
+    Ok(Loaded { stack, warnings: problems, notes, files, sources })
 }
 
 /// Values of used variables whose names mark them as secret. The place of the value does not matter: a command has no
@@ -119,45 +156,6 @@ fn secrets_among(taken: &BTreeSet<String>, variables: &Variables) -> BTreeSet<St
 fn isolated_name(name: &str) -> Result<StackName> {
     StackName::parse(name)
         .map_err(|message| Error::new(ErrorKind::Usage, format_args!("`{name}` can't name a project: {message}")))
-}
-
-/// The canonical paths of the selected file and of its overrides.
-fn find(options: &LoadOptions, here: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
-    let canonical = |path: &Path| -> Option<PathBuf> {
-        // The folder is made canonical, not the file: a link to a shared services.toml is a file of the folder it is in.
-        let folder = here.join(path.parent()?).canonicalize().ok()?;
-        Some(folder.join(path.file_name()?))
-    };
-    let mut named = options.files.iter().map(|asked| {
-        let path = here.join(asked);
-        let path = if path.is_dir() { path.join(FILE) } else { path };
-        canonical(&path).filter(|path| path.is_file()).ok_or_else(|| {
-            Error::new(ErrorKind::Usage, format_args!("{} doesn't exist", path.display()))
-                .hint("name another file with --file")
-        })
-    });
-    if let Some(first) = named.next() {
-        return Ok((first?, named.collect::<Result<_>>()?));
-    }
-    for folder in here.ancestors() {
-        let path = folder.join(FILE);
-        if path.is_file() {
-            let found = canonical(&path).map(|path| (path, Vec::new()));
-            return found.ok_or_else(|| Error::new(ErrorKind::Other, format_args!("{} can't be read", path.display())));
-        }
-    }
-    let message = format!("no {FILE} in {} or a folder above it", here.display());
-    Err(Error::new(ErrorKind::Usage, message)
-        .hint(match composes(here) {
-            Some(name) => format!("create one from {name}: taskava dev import"),
-            None => "create one: taskava dev init".into(),
-        })
-        .hint("change to the project's folder, or name the file with --file"))
-}
-
-/// The Compose file that `import` would find from a folder on, if there is one.
-fn composes(folder: &Path) -> Option<&'static str> {
-    folder.ancestors().find_map(|folder| COMPOSE_FILES.into_iter().find(|name| folder.join(name).is_file()))
 }
 
 /// Reads files and collects problems.
@@ -364,6 +362,7 @@ pub(crate) fn add_environment(variables: &mut Variables) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::FILE;
 
     #[test]
     fn secret_variables_are_known_where_they_are_used() {

@@ -333,8 +333,8 @@ fn a_folder_without_a_file_is_told_what_makes_one() {
         assert!(said.contains("no services.toml") && said.contains("taskava dev init"), "{said}");
     }
     std::fs::write(folder.path().join("docker-compose.yml"), "services: {}").expect("a file");
-    let said = said(&["ps"]);
-    assert!(said.contains("taskava dev import") && !said.contains("dev init"), "{said}");
+    let said = said(&["check"]);
+    assert!(said.contains("docker-compose.yml has no services") && said.contains("dev init --fresh"), "{said}");
 }
 
 #[test]

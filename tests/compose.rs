@@ -226,3 +226,81 @@ fn what_is_too_much_is_refused_before_it_is_worked_on_and_the_most_is_quick() {
     let took = began.elapsed();
     assert!(took < std::time::Duration::from_secs(30), "{took:?}");
 }
+
+#[test]
+fn a_compose_file_is_enough() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
+    let web = "{ image: 'nginx:${TAG:-1}', container_name: mine, blkio_config: { weight: 300 } }";
+    write(
+        "compose.yaml",
+        &format!("name: shop\nservices:\n  web: {web}\n  db: {{ image: 'redis:7', profiles: [full] }}\n"),
+    );
+    write(".env", "TAG=2\n");
+    std::fs::create_dir(folder.path().join("deep")).expect("a folder");
+    let run = |at: &str, env: &[(&str, &str)], args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_taskava"));
+        command.arg("dev").args(args).current_dir(folder.path().join(at)).env_clear().env("HOME", "/nonexistent");
+        let output = command.envs(env.iter().copied()).output().expect("it runs");
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = run("", &[], &["check"]);
+    assert_eq!((code, &*out), (Some(0), "compose.yaml is valid: 2 services (1 in inactive profiles)\n"), "{err}");
+    assert_eq!(err.matches("blkio_config").count(), 1, "{err}");
+    let (_, out, err) = run("deep", &[], &["config"]);
+    assert!(out.contains("project = \"shop\"") && out.contains("image = \"nginx:2\""), "{out}{err}");
+    let services = |env: &[(&str, &str)], args: &[&str]| run("", env, &[args, &["config", "--services"]].concat()).1;
+    assert_eq!(services(&[], &[]), "web\n");
+    assert_eq!(services(&[("COMPOSE_PROFILES", "full")], &[]), "web\ndb\n");
+    assert_eq!(services(&[], &["--profile", "full"]), "web\ndb\n");
+    write("other.yml", "services: { only: { image: 'redis:7' } }\n");
+    assert_eq!(services(&[], &["-f", "other.yml"]), "only\n");
+    assert_eq!(services(&[("COMPOSE_FILE", "other.yml")], &[]), "only\n");
+    assert_eq!(services(&[], &["-f", "compose.yaml", "-f", "other.yml"]), "web\nonly\n");
+    let project = |env: &[(&str, &str)], args: &[&str]| {
+        let out = run("", env, &[args, &["config"]].concat()).1;
+        out.lines().next().map(str::to_owned)
+    };
+    assert_eq!(project(&[("COMPOSE_PROJECT_NAME", "second")], &[]).as_deref(), Some("project = \"second\""));
+    assert_eq!(
+        project(&[("COMPOSE_PROJECT_NAME", "second")], &["-p", "third"]).as_deref(),
+        Some("project = \"third\"")
+    );
+    // For this machine, as with services.toml.
+    write("services.local.toml", "[services.web]\nimage = \"mine:3\"\n");
+    assert!(run("", &[], &["config"]).1.contains("image = \"mine:3\""));
+    assert!(!folder.path().join("services.toml").exists(), "nothing is written");
+    // What is wrong is said at its place.
+    write("compose.yaml", "services:\n  web: { image: a, ports: ['80:http'] }\n");
+    let (code, _, err) = run("", &[], &["check"]);
+    assert!(code == Some(2) && err.contains("compose.yaml"), "{code:?} {err}");
+    // services.toml comes first.
+    write("services.toml", "[services.toml]\nimage = \"a:1\"\n");
+    assert_eq!(services(&[("COMPOSE_FILE", "other.yml")], &[]), "toml\nweb\n", "the second is of services.local.toml");
+}
+
+#[test]
+fn a_folder_of_compose_files_becomes_a_table() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, service) in [
+        ("one", "image: a"),
+        ("two", "image: a, blkio_config: { weight: 9 }"),
+        ("three", "image: a, ports: ['1:http']"),
+    ] {
+        std::fs::create_dir(folder.path().join(name)).expect("a folder");
+        let text = format!("services: {{ web: {{ {service} }} }}\n");
+        std::fs::write(folder.path().join(name).join("compose.yaml"), text).expect("a file");
+    }
+    let mut command = Command::new("scripts/compose-corpus");
+    let command = command.arg(folder.path()).env("TASKAVA", env!("CARGO_BIN_EXE_taskava"));
+    let output = command.env("TASKAVA_PEER", "none").output().expect("it runs");
+    let table = text(&output.stdout);
+    for row in [
+        "one/compose.yaml | 1 | same |",
+        "two/compose.yaml | 1 | said | 1 |",
+        "three/compose.yaml | 1 | refused | error: ",
+    ] {
+        assert!(table.contains(row), "{row}\n{table}{}", text(&output.stderr));
+    }
+    assert!(table.ends_with("3 files: 1 same, 1 said, 1 refused; 0 that docker compose refuses.\n"), "{table}");
+}

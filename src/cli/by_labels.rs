@@ -11,7 +11,7 @@ use crate::diag::{Diagnostic, Error, ErrorKind, Result, Severity};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::load;
-use crate::load::sought::Sought;
+use crate::load::sought::{Sought, is_project};
 use crate::model::{ServiceName, Stack, StackName, isolated};
 use crate::plan::observed::Container;
 use crate::plan::remains::Remnant;
@@ -108,6 +108,7 @@ pub async fn stack_or_labels(context: &Context) -> Result<Found> {
     let options = load_options(context);
     let error = match load::stack(&options) {
         Ok(loaded) => {
+            // What Compose files could not say is for the commands that start something.
             if !loaded.warnings.is_empty() {
                 context.screen.diagnostics(&loaded.warnings);
             }
@@ -206,7 +207,7 @@ fn tell(context: &Context, error: &Error, sought: &Sought, name: &StackName, sta
 
 /// The folder of a stack, by its labels: that of the newest container.
 fn root(name: &StackName, roots: &[PathBuf]) -> Result<PathBuf> {
-    let living: Vec<&PathBuf> = roots.iter().filter(|root| root.join(FILE).exists()).collect();
+    let living: Vec<&PathBuf> = roots.iter().filter(|root| is_project(root)).collect();
     match living[..] {
         [] => Ok(roots.first().cloned().unwrap_or_default()),
         [one] => Ok(one.clone()),

@@ -320,10 +320,16 @@ pub fn load_stack(context: &Context) -> Result<Stack> {
 /// The same, with the files from which the stack was loaded.
 pub fn load(context: &Context) -> Result<Loaded> {
     let loaded = load::stack(&load_options(context))?;
+    tell_loaded(context, &loaded);
+    Ok(loaded)
+}
+
+/// Shows the warnings about services.toml, and what of Compose files could not be carried over.
+pub fn tell_loaded(context: &Context, loaded: &Loaded) {
+    loaded.notes.iter().for_each(|note| context.screen.note(note));
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }
-    Ok(loaded)
 }
 
 /// The stack that the global options select.
@@ -332,6 +338,7 @@ pub fn load_options(context: &Context) -> load::LoadOptions {
         files: context.files(),
         project: context.project().map(Into::into),
         profiles: context.profiles(),
+        convert: Some(crate::compose::in_memory::convert),
         ..load::LoadOptions::default()
     }
 }
@@ -365,7 +372,7 @@ pub fn tell_notes(session: &Session<'_>, seen: &Observed, request: &Request, pla
 pub fn other_checkout<'a>(stack: &Stack, containers: &'a [Container]) -> Option<&'a str> {
     let instance = stack.instance();
     let other = containers.iter().find(|seen| seen.instance != instance && !seen.root.is_empty())?;
-    std::path::Path::new(&other.root).join(crate::config::FILE).exists().then_some(other.root.as_str())
+    load::sought::is_project(Path::new(&other.root)).then_some(other.root.as_str())
 }
 
 /// Two checkouts with one stack name would take each other's containers down.

@@ -4,11 +4,12 @@
 //! `paths` are what it joins them with, `template` translates
 //! `${…}`, `keys` knows those of a service. `import` turns the joined document into the text of a services.toml, laid out by `toml`; `export` writes a
 //! [`Stack`](crate::model::Stack) as a Compose file. What one side can't say becomes a [`Note`], and what Compose can't say
-//! travels in its extension `x-taskava`.
+//! travels in its extension `x-taskava`. `in_memory` runs a stack from Compose files directly.
 
 pub mod export;
 pub mod guess;
 pub mod import;
+pub mod in_memory;
 mod keys;
 mod merge;
 mod paths;

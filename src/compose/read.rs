@@ -14,7 +14,7 @@ use super::yaml::{self, Comments, Entry, Node, Value};
 use super::{Note, surroundings, template};
 use crate::config::{MAX_BYTES, MAX_SERVICES, Variables};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Source};
-use crate::load::{self, COMPOSE_FILES};
+use crate::load;
 
 /// What is put over them, where it is there.
 const OVERRIDES: [&str; 4] =
@@ -41,11 +41,6 @@ pub struct Document {
     pub notes: Vec<Note>,
 }
 
-/// The Compose file of a folder, if it has one.
-pub fn find(folder: &Path) -> Option<PathBuf> {
-    COMPOSE_FILES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
-}
-
 /// Reads these files, or the ones Compose would find from `here` on. `target`: the folder where relative paths of the
 /// result start, when it is not that of the first file.
 pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Document> {
@@ -61,7 +56,7 @@ pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Doc
         elsewhere.extend(is_elsewhere.then_some(named_by));
     }
     if files.is_empty() {
-        let found = here.ancestors().find_map(find).ok_or_else(|| {
+        let found = here.ancestors().find_map(load::compose_file).ok_or_else(|| {
             Error::new(ErrorKind::Usage, format_args!("no Compose file in {} or a folder above it", here.display()))
                 .hint("name it: taskava dev import FILE")
         })?;

@@ -33,6 +33,8 @@ use node::{Node, Value};
 
 /// The file that describes a stack.
 pub const FILE: &str = "services.toml";
+/// The names of files that a stack can be made from: that, and those that docker compose looks for, best first.
+pub const STACK_FILES: [&str; 5] = [FILE, "compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// Largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
 /// Most services in one stack.

@@ -171,7 +171,7 @@ pub(super) async fn networks(engine: &Engine) -> Result<Vec<Check>> {
 }
 
 pub(super) fn pools(bridges: usize) -> Check {
-    let found = format!("{bridges} networks");
+    let found = counted(bridges as u64, "network");
     if bridges + 3 < POOLS {
         return Check::ok("networks", found);
     }
@@ -184,7 +184,7 @@ pub(super) async fn others(engine: &Engine, stack: Option<&Stack>) -> Result<Vec
     let mut checks = vec![match engine.about.inside.is_some() {
         // A folder of the host, or of another container, is not gone because it can't be seen.
         true => Check::ok("leftovers", "not looked for: the folders of other stacks can't be seen from this container"),
-        false => leftovers(&list_all_containers, |root| Path::new(root).join(crate::config::FILE).exists()),
+        false => leftovers(&list_all_containers, |root| load::sought::is_project(Path::new(root))),
     }];
     checks.extend(stack.and_then(|stack| namesakes(&list_all_containers, stack)));
     Ok(checks)
@@ -217,7 +217,11 @@ pub(super) fn namesakes(list_all_containers: &[ContainerInfo], stack: &Stack) ->
     let compose =
         list_all_containers.iter().filter(|seen| seen.compose.as_deref() == Some(stack.name.as_str())).count();
     if compose > 0 {
-        let found = format!("docker compose has a project of the same name, {}, with {compose} containers", stack.name);
+        let found = format!(
+            "docker compose has a project of the same name, {}, with {}",
+            stack.name,
+            counted(compose as u64, "container")
+        );
         return Some(Check::warn("compose", found, format!("docker compose -p {} down", stack.name)));
     }
     let ours: Vec<String> = stack.services.keys().map(|service| stack.container_name(service)).collect();

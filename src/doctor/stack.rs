@@ -34,7 +34,9 @@ pub(super) fn file(loaded: &Result<Loaded>) -> Check {
             );
             match loaded.warnings.len() {
                 0 => Check::ok(name, found),
-                warnings => Check::warn(name, format!("{found}; {warnings} warnings"), "taskava dev check"),
+                warnings => {
+                    Check::warn(name, format!("{found}; {}", counted(warnings as u64, "warning")), "taskava dev check")
+                }
             }
         }
         Err(error) => match error.diagnostics.first() {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use crate::config::STACK_FILES;
 use crate::model::{Kind, Place, ServiceName, Stack};
 
 /// Name of the stack.
@@ -84,7 +85,8 @@ pub(super) fn left_alone(found: &HashMap<String, String>, stack: &Stack) -> Opti
         return Some("is not this stack's".into());
     }
     let root = &found[ROOT];
-    let other = found[INSTANCE] != stack.instance() && Path::new(root).join(crate::config::FILE).exists();
+    let other =
+        found[INSTANCE] != stack.instance() && STACK_FILES.iter().any(|file| Path::new(root).join(file).exists());
     other.then(|| format!("was created by another checkout, {root}"))
 }
 

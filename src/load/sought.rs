@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{LoadOptions, OVERRIDE, find};
+use super::found::{First, Found, compose_file, is_compose};
+use super::{LoadOptions, OVERRIDE};
 use crate::config::{self, FILE, MAX_BYTES, Variables};
 use crate::diag::{Place, Source};
 use crate::model::isolated;
@@ -31,11 +32,16 @@ impl Sought {
     /// Looks at what an [`LoadOptions`] names.
     pub fn of(options: &LoadOptions) -> Self {
         let here = std::env::current_dir().unwrap_or_default();
-        match find(options, &here) {
-            Ok((file, more)) => {
-                let root = file.parent().unwrap_or(Path::new("/")).to_path_buf();
+        match Found::of(options, &here) {
+            Ok(found) => {
+                let root = found.root(&here);
+                let first = match &found.first {
+                    First::Toml(file) => vec![file.clone()],
+                    First::Compose(files, _) if files.is_empty() => compose_file(&root).into_iter().collect(),
+                    First::Compose(files, _) => files.clone(),
+                };
                 // The last one that says it wins.
-                let project = more.iter().rev().chain([&file]).find_map(|file| project(file));
+                let project = first.iter().chain(&found.more).rev().find_map(|file| project(file));
                 Self::File { root, project }
             }
             Err(_) if !options.files.is_empty() => Self::Misnamed,
@@ -49,14 +55,19 @@ impl Sought {
 
 /// The name of the stack of a folder with a services.toml, as far as that can be read.
 pub fn name_in(root: &Path) -> String {
-    let files = [root.join(OVERRIDE), root.join(FILE)];
-    files.iter().find_map(|file| project(file)).unwrap_or_else(|| name_of_folder(root))
+    let files = [root.join(OVERRIDE), root.join(FILE)].into_iter().chain(compose_file(root));
+    files.into_iter().find_map(|file| project(&file)).unwrap_or_else(|| name_of_folder(root))
+}
+
+/// Whether a folder has files that a stack can be made from.
+pub fn is_project(root: &Path) -> bool {
+    root.join(FILE).is_file() || compose_file(root).is_some()
 }
 
 /// The command that takes down another stack than the current one, from any folder. `root`: the folder in its labels.
 pub fn down_of(project: &str, root: &Path) -> String {
     let data: &[&str] = if isolated::is_name(project) { &["-v", "-y"] } else { &[] };
-    if root.join(FILE).is_file() {
+    if is_project(root) {
         // Under the name that it has there, nothing more has to be said.
         let name: &[&str] = if name_in(root) == project { &[] } else { &["-p", project] };
         return remedy::dev_in(root, &[name, &["down"], data].concat());
@@ -65,11 +76,17 @@ pub fn down_of(project: &str, root: &Path) -> String {
     remedy::dev(&[&["-p", project, "down", "--remove-orphans"], data].concat())
 }
 
-/// The `project` of a file that may have mistakes: by its syntax where that is right, else by its line.
+/// The `project` of a file that may have mistakes: by its syntax where that is right, else by its line. That of a Compose file
+/// is called `name`.
 fn project(file: &Path) -> Option<String> {
     let mut bytes = std::fs::read(file).ok()?;
     bytes.truncate(MAX_BYTES);
     let text = String::from_utf8_lossy(&bytes).into_owned();
+    if is_compose(file) {
+        let value = text.lines().find_map(|line| line.strip_prefix("name:"))?.split(" #").next()?;
+        let name = value.trim().trim_matches(['"', '\'']);
+        return (!name.is_empty() && !name.contains('$')).then(|| name.to_owned());
+    }
     let source = Arc::new(Source { name: FILE.into(), text });
     let (config, _) = config::parse(std::slice::from_ref(&source), &Variables::default());
     // What a variable stands for is not known here.
@@ -100,6 +117,21 @@ mod tests {
             ("project = \"${NAME:?}\"\n[services.a]\nkind = \"redis\"\n", None),
             ("project = 3\n", None),
             ("\u{0}", None),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(project(&file).as_deref(), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_compose_file_calls_it_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("compose.yaml");
+        for (text, name) in [
+            ("name: shop # ours\nservices: {}\n", Some("shop")),
+            ("services: {}\nname: 'shop'\n", Some("shop")),
+            ("services:\n  name: {}\n", None),
+            ("name: ${NAME}\n", None),
         ] {
             std::fs::write(&file, text).unwrap();
             assert_eq!(project(&file).as_deref(), name, "{text}");

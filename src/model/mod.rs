@@ -86,6 +86,8 @@ impl Stack {
         let all: Vec<&str> = self.services.keys().map(ServiceName::as_str).collect();
         Err(match similar(name, all.iter().copied()) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
+            // Known by labels alone, with nothing on the engine.
+            None if all.is_empty() => error,
             None => error.hint(format!("there are: {}", all.join(", "))),
         })
     }

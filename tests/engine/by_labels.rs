@@ -99,7 +99,8 @@ fn a_name_is_enough_from_anywhere() {
     let bare = dev(&["ps"]).ends(2).says(&["no services.toml", "taskava dev init", "-p NAME", name]);
     assert!(!bare.stderr.contains("taskava dev import"), "{}", bare.stderr);
     std::fs::write(elsewhere.path().join("compose.yaml"), "services: {}").expect("a file");
-    dev(&["down"]).ends(2).says(&["taskava dev import", name]);
+    dev(&["up"]).ends(2).says(&["compose.yaml has no services"]);
+    std::fs::remove_file(elsewhere.path().join("compose.yaml")).expect("a file");
 
     let ps = dev(&["-p", name, "ps"]).ends(0);
     assert!(ps.stdout.contains("store") && ps.stdout.contains("redis") && ps.stderr.is_empty(), "{ps:?}");

@@ -9,6 +9,7 @@ mod by_labels;
 mod change;
 mod clients;
 mod compose;
+mod compose_direct;
 mod concurrency;
 mod connect;
 mod control;

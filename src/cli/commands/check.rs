@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::Context;
-use crate::cli::session::load_options;
+use crate::cli::session::{load_options, tell_loaded};
 use crate::diag::{Diagnostic, Result, Severity};
 use crate::load::{self, Loaded};
 use crate::plan::{self, Observed, Plan, Request};
@@ -23,9 +23,7 @@ pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
     let unusable = loaded.stack.unusable.values().flatten().cloned();
     let unusable: Vec<_> = unusable.map(|problem| Diagnostic { severity: Severity::Warning, ..problem }).collect();
     loaded.warnings.extend(unusable);
-    if !loaded.warnings.is_empty() {
-        context.screen.diagnostics(&loaded.warnings);
-    }
+    tell_loaded(context, &loaded);
     if context.format() == Format::Json {
         let services: Vec<_> = loaded.stack.services.keys().collect();
         let value = serde_json::json!({

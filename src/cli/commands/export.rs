@@ -8,7 +8,7 @@ use clap::ValueHint;
 
 use super::import::write_new;
 use crate::cli::Context;
-use crate::cli::session::load_options;
+use crate::cli::session::{load_options, tell_loaded};
 use crate::compose::export::{Exported, export};
 use crate::config::node::Node;
 use crate::diag::{Error, Result, Source};
@@ -48,9 +48,7 @@ pub struct ComposeArgs {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let What::Compose(args) = &args.what;
     let loaded = load::stack(&load_options(context))?;
-    if !loaded.warnings.is_empty() {
-        context.screen.diagnostics(&loaded.warnings);
-    }
+    tell_loaded(context, &loaded);
     let exported = export(&loaded.stack, &written(&loaded.sources)?);
     if context.format() == Format::Json {
         let notes: Vec<String> = exported.notes.iter().map(ToString::to_string).collect();

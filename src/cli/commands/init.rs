@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use super::import::write_new;
 use crate::bounded;
 use crate::cli::Context;
-use crate::compose::read;
 use crate::config;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::init::{self, App, Extra};
@@ -37,7 +36,7 @@ const PRIVATE: [&str; 2] = [load::OVERRIDE, ".env"];
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let here = std::env::current_dir()?;
     let target = here.join(config::FILE);
-    if let Some(compose) = read::find(&here).filter(|_| !args.fresh && !target.exists()) {
+    if let Some(compose) = load::compose_file(&here).filter(|_| !args.fresh && !target.exists()) {
         let name = compose.file_name().unwrap_or_default().to_string_lossy().into_owned();
         return Err(Error::new(ErrorKind::Usage, format_args!("{name} already exists here"))
             .hint("convert it to services.toml: taskava dev import")

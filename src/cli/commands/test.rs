@@ -173,7 +173,8 @@ impl Trial<'_> {
 
     /// The files that describe the stack, so that commands inside find them from wherever they are.
     fn file(&self) -> OsString {
-        let usual = || self.session.stack.root.join(crate::config::FILE).into();
+        let (root, toml) = (&self.session.stack.root, self.session.stack.root.join(crate::config::FILE));
+        let usual = || if toml.is_file() { toml.clone().into() } else { root.into() };
         let files = self.session.context.files().into_iter().map(|file| std::path::absolute(&file).unwrap_or(file));
         match files.collect::<Vec<_>>().as_slice() {
             [] => usual(),

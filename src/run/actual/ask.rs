@@ -231,6 +231,8 @@ async fn knock(engine: &Engine, service: &Service, container: &Container, login:
     let Some(address) = address_of(engine, &alike(service, login), container, *port) else { return Knock::Nothing };
     match timeout(SOON, probe::redis_answer(address, *tls, user.as_deref(), password.as_deref())).await {
         Ok(Ok((said, tls))) if said.iter().all(|line| line.starts_with('+')) => Knock::Open { tls },
+        // Protected mode: a password would not help. Whether it is ready is the probe's to say.
+        Ok(Ok((said, _))) if said.iter().any(|line| line.starts_with("-DENIED")) => Knock::Nothing,
         Ok(Ok((_, tls))) => Knock::Closed { tls },
         Ok(Err(_)) | Err(_) => Knock::Nothing,
     }

@@ -100,6 +100,8 @@ pub(crate) fn understand_client(answer: &str) -> Answer {
 }
 
 fn of_error(error: &str) -> Answer {
+    // Its explanation of protected mode has a thousand characters, in one line.
+    let error = error.split_once(". ").map_or(error, |(sentence, _)| sentence);
     match error.split(' ').next().unwrap_or_default() {
         // It knows who may do what: it is up, and a client with the right to will be served.
         "NOAUTH" | "NOPERM" | "WRONGPASS" => Answer::Ready,
