@@ -5,6 +5,8 @@
 //! validated before it is used (`contents`, `dump`, `roles`). What is saved of a service, and how it is restored and
 //! checked, is in `postgres`, `redis` and `objects`. Asking the user, and starting a stack, is left to `cli`.
 
+#[cfg(feature = "encrypt")]
+mod age;
 pub mod archive;
 pub mod contents;
 mod dump;
