@@ -22,7 +22,7 @@ pub(crate) fn channel(
 }
 
 /// Gathers what is written, and sends it on in pieces; waits while too many are on their way, so not for async code. When
-/// nobody listens any more, that is a broken pipe.
+/// the receiver is dropped, that is a broken pipe.
 pub(crate) struct Writer {
     sender: Sender<io::Result<Bytes>>,
     buffer: Vec<u8>,

@@ -23,7 +23,7 @@ use crate::run::signals;
 /// What the janitor says when it watches.
 const READY: &str = "ready";
 
-/// What the janitor is told of a process that is to end with us; any other word means that there is nothing to do.
+/// What the janitor reads about a process that is to end with us; any other word means that there is nothing to do.
 const RUNS: &str = "runs";
 
 /// Pauses between two looks at what is left. What was asked for in the last moment may still be in the making.
@@ -70,7 +70,7 @@ impl Janitor {
         }
     }
 
-    /// There is nothing to do any more: the stack is gone, or stays on purpose.
+    /// There is nothing left to do: the stack is removed, or kept on purpose.
     pub fn dismiss(mut self) {
         if let Some(mut pipe) = self.pipe.take() {
             let _ = pipe.write_all(b"done\n");
@@ -113,7 +113,7 @@ fn programs() -> Vec<PathBuf> {
     beside.into_iter().chain(on_path).filter(|program| program.is_file()).collect()
 }
 
-/// What continuous integration looks for when it ends what a job left running, and what is nobody's business.
+/// What continuous integration looks for when it ends what a job left running, and variables of our own.
 fn clean(command: &mut Command) {
     for name in ["RUNNER_TRACKING_ID", "BUILD_ID", "JENKINS_NODE_COOKIE", "TASKAVA_PROJECT", "TASKAVA_FILE"] {
         command.env_remove(name);

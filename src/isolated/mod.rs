@@ -178,7 +178,7 @@ impl Isolated {
         self.summary.as_ref().is_some_and(|summary| summary.ok)
     }
 
-    /// Whether somebody removes it when this process dies.
+    /// Whether a janitor removes it when this process dies.
     pub fn is_watched(&self) -> bool {
         self.janitor.is_some()
     }
@@ -190,7 +190,7 @@ impl Isolated {
         }
     }
 
-    /// Removes it with its data. Nothing is stopped gently: nobody will look at it again.
+    /// Removes it with its data. Nothing is stopped gently: its data is not needed again.
     ///
     /// # Errors
     /// When the engine refuses. The janitor goes on trying then.
@@ -237,7 +237,7 @@ fn isolation() -> Result<Isolation> {
     })
 }
 
-/// A name that nobody else has.
+/// A name that no other stack has.
 fn new_name() -> StackName {
     let number = RandomState::new().hash_one(std::process::id()) >> 32;
     StackName::parse(&format!("{PREFIX}{number:08x}")).expect("letters, digits and dashes")

@@ -125,7 +125,7 @@ impl<'a> Stop<'a> {
     }
 
     /// Stops a container of a service, or finishes that; none: the service is in services.toml no more. One that does not
-    /// run or is gone counts as stopped. What had to be killed is told.
+    /// run or is gone counts as stopped. What had to be killed is reported.
     ///
     /// # Errors
     /// When the engine refuses.

@@ -254,7 +254,7 @@ impl Screen {
         }
     }
 
-    /// Whether a person at the terminal says yes to what would be lost. Nobody is asked where nobody can answer: there the
+    /// Whether a person at the terminal says yes to what would be lost. Nothing is asked where no answer can be typed: there the
     /// command's options were the answer.
     ///
     /// # Errors
@@ -275,7 +275,7 @@ impl Screen {
         if io::stderr().is_terminal() { self.aside(|| self.0.err(lines)) } else { self.aside(|| write_err(lines)) }
     }
 
-    /// In a GitHub job: keeps these values out of its log from now on, whoever prints them. Before a fence is up: within
+    /// In a GitHub job: keeps these values out of its log from now on, whichever program prints them. Before a fence is up: within
     /// one nothing is a command.
     pub fn hide<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
         if self.0.github.is_some() {

@@ -61,7 +61,7 @@ pub(super) struct Hit {
 pub(super) enum Input {
     /// Something was done to this path, or below it.
     Touched(PathBuf),
-    /// Nobody knows what was touched: the system lost count.
+    /// It is unknown what was touched: the system lost events.
     Overflow,
     /// Nothing but time; whether git is at work on the files.
     Tick {

@@ -185,7 +185,7 @@ impl Work<'_> {
         self.ended(ended, &trouble).await
     }
 
-    /// What both builders are told.
+    /// What both builders receive.
     fn query(&self) -> Vec<(&'static str, String)> {
         let Build { target, args, cache_from, .. } = self.build;
         let label = HashMap::from([(labels::BUILD, json(&self.label))]);

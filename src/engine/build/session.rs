@@ -52,7 +52,7 @@ pub(super) struct Offer {
 /// A session, open until it goes out of scope.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// What the build is told to find it.
+    /// What the build finds it by.
     pub(super) id: String,
     task: JoinHandle<()>,
 }

@@ -177,7 +177,7 @@ mod tests {
         notes.end("b");
         drop(held_file);
         notes.end("a");
-        assert_eq!(notes.stopping(), [], "the lock is not held any more");
+        assert_eq!(notes.stopping(), [], "the lock is no longer held");
 
         let (_held, notes) = held(&mut file, "`up` (pid 2)");
         assert_eq!(notes.stopping(), [Stopping { signalled: true, ..note("a") }]);

@@ -65,8 +65,8 @@ struct Objects<'a> {
 /// belongs to a test run, is left alone.
 ///
 /// # Errors
-/// When there is something, but it could not be saved. An emulator that does not answer is no error: what it had can't be
-/// had any more, which is told.
+/// When there is something, but it could not be saved. An emulator that does not answer is no error: what it had is
+/// lost, which is reported.
 pub(super) async fn save(run: &Run<'_>, step: &Step, service: &Service, container: &str) -> Result<()> {
     let service = &of_container(run.engine, service, container).await?;
     if run.stack.isolation.is_some() || !is_forgetful(run.stack, service) {
