@@ -12,8 +12,8 @@ use tokio::sync::mpsc::{self, Sender};
 /// How much of what is written goes on at once.
 pub(crate) const PIECE: usize = 64 * 1024;
 
-/// A channel in which so many pieces may wait. It ends when the sender is dropped; who wants it to break off instead sends
-/// an error.
+/// A channel in which this number of pieces may wait. It ends when the sender is dropped; an error that is sent breaks it
+/// off instead.
 pub(crate) fn channel(
     room: usize,
 ) -> (Sender<io::Result<Bytes>>, impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static) {

@@ -38,9 +38,9 @@ pub const FORMAT: u32 = 1;
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`] of the one who wrote it.
+    /// [`FORMAT`] of the taskava that wrote it.
     pub format: u32,
-    /// Version of the one who wrote it.
+    /// Version of the taskava that wrote it.
     pub taskava: String,
     /// Name of the stack it was made of.
     pub stack: String,

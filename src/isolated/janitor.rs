@@ -90,7 +90,7 @@ pub fn by_program(program: impl AsRef<OsStr>, engine: &[OsString], project: &str
 /// For a program that is not `taskava`: one that can be found, else the shell.
 pub fn by_whom_there_is(address: &str, project: &str) -> Vec<Command> {
     let programs = programs().into_iter().map(|program| by_program(program, &[], project));
-    // A process that leads no group goes into a session of its own without becoming another one, so `setsid` is told of
+    // A process that leads no group goes into a session of its own without becoming another one, so `setsid` gets
     // no group; without it, as on macOS, a group is the best option.
     let (mut session, mut group) = (Command::new("setsid"), Command::new("sh"));
     session.arg("sh");

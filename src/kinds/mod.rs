@@ -136,7 +136,7 @@ pub fn declared(service: &Service) -> Option<Vec<String>> {
     (spec(service.kind).declared)(service)
 }
 
-/// Whether a service keeps its data where it is told to, so that this can be another place than its image's.
+/// Whether a service keeps its data where it is configured to, so that this can be another place than its image's.
 pub fn is_movable(service: &Service) -> bool {
     (spec(service.kind).is_movable)(service)
 }

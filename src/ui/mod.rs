@@ -195,7 +195,7 @@ impl Screen {
         if self.0.format != Format::Json && !self.0.quiet && !summary.endpoints.is_empty() {
             let width = table::stdout_width();
             let text = table::endpoints(&summary.endpoints).render(width, self.0.color);
-            // Apart from what was told before, where both go to one terminal.
+            // Apart from what was printed before, where both go to one terminal.
             let gap = if width.is_some() { "\n" } else { "" };
             let _ = self.out(&format!("{gap}{text}"));
         }

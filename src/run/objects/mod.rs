@@ -47,7 +47,7 @@ const PIECES: usize = 4;
 /// How long an emulator that is to be stopped may take to say whether it has something.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it is told how far it is, in versions.
+/// How often progress is reported, in versions.
 const TELL_EVERY: u64 = 100;
 
 /// An emulator's objects, and where they are kept.
