@@ -52,7 +52,7 @@ impl Write for Writer {
     }
 }
 
-/// Opens a file for reading that lies in a folder. None when what was opened lies elsewhere, or is no file: a link took
+/// Opens a file for reading that is in a folder. None when what was opened is elsewhere, or is no file: a link took
 /// its place, or that of a folder above it, after it was looked at. What is opened is what is checked. `folder` is a path
 /// without links in it.
 ///

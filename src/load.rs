@@ -296,7 +296,7 @@ fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> V
     let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
     for used in paths {
         let (role, written) = (used.role, &used.written);
-        // What is inside a folder that is not there needs no mention.
+        // What is inside a folder that does not exist needs no mention.
         if used.must_be == MustBe::File && wrong_folders.iter().any(|folder| used.path.starts_with(folder)) {
             continue;
         }

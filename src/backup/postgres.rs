@@ -95,7 +95,7 @@ const ALIKE: &str = "set extra_float_digits = 3; set timezone = 'UTC'; set dates
     set intervalstyle = 'postgres'; set bytea_output = 'hex'; set row_security = off; set statement_timeout = 0; \
     set idle_in_transaction_session_timeout = 0";
 
-/// Dumps to a folder, sends that as a tar, removes it; also when the one who listens goes away, and that before the dump
+/// Dumps to a folder, sends that as a tar, removes it; also when the receiver is dropped, and that before the dump
 /// is done: `$!` is what was begun last, even before its number could be kept. The dump is compressed, and made of one
 /// file a table.
 ///

@@ -32,7 +32,7 @@ pub(crate) const KEPT_PREPARED: usize = 3;
 pub enum Reason {
     /// A later image took its name, or the run that made it was killed before it got one.
     Nameless,
-    /// The folder it was made for is gone.
+    /// The folder it was made for no longer exists.
     FolderGone,
     /// There are newer ones, made from what that folder holds now.
     Superseded,
@@ -160,7 +160,7 @@ fn kind(image: &ManagedImage) -> Option<((&str, &str), &str)> {
     }
 }
 
-/// Looks for the folder. One that is not there is gone only if this is the machine it was on: in a container that shares
+/// Looks for the folder. A missing one was removed only if this is the machine it was on: in a container that shares
 /// the engine, no folder of the host is there.
 fn folder(image: &ManagedImage, here: &str, local: bool) -> Folder {
     let (root, elsewhere) = (Path::new(&image.root), !image.machine.is_empty() && image.machine != here);

@@ -118,7 +118,7 @@ async fn bring_up(engine: &Engine, stack: &mut Stack, options: &IsolatedOptions,
     bring_up_once(engine, stack, options, events).await
 }
 
-/// Whether a prepared image is gone. One that services.toml names is another matter.
+/// Whether a prepared image was removed. One that services.toml names is another matter.
 async fn has_lost_an_image(engine: &Engine, whole: &Stack, stack: &Stack) -> Result<bool> {
     for (name, service) in &stack.services {
         let prepared = whole.services.get(name).is_some_and(|before| before.image != service.image);
@@ -149,7 +149,7 @@ async fn bring_up_once(
     Ok(apply(&run, Arc::new(plan)).await)
 }
 
-/// Servers begin with their data in place, which is made first where it is not there yet. How that failed, if it did.
+/// Servers begin with their data in place, which is created first where it is missing. How that failed, if it did.
 async fn prepare(
     engine: &Engine,
     stack: &mut Stack,

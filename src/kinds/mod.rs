@@ -88,7 +88,7 @@ pub fn refuse(service: &Service, image_env: &[String]) -> Option<String> {
     (spec(service.kind).refuse)(service, image_env)
 }
 
-/// Adds the likely reason and what to do next to a failure, where it is a known one. A reason that is there stays.
+/// Adds the likely reason and what to do next to a failure, where it is a known one. An existing reason is kept.
 pub fn explain(stack: &Stack, service: &Service, failure: &mut Failure) {
     if failure.reason.is_some() {
         return;

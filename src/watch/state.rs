@@ -65,7 +65,7 @@ pub(super) enum Input {
     Overflow,
     /// Nothing but time; whether git is at work on the files.
     Tick {
-        /// It is: what is there now is not what will be.
+        /// It is: the files of this moment are not the final ones.
         held: bool,
     },
     /// What was found changed of what was touched first at this time.

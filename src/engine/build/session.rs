@@ -110,7 +110,7 @@ async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Byte
         Some(question) => offer.answer(&path, &question).await,
         None => Err((INTERNAL, "the request can't be read".into())),
     };
-    // That the engine is gone is nothing that could be told to it.
+    // An engine that is gone can't receive that.
     let _ = send(&mut respond, answer);
 }
 
