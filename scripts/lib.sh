@@ -21,7 +21,7 @@ as_root() {
     fi
     command -v sudo >/dev/null || die "needs root and there is no sudo; run as root: $*"
     if ! (: </dev/tty) 2>/dev/null; then
-        # Without a terminal nobody can type a password: fail instead of waiting.
+        # Without a terminal no password can be typed: fail instead of waiting.
         sudo -n "$@"
         return
     fi
@@ -60,7 +60,7 @@ install_packages() {
         as_root apt-get -qq update >"$log" 2>&1 || say "apt-get update: not every source answered"
         apt_updated=1
     fi
-    # Without systemd a package may start its service by itself, which nobody would ever stop: not while this installs.
+    # Without systemd a package may start its service by itself, which nothing would ever stop: not while this installs.
     # shellcheck disable=SC2016  # expanded by the inner shell, as root
     if ! as_root sh -ec '
         policy=/usr/sbin/policy-rc.d

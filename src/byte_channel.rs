@@ -12,8 +12,8 @@ use tokio::sync::mpsc::{self, Sender};
 /// How much of what is written goes on at once.
 pub(crate) const PIECE: usize = 64 * 1024;
 
-/// A channel in which so many pieces may wait. It ends when the sender is dropped; who wants it to break off instead sends
-/// an error.
+/// A channel in which this number of pieces may wait. It ends when the sender is dropped; an error that is sent breaks it
+/// off instead.
 pub(crate) fn channel(
     room: usize,
 ) -> (Sender<io::Result<Bytes>>, impl Stream<Item = io::Result<Bytes>> + Send + Unpin + 'static) {
@@ -22,7 +22,7 @@ pub(crate) fn channel(
 }
 
 /// Gathers what is written, and sends it on in pieces; waits while too many are on their way, so not for async code. When
-/// nobody listens any more, that is a broken pipe.
+/// the receiver is dropped, that is a broken pipe.
 pub(crate) struct Writer {
     sender: Sender<io::Result<Bytes>>,
     buffer: Vec<u8>,
@@ -52,7 +52,7 @@ impl Write for Writer {
     }
 }
 
-/// Opens a file for reading that lies in a folder. None when what was opened lies elsewhere, or is no file: a link took
+/// Opens a file for reading that is in a folder. None when what was opened is elsewhere, or is no file: a link took
 /// its place, or that of a folder above it, after it was looked at. What is opened is what is checked. `folder` is a path
 /// without links in it.
 ///

@@ -296,7 +296,7 @@ fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> V
     let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
     for used in paths {
         let (role, written) = (used.role, &used.written);
-        // What is inside a folder that is not there needs no mention.
+        // What is inside a folder that does not exist needs no mention.
         if used.must_be == MustBe::File && wrong_folders.iter().any(|folder| used.path.starts_with(folder)) {
             continue;
         }
@@ -329,7 +329,7 @@ fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> V
 
 /// By file and place, so that the list reads like the files; without duplicates and mere consequences.
 fn in_order(problems: &mut Vec<Diagnostic>) {
-    // What is said about a place inside a string is about its interpolation, and the string without it is nobody's.
+    // What is said about a place inside a string is about its interpolation, and one about the whole string is its consequence.
     let inner: Vec<Place> = problems.iter().filter_map(|problem| problem.place.clone()).collect();
     let contains = |outer: &Place, inner: &Place| {
         let string = outer.source.text[outer.span.clone()].starts_with(['"', '\'']);

@@ -157,7 +157,7 @@ fn names_of_services_are_completed() {
         text(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(completed(&["up", "red"]), ["redis-a", "redis-b"]);
-    // Options are in nobody's way until one is begun.
+    // Options are not offered until one is begun.
     assert_eq!(completed(&["up", ""]), ["redis-a", "redis-b", "db"]);
     assert!(completed(&["up", "--no"]).contains(&"--no-deps".to_owned()));
     assert_eq!(completed(&["-f", "other.toml", "up", ""]), ["other"]);
@@ -286,7 +286,7 @@ fn an_image_that_needs_an_account_is_refused_before_anything_is_pulled() {
     let file = "[services.aws]\nkind = \"localstack\"\nimage = \"localstack/localstack:latest\"\n";
     let with_token = format!("{file}env = {{ LOCALSTACK_AUTH_TOKEN = \"${{LOCALSTACK_AUTH_TOKEN}}\" }}\n");
     let folder = folder(&[("services.toml", file), ("token.toml", &with_token)]);
-    // Nobody listens there: who asked an engine would end with 3.
+    // Nothing listens there: a command that needs an engine would end with 3.
     for args in [&["check"][..], &["plan"], &["up"], &["pull"]] {
         let all = [&["dev"], args].concat();
         let mut command = taskava(folder.path(), &all);

@@ -77,7 +77,7 @@ def trials(up, down, argv, *options, count=1):
 
 
 def compose_trial(up, down, compose, folder):
-    """One stack of compose up and down, under a name that nobody else has."""
+    """One stack of compose up and down, under a name that no other stack has."""
     file = folder / "fixtures-compose.yaml"
     file.write_text(stacks.compose_yaml(f"bench-compose-{secrets.token_hex(4)}", stack()))
     argv = [compose, "-f", str(file)]

@@ -1,4 +1,4 @@
-"""How long it takes from a save until the engine is told to act: by the engine's own events, which carry its clock.
+"""How long it takes from a save until the engine receives the request: by the engine's own events, which carry its clock.
 
 Both sides run as `watch` on a stack that is up. The engine is on this machine, so its clock is ours.
 """

@@ -278,7 +278,7 @@ const FORM: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// A request that changes nothing, of any service of AWS.
 #[derive(Debug, Clone, Copy)]
 pub struct Question {
-    /// The service as it stands in the scope of a signature, by which the emulators tell who is meant.
+    /// The service as it stands in the scope of a signature, by which the emulators recognise the service.
     pub service: &'static str,
     /// Which action; of [`Protocol::Path`] the path.
     pub action: &'static str,
@@ -323,7 +323,7 @@ const S3: &str = "s3";
 /// A service of AWS that speaks JSON.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct JsonApi {
-    /// In the scope of a signature, by which the emulators tell who is meant.
+    /// In the scope of a signature, by which the emulators recognise the service.
     pub(super) scope: &'static str,
     /// What stands before an action.
     pub(super) prefix: &'static str,
@@ -334,7 +334,7 @@ pub(super) struct JsonApi {
 /// A service of AWS that takes a form and answers with XML.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct QueryApi {
-    /// In the scope of a signature, by which the emulators tell who is meant.
+    /// In the scope of a signature, by which the emulators recognise the service.
     pub(super) scope: &'static str,
     /// Version of the API.
     pub(super) version: &'static str,

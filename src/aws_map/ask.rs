@@ -354,7 +354,7 @@ impl Evidence {
         Self { service: Vec::new(), said: Err(String::new()), gaps: Vec::new() }
     }
 
-    /// Somebody answered.
+    /// A service answered.
     fn hear(&mut self, service: &Service, said: String) {
         self.service.push(service.name.to_string());
         match &mut self.said {
@@ -369,7 +369,7 @@ impl Evidence {
         }
     }
 
-    /// Somebody did not answer.
+    /// A service did not answer.
     fn miss(&mut self, why: &str) {
         match &mut self.said {
             Ok(_) => self.gaps.push(why.to_owned()),

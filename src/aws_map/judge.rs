@@ -15,7 +15,7 @@ pub(super) struct Evidence {
 }
 
 impl Evidence {
-    /// Nobody could be asked.
+    /// Nothing could be probed.
     pub(super) fn none(why: impl Into<String>) -> Self {
         Self { service: Vec::new(), said: Err(why.into()), gaps: Vec::new() }
     }

@@ -22,7 +22,7 @@ pub enum Verdict {
     Partial,
     /// Its API keeps descriptions; nothing runs behind them.
     MetadataOnly,
-    /// Nobody answered for it.
+    /// Nothing answered for it.
     Missing,
 }
 

@@ -381,7 +381,7 @@ mod tests {
         writer.member(BEGIN, b"format 9\n").unwrap();
         let (newer, _) = writer.finish(Manifest { format: 9, ..empty() }).unwrap();
         assert!(said(&newer).contains("another format (format 9"), "{}", said(&newer));
-        // A manifest that does not fit what is there, with a digest that does.
+        // A manifest that does not fit the members, with a digest that does.
         let mut writer = Writer::new(Vec::new()).unwrap();
         writer.member("a", b"1").unwrap();
         writer.members[1].sha256 = "0".repeat(64);

@@ -12,7 +12,7 @@ const HEAD: usize = 1024;
 /// Looks at a dump.
 #[derive(Debug, Default)]
 pub(super) struct Dump {
-    /// A header that is not there as a whole yet.
+    /// A header that is not complete yet.
     header: Vec<u8>,
     /// How much of a file's content and padding is still to come.
     left: u64,

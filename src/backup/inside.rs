@@ -107,8 +107,8 @@ impl<'a> Script<'a> {
     }
 }
 
-/// Number of user and group whose a folder is, for who has to do nothing as root with what others wrote. None when it can't
-/// be found out, or is root. `folder`: as a shell in the container reads it.
+/// Numbers of the user and group that own a folder, so that nothing is done as root with files of others. None when they
+/// can't be found out, or are root. `folder`: as a shell in the container reads it.
 pub(super) async fn owner_of(place: Place<'_>, folder: &str) -> Result<Option<String>> {
     let mut script = Script::start(place, &format!("exec stat -c %u:%g \"{folder}\"")).await?;
     let mut said = Vec::new();

@@ -5,6 +5,8 @@
 //! validated before it is used (`contents`, `dump`, `roles`). What is saved of a service, and how it is restored and
 //! checked, is in `postgres`, `redis` and `objects`. Asking the user, and starting a stack, is left to `cli`.
 
+#[cfg(feature = "encrypt")]
+mod age;
 pub mod archive;
 pub mod contents;
 mod dump;
@@ -36,9 +38,9 @@ pub const FORMAT: u32 = 1;
 /// What a file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT`] of the one who wrote it.
+    /// [`FORMAT`] of the taskava that wrote it.
     pub format: u32,
-    /// Version of the one who wrote it.
+    /// Version of the taskava that wrote it.
     pub taskava: String,
     /// Name of the stack it was made of.
     pub stack: String,

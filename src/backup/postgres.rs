@@ -85,17 +85,17 @@ const TABLES: &str = "select format('%I.%I', nspname, relname) from pg_class c j
     and not exists (select from pg_depend d where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'e') \
     order by 1";
 
-/// Whether somebody made anything in it.
+/// Whether anything was created in it.
 const USED: &str = "select count(*) from pg_class c join pg_namespace n on n.oid = relnamespace \
     where nspname !~ '^pg_' and nspname <> 'information_schema' and relkind in ('r', 'p', 'v', 'm', 'S', 'f') \
     and not exists (select from pg_depend d where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype = 'e')";
 
-/// The same text for the same row, whoever asks.
+/// The same text for the same row, whichever client asks.
 const ALIKE: &str = "set extra_float_digits = 3; set timezone = 'UTC'; set datestyle = 'ISO, MDY'; \
     set intervalstyle = 'postgres'; set bytea_output = 'hex'; set row_security = off; set statement_timeout = 0; \
     set idle_in_transaction_session_timeout = 0";
 
-/// Dumps to a folder, sends that as a tar, removes it; also when the one who listens goes away, and that before the dump
+/// Dumps to a folder, sends that as a tar, removes it; also when the receiver is dropped, and that before the dump
 /// is done: `$!` is what was begun last, even before its number could be kept. The dump is compressed, and made of one
 /// file a table.
 ///
@@ -221,7 +221,7 @@ impl Server<'_> {
         if database.name == saved.own && !taken { &self.own } else { &database.name }
     }
 
-    /// Databases that a restore would replace and that somebody made something in.
+    /// Databases that a restore would replace and that something was created in.
     ///
     /// # Errors
     /// When it does not answer.
@@ -352,7 +352,7 @@ pub async fn restore(
     Ok(differences)
 }
 
-/// Ticks until it is not waited for any more.
+/// Ticks until it is no longer waited for.
 async fn ticking(progress: &mut Progress) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;

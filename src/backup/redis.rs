@@ -84,7 +84,7 @@ async fn databases(connection: &mut Connection) -> io::Result<Vec<(u32, u64)>> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Record {
     database: u32,
-    /// Milliseconds it still lives; none = for ever.
+    /// Milliseconds it still lives; none = it does not expire.
     lives: Option<i64>,
     kind: String,
     key: Vec<u8>,

@@ -11,15 +11,15 @@ use crate::diag::{Error, ErrorKind, Result};
 /// How every file begins that `age` encrypted.
 const AGE: &[u8] = b"age-encryption.org/";
 
-/// Who can read a file.
+/// Who can read a file; see each variant.
 #[derive(Debug, Default)]
 pub enum Seal {
-    /// Everybody.
+    /// Everyone.
     #[default]
     Open,
-    /// Who has the key to one of these recipients (`age1…`).
+    /// The holders of the keys to these recipients (`age1…`).
     Recipients(Vec<String>),
-    /// Who knows the passphrase in this file.
+    /// Everyone who knows the passphrase in this file.
     Passphrase(PathBuf),
 }
 
@@ -37,7 +37,7 @@ pub(super) fn usage(message: impl std::fmt::Display) -> Error {
 }
 
 impl Seal {
-    /// Whether only some can read it.
+    /// Whether it is encrypted.
     pub fn is_closed(&self) -> bool {
         !matches!(self, Self::Open)
     }

@@ -142,7 +142,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Puts data back, in the place of what is there, and compares it with what was saved. `roles`: the statements that
+    /// Restores data, in the place of existing data, and compares it with what was saved. `roles`: the statements that
     /// make a PostgreSQL's. Returns what differs.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, TerminalInfo
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// services.toml or Compose file [default: searched upwards]; repeatable, later ones override
+    /// services.toml or Compose file [default: searched upwards]; repeatable, last wins
     #[arg(
         short,
         long,

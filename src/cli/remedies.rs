@@ -28,7 +28,7 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The commands of a source's texts: not those of its comments, which nobody reads on a terminal, nor of its tests.
+/// The commands of a source's texts: not those of its comments, which are never printed, nor of its tests.
 fn commands(text: &str) -> Vec<String> {
     let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));

@@ -102,7 +102,7 @@ fn schema(shape: &Shape, definitions: &mut Map<String, Value>) -> Value {
         Shape::Text(what) => json!({ "type": "string", "description": what }),
         Shape::Integer(low, high) => {
             let mut schema = json!({ "type": "integer" });
-            // The extremes of the number type are no bounds anybody means.
+            // The extremes of the number type are not meant as bounds.
             if *low != i64::MIN {
                 schema["minimum"] = json!(low);
             }

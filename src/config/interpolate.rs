@@ -26,7 +26,7 @@ pub struct Variable {
 }
 
 impl Variables {
-    /// Adds a variable unless one of this name is there already.
+    /// Adds a variable unless one of this name exists already.
     pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>, origin: impl Into<String>) {
         self.0.entry(name.into()).or_insert_with(|| Variable { value: value.into(), origin: origin.into() });
     }

@@ -27,7 +27,7 @@ pub struct Context {
     pub dockerfile: String,
     /// Where it is on disk.
     pub dockerfile_source: PathBuf,
-    /// The Dockerfile is for the builder alone: it is left out by the patterns, or lies outside.
+    /// The Dockerfile is for the builder alone: it is left out by the patterns, or is outside.
     pub hides_dockerfile: bool,
     /// The folder, without links in its path.
     root: PathBuf,
@@ -109,7 +109,7 @@ impl Context {
     }
 }
 
-/// Where the patterns may be, the first that is there counts: beside the Dockerfile, else at the top of the context.
+/// Where the patterns may be, the first that exists counts: beside the Dockerfile, else at the top of the context.
 pub(crate) fn ignore_files(build: &Build) -> [PathBuf; 2] {
     [build.context.join(format!("{}.dockerignore", build.dockerfile)), build.context.join(".dockerignore")]
 }
@@ -126,7 +126,7 @@ pub(crate) fn ignore(build: &Build) -> Result<Ignore> {
     Ok(Ignore::default())
 }
 
-/// A path relative to the context, if it lies inside.
+/// A path relative to the context, if it is inside.
 fn inside(root: &Path, path: &Path) -> Option<String> {
     let folder = path.parent()?.canonicalize().ok()?;
     let inside = folder.strip_prefix(root.canonicalize().ok()?).ok()?.join(path.file_name()?);

@@ -176,7 +176,7 @@ impl Server {
     /// What kind of server it is, in its own words.
     ///
     /// # Errors
-    /// When it goes away.
+    /// When it is removed.
     pub async fn about(&mut self) -> Result<About> {
         let rows = self.run("SHOW server_version; SELECT count(*) FROM pg_stat_replication").await?;
         let text = |at: usize| rows.get(at).and_then(|row| row.first()?.clone()).unwrap_or_default();
@@ -301,7 +301,7 @@ impl Server {
     /// Drops databases of ours by name, even if clients are connected to them.
     ///
     /// # Errors
-    /// When one of them is not there, or not ours: then none is dropped.
+    /// When one of them does not exist, or is not ours: then none is dropped.
     pub async fn drop(&mut self, names: &[String]) -> Result<()> {
         let ours = self.list().await?;
         if let Some(other) = names.iter().find(|name| ours.iter().all(|copy| copy.database != **name)) {

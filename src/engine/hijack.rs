@@ -22,7 +22,7 @@ pub(super) type Writer = Pin<Box<dyn AsyncWrite + Send>>;
 /// How long the connection may take.
 const DIAL_LIMIT: Duration = Duration::from_secs(20);
 
-/// More than any engine writes before a body, and more of an error than anyone reads.
+/// More than any engine writes before a body, and more of an error than is worth reading.
 const LONGEST_HEAD: u64 = 64 * 1024;
 
 /// Room for what is read at once: as much as the engine sends in a frame.

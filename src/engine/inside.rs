@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(id_in(&line("/docker/data/containers", "resolv.conf")).as_deref(), Some(ID));
         assert_eq!(id_in("22 1 8:1 / / rw - ext4 /dev/sda1 rw\n"), None);
         let of_another = format!("9 7 0:1 /var/lib/docker/containers/{ID}/data /srv rw - ext4 /dev/vda rw\n");
-        assert_eq!(id_in(&of_another), None, "somebody else's folder");
+        assert_eq!(id_in(&of_another), None, "another user's folder");
         assert_eq!(
             id_in("89 72 254:0 /var/lib/docker/containers/short/hosts /etc/hosts rw - ext4 /dev/vda rw\n"),
             None

@@ -79,7 +79,7 @@ pub(super) fn are_whole(found: &HashMap<String, String>) -> bool {
 }
 
 /// Why a stack has to leave something alone that carries its name; none when it is its own. A checkout that was moved or
-/// deleted has no say any more.
+/// deleted no longer counts.
 pub(super) fn left_alone(found: &HashMap<String, String>, stack: &Stack) -> Option<String> {
     if found.get(PROJECT).map(String::as_str) != Some(stack.name.as_str()) || !are_whole(found) {
         return Some("is not this stack's".into());

@@ -164,7 +164,7 @@ mod tests {
         assert_eq!(seen(&[key], &["taskava-prepared:k-db", "mine:1"]), None);
         assert_eq!(seen(&[key], &["taskava-prepared-not:1"]), None);
         assert_eq!(seen(&[key], &["<none>:<none>"]).expect("ours").name, None);
-        assert_eq!(seen(&[key, (labels::PROJECT, "p")], &[]), None, "made of a container by somebody");
+        assert_eq!(seen(&[key, (labels::PROJECT, "p")], &[]), None, "made of a container by hand");
         assert_eq!(seen(&[], &[]), None);
     }
 

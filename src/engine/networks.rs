@@ -95,7 +95,7 @@ impl Engine {
         let mut ids = self.own_networks(stack, name).await?;
         let mut left = ids.len();
         while let (Some(id), true) = (ids.pop(), left > 1) {
-            // One that is in use, or that is gone already, is none of the surplus.
+            // One that is in use, or was removed already, is none of the surplus.
             if self.docker.remove_network(&id).await.is_ok() {
                 left -= 1;
             }

@@ -165,7 +165,7 @@ impl Engine {
         match self.docker.remove_container(id, Some(options)).await {
             Ok(()) => Ok(()),
             Err(error) if status(&error) == Some(404) => Ok(()),
-            // Someone removes it already: done when it is gone.
+            // Another process removes it already: done when it is gone.
             Err(error) if status(&error) == Some(409) => self.wait_removed(id).await,
             Err(error) => Err(failed(format_args!("can't remove {name}"), &error)),
         }
@@ -257,7 +257,7 @@ impl Engine {
                 Err(error) => return Err(failed(format_args!("can't read {path} in {}", short(id)), &error)),
             }
             if archive.len() > 2 * START {
-                // The start of the file is in it; the tar may go on for ever.
+                // The start of the file is in it; the tar may have no end.
                 break;
             }
         }

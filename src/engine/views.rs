@@ -230,7 +230,7 @@ fn overlay(options: String) -> MountVolumeOptionsDriverConfig {
     MountVolumeOptionsDriverConfig { name: Some("local".into()), options: Some(options) }
 }
 
-/// What the kernel is told; none when it would not take it.
+/// What is passed to the kernel; none when it would not accept it.
 fn options_of(of: &Path, mountpoint: &str) -> Option<String> {
     let lower = escaped(of.to_str()?)?;
     let own = escaped(mountpoint)?;

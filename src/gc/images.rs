@@ -32,7 +32,7 @@ pub(crate) const KEPT_PREPARED: usize = 3;
 pub enum Reason {
     /// A later image took its name, or the run that made it was killed before it got one.
     Nameless,
-    /// The folder it was made for is gone.
+    /// The folder it was made for no longer exists.
     FolderGone,
     /// There are newer ones, made from what that folder holds now.
     Superseded,
@@ -75,7 +75,7 @@ pub struct Candidate {
     pub why: Option<Reason>,
 }
 
-/// Whether an image may go. A snapshot that somebody named stays, whatever its age and wherever its folder is.
+/// Whether an image may be removed. A snapshot with a name of the user's is kept, whatever its age and wherever its folder is.
 pub fn judge(image: &ManagedImage, around: &Facts, now: i64) -> Option<Reason> {
     let age = now - image.created;
     if image.used || age < MOMENT {
@@ -160,7 +160,7 @@ fn kind(image: &ManagedImage) -> Option<((&str, &str), &str)> {
     }
 }
 
-/// Looks for the folder. One that is not there is gone only if this is the machine it was on: in a container that shares
+/// Looks for the folder. A missing one was removed only if this is the machine it was on: in a container that shares
 /// the engine, no folder of the host is there.
 fn folder(image: &ManagedImage, here: &str, local: bool) -> Folder {
     let (root, elsewhere) = (Path::new(&image.root), !image.machine.is_empty() && image.machine != here);
@@ -172,7 +172,7 @@ fn folder(image: &ManagedImage, here: &str, local: bool) -> Folder {
     }
 }
 
-/// Removes an image that may go. False when it stays after all: somebody uses it now, or its stack is just being changed.
+/// Removes an image that may go. False when it is kept after all: it is used now, or its stack is just being changed.
 ///
 /// # Errors
 /// When the engine refuses.
@@ -189,8 +189,8 @@ pub async fn remove(engine: &Engine, image: &ManagedImage) -> Result<bool> {
     }
 }
 
-/// Removes what may go and is nobody's data: all but the snapshots of people's stacks, and builds, whose labels what
-/// somebody else builds on top of one inherits.
+/// Removes what may be removed and is not a user's data: all but the snapshots of users' stacks, and builds, whose labels
+/// are inherited by other images that are built on top of one.
 ///
 /// # Errors
 /// When the engine can't be asked, or refuses.
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(judge(&prepared("k", ""), &HERE, MOMENT), Some(Reason::Nameless));
         assert_eq!(judge(&image(ImageOrigin::Build, ""), &HERE, MOMENT), Some(Reason::Nameless));
         assert_eq!(judge(&saved("p", "auto-1", ""), &HERE, MOMENT), Some(Reason::Nameless));
-        assert_eq!(judge(&saved("p", "mine", ""), &HERE, FORTNIGHT - 1), None, "somebody may look for it");
+        assert_eq!(judge(&saved("p", "mine", ""), &HERE, FORTNIGHT - 1), None, "the user may look for it");
     }
 
     #[test]
@@ -272,7 +272,7 @@ mod tests {
         let judged = |around, now| judge(&saved("p", "auto-1", "n"), &around, now);
         assert_eq!((judged(newer(2), 1000 * DAY), judged(newer(3), MOMENT)), (None, Some(Reason::TooMany)));
         assert_eq!((judged(GONE, FORTNIGHT - 1), judged(GONE, FORTNIGHT)), (None, Some(Reason::FolderGone)));
-        assert_eq!(judged(UNKNOWN, 1000 * DAY), None, "data that may be somebody's");
+        assert_eq!(judged(UNKNOWN, 1000 * DAY), None, "data that may be a user's");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::run::{Lock, Shutdown, snapshot};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// The process it was made for is gone.
+    /// The process it was made for has ended.
     OwnerGone,
     /// Its time has passed.
     Expired,

@@ -23,7 +23,7 @@ use crate::run::signals;
 /// What the janitor says when it watches.
 const READY: &str = "ready";
 
-/// What the janitor is told of a process that is to end with us; any other word means that there is nothing to do.
+/// What the janitor reads about a process that is to end with us; any other word means that there is nothing to do.
 const RUNS: &str = "runs";
 
 /// Pauses between two looks at what is left. What was asked for in the last moment may still be in the making.
@@ -70,7 +70,7 @@ impl Janitor {
         }
     }
 
-    /// There is nothing to do any more: the stack is gone, or stays on purpose.
+    /// There is nothing left to do: the stack is removed, or kept on purpose.
     pub fn dismiss(mut self) {
         if let Some(mut pipe) = self.pipe.take() {
             let _ = pipe.write_all(b"done\n");
@@ -90,7 +90,7 @@ pub fn by_program(program: impl AsRef<OsStr>, engine: &[OsString], project: &str
 /// For a program that is not `taskava`: one that can be found, else the shell.
 pub fn by_whom_there_is(address: &str, project: &str) -> Vec<Command> {
     let programs = programs().into_iter().map(|program| by_program(program, &[], project));
-    // A process that leads no group goes into a session of its own without becoming another one, so `setsid` is told of
+    // A process that leads no group goes into a session of its own without becoming another one, so `setsid` gets
     // no group; without it, as on macOS, a group is the best option.
     let (mut session, mut group) = (Command::new("setsid"), Command::new("sh"));
     session.arg("sh");
@@ -113,7 +113,7 @@ fn programs() -> Vec<PathBuf> {
     beside.into_iter().chain(on_path).filter(|program| program.is_file()).collect()
 }
 
-/// What continuous integration looks for when it ends what a job left running, and what is nobody's business.
+/// What continuous integration looks for when it ends what a job left running, and variables of our own.
 fn clean(command: &mut Command) {
     for name in ["RUNNER_TRACKING_ID", "BUILD_ID", "JENKINS_NODE_COOKIE", "TASKAVA_PROJECT", "TASKAVA_FILE"] {
         command.env_remove(name);

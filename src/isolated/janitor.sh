@@ -1,6 +1,6 @@
 # Watches over one isolated stack for a program that can't be started a second time as its own watcher:
 #   sh -c '…' janitor PROJECT ENGINE
-# Says "ready", then reads. A word means that the stack is not to be touched any more; the end of the input without one,
+# Says "ready", then reads. A word means that the stack must no longer be touched; the end of the input without one,
 # that the program is gone: everything with the stack's label is removed.
 trap '' HUP INT TERM
 label="dev.taskava.project=$1"

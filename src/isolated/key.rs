@@ -18,7 +18,7 @@ const VERSION: &str = "1";
 /// How much of mounted files is compared. More than this is no init script.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// The key; none when something of it can't be had: an image that is not there yet, files that are too large to compare.
+/// The key; none when something of it can't be had: an image that does not exist yet, files that are too large to compare.
 ///
 /// # Errors
 /// When the engine does not answer.

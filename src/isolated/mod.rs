@@ -118,7 +118,7 @@ async fn bring_up(engine: &Engine, stack: &mut Stack, options: &IsolatedOptions,
     bring_up_once(engine, stack, options, events).await
 }
 
-/// Whether a prepared image is gone. One that services.toml names is another matter.
+/// Whether a prepared image was removed. One that services.toml names is another matter.
 async fn has_lost_an_image(engine: &Engine, whole: &Stack, stack: &Stack) -> Result<bool> {
     for (name, service) in &stack.services {
         let prepared = whole.services.get(name).is_some_and(|before| before.image != service.image);
@@ -149,7 +149,7 @@ async fn bring_up_once(
     Ok(apply(&run, Arc::new(plan)).await)
 }
 
-/// Servers begin with their data in place, which is made first where it is not there yet. How that failed, if it did.
+/// Servers begin with their data in place, which is created first where it is missing. How that failed, if it did.
 async fn prepare(
     engine: &Engine,
     stack: &mut Stack,
@@ -178,7 +178,7 @@ impl Isolated {
         self.summary.as_ref().is_some_and(|summary| summary.ok)
     }
 
-    /// Whether somebody removes it when this process dies.
+    /// Whether a janitor removes it when this process dies.
     pub fn is_watched(&self) -> bool {
         self.janitor.is_some()
     }
@@ -190,7 +190,7 @@ impl Isolated {
         }
     }
 
-    /// Removes it with its data. Nothing is stopped gently: nobody will look at it again.
+    /// Removes it with its data. Nothing is stopped gently: its data is not needed again.
     ///
     /// # Errors
     /// When the engine refuses. The janitor goes on trying then.
@@ -237,7 +237,7 @@ fn isolation() -> Result<Isolation> {
     })
 }
 
-/// A name that nobody else has.
+/// A name that no other stack has.
 fn new_name() -> StackName {
     let number = RandomState::new().hash_one(std::process::id()) >> 32;
     StackName::parse(&format!("{PREFIX}{number:08x}")).expect("letters, digits and dashes")

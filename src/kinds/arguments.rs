@@ -23,7 +23,7 @@ pub struct Given<'a> {
     pub command: Option<&'a [String]>,
     /// Files inside, as far as they were read.
     pub files: &'a Files,
-    /// It is what a container has: what is not there, is not set by its image either.
+    /// It is what a container has: what is missing is not set by its image either.
     pub whole: bool,
 }
 

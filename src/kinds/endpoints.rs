@@ -8,7 +8,7 @@ use crate::model::{Endpoint, Kind, Probe, Protocol, PublishedPort, Service};
 /// Ports that are almost always HTTP.
 const WEB: &[u16] =
     &[80, 3000, 3001, 4000, 4173, 4200, 4321, 5000, 5173, 8000, 8001, 8025, 8080, 8081, 8088, 8888, 9000, 9090, 15672];
-/// What clients of a PostgreSQL that takes TLS alone are told; many try a plain connection only. Certificates are of the
+/// What clients of a PostgreSQL that requires TLS are configured with; many try a plain connection only. Certificates are of the
 /// developer's own making: they are not verified.
 pub(super) const SSL_MODE: &str = "require";
 /// Ports that are almost always HTTPS.

@@ -3,7 +3,7 @@
 use super::arguments::Arguments;
 use crate::model::Probe;
 
-/// How one of them is told where to listen: flags first, then the variable.
+/// How one of them is configured where to listen: flags first, then the variable.
 pub(super) struct Settings {
     pub http: (&'static [&'static str], &'static str),
     pub smtp: (&'static [&'static str], &'static str),

@@ -18,7 +18,7 @@ fn probe(arguments: &Arguments<'_>) -> Probe {
     Probe::Ministack { port: Arguments::port(arguments.env("GATEWAY_PORT")).unwrap_or(4566) }
 }
 
-/// Where it keeps what it is to keep; nowhere of use unless it is told.
+/// Where it keeps what it is to keep; nowhere of use unless it is configured.
 fn data_path(service: &Service) -> Option<String> {
     service.env.get("STATE_DIR").map(|env| env.value.clone()).filter(|path| path.starts_with('/'))
 }

@@ -88,7 +88,7 @@ pub fn refuse(service: &Service, image_env: &[String]) -> Option<String> {
     (spec(service.kind).refuse)(service, image_env)
 }
 
-/// Adds the likely reason and what to do next to a failure, where it is a known one. A reason that is there stays.
+/// Adds the likely reason and what to do next to a failure, where it is a known one. An existing reason is kept.
 pub fn explain(stack: &Stack, service: &Service, failure: &mut Failure) {
     if failure.reason.is_some() {
         return;
@@ -136,7 +136,7 @@ pub fn declared(service: &Service) -> Option<Vec<String>> {
     (spec(service.kind).declared)(service)
 }
 
-/// Whether a service keeps its data where it is told to, so that this can be another place than its image's.
+/// Whether a service keeps its data where it is configured to, so that this can be another place than its image's.
 pub fn is_movable(service: &Service) -> bool {
     (spec(service.kind).is_movable)(service)
 }

@@ -64,7 +64,7 @@ fn configured_port(text: &str) -> Option<&str> {
     })
 }
 
-/// The image's entrypoint makes PGDATA and hands it to the server, unless it is told otherwise.
+/// The image's entrypoint makes PGDATA and hands it to the server, unless it is configured otherwise.
 fn is_movable(service: &Service) -> bool {
     let elsewhere = |word: &String| word == "-D" || word.contains("data_directory") || word.contains("config_file");
     !service.command.iter().flatten().any(elsewhere) && !service.env.contains_key("POSTGRES_INITDB_WALDIR")

@@ -147,7 +147,7 @@ fn in_data(path: &str) -> String {
     if path.starts_with('/') { path.into() } else { format!("/data/{path}") }
 }
 
-/// The server keeps its data in the folder it is started in, unless it is told otherwise.
+/// The server keeps its data in the folder it is started in, unless it is configured otherwise.
 fn is_movable(service: &Service) -> bool {
     let elsewhere = |word: &String| word == "--dir" || word.ends_with(".conf");
     service.working_dir.is_none() && !service.command.iter().flatten().any(elsewhere)

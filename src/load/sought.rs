@@ -24,7 +24,7 @@ pub enum Sought {
     },
     /// There is none here or above: the stack may have been made from one of these folders, the nearest first.
     Nowhere(Vec<PathBuf>),
-    /// A file was named that is not there: that is a mistake.
+    /// A file was named that does not exist: that is a mistake.
     Misnamed,
 }
 

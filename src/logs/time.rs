@@ -15,7 +15,7 @@ pub fn parse(text: &str, now: &Zoned) -> Result<u64, String> {
     Ok(u64::try_from(nanoseconds).unwrap_or(0))
 }
 
-/// Whether a time is told from now, so that it matters what time it is where the logs are written.
+/// Whether a time is relative to now, so that it matters what time it is where the logs are written.
 pub fn is_relative(text: &str) -> bool {
     seconds(text).is_none() && text.parse::<Span>().is_ok()
 }

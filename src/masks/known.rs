@@ -19,7 +19,7 @@ const LEAST: usize = 6;
 /// A line of a value of several lines, such as a key, has to be longer: it is only a part.
 const LEAST_LINE: usize = 16;
 
-/// What everybody writes, as a password too.
+/// What many people write, as a password too.
 const WORDS: [&str; 40] = [
     "access",
     "accept",
@@ -63,7 +63,7 @@ const WORDS: [&str; 40] = [
     "username",
 ];
 
-/// The last words of names whose values everybody may see.
+/// The last words of names whose values everyone may see.
 const PUBLIC: [&str; 12] =
     ["USER", "USERNAME", "LOGIN", "DB", "DATABASE", "DBNAME", "SCHEMA", "NAME", "HOST", "BUCKET", "REGION", "IMAGE"];
 

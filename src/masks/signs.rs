@@ -11,7 +11,7 @@ use regex::bytes::{Captures, Regex};
 
 use crate::model::secret::{LEAST_VALUE, MASK, is_secret_name, is_value_of, url_passwords};
 
-/// Words that say that there is no value, or that somebody has masked it.
+/// Words that say that there is no value, or that it is masked already.
 const NO_VALUES: [&str; 8] = ["null", "none", "nil", "true", "false", "undefined", "redacted", "filtered"];
 
 /// What finds secrets by their looks.

@@ -324,7 +324,7 @@ pub fn port(service: &Service) -> Option<u16> {
     }
 }
 
-/// The region that an emulator was told.
+/// The region that an emulator is configured with.
 pub fn region_of(emulator: &Service) -> String {
     let names = ["AWS_DEFAULT_REGION", "AWS_REGION", "DEFAULT_REGION", "MINISTACK_REGION"];
     let told = names.iter().find_map(|name| emulator.env.get(*name)).map(|value| value.value.clone());
@@ -332,7 +332,7 @@ pub fn region_of(emulator: &Service) -> String {
 }
 
 impl Stack {
-    /// Region of the mirror: the declared one, else what the emulator was told, else the SDKs' own example.
+    /// Region of the mirror: the declared one, else what the emulator is configured with, else the SDKs' own example.
     pub fn region(&self) -> String {
         let told = || Emulators::of(self).map(|emulators| region_of(emulators.main));
         self.aws.region.clone().or_else(told).unwrap_or_else(|| "us-east-1".into())

@@ -102,7 +102,7 @@ impl Content {
         // A folder is there because of what is in it, unless nothing is.
         let holds = |folder: &str| differ.iter().any(|path| path.starts_with(&format!("{folder}/")));
         let named: Vec<String> = differ.iter().filter(|path| !holds(path)).map(ToString::to_string).collect();
-        // What is gone has left no name.
+        // A removed file has left no name.
         let more = named.len().saturating_sub(NAMED) + seen.len();
         (named.into_iter().take(NAMED).collect(), more)
     }

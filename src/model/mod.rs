@@ -61,8 +61,8 @@ pub struct Stack {
     pub aws: aws::Aws,
     /// Values of secret variables that the file takes, wherever it puts them: `${API_TOKEN}` in a command.
     pub secrets: BTreeSet<String>,
-    /// What is wrong with services of inactive profiles: files that they need and that are not there. Only who asks for such
-    /// a service is refused.
+    /// What is wrong with services of inactive profiles: files that they need and that do not exist. Only a
+    /// request for such a service is refused.
     pub unusable: BTreeMap<ServiceName, Vec<Diagnostic>>,
     /// Whose it is, when it is the stack of one test run; none for a developer's.
     pub isolation: Option<Isolation>,

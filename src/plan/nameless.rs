@@ -51,7 +51,7 @@ pub(super) fn is_finished(stack: &Stack, intent: &Intent, service: &Service) -> 
     intent.work == Work::RemoveVolume && is_anonymous && intent.services.iter().eq([service.name.as_str()])
 }
 
-/// The volume of ours that is there and holds a server's data, whether services.toml gives it a name or not.
+/// The existing volume of ours that holds a server's data, whether services.toml gives it a name or not.
 pub(super) fn data_volume(stack: &Stack, seen: &Observed, service: &Service) -> Option<String> {
     let path = kinds::data_path(&seen.on_image(service))?;
     let is_in = |target: &str| Path::new(&path).starts_with(target);

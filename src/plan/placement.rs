@@ -33,7 +33,7 @@ impl<'a> Over<'a> {
         })
     }
 
-    /// It has what is written there when the container is gone.
+    /// It keeps what is written there when the container is removed.
     fn keeps(&self) -> bool {
         matches!(self, Self::Mount(mount) if !mount.read_only && mount.source != MountSource::Anonymous)
     }

@@ -65,7 +65,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// What is declared can be made where LocalStack is told which services of AWS it may have.
+    /// What is declared can be made where LocalStack is configured with the services of AWS that it may have.
     fn enabled(&mut self, aws: &SpannedRaw<config::Aws>, services: &IndexMap<ServiceName, Service>, found: &Aws) {
         let Some(emulators) = Emulators::among(services, found.emulator.as_ref()) else { return };
         let env = |name: &str| emulators.main.env.get(name).map(|value| value.value.as_str()).unwrap_or_default();

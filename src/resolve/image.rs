@@ -123,7 +123,7 @@ fn check_image(image: &str) -> Result<(), String> {
 const TOKENS: [&str; 2] = ["LOCALSTACK_AUTH_TOKEN", "LOCALSTACK_API_KEY"];
 
 /// Whether a tag of LocalStack's image starts only with an account: floating ones, and everything after 4.14. What a
-/// digest or a tag of somebody's own stands for is not known.
+/// digest or a tag of the user's own stands for is not known.
 fn needs_account(tag: Option<&str>) -> bool {
     let Some(tag) = tag else { return true };
     // The smaller image with S3 alone.

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::stream::Stream;
 
-/// Longest message that is read: who answers may be somebody else.
+/// Longest message that is read: another program may answer.
 const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// A server's refusal: SQLSTATE and message.

@@ -75,7 +75,7 @@ pub(crate) async fn provision(
 }
 
 /// What declared resources are called in the emulators that run, for what has no name of its own choice: URLs, ids, ARNs.
-/// What does not answer, or is not there yet, is left out.
+/// What does not answer, or does not exist yet, is left out.
 pub async fn ids(about: &About, stack: &Stack, containers: &[Container]) -> IndexMap<ResourceId, String> {
     let emulators = running(about, stack, containers);
     let asked = emulators.iter().map(async |(emulator, service, address)| {

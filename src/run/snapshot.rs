@@ -49,7 +49,7 @@ impl Snapshot {
     }
 }
 
-/// The snapshots of a stack, the newest first, and what is there of others that are not whole.
+/// The snapshots of a stack, the newest first, and what exists of incomplete ones.
 ///
 /// # Errors
 /// When the engine does not answer.

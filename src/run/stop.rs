@@ -125,7 +125,7 @@ impl<'a> Stop<'a> {
     }
 
     /// Stops a container of a service, or finishes that; none: the service is in services.toml no more. One that does not
-    /// run or is gone counts as stopped. What had to be killed is told.
+    /// run or was removed counts as stopped. What had to be killed is reported.
     ///
     /// # Errors
     /// When the engine refuses.
@@ -140,7 +140,7 @@ impl<'a> Stop<'a> {
         let waited = if self.shutdown.hurry() >= ShutdownLevel::Kill || least.is_zero() {
             Waited::Hurried
         } else {
-            // One that was asked by a run that is gone has the rest of its time. When that is over without an end, it is
+            // One that was requested by a run that has ended has the rest of its time. When that is over without an end, it is
             // asked once more: it may have been long ago, and much may have happened in it since.
             let ago = self.note(container).filter(|note| is_same_process(&seen, note));
             let ago = match ago.and_then(|note| note.under_way(now())) {

@@ -136,7 +136,7 @@ impl Worker {
             let wish = match wishes.try_recv() {
                 Err(TryRecvError::Empty) if self.full => wishes.recv().await,
                 Err(TryRecvError::Empty) => {
-                    // Where that fails, the next fork is told why.
+                    // Where that fails, the next fork reports why.
                     let made = self.with_server(async |server| server.fill_one(None).await).await;
                     self.full = !made.unwrap_or(false);
                     continue;

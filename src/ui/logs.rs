@@ -156,7 +156,7 @@ fn json(record: &Record<'_>, event: bool, out: &mut Vec<u8>) {
 const BATCH: usize = 64 * 1024;
 
 /// stdout for many lines: gathered, written in batches by a thread of its own, so that a reader who does not read keeps
-/// nobody from hearing Ctrl-C.
+/// no other task from receiving Ctrl-C.
 #[derive(Debug, Default)]
 pub struct Sink {
     /// Where lines are appended.

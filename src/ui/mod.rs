@@ -195,7 +195,7 @@ impl Screen {
         if self.0.format != Format::Json && !self.0.quiet && !summary.endpoints.is_empty() {
             let width = table::stdout_width();
             let text = table::endpoints(&summary.endpoints).render(width, self.0.color);
-            // Apart from what was told before, where both go to one terminal.
+            // Apart from what was printed before, where both go to one terminal.
             let gap = if width.is_some() { "\n" } else { "" };
             let _ = self.out(&format!("{gap}{text}"));
         }
@@ -254,7 +254,7 @@ impl Screen {
         }
     }
 
-    /// Whether a person at the terminal says yes to what would be lost. Nobody is asked where nobody can answer: there the
+    /// Whether a person at the terminal says yes to what would be lost. Nothing is asked where no answer can be typed: there the
     /// command's options were the answer.
     ///
     /// # Errors
@@ -275,7 +275,7 @@ impl Screen {
         if io::stderr().is_terminal() { self.aside(|| self.0.err(lines)) } else { self.aside(|| write_err(lines)) }
     }
 
-    /// In a GitHub job: keeps these values out of its log from now on, whoever prints them. Before a fence is up: within
+    /// In a GitHub job: keeps these values out of its log from now on, whichever program prints them. Before a fence is up: within
     /// one nothing is a command.
     pub fn hide<'a>(&self, values: impl IntoIterator<Item = &'a str>) {
         if self.0.github.is_some() {

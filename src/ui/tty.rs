@@ -103,7 +103,7 @@ impl Tty {
         true
     }
 
-    /// The terminal was resized: lines were filled to the old width, and have been wrapped anew by now, the cursor still
+    /// The terminal was resized: lines were filled to the old width, and have been wrapped again by now, the cursor still
     /// at the start of the last. Clears what they have become, and begins again there.
     fn forget(&mut self, term: &dyn TermLike, columns: usize) {
         let (lines, old) = self.drawn;

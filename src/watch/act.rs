@@ -55,7 +55,7 @@ impl Work {
     }
 }
 
-/// How far it is told that it has come.
+/// What the events of an action reported.
 #[derive(Debug, Default)]
 struct Outcome {
     failures: Vec<Failure>,

@@ -13,7 +13,7 @@ use crate::context;
 use crate::load;
 use crate::model::{MountSource, Service, ServiceName, Stack, WatchAction, WatchRule};
 
-/// A lock that git left behind when it was killed must not hold us for ever.
+/// A lock that git left behind when it was killed must not hold us forever.
 const GIT_IS_AT_WORK: Duration = Duration::from_secs(10);
 
 /// A rule with what it leaves out.
@@ -89,7 +89,7 @@ impl Filter {
         hits
     }
 
-    /// Whether anybody wants to know about a path. A name that is gone may have been a folder's.
+    /// Whether any service watches a path. A name that is gone may have been a folder's.
     pub(super) fn wants(&self, path: &Path) -> bool {
         self.is_of_stack(path)
             || self.is_of_ignores(path)

@@ -70,7 +70,7 @@ async fn apply(
     Ok((words(&plan), summary.failures))
 }
 
-/// Services that have a container, those that are new in the file, and what these need. One that somebody left out of
+/// Services that have a container, those that are new in the file, and what these need. One that the user left out of
 /// `up`, or took down, stays so.
 fn concerned(stack: &Stack, before: &Stack, seen: &Observed) -> Vec<ServiceName> {
     let wanted = stack.services.values().filter(|service| {

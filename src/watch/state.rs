@@ -61,11 +61,11 @@ pub(super) struct Hit {
 pub(super) enum Input {
     /// Something was done to this path, or below it.
     Touched(PathBuf),
-    /// Nobody knows what was touched: the system lost count.
+    /// It is unknown what was touched: the system lost events.
     Overflow,
     /// Nothing but time; whether git is at work on the files.
     Tick {
-        /// It is: what is there now is not what will be.
+        /// It is: the files of this moment are not the final ones.
         held: bool,
     },
     /// What was found changed of what was touched first at this time.

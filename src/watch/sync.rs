@@ -45,7 +45,7 @@ pub(super) async fn changes(world: &WatchContext, filter: &Filter, service: &Ser
             }
         }
     }
-    // First what is gone: a folder may have become a file.
+    // First what was removed: a folder may have become a file.
     if !gone.is_empty() && world.engine.remove_files(&container.id, &gone).await? == Removal::NoTool {
         let message = format!("{} has no `rm`: its container is recreated to remove {}", service.name, gone[0]);
         world.events.emit(&Event::Notice { message });

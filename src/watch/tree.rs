@@ -141,7 +141,7 @@ impl Tree {
         for file in filter.single_files() {
             self.path(file, trust);
         }
-        // What is known and was not come across is gone, or is seen to be there.
+        // What is known and was not found was removed, or is found to exist.
         for path in known {
             if fs::symlink_metadata(&path).is_err() {
                 self.path(&path, trust);
@@ -222,7 +222,7 @@ impl Tree {
         self.known.insert(path.to_path_buf(), seen);
     }
 
-    /// A file that is gone, or a folder with all that was in it.
+    /// A file that was removed, or a folder with all that was in it.
     fn gone(&mut self, path: &Path) {
         let mut lost: Vec<PathBuf> = self.below(path).cloned().collect();
         lost.extend(self.known.contains_key(path).then(|| path.to_path_buf()));

@@ -84,7 +84,7 @@ fn what_is_declared_exists_when_up_returns_and_only_what_differs_is_made() {
     stack.up().says(&["nothing to do"]);
     mail_arrives(&stack);
 
-    // What LocalStack lacks is missing where nobody stands beside it.
+    // What LocalStack lacks is missing where no other emulator runs beside it.
     is(&map(&stack, &[])("Cognito user pools"), "partial", &["ministack"]);
     stack.dev(&["stop", "ministack"]).ends(0);
     let alone = map(&stack, &[]);
@@ -93,7 +93,7 @@ fn what_is_declared_exists_when_up_returns_and_only_what_differs_is_made() {
     is(&alone("SQS"), "partial", &["localstack"]);
 }
 
-/// What SES sends is in the mail service, and a service that depends on the emulators was told where they are.
+/// What SES sends is in the mail service, and a service that depends on the emulators received their addresses.
 fn mail_arrives(stack: &Stack) {
     let send = "Action=SendEmail&Version=2010-12-01&Source=noreply%40taskava.test&Destination.ToAddresses.member.1=\
                 a%40taskava.test&Message.Subject.Data=hello&Message.Body.Text.Data=there";

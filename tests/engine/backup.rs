@@ -186,7 +186,7 @@ fn a_stack_comes_back_in_another_one_and_bad_files_touch_nothing() {
         std::fs::write(&bad, &flipped).expect("altered");
         other.dev(&["restore", "bad.tar"]).ends(1);
     }
-    // So is what somebody made, whatever its digests say.
+    // So is a file that was made by hand, whatever its digests are.
     for (member, from, to, said) in [
         ("roles.sql", "CREATE ROLE reader;", "\\! touch /tmp/meta\nCREATE ROLE reader;", "has a command of psql"),
         ("roles.sql", "CREATE ROLE reader;", "DO $$begin end$$;", "where no statement has one"),

@@ -86,7 +86,7 @@ fn a_secret_reaches_the_step_and_nothing_else() {
     let everything = built.inspected() + &up.stderr + &up.stdout;
     assert!(everything.contains("dev.taskava.build"), "{everything}");
     assert!(!everything.contains("t0p-s3cret-value"), "{everything}");
-    assert!(up.stderr.contains("] RUN --mount=type=secret"), "each step is told: {}", up.stderr);
+    assert!(up.stderr.contains("] RUN --mount=type=secret"), "each step is reported: {}", up.stderr);
     built.classic(&["build"]).ends(4).says(&["build secrets need BuildKit", "DOCKER_BUILDKIT"]);
 }
 

@@ -18,7 +18,7 @@ use crate::described::{describe, our_name};
 use crate::docker;
 use crate::stack::{Stack, image};
 
-/// What there is of docker compose; none where it can't be had, which is said so that nobody misses it.
+/// What there is of docker compose; none where it can't be had, which is printed so that it is noticed.
 pub(crate) fn peer() -> Option<PathBuf> {
     let output = Command::new("scripts/peer-compose").stderr(Stdio::piped()).output().expect("a shell");
     let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -230,7 +230,7 @@ fn containers_are_those_of_docker_compose() {
         for _ in 0..3 {
             scope.spawn(|| {
                 loop {
-                    let Some(fixture) = queue.lock().expect("nobody panics with it").next() else { return };
+                    let Some(fixture) = queue.lock().expect("no thread panicked with it").next() else { return };
                     let case = Case::new(&fixture);
                     // Ours first: import makes folders that the engine would make as root.
                     let ours = case.by_us();

@@ -46,7 +46,7 @@ fn all_different(stacks: &[Isolated]) {
     assert_eq!((names.len(), addresses.len()), (stacks.len(), stacks.len()));
     for (number, stack) in stacks.iter().enumerate() {
         let address = stack.url("redis").replace("redis://", "");
-        assert_eq!(ask(&address, &format!("SETNX mine {number}")), ":1", "nobody else wrote into {address}");
+        assert_eq!(ask(&address, &format!("SETNX mine {number}")), ":1", "no other stack wrote into {address}");
     }
 }
 

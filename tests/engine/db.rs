@@ -54,7 +54,7 @@ fn each_fork_is_its_own_and_only_ours_are_dropped() {
     stack.dev(&["db", "fork", "a\"b"]).ends(2);
     stack.dev(&["db", "drop", "one", "theirs"]).ends(2).says(&["`theirs` was not created by `db fork`"]);
     assert_eq!(list(&stack, "fork"), ["one", "three", "two"]);
-    // Whoever is connected.
+    // Whichever clients are connected.
     stack.dev(&["db", "drop", "two"]).ends(0);
     stack.dev(&["db", "drop", "--all"]).ends(0);
     assert_eq!(stack.dev(&["db", "list", "--json"]).ends(0).json()[0]["databases"], serde_json::json!([]));

@@ -291,7 +291,7 @@ pub(crate) fn tag(image: &str, repo: &str, tag: &str) {
     engine(async |docker| docker.tag_image(image, Some(options)).await);
 }
 
-/// A container of nobody's stack, removed when it goes out of scope.
+/// A container of no stack, removed when it goes out of scope.
 pub(crate) struct Foreign(pub(crate) String);
 
 impl Foreign {
@@ -321,7 +321,7 @@ impl Drop for Foreign {
     }
 }
 
-/// A volume of nobody's stack, removed when it goes out of scope.
+/// A volume of no stack, removed when it goes out of scope.
 pub(crate) struct ForeignVolume(pub(crate) String);
 
 impl ForeignVolume {
@@ -344,7 +344,7 @@ impl Drop for ForeignVolume {
     }
 }
 
-/// A network of nobody's stack, removed when it goes out of scope.
+/// A network of no stack, removed when it goes out of scope.
 pub(crate) struct ForeignNetwork(String);
 
 impl ForeignNetwork {

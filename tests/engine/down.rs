@@ -90,7 +90,7 @@ fn what_carries_the_name_alone_and_what_another_checkout_made_is_left_alone_and_
     }
     assert!(!volumes.contains(&stack.volume("cache")), "and its own is gone");
 
-    // A checkout that was moved or deleted has no say any more: this is where it was moved to.
+    // A checkout that was moved or deleted no longer counts: this is where it was moved to.
     drop((forged, halves, network));
     drop(there);
     stack.dev(&["down", "-v"]).ends(0);

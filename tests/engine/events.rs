@@ -1,4 +1,4 @@
-//! `events`: what happens to the stack, and to nobody else's, without our own asking.
+//! `events`: what happens to the stack, and to no other, without our own requests.
 
 use crate::docker;
 use crate::logs::Wire;

@@ -1,4 +1,4 @@
-//! What goes wrong in everybody's first weeks: each is provoked here, and its report has to say what, why and what to do,
+//! What goes wrong in a user's first weeks: each is provoked here, and its report has to say what, why and what to do,
 //! to people and to programs.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Images that nobody will use again go, and exactly those.
+//! Images that will not be used again are removed, and exactly those.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ depends_on = ["cache", "queue"]
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = HOUR.saturating_mul(24);
 
-/// A stack with these, whose data nobody else's is.
+/// A stack with these, whose data belongs to no other stack.
 fn seeded(name: &str) -> Stack {
     Stack::new(name, &SEEDED.replace("NAME", name))
 }
@@ -67,7 +67,7 @@ fn saved(stack: &Stack, project: &str, snapshot: &str) -> BTreeMap<String, Strin
     of.map(|(label, value)| (format!("dev.taskava.{label}"), value.to_owned())).into()
 }
 
-/// Images that are in nobody's folder: removed at the end.
+/// Images that belong to no folder: removed at the end.
 struct Others(Vec<String>);
 
 impl Drop for Others {
@@ -101,7 +101,7 @@ fn prepared_images_go_when_nobody_can_begin_with_them() {
     wait_until("nothing of it is left", || left(&stack).is_empty().then_some(()));
     run(&stack);
 
-    // One of the two is lost, both are made anew, and the other's predecessor has lost its name to its successor.
+    // One of the two is lost, both are built again, and the other's predecessor has lost its name to its successor.
     let first = prepared(&stack);
     let [cache, queue] =
         ["-cache", "-queue"].map(|end| first.iter().find(|name| name.ends_with(end)).expect("both").clone());
@@ -135,7 +135,7 @@ fn prepared_images_go_when_nobody_can_begin_with_them() {
     dead.extend(of_gone.iter().map(|image| (docker::make_older(image, HOUR), "folder-gone")));
     let mut living: Vec<String> = keys[1..3].concat().iter().map(|image| docker::make_older(image, 3 * HOUR)).collect();
     living.extend(keys[3].iter().map(|image| docker::inspect_image(image).0));
-    // A container was made from one; somebody gave another a name; one may be on another machine; one has no labels.
+    // A container was made from one; another was given a name by hand; one may be on another machine; one has no labels.
     let used = docker::make_image(None, &labels, 5 * HOUR);
     let _container = docker::create(&format!("{}-uses", stack.project), &used);
     let own_name = format!("{}-mine:1", stack.project);
@@ -193,7 +193,7 @@ fn a_named_snapshot_stays_and_what_test_runs_saved_goes_with_them() {
     stack.dev(&["gc"]).ends(0);
     assert!(stays.iter().all(|id| docker::has_image(id)), "{stays:?}");
     assert!(!goes.iter().any(|id| docker::has_image(id)), "{goes:?}");
-    assert_eq!(left(&stack), parts, "it is somebody's");
+    assert_eq!(left(&stack), parts, "it is a user's");
     living.close_stdin();
     living.finish().ends(0);
 }

@@ -200,7 +200,7 @@ fn a_first_boot_of_postgres_that_was_cut_off_is_done_again() {
     client.batch_execute("create table kept ()").expect("written");
     drop(client);
 
-    // A database that was finished once is never made anew, however it ends.
+    // A database that was finished once is never initialised again, however it ends.
     docker::kill(&stack.container("postgres"));
     let up = stack.up();
     assert!(!up.stderr.contains("cut off"), "{}", up.stderr);

@@ -105,7 +105,7 @@ impl<'a> Marked<'a> {
         marked.dev(&["exec", "-T", "redis", "--", "redis-cli", "save"]).ends(0);
         marked.dev(&["exec", "-T", "app", "--", "sh", "-c", "echo kept > /var/cache/app/marker"]).ends(0);
         marked.s3(&format!("ask('PUT', '/marker')\nfor n in range({OBJECTS}): ask('PUT', '/marker/%d' % n, b'kept')"));
-        // What is in an emulator's memory alone is lost with its engine, and nobody says otherwise.
+        // What is in an emulator's memory alone is lost with its engine, and nothing promises otherwise.
         marked.dev(&["restart"]).ends(0);
         marked.dev(&["snapshot", "save", "base"]).ends(0);
         marked.dev(&["backup", "base.backup"]).ends(0);

@@ -53,7 +53,7 @@ fn as_nobody(script: &str) -> Option<bool> {
 
 #[test]
 fn another_users_link_is_not_followed() {
-    // A user id that no one has: `taskava` run under it finds what `nobody` laid out.
+    // A user id that no user has: `taskava` run under it finds what `nobody` laid out.
     let uid = 900_000 + std::process::id() % 90_000;
     let trap = format!("/tmp/taskava-{uid}");
     let there = tempfile::tempdir().expect("a folder");

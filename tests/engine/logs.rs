@@ -157,7 +157,7 @@ stop_signal = "SIGKILL"
     following.signal("INT");
     let output = following.finish().ends(130);
     assert_eq!(of(&output.stdout, "app"), ["began first", "began first", "began second"]);
-    // What happened in between is told between the lines, each time after the last line of what ended.
+    // What happened in between is reported between the lines, each time after the last line of what ended.
     let told: Vec<&str> = output.stdout.lines().map(|line| line.trim_start_matches("app").trim_start()).collect();
     let expected = [
         "│ began first",
@@ -253,7 +253,7 @@ impl Wire {
             for near in listener.incoming().map_while(Result::ok) {
                 let far = UnixStream::connect(engine()).expect("the engine");
                 let clone = |stream: &UnixStream| stream.try_clone().expect("a descriptor");
-                open.lock().expect("nobody panics with it").extend([clone(&near), clone(&far)]);
+                open.lock().expect("no thread panicked with it").extend([clone(&near), clone(&far)]);
                 pass(clone(&near), clone(&far), tap.clone());
                 pass(far, near, |_| {});
             }
@@ -267,8 +267,8 @@ impl Wire {
 
     /// Cuts all connections that are open.
     pub(crate) fn cut(&self) {
-        for stream in self.open.lock().expect("nobody panics with it").drain(..) {
-            // Those that had ended are no connections any more.
+        for stream in self.open.lock().expect("no thread panicked with it").drain(..) {
+            // Those that had ended are no longer connections.
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

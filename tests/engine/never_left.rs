@@ -1,4 +1,4 @@
-//! Runs that are killed at any moment leave nothing, and nobody else's stack is touched.
+//! Runs that are killed at any moment leave nothing, and no other stack is touched.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -136,7 +136,7 @@ fn kill(pid: u32) {
     assert!(killed.expect("a shell").success());
 }
 
-/// A registry that accepts and never answers: what is pulled from it is pulled for ever.
+/// A registry that accepts and never answers: a pull from it never ends.
 fn silent_registry() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let reference = format!("{}/silent:1", listener.local_addr().expect("an address"));
@@ -199,7 +199,7 @@ fn thirty_runs_killed_at_random_moments_leave_nothing_and_touch_nobody() {
     wait_until("every janitor is done", || janitors(&owners).is_empty().then_some(()));
     assert_eq!((isolated(&stack), isolated(&pulling)), (Vec::new(), Vec::new()));
 
-    assert_eq!(isolated(&others), before, "a stack that somebody uses is left alone");
+    assert_eq!(isolated(&others), before, "a stack that is used is left alone");
     assert_eq!(others.containers(["redis", "app"]), developers);
     living.close_stdin();
     living.finish().ends(0);

@@ -29,7 +29,7 @@ env = { STATE_DIR = "/state" }
 volumes = ["data:/state"]
 "#;
 
-/// What an SDK would send, without a signature that nobody looks at.
+/// What an SDK would send, without a signature, which is not checked.
 pub(crate) struct S3 {
     client: reqwest::Client,
     runtime: tokio::runtime::Runtime,

@@ -24,7 +24,7 @@ pub(crate) const FOREIGN: &str = if cfg!(target_arch = "aarch64") { "amd64" } el
 /// The one it is.
 pub(crate) const OWN: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
 
-/// An image of nobody's, removed when it goes out of scope.
+/// An image of no stack, removed when it goes out of scope.
 pub(crate) struct TinyImage(pub(crate) String);
 
 impl TinyImage {

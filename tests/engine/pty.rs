@@ -1,4 +1,4 @@
-//! A command in a terminal of its own: what somebody at the keyboard does and sees.
+//! A command in a terminal of its own: what a user at the keyboard does and sees.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write as _};
@@ -128,7 +128,7 @@ fn collect(mut from: File, to: Arc<Mutex<Vec<u8>>>) -> (Arc<AtomicBool>, JoinHan
     let reader = std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = from.read(&mut buffer) {
-            to.lock().expect("nobody panics with it").extend_from_slice(&buffer[..length]);
+            to.lock().expect("no thread panicked with it").extend_from_slice(&buffer[..length]);
             if ends.load(Ordering::Relaxed) {
                 return;
             }

@@ -182,7 +182,7 @@ fn a_terminal_follows_its_window_and_a_killed_client_leaves_what_down_removes() 
     killed.wait_for("> ");
     killed.signal("KILL");
     assert_eq!(killed.ends(), -1);
-    assert_eq!(one_offs(&stack).len(), 1, "nobody was there to remove it");
+    assert_eq!(one_offs(&stack).len(), 1, "no process was left to remove it");
     assert_eq!(stack.ps("db")["ready"], true);
     stack.dev(&["stop"]).ends(0);
     wait_until("the engine removed what was stopped", || one_offs(&stack).is_empty().then_some(()));

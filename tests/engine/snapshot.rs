@@ -110,7 +110,7 @@ fn only_the_newest_automatic_snapshots_stay_and_named_ones_are_never_touched() {
     let wire = Wire::tapped(move |asked| {
         let head = String::from_utf8_lossy(asked);
         if head.starts_with("DELETE ") && head.contains("/images/") {
-            seen.lock().expect("nobody panics with it").push(is_locked(&locks, &project));
+            seen.lock().expect("no thread panicked with it").push(is_locked(&locks, &project));
         }
     });
     let dev = |arguments: &[&str]| {
@@ -129,7 +129,7 @@ fn only_the_newest_automatic_snapshots_stay_and_named_ones_are_never_touched() {
     let names = names(&stack);
     assert_eq!((names.len(), &names[3]), (4, &"mine".to_owned()), "{names:?}");
     dev(&["snapshot", "remove", "mine"]);
-    assert_eq!(*locked.lock().expect("nobody panics with it"), [true; 3]);
+    assert_eq!(*locked.lock().expect("no thread panicked with it"), [true; 3]);
 }
 
 #[test]

@@ -72,7 +72,7 @@ pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// A host port that is free now. Only for tests that are about fixed ports: somebody may take it in between.
+/// A host port that is free now. Only for tests that are about fixed ports: another process may take it in between.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("an address").port()
@@ -217,7 +217,7 @@ fn collect(stream: impl Read + Send + 'static) -> (Arc<Mutex<String>>, Option<Jo
     let to = text.clone();
     let reader = std::thread::spawn(move || {
         for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
-            let mut text = to.lock().expect("nobody panics with it");
+            let mut text = to.lock().expect("no thread panicked with it");
             text.push_str(&String::from_utf8_lossy(&line));
             text.push('\n');
         }
@@ -281,7 +281,7 @@ impl Stack {
         self.directory.path()
     }
 
-    /// Writes services.toml anew.
+    /// Writes services.toml again.
     pub(crate) fn services(&self, services: &str) {
         let text = format!("project = {:?}\n{}", self.project, with_images(services));
         std::fs::write(self.path().join("services.toml"), text).expect("a file");

@@ -1,4 +1,4 @@
-//! Stopping: nothing is killed before it has saved, what had to be killed is told, and a stop that was cut off goes on
+//! Stopping: nothing is killed before it has saved, what had to be killed is reported, and a stop that was cut off goes on
 //! under the eyes of the next run.
 
 use std::process::Command;
@@ -268,7 +268,7 @@ fn a_closed_terminal_ends_each_command_cleanly() {
     stack.dev(&["--profile", "never", "up", "--no-start"]).ends(0);
     let watch = stack.command(&["--profile", "never", "watch"]);
     assert_eq!(closed(&watch, "watching"), 129);
-    // It does not listen to SIGHUP, and nothing else could end it any more.
+    // It does not listen to SIGHUP, and nothing else could end it then.
     let run = stack.command(&["run", "deaf", "sh", "-c", "trap '' HUP; echo here; sleep 1000"]);
     assert_eq!(closed(&run, "here"), 129);
     assert_eq!(docker::names(&[&stack.label()]).len(), 3, "the container of `run` is gone");

@@ -1,4 +1,4 @@
-//! `terraform`: the production modules of examples/terraform in the mirror, and a configuration as somebody else may have one.
+//! `terraform`: the production modules of examples/terraform in the mirror, and a configuration as another user may have one.
 //! Where Terraform or the provider of AWS can't be had these tests say so, past the harness, and in scripts/test's last lines.
 
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ impl Terraform {
     fn start(&self, stack: &Stack, arguments: &[&str]) -> Running {
         let all = [&["terraform", "--"], arguments].concat();
         let mut command = stack.command(&all);
-        // As somebody has them who works in the real account.
+        // As a user has them who works in the real account.
         command.env("AWS_PROFILE", "production").env("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
         Running::start(command.envs(self.variables.iter().cloned()))
     }

@@ -134,7 +134,7 @@ command = ["sh", "-c", "echo no luck with ${CRASH_TOKEN}; exit 4"]
 ready = { exec = "false" }
 "#;
 
-/// What nobody may read who has no business with the secrets.
+/// Other programs may read this text: it must contain no secret, in no encoding.
 #[track_caller]
 fn has_no_secret(text: &str, of_what: &str) {
     use base64::Engine as _;
@@ -173,7 +173,7 @@ fn what_services_log_of_their_secrets_is_in_no_file_of_the_bundle_and_not_on_the
     assert!(log.contains("hello from chatty") && log.contains("all is said") && log.len() > 65_530, "{log}");
     assert!(read(&folder, "README.txt").contains("percent-encoded"));
 
-    // What failed by itself is told in events, which are for others as well.
+    // What failed by itself is reported in events, which are for others as well.
     let words = ["--format", "json", "test", "--services", "crash", "--bundle", "crash", "--", "true"];
     let crashed = stack.dev(&words).ends(7);
     has_no_secret(&crashed.stdout, "stdout");

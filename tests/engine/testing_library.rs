@@ -104,11 +104,11 @@ fn forks_are_made_side_by_side_while_somebody_is_connected() {
         forks.into_iter().map(|fork| fork.join().expect("no panic")).collect()
     });
     for (number, Database { url, .. }) in (0..).zip(&forks) {
-        assert_eq!(query(url, "SELECT count(*) FROM t"), Some(3), "what was committed, and nobody else's");
+        assert_eq!(query(url, "SELECT count(*) FROM t"), Some(3), "what was committed, and nothing of other sessions");
         query(url, &format!("INSERT INTO t SELECT generate_series(1, {number})"));
         assert_eq!(query(url, "SELECT count(*) FROM t"), Some(3 + number));
     }
-    source.batch_execute("COMMIT").expect("nobody disturbed it");
+    source.batch_execute("COMMIT").expect("nothing disturbed it");
     assert_eq!(query(own.url("postgres"), "SELECT count(*) FROM t"), Some(4));
 
     // As it was when the first was made, until one says otherwise.

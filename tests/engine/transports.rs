@@ -235,9 +235,9 @@ async fn addresses_of_containers_are_reached_where_the_engine_says_so() {
     with_container(async |id| {
         let seen = engine.inspect(id).await.expect("an answer").expect("a container");
         let address = *seen.addresses.first().expect("an address");
-        // Nobody listens there; to be refused is to have been heard.
+        // Nothing listens there; a refusal shows that the address was reached.
         let connect = tokio::time::timeout(Duration::from_secs(5), TcpStream::connect((address, 1))).await;
-        let error = connect.expect("an answer").expect_err("nobody listens");
+        let error = connect.expect("an answer").expect_err("nothing listens");
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
     })
     .await;

@@ -145,7 +145,7 @@ fn whatever_recreates_a_container_keeps_its_volumes() {
     dockerfile(&stack, "VOLUME /var/lib/store\nENV A=1");
     stack.up().says(&["/var/cache/app keeps its content"]).says(&["up -V app"]);
     assert_eq!(marks(&stack), "kept kept", "after a build");
-    // A folder that is no volume any more comes back when it is one again.
+    // A folder that is no longer a volume comes back when it is one again.
     dockerfile(&stack, "ENV A=2");
     stack.up();
     assert!(marks(&stack).contains("No such file"), "{}", marks(&stack));
@@ -216,7 +216,7 @@ fn down_of_a_container_of_an_earlier_version_loses_nothing_and_down_v_everything
     stack.up();
     assert_eq!(marks(&stack), "old old");
     let again = as_before(&stack, "app");
-    // Those that nothing points to any more, as the test took the volumes away that did.
+    // Those that nothing refers to any longer, as the test took the volumes away that did.
     before.iter().for_each(|volume| docker::remove_volume(volume));
     stack.dev(&["down", "-v"]).ends(0).says(&["saved"]);
     assert!(docker::volumes().iter().all(|volume| !again.contains(volume)));

@@ -47,7 +47,7 @@ impl Watching {
         self.events().into_iter().filter(|told| told["event"] == event).collect()
     }
 
-    /// Waits until an event was told so often; returns the last of them.
+    /// Waits until an event was reported that many times; returns the last of them.
     #[track_caller]
     pub(crate) fn wait(&self, event: &str, times: usize) -> Value {
         wait_until(&format!("{times} × {event}"), || {
@@ -110,13 +110,13 @@ fn every_save_of_every_editor_is_one_restart_and_nothing_else_is() {
     let watching = Watching::start(&stack, &[]);
     let mut times = 0;
     for (editor, save) in EDITORS {
-        // The second save is the one that is missed by whoever watches the file.
+        // The second save is the one that a watcher of the file itself misses.
         for round in ["a", "b"] {
             save(&file, &format!("{editor} {round}"));
             times += 1;
             let done = watching.done(times);
             assert_eq!((&done["path"], &done["action"]), (&"src/main.txt".into(), &"restart".into()), "{editor}");
-            // Nothing changed; nor has anybody to know about the others.
+            // Nothing changed, and the others need no reaction.
             save(&file, &format!("{editor} {round}"));
             fs::write(stack.path().join("src/notes.md"), format!("{times}")).expect("a file");
             fs::write(stack.path().join("src/x.log"), format!("{times}")).expect("a file");
@@ -305,7 +305,7 @@ fn links_are_copied_as_links_and_what_takes_a_files_place_is_seen() {
     let stack = Stack::new("watch-links", &app(r#"{ path = "web", action = "sync", target = "/srv" }"#));
     stack.file("web/a", "0");
     let outside = tempfile::tempdir().expect("a folder");
-    fs::write(outside.path().join("secret"), "nobody's business inside").expect("a file");
+    fs::write(outside.path().join("secret"), "not for the container").expect("a file");
     let at = |path: &str| stack.path().join("web").join(path);
     std::os::unix::fs::symlink(outside.path(), at("before")).expect("a link");
     stack.up();

@@ -84,7 +84,7 @@ fn an_action_that_rewrites_what_it_watches_is_stopped() {
     let suspended = watching.wait("watch-suspended", 1);
     assert_eq!(suspended["paths"], serde_json::json!(["gen/out.txt"]), "{suspended:#}");
     let actions = watching.all("watch-done").len();
-    // Somebody's save is acted upon; what that stirs up is known at once.
+    // A user's save is acted upon; what that stirs up is known at once.
     stack.file("gen/in.txt", "2");
     wait_until("one more action", || (watching.all("watch-done").len() == actions + 1).then_some(()));
     assert_eq!(watching.all("watch-done").last().expect("one")["path"], "gen/in.txt");
@@ -130,7 +130,7 @@ fn a_limit_of_the_system_is_named_and_got_over() {
         stack.file(&format!("src/{number}/x.txt"), "0");
     }
     stack.up();
-    // A user namespace has a limit of its own, so nobody else's is touched.
+    // A user namespace has a limit of its own, so that of no other user is touched.
     let own = stack.command(&["watch", "--format", "json"]);
     let mut command = Command::new("unshare");
     command.args([

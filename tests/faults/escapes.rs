@@ -130,7 +130,7 @@ fn no_refusal_of_the_engine_acts_on_the_terminal() {
             said.push_str(&String::from_utf8_lossy(&bytes));
         }
         let lists = ["/containers/json", "/networks", "/volumes"].contains(&path);
-        assert!(!lists || said.contains("PWNED") || said.contains("P2JQ"), "{path} is told by none: {said}");
+        assert!(!lists || said.contains("PWNED") || said.contains("P2JQ"), "{path} is named by none: {said}");
     }
 }
 

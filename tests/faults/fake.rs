@@ -28,7 +28,7 @@ pub(crate) enum Reply {
     Text(&'static str),
     /// Status 200 and these lines, then the connection breaks.
     Cut(&'static str),
-    /// Status 200, these lines, then nothing any more.
+    /// Status 200, these lines, then nothing.
     Stall(&'static str),
     /// No answer at all.
     Hang,

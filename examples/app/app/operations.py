@@ -25,7 +25,7 @@ def log_stream() -> str:
 
 
 def log(message: str) -> None:
-    """A line for CloudWatch Logs, and for whoever looks at the container."""
+    """A line for CloudWatch Logs, and for a user who looks at the container."""
     print(message)
     event = {"timestamp": int(time.time() * 1000), "message": message}
     aws("logs").put_log_events(logGroupName=LOG_GROUP, logStreamName=log_stream(), logEvents=[event])
@@ -45,7 +45,7 @@ def health():
 
 @routes.get("/settings")
 def settings():
-    """Shows that both stores are read; a secret itself is nobody's business."""
+    """Shows that both stores are read; a secret itself is never shown."""
     return jsonify(greeting=parameter("greeting"), secret_length=len(secret("session-key")))
 
 

@@ -21,7 +21,7 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     tokio::task::spawn_blocking(work).await.expect("no panic")
 }
 
-/// Puts an order into a database of its own and counts: nobody else's is there.
+/// Puts an order into a database of its own and counts: no other order is in it.
 async fn one_order(item: &'static str) -> i64 {
     let copy = stack().await.fork_database().await.expect("a copy");
     let url = copy.url.clone();

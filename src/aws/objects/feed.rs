@@ -59,7 +59,7 @@ impl Putter<'_> {
         let (sender, content) = byte_channel::channel(PIECES);
         let reading = async {
             while let Some(bytes) = source.chunk().await? {
-                // What is there already is not taken.
+                // What exists already is not taken.
                 if sender.send(Ok(bytes)).await.is_err() {
                     break;
                 }

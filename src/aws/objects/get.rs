@@ -69,7 +69,7 @@ pub fn objects<'a>(client: &'a Client, buckets: &'a [Bucket]) -> impl Stream<Ite
         .try_filter_map(async |object| Ok(object))
 }
 
-/// One version; none when it is gone.
+/// One version; none when it was removed.
 async fn get(client: &Client, bucket: &str, version: Version) -> Answer<Option<Object>> {
     if version.deleted {
         let (headers, tags) = (BTreeMap::new(), String::new());

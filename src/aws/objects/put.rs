@@ -43,7 +43,7 @@ struct There {
 pub(super) enum Put {
     /// It was put.
     Done,
-    /// It was there already.
+    /// It existed already.
     There,
     /// The bucket keeps no versions and has something else, which stays.
     Left,
@@ -101,7 +101,7 @@ impl<'a> Putter<'a> {
         self.client.s3(Method::PUT, &format!("/{bucket}"), &[("versioning", "")], xml.into_bytes()).await.map(drop)
     }
 
-    /// Whether a version would be put, or is there already. To be asked once for each, in order.
+    /// Whether a version would be put, or exists already. To be called once for each, in order.
     fn decide(&self, entry: &Entry) -> Put {
         let mut there = self.there.borrow_mut();
         let Some(there) = there.get_mut(&(entry.bucket.clone(), entry.key.clone())) else { return Put::Done };
@@ -179,7 +179,7 @@ impl<'a> Putter<'a> {
     }
 }
 
-/// Whether a version that is there is one that is to be put. The `ETag` of what was uploaded in parts is not that of the
+/// Whether an existing version is one that is to be put. The `ETag` of what was uploaded in parts is not that of the
 /// same in one piece: there the size has to do.
 fn is_same(version: &Version, entry: &Entry) -> bool {
     let plain = |etag: &str| etag.trim_matches('"').to_owned();

@@ -75,7 +75,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     })
 }
 
-/// How often it is told how far it is.
+/// How often progress is reported.
 pub(in crate::cli) fn progress(session: &Session<'_>) -> Progress {
     let every = if session.context.format() == Format::Tty { 2 } else { 10 };
     Progress::new(session.events.clone(), Duration::from_secs(every))

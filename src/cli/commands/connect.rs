@@ -103,7 +103,7 @@ fn in_shell(shell: &str, query: &[String], env: Vec<String>, remark: String) -> 
     }
 }
 
-/// The first of a client's programs that is there. Where there is no shell to ask, the first is tried.
+/// The first of a client's programs that exists. Where there is no shell to look for them, the first is tried.
 async fn installed<'a>(engine: &Engine, container: &Container, client: &'a Client) -> Result<Option<&'a [String]>> {
     for program in &client.programs {
         let look = ["sh", "-c", "command -v \"$0\"", &program[0]].map(String::from);

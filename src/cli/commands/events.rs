@@ -60,7 +60,7 @@ async fn show(args: &Args, context: &Context) -> Result<()> {
     let mut found = stack_or_labels(context).await?;
     let services = args.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
     let usage = |message| Error::new(ErrorKind::Usage, message);
-    // One that can't be understood is told before the engine is asked.
+    // One that can't be understood is reported before the engine is queried.
     for text in [&args.since, &args.until].into_iter().flatten() {
         time::parse(text, &Zoned::now()).map_err(usage)?;
     }

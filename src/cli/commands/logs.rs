@@ -193,7 +193,7 @@ fn matches(pattern: &Regex, line: &Line<'_>) -> bool {
     pattern.is_match(&text)
 }
 
-/// A time that can't be understood is told before the engine is asked.
+/// A time that can't be understood is reported before the engine is queried.
 fn check_time(text: Option<&str>) -> Result<Option<&str>> {
     text.map(|text| time::parse(text, &Zoned::now()).map(|_| text)).transpose().map_err(usage)
 }

@@ -45,7 +45,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let folder = folder(&args.arguments);
         let data = data();
         let events = context.screen.events();
-        // From here on signals are told of and passed on, so that what is written below is removed again.
+        // From here on signals are reported and passed on, so that what is written below is removed again.
         let shutdown = Shutdown::on_signals(&events);
         let mut held = None;
         if reads_configuration(&args.arguments) {

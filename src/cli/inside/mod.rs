@@ -105,7 +105,7 @@ pub async fn exec(
     let mut outside = Outside::listen();
     let exec =
         engine.prepare_exec(&container.id, options).await.map_err(|error| explained(error, &container.service))?;
-    // The engine holds the size back until the command is started: so it is told as early as it can be.
+    // The engine holds the size back until the command is started: so it is sent as early as possible.
     let (attached, ()) = tokio::join!(engine.start_exec(&exec, options), async {
         if let Some(size) = options.tty {
             engine.resize_exec(&exec, size).await;

@@ -126,7 +126,7 @@ fn quoted(value: &Yaml) -> String {
     if let Yaml::Text(text) = value { double(text) } else { flow(value) }
 }
 
-/// A text, without quotes where nobody could take it for something else.
+/// A text, without quotes where it can't be read as anything else.
 fn scalar(text: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let word = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '.' && text.contains('/'))

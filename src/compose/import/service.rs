@@ -21,7 +21,7 @@ impl Draft<'_> {
         self.fields.push(field);
     }
 
-    /// The list under a key, made when it is not there.
+    /// The list under a key, created if it is missing.
     pub(super) fn list(&mut self, key: &str) -> &mut Vec<crate::compose::toml::Item> {
         let at = self.slot(key, Value::List(Vec::new()));
         match &mut self.fields[at].value {
@@ -30,7 +30,7 @@ impl Draft<'_> {
         }
     }
 
-    /// The table under a key, made when it is not there.
+    /// The table under a key, created if it is missing.
     pub(super) fn map(&mut self, key: &str) -> &mut Vec<Field> {
         let at = self.slot(key, Value::Map(Vec::new()));
         match &mut self.fields[at].value {

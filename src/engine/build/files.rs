@@ -41,7 +41,7 @@ const LONGEST: usize = 64 * 1024;
 pub(super) struct Files {
     /// What steps see.
     pub(super) context: Context,
-    /// The Dockerfile, under the name that the builder is told.
+    /// The Dockerfile, under the name that the builder receives.
     pub(super) dockerfile: Entry,
 }
 
@@ -117,7 +117,7 @@ impl Files {
     }
 }
 
-/// What the builder is told of a file. No times, no owners: they are not what makes another image.
+/// What the builder receives of a file. No times, no owners: they are not what makes another image.
 fn announced(entry: &Entry) -> Vec<u8> {
     let bits = [(0o4000, SET_USER), (0o2000, SET_GROUP), (0o1000, STICKY)];
     let special = bits.iter().filter(|(bit, _)| entry.mode & bit != 0).fold(0, |all, (_, special)| all | special);

@@ -85,7 +85,7 @@ impl Engine {
     pub async fn build(&self, service: &Service, how: How, tell: &mut dyn FnMut(Progress)) -> Result<Option<String>> {
         let built = self.build_with_either(service, how, tell).await;
         match built {
-            // What a build says when its engine goes away is the builder's, not the Dockerfile's.
+            // What a build prints when its engine stops is the builder's, not the Dockerfile's.
             Err(error) if error.kind == ErrorKind::Image => match answer(self.docker.ping()).await {
                 Err(gone) if status(&gone).is_none() => {
                     Err(failed(format_args!("the engine went away while it built {}", service.image), &gone))
@@ -185,7 +185,7 @@ impl Work<'_> {
         self.ended(ended, &trouble).await
     }
 
-    /// What both builders are told.
+    /// What both builders receive.
     fn query(&self) -> Vec<(&'static str, String)> {
         let Build { target, args, cache_from, .. } = self.build;
         let label = HashMap::from([(labels::BUILD, json(&self.label))]);

@@ -42,7 +42,7 @@ fn pack(context: &Context, pieces: byte_channel::Writer) -> Result<(), (Option<&
 }
 
 /// The classic builder takes out what the archive's own .dockerignore names, that included. Where it is not among the files,
-/// or does not know of a Dockerfile from outside, there is nobody whom another one would surprise.
+/// or does not know of a Dockerfile from outside, adding one of our own surprises no user.
 fn hide_dockerfile(archive: &mut tar::Builder<byte_channel::Writer>, context: &Context) -> io::Result<()> {
     const PATTERNS: &str = ".dockerignore";
     if !context.hides_dockerfile || context.entries.iter().any(|entry| entry.path == PATTERNS) {

@@ -52,7 +52,7 @@ pub(super) struct Offer {
 /// A session, open until it goes out of scope.
 #[derive(Debug)]
 pub(super) struct Session {
-    /// What the build is told to find it.
+    /// What the build finds it by.
     pub(super) id: String,
     task: JoinHandle<()>,
 }
@@ -110,7 +110,7 @@ async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Byte
         Some(question) => offer.answer(&path, &question).await,
         None => Err((INTERNAL, "the request can't be read".into())),
     };
-    // That the engine is gone is nothing that could be told to it.
+    // An engine that is gone can't receive that.
     let _ = send(&mut respond, answer);
 }
 

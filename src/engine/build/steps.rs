@@ -187,7 +187,7 @@ impl Step {
     }
 }
 
-/// The context comes to BuildKit under a URL that means nothing to anybody, and is copied from there.
+/// The context comes to BuildKit under a URL that means nothing to users, and is copied from there.
 fn plain_name(name: &str) -> String {
     let is_context = name.starts_with("http://buildkit-session/") || name == "copy /context /";
     if is_context { "[internal] build context".into() } else { name.to_owned() }

@@ -41,7 +41,7 @@ pub enum LogError {
     Gone,
     /// Its log driver keeps nothing that can be read.
     Unreadable,
-    /// The engine failed, or is not there.
+    /// The engine failed, or does not answer.
     Failed(Error),
 }
 

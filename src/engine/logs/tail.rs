@@ -61,7 +61,7 @@ impl Engine {
     }
 }
 
-/// What is kept of a line. It ends with a whole word: half a password is one that nobody recognises.
+/// What is kept of a line. It ends with a whole word: half a password would not be recognised and masked.
 fn beginning(line: &[u8]) -> &[u8] {
     let Some((kept, _)) = line.split_at_checked(LINE_LIMIT).filter(|(_, rest)| !rest.trim_ascii().is_empty()) else {
         return line;

@@ -110,10 +110,10 @@ impl Builder<'_> {
 
     /// A job that exited with 0 is done, unless one of its dependencies was recreated since.
     fn decide_ended_job(&self, service: &Service, container: &Container, requested: bool) -> Decision {
-        let anew = service.depends_on.keys().find(|dependency| {
+        let recreated = service.depends_on.keys().find(|dependency| {
             matches!(self.decisions.get(*dependency), Some(Decision::Create(_) | Decision::Replace(_)))
         });
-        match anew {
+        match recreated {
             _ if requested => Decision::Replace(Cause::Requested),
             Some(dependency) => Decision::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),
             None if container.exit_code == Some(0) && container.state == ContainerState::Exited => Decision::Done,

@@ -99,7 +99,7 @@ impl Notes {
     }
 }
 
-/// A new holder takes over: its line replaces what is there, but for notes that are still open. Returns those.
+/// A new holder takes over: its line replaces the existing ones, but for notes that are still open. Returns those.
 pub(super) fn take_over(file: &mut File, holder: &str) -> Vec<Stopping> {
     let open = text(file).map(|text| stopping(&text)).unwrap_or_default();
     // Only for the one who waits to read: failing to write it takes nothing from the lock.
@@ -177,7 +177,7 @@ mod tests {
         notes.end("b");
         drop(held_file);
         notes.end("a");
-        assert_eq!(notes.stopping(), [], "the lock is not held any more");
+        assert_eq!(notes.stopping(), [], "the lock is no longer held");
 
         let (_held, notes) = held(&mut file, "`up` (pid 2)");
         assert_eq!(notes.stopping(), [Stopping { signalled: true, ..note("a") }]);

@@ -47,7 +47,7 @@ const PIECES: usize = 4;
 /// How long an emulator that is to be stopped may take to say whether it has something.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it is told how far it is, in versions.
+/// How often progress is reported, in versions.
 const TELL_EVERY: u64 = 100;
 
 /// An emulator's objects, and where they are kept.
@@ -65,8 +65,8 @@ struct Objects<'a> {
 /// belongs to a test run, is left alone.
 ///
 /// # Errors
-/// When there is something, but it could not be saved. An emulator that does not answer is no error: what it had can't be
-/// had any more, which is told.
+/// When there is something, but it could not be saved. An emulator that does not answer is no error: what it had is
+/// lost, which is reported.
 pub(super) async fn save(run: &Run<'_>, step: &Step, service: &Service, container: &str) -> Result<()> {
     let service = &of_container(run.engine, service, container).await?;
     if run.stack.isolation.is_some() || !is_forgetful(run.stack, service) {

@@ -42,7 +42,7 @@ pub struct Limits {
     pub connect: Duration,
     /// To be answered, once accepted.
     pub answer: Duration,
-    /// A silent connection that is still open after this is taken as open: a port forwarder without anybody behind
+    /// A silent connection that is still open after this is taken as open: a port forwarder without a server behind
     /// it closes at once.
     pub stays_open: Duration,
 }
@@ -250,7 +250,7 @@ fn words(error: &io::Error) -> String {
     }
 }
 
-/// Somebody answered who does not speak the protocol.
+/// A program answered that does not speak the protocol.
 pub(super) fn unexpected(answer: &[u8]) -> io::Error {
     let start = String::from_utf8_lossy(&answer[..answer.len().min(40)]);
     io::Error::new(io::ErrorKind::InvalidData, format!("unexpected answer {:?}", start.trim_end()))

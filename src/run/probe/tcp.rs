@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{Answer, exchange};
 
-/// Being accepted says little: the engine's port forwarder accepts before anybody listens behind it, then closes.
+/// Being accepted says little: the engine's port forwarder accepts before a server listens behind it, then closes.
 pub(super) async fn stays_open(mut stream: TcpStream, wait: Duration) -> io::Result<Answer> {
     match timeout(wait, stream.read(&mut [0; 1])).await {
         Ok(Ok(0)) => Err(io::ErrorKind::UnexpectedEof.into()),

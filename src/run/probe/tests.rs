@@ -47,8 +47,8 @@ async fn play(mut stream: TcpStream, script: &'static [Turn]) -> io::Result<()> 
     stream.shutdown().await
 }
 
-/// An address where nobody listens, as long as the socket that holds it lives.
-fn nobody() -> (TcpSocket, SocketAddr) {
+/// An address where nothing listens, as long as the socket that holds it lives.
+fn closed() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -96,9 +96,9 @@ const LOCALSTACK: Probe = Probe::Localstack { port: 1 };
 
 #[tokio::test]
 async fn nobody_there_is_not_ready_in_any_protocol() {
-    let (_held, nobody) = nobody();
+    let (_held, closed) = closed();
     for probe in [postgres(None), redis(None), http("/"), LOCALSTACK, SMTP] {
-        let refused = ask_at(&probe, &[(1, nobody)]).await;
+        let refused = ask_at(&probe, &[(1, closed)]).await;
         assert_eq!(refused, not_yet("connection refused"), "{probe:?}");
         let forwarder = ask(&probe, &[]).await;
         assert_eq!(forwarder, not_yet("accepted, then closed"), "{probe:?}");
@@ -232,7 +232,7 @@ async fn redis_with_a_password_logs_in_first() {
     let cases: [(&'static [Turn], Answer); 4] = [
         (&[AUTH, Says(b"+OK\r\n+PO"), Says(b"NG\r\n")], Answer::Ready),
         (&[Says(b"+OK\r\n-LOADING\r\n")], not_yet("LOADING")),
-        // It is up, whoever it lets in.
+        // It is ready, whichever clients it admits.
         (&[Says(b"-WRONGPASS no\r\n-NOAUTH\r\n")], Answer::Ready),
         (&[Says(b"-ERR AUTH none\r\n+PONG\r\n")], Answer::Ready),
     ];
@@ -295,8 +295,8 @@ async fn mail_needs_both_its_ports() {
     let mail = Probe::Mail { http: 1, smtp: 2, root: String::new(), path: "/readyz".into() };
     assert_eq!(ask_at(&mail, &[(1, api), (2, smtp)]).await, Answer::Ready);
     assert_eq!(ask_at(&mail, &[(1, api), (2, busy)]).await, not_yet("SMTP: 421 too busy"));
-    let (_held, nobody) = nobody();
-    assert_eq!(ask_at(&mail, &[(1, nobody), (2, smtp)]).await, not_yet("HTTP: connection refused"));
+    let (_held, closed) = closed();
+    assert_eq!(ask_at(&mail, &[(1, closed), (2, smtp)]).await, not_yet("HTTP: connection refused"));
 }
 
 #[tokio::test]
@@ -340,7 +340,7 @@ async fn what_the_container_itself_refuses_is_not_ready_whatever_the_forwarder_s
     assert_eq!(ask(&["127.0.0.77", "127.0.0.1"], published.port()).await, Answer::Ready, "on one of its networks");
     assert_eq!(ask(&[], published.port()).await, Answer::Ready, "only the forwarder can be asked");
 
-    let (_held, dead) = nobody();
+    let (_held, dead) = closed();
     let asked = prober.ask_of(&TCP, &[(published.port(), dead)].into(), &["127.0.0.1".parse().unwrap()]).await;
     assert_eq!(asked, not_yet(&format!("port {}: connection refused", published.port())), "it is its own address");
 }

@@ -106,7 +106,7 @@ pub(super) async fn is_rotated(
     let mut since = run.from;
     if kept == 0 {
         // A single file is emptied when it is full, so that its size says nothing. Time has to do: it has been running
-        // for long, and what it wrote when it was started is not there.
+        // for long, and what it wrote when it was started is missing.
         if (engine.now().await.as_second() - run.known_until).unsigned_abs() < older_than.as_secs() {
             return Ok(false);
         }
@@ -230,7 +230,7 @@ pub(super) fn unreadable() -> String {
         .into()
 }
 
-/// What to say while the line is not there.
+/// What is reported while the line is missing.
 pub(super) fn not_there(pattern: &Regex) -> String {
     format!("no line of its log matches /{pattern}/ since it was started")
 }

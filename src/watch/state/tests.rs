@@ -200,7 +200,7 @@ fn a_loop_is_stopped_and_named() {
     assert_eq!(actions, LIKELY as usize, "{told:?}");
     assert_eq!(told.last().unwrap(), "suspend api: gen");
 
-    // Another file is somebody's work, at any time.
+    // Another file was edited by hand, at any time.
     assert_eq!(short(&state.on(found(at, vec![change("main.rs")]), ms(at + 50))), ["act api: gen main.rs"]);
     state.on(Input::Done(api()), ms(at + 60));
     // So is the same one when no action can have done it; its echo then is known at once.

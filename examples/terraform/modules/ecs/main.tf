@@ -33,7 +33,7 @@ resource "aws_ssm_parameter" "log_level" {
   value = "info"
 
   lifecycle {
-    ignore_changes = [value] # set by hand while somebody looks for a fault
+    ignore_changes = [value] # set by hand while a fault is searched for
   }
 }
 
