@@ -75,6 +75,8 @@ table! {
         user: Option<Spanned<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
         /// Working directory inside the container.
         working_dir: Option<Spanned<String>>, default "the image's own", example r#"working_dir = "/app""#;
+        /// Name of the container on the engine, which only one container can have. Isolated stacks give theirs another.
+        container_name: Option<Spanned<String>>, default "project and service", example r#"container_name = "my-db""#;
         /// Host name of the container.
         hostname: Option<Spanned<String>>, default "chosen by the engine", example r#"hostname = "db""#;
         /// Networks it joins.
@@ -238,8 +240,30 @@ table! {
         internal: Option<bool>, default "false", example "internal = true";
         /// Subnet in CIDR notation.
         subnet: Option<Spanned<String>>, default "chosen by the engine", example r#"subnet = "172.30.0.0/24""#;
+        /// Where its addresses come from, where a `subnet` does not say enough.
+        ipam: Vec<Spanned<AddressPool>>, default "chosen by the engine", example r#"ipam = [{ subnet = "172.30.0.0/24", gateway = "172.30.0.254" }]"#;
+        /// With IPv6 addresses.
+        ipv6: Option<bool>, default "false", example "ipv6 = true";
+        /// Containers outside of the stack may join it, on a swarm.
+        attachable: Option<bool>, default "false", example "attachable = true";
+        /// Options of the driver.
+        options: Pairs, default "none", example r#"options = { "com.docker.network.driver.mtu" = "1400" }"#;
         /// Labels.
         labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
+    }
+}
+
+table! {
+    /// Where the addresses of a network come from.
+    AddressPool "Address pools" {
+        /// Subnet in CIDR notation.
+        subnet: Option<Spanned<String>>, default "chosen by the engine", example r#"subnet = "172.30.0.0/24""#;
+        /// Address of the gateway.
+        gateway: Option<String>, default "the first one", example r#"gateway = "172.30.0.254""#;
+        /// Part of the subnet that containers get addresses from.
+        ip_range: Option<String>, default "all of it", example r#"ip_range = "172.30.0.128/25""#;
+        /// Addresses that no container gets, by name.
+        reserved: Pairs, default "none", example r#"reserved = { router = "172.30.0.5" }"#;
     }
 }
 

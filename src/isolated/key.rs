@@ -64,6 +64,7 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         watch: _,
         user,
         working_dir,
+        container_name: _,
         hostname: _,
         networks: _,
         labels: _,

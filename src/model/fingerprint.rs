@@ -43,6 +43,7 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         watch: _,
         user,
         working_dir,
+        container_name,
         hostname,
         networks: joined,
         labels,
@@ -74,6 +75,7 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     add("networks", networks(stack, joined));
     add("user", optional(user));
     add("working_dir", optional(working_dir));
+    add("container_name", optional(container_name));
     add("hostname", optional(hostname));
     add("labels", lines(labels.iter().map(|(name, value)| format!("{name}={value}"))));
     add("ulimits", lines(ulimits.iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard))));
@@ -94,7 +96,13 @@ pub fn network(network: &Network) -> String {
     let driver = network.driver.as_deref().unwrap_or_default();
     let subnet = network.subnet.as_deref().unwrap_or_default();
     let labels = lines(network.labels.iter().map(|(name, value)| format!("{name}={value}")));
-    short(&format!("{driver}\n{}\n{subnet}\n{labels}", network.internal))
+    let mut text = format!("{driver}\n{}\n{subnet}\n{labels}", network.internal);
+    // Only where they are set: networks of earlier versions stay as they are.
+    if !network.pools.is_empty() || network.ipv6 || network.attachable || !network.options.is_empty() {
+        let options = lines(network.options.iter().map(|(name, value)| format!("{name}={value}")));
+        let _ = write!(text, "\n{:?}\n{}{}\n{options}", network.pools, network.ipv6, network.attachable);
+    }
+    short(&text)
 }
 
 /// The fields that differ between two fingerprints, sorted.
@@ -305,6 +313,8 @@ mod tests {
             Network { driver: Some("bridge".into()), ..plain.clone() },
             Network { subnet: Some("10.9.0.0/24".into()), ..plain.clone() },
             Network { labels: [("a".into(), "1".into())].into(), ..plain.clone() },
+            Network { options: [("a".into(), "1".into())].into(), ..plain.clone() },
+            Network { ipv6: true, ..plain.clone() },
         ] {
             assert_ne!(network(&plain), network(&other), "{other:?}");
         }

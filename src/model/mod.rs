@@ -1,7 +1,7 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
 //! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `nameless` names volumes that services.toml does not, `prepared` makes one that
+//! questions of order, `fingerprint` says what of a service matters to its container, `gpus` which GPUs it asks for, `isolated` makes of a stack that of one test run, `nameless` names volumes that services.toml does not, `prepared` makes one that
 //! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have, `reference`
 //! takes its name apart, `secret` says what is masked when shown.
 
@@ -9,6 +9,7 @@ pub mod aws;
 pub mod built;
 mod failure;
 pub mod fingerprint;
+pub mod gpus;
 pub mod graph;
 mod image_env;
 pub mod isolated;
@@ -105,9 +106,10 @@ impl Stack {
         self.services.values().find(|service| service.image == image && service.build.is_some())
     }
 
-    /// The container's name on the engine.
+    /// The container's name on the engine: the one that services.toml gives it, else the stack's and the service's.
     pub fn container_name(&self, service: &ServiceName) -> String {
-        format!("{}-{service}", self.name)
+        let written = self.services.get(service).and_then(|service| service.container_name.clone());
+        written.unwrap_or_else(|| format!("{}-{service}", self.name))
     }
 }
 
@@ -153,6 +155,27 @@ pub struct Network {
     pub internal: bool,
     /// `172.30.0.0/24`.
     pub subnet: Option<String>,
+    /// Where its addresses come from otherwise.
+    pub pools: Vec<AddressPool>,
+    /// With IPv6 addresses.
+    pub ipv6: bool,
+    /// Open to containers of a swarm that are not the stack's.
+    pub attachable: bool,
+    /// Options of the driver.
+    pub options: IndexMap<String, String>,
     /// The user's own labels.
     pub labels: IndexMap<String, String>,
+}
+
+/// Where the addresses of a network come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AddressPool {
+    /// `172.30.0.0/24`.
+    pub subnet: Option<String>,
+    /// Address of the gateway.
+    pub gateway: Option<String>,
+    /// Part of the subnet for containers.
+    pub range: Option<String>,
+    /// Addresses that no container gets.
+    pub reserved: IndexMap<String, String>,
 }

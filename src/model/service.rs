@@ -59,6 +59,8 @@ pub struct Service {
     pub user: Option<String>,
     /// Working directory inside.
     pub working_dir: Option<String>,
+    /// Name of its container, if it is not that of the stack and the service.
+    pub container_name: Option<String>,
     /// Host name inside.
     pub hostname: Option<String>,
     /// Short names of its networks; at least one.

@@ -28,6 +28,7 @@ pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) 
         network.name = format!("{name}-{short}");
         network.external = false;
         network.subnet = None;
+        network.pools.clear();
         if external {
             network.driver = None;
         }
@@ -41,6 +42,12 @@ pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) 
 }
 
 fn isolate_service(service: &mut Service) {
+    // The developer's has the name, and its networks have other addresses.
+    let name = service.container_name.take();
+    service.options.aliases.extend(name);
+    service.options.ipv4_address.clear();
+    service.options.ipv6_address.clear();
+    service.options.mac_address = None;
     let mut ports: Vec<Port> = Vec::new();
     let known = service.ports.iter().cloned().map(|port| Port { host: None, ..port });
     for port in known.chain(own_ports(service)) {

@@ -154,6 +154,7 @@ pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diag
     resolver.activate(&mut services);
     resolver.accounts(&services);
     resolver.duplicate_ports(&services);
+    resolver.container_names(&mut services);
     let aws = resolver.aws(&mut services);
     let Resolver { paths, volumes, networks, .. } = resolver;
     let (root, secrets) = (around.root.clone(), around.secrets.clone());
@@ -241,6 +242,27 @@ impl Resolver<'_> {
                     service.active = true;
                     queue.push(dependency);
                 }
+            }
+        }
+    }
+
+    /// Each container has a name of its own. A stack under another name than the file's leaves those of the file to the stack
+    /// that has it; other services still reach it by them.
+    fn container_names(&mut self, services: &mut IndexMap<ServiceName, Service>) {
+        let own =
+            self.config.project.as_ref().map_or_else(|| name_of_folder(&self.around.root), |own| own.value.clone());
+        let is_other = self.around.project.as_ref().is_some_and(|asked| *asked != own);
+        let mut seen: HashMap<String, ServiceName> = HashMap::new();
+        for service in services.values_mut() {
+            let Some(name) = service.container_name.clone() else { continue };
+            if let Some(other) = seen.insert(name.clone(), service.name.clone()) {
+                let message = format!("the container name `{name}` is that of `{other}` already");
+                let place = self.config.services.get(service.name.as_str());
+                let place = place.and_then(|entry| entry.container_name.as_ref()).map(|name| name.place.clone());
+                self.problems.push(Diagnostic::error(place, message).hint("only one container can have a name"));
+            }
+            if is_other {
+                service.options.aliases.extend(service.container_name.take());
             }
         }
     }

@@ -47,6 +47,7 @@ impl Resolver<'_> {
             entrypoint: entry.entrypoint.as_ref().map(|words| words.0.clone()),
             user: entry.user.as_ref().map(|user| user.value.0.clone()),
             working_dir: value(entry.working_dir.as_ref()),
+            container_name: value(entry.container_name.as_ref()),
             hostname: value(entry.hostname.as_ref()),
             ulimits: entry
                 .ulimits
@@ -283,6 +284,9 @@ impl Resolver<'_> {
         }
         if let Some(folder) = entry.working_dir.as_ref().filter(|folder| !folder.starts_with('/')) {
             self.error(&folder.place, format!("`{}` is not an absolute path inside the container", folder.value));
+        }
+        if let Some(name) = &entry.container_name {
+            self.check_resource_name("container", name, &name.place);
         }
         if let Some(signal) = entry.stop_signal.as_ref().filter(|signal| !crate::model::signal::is_signal(signal)) {
             self.error(&signal.place, format!("`{}` is not a signal such as \"SIGINT\"", signal.value));

@@ -143,6 +143,7 @@ impl Show<'_> {
             watch,
             user,
             working_dir,
+            container_name,
             hostname,
             networks,
             labels,
@@ -170,6 +171,7 @@ impl Show<'_> {
             ("platform", platform),
             ("user", user),
             ("working_dir", working_dir),
+            ("container_name", container_name),
             ("hostname", hostname),
             ("stop_signal", stop_signal),
         ];
@@ -338,6 +340,21 @@ impl Show<'_> {
             put(&mut table, "internal", network.internal);
         }
         network.subnet.iter().for_each(|subnet| put(&mut table, "subnet", text(subnet)));
+        let pools = network.pools.iter().map(|pool| {
+            let mut table = Table::new();
+            for (key, value) in [("subnet", &pool.subnet), ("gateway", &pool.gateway), ("ip_range", &pool.range)] {
+                value.iter().for_each(|value| put(&mut table, key, text(value)));
+            }
+            put(&mut table, "reserved", pairs(&pool.reserved));
+            Value::from(table)
+        });
+        put(&mut table, "ipam", pools.collect::<Vec<_>>());
+        for (key, on) in [("ipv6", network.ipv6), ("attachable", network.attachable)] {
+            if on {
+                put(&mut table, key, true);
+            }
+        }
+        put(&mut table, "options", pairs(&network.options));
         put(&mut table, "labels", pairs(&network.labels));
         table
     }

@@ -13,7 +13,7 @@ use self::raw::Raw;
 use self::yaml::Yaml;
 use super::{EXTENSION, Note};
 use crate::config::node::Node;
-use crate::model::{Network, Stack, Volume};
+use crate::model::{AddressPool, Network, Stack, Volume};
 
 /// What came out.
 #[derive(Debug)]
@@ -87,11 +87,24 @@ impl Exporter<'_> {
         if network.internal {
             map.push(("internal".into(), Yaml::plain("true")));
         }
-        if let Some(subnet) = &network.subnet {
-            let config = Yaml::Map(vec![("subnet".into(), Yaml::text(subnet))]);
-            map.push(("ipam".into(), Yaml::Map(vec![("config".into(), Yaml::List(vec![config]))])));
+        let first = network.subnet.clone().map(|subnet| AddressPool { subnet: Some(subnet), ..AddressPool::default() });
+        let pools: Vec<Yaml> = first.iter().chain(&network.pools).map(address_pool).collect();
+        if !pools.is_empty() {
+            map.push(("ipam".into(), Yaml::Map(vec![("config".into(), Yaml::List(pools))])));
         }
+        for (key, on) in [("enable_ipv6", network.ipv6), ("attachable", network.attachable)] {
+            map.extend(on.then(|| (key.to_owned(), Yaml::plain(true))));
+        }
+        put(&mut map, "driver_opts", Yaml::pairs(&network.options));
         put(&mut map, "labels", Yaml::pairs(&network.labels));
         (key != "default" || !map.is_empty()).then_some(Yaml::Map(map))
     }
+}
+
+fn address_pool(pool: &AddressPool) -> Yaml {
+    let texts = [("subnet", &pool.subnet), ("gateway", &pool.gateway), ("ip_range", &pool.range)];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), Yaml::text(text.as_ref()?))));
+    let mut map: Vec<_> = texts.collect();
+    put(&mut map, "aux_addresses", Yaml::pairs(&pool.reserved));
+    Yaml::Map(map)
 }

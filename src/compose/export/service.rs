@@ -11,7 +11,8 @@ use crate::compose::template::{split, to_compose};
 use crate::compose::{EXTENSION, Note, guess};
 use crate::config::node::{Node, Value};
 use crate::config::scalars::show_duration;
-use crate::model::options::Written;
+use crate::model::gpus::Gpus;
+use crate::model::options::{ContainerOptions, Key, Written};
 use crate::model::{
     Build, Condition, Kind, Logging, MountSource, Port, PullPolicy, RestartPolicy, Service, WatchAction,
 };
@@ -45,6 +46,7 @@ impl Exporter<'_> {
             watch: _,
             user,
             working_dir,
+            container_name,
             hostname,
             networks,
             labels,
@@ -101,12 +103,15 @@ impl Exporter<'_> {
         put(&mut map, "develop", self.develop(service, &mut own));
         word(&mut map, "user", user);
         word(&mut map, "working_dir", working_dir);
+        word(&mut map, "container_name", container_name);
         word(&mut map, "hostname", hostname);
-        if *networks != ["default"] {
-            map.push(("networks".into(), Yaml::texts(networks)));
+        if *networks != ["default"] || !endpoint(options, "default").is_empty() {
+            map.push(("networks".into(), joined(networks, options)));
         }
         put(&mut map, "labels", Yaml::pairs(labels));
-        map.extend(options.written().into_iter().map(|(key, value)| (key.compose.to_owned(), option(value))));
+        // Those of its networks are written with them.
+        let options = options.written().into_iter().filter(|(key, _)| !key.compose.starts_with("networks."));
+        map.extend(options.map(|(key, value)| (key.compose.to_owned(), option(key, value))));
         let ulimits = ulimits.iter().map(|(name, limit)| {
             let bounds = [("soft", limit.soft), ("hard", limit.hard)];
             (name.clone(), Yaml::Map(bounds.map(|(key, bound)| (key.to_owned(), Yaml::plain(bound))).into()))
@@ -364,8 +369,9 @@ fn with_address(text: &str) -> String {
 }
 
 /// An option that the engine takes as it is written.
-fn option(value: Written<'_>) -> Yaml {
+fn option(key: Key, value: Written<'_>) -> Yaml {
     match value {
+        Written::Set(texts) if key.own == "gpus" => gpus(texts),
         Written::Flag => Yaml::plain(true),
         Written::Text(text) => Yaml::text(text),
         Written::Number(number) => Yaml::plain(number),
@@ -373,6 +379,43 @@ fn option(value: Written<'_>) -> Yaml {
         Written::Set(texts) | Written::List(texts) => Yaml::texts(texts),
         Written::Pairs(pairs) => Yaml::pairs(pairs),
     }
+}
+
+/// The networks of a service, with what it is called there and its addresses.
+fn joined(networks: &[String], options: &ContainerOptions) -> Yaml {
+    let endpoints: Map = networks.iter().map(|name| (name.clone(), Yaml::Map(endpoint(options, name)))).collect();
+    match endpoints.iter().all(|(_, endpoint)| endpoint.is_empty()) {
+        true => Yaml::texts(networks),
+        false => Yaml::Map(endpoints),
+    }
+}
+
+fn endpoint(options: &ContainerOptions, network: &str) -> Map {
+    let mut map = Map::new();
+    put(&mut map, "aliases", Yaml::texts(&options.aliases));
+    for (key, addresses) in [("ipv4_address", &options.ipv4_address), ("ipv6_address", &options.ipv6_address)] {
+        map.extend(addresses.get(network).map(|address| (key.to_owned(), Yaml::text(address))));
+    }
+    map
+}
+
+fn gpus(requests: &[String]) -> Yaml {
+    if requests == ["all"] {
+        return Yaml::text("all");
+    }
+    let requests = requests.iter().map(|written| {
+        let gpus = Gpus::parse(written).unwrap_or_default();
+        let mut map = Map::new();
+        map.extend(gpus.driver.map(|driver| ("driver".to_owned(), Yaml::text(&driver))));
+        map.extend(
+            gpus.count
+                .map(|count| ("count".to_owned(), if count == -1 { Yaml::text("all") } else { Yaml::plain(count) })),
+        );
+        put(&mut map, "device_ids", Yaml::texts(&gpus.devices));
+        put(&mut map, "capabilities", Yaml::texts(&gpus.capabilities));
+        Yaml::Map(map)
+    });
+    Yaml::List(requests.collect())
 }
 
 fn log_driver(logging: &Logging) -> Yaml {

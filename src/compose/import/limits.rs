@@ -92,7 +92,10 @@ impl Importer<'_> {
                     self.option(draft, "memory_reservation", Type::Bytes, entry);
                     continue;
                 }
-                "devices" => "devices are not passed on; run what needs them outside of the stack",
+                "devices" => {
+                    self.gpus(draft, &entry.key, &entry.node);
+                    continue;
+                }
                 _ => "nothing is reserved; `resources` sets limits",
             };
             self.lost(&entry.key, &format!("reservations.{key}"), remedy);

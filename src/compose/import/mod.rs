@@ -1,14 +1,15 @@
 //! A Compose document → the text of a services.toml, and a note for everything that could not be converted exactly.
 //!
-//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `hosts`, `limits`,
-//! `mounts`, `ports`, `profiles` and `wait`; `notes` sorts the notes; `top` converts volumes and networks. Pure except for one
+//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `gpus`, `limits`,
+//! `mounts`, `names`, `ports`, `profiles` and `wait`; `notes` sorts the notes; `top` converts volumes and networks. Pure except for one
 //! check: whether a path exists.
 
 mod build;
 mod env;
-mod hosts;
+mod gpus;
 mod limits;
 mod mounts;
+mod names;
 mod notes;
 mod ports;
 mod profiles;

@@ -72,6 +72,7 @@ impl Importer<'_> {
             self.key(&mut draft, key, entry);
         }
         self.scaled(&mut draft);
+        self.other_names(&mut draft);
         self.own_keys(&mut draft);
         draft.fields.retain(|field| match &field.value {
             Value::List(items) => !items.is_empty() || field.key == "entrypoint",
@@ -123,7 +124,7 @@ impl Importer<'_> {
             "platform" => self.simple(draft, "platform", entry),
             "user" => self.simple(draft, "user", entry),
             "working_dir" => self.simple(draft, "working_dir", entry),
-            "hostname" => self.simple(draft, "hostname", entry),
+            "hostname" | "container_name" => self.simple(draft, key, entry),
             "stop_signal" => self.simple(draft, "stop_signal", entry),
             "build" => self.build(draft, entry),
             "pull_policy" => self.pull(draft, entry),
@@ -153,7 +154,6 @@ impl Importer<'_> {
             "scale" if matches!(self.value(node).as_str(), "0" | "1") => {}
             "develop" => self.develop(draft, entry),
             "post_start" => self.post_start(draft, entry),
-            "container_name" => self.container_name(draft, entry),
             EXTENSION => {}
             key if key.starts_with("x-") => {}
             key => {
@@ -196,7 +196,8 @@ impl Importer<'_> {
                     "write `container:` and the name of the other service's container, which has to run before";
                 self.lost(&entry.key, &format!("{key}: {value}"), remedy);
             }
-            Type::Text | Type::Bytes => self.simple(draft, key, entry),
+            Type::Text | Type::Bytes | Type::Swap => self.simple(draft, key, entry),
+            Type::Gpus => self.gpus(draft, &entry.key, &entry.node),
             Type::Devices => self.devices(draft, key, entry),
             Type::Number => self.number(draft, key, entry),
             Type::Set | Type::List | Type::Addresses | Type::Capabilities => self.list(draft, key, entry),
@@ -231,7 +232,9 @@ impl Importer<'_> {
     /// An integer. One that depends on a variable stays a text.
     fn number(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
         let text = self.text(&entry.node);
-        let value = text.parse::<i64>().map_or(Value::Text(text), Value::Integer);
+        let micros = |text: &str| scalars::duration(text).ok().and_then(|time| i64::try_from(time.as_micros()).ok());
+        let number = text.parse::<i64>().ok().or_else(|| micros(&text).filter(|_| key.starts_with("cpu_")));
+        let value = number.map_or(Value::Text(text), Value::Integer);
         let field = self.field(key, &entry.key, value);
         draft.push(field);
     }

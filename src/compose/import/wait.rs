@@ -57,11 +57,8 @@ impl Importer<'_> {
     pub(super) fn links(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
         for node in entry.node.list().unwrap_or_default() {
             let text = self.value(node);
-            let (name, alias) = text.split_once(':').unwrap_or((&text, &text));
-            if alias != name {
-                let message = format!("the name `{alias}` for `{name}` has no counterpart");
-                self.notes.push(Note::lost(&node.place, message, format!("use its own name, `{}`", self.name(name))));
-            }
+            // What it is called there is one of its other names.
+            let name = text.split_once(':').map_or(text.as_str(), |(name, _)| name);
             if self.services().any(|(other, _)| other == name) && !self.leaves_out(draft, name, &node.place, true) {
                 depend(draft, Field::new(self.name(name), "started"));
             }

@@ -45,6 +45,7 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         watch: Vec::new(),
         user: None,
         working_dir: None,
+        container_name: None,
         hostname: None,
         networks: vec!["default".into()],
         labels: IndexMap::new(),
