@@ -1,11 +1,12 @@
 //! Converts a service to requests of the Engine API.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, Mount as ApiMount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding,
-    ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
+    HostConfigLogConfig, Mount as ApiMount, MountBindOptions, MountType, MountVolumeOptions, NetworkingConfig,
+    PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
 use indexmap::IndexMap;
 
@@ -14,7 +15,8 @@ use super::nameless::Kept;
 use crate::model::gpus::Gpus;
 use crate::model::options::ContainerOptions;
 use crate::model::{
-    Held, Mount, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint, nameless,
+    Held, Logging, Mount, MountOptions, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint,
+    nameless,
 };
 
 /// Rows and columns of a terminal.
@@ -74,7 +76,7 @@ pub(super) fn container(
         stop_signal: service.stop_signal.clone(),
         // For `docker stop`, for an engine that ends itself, and for us when there is no services.toml to say it.
         stop_timeout: Some(i64::try_from(service.stop_timeout.as_millis().div_ceil(1000)).unwrap_or(i64::MAX)),
-        healthcheck: no_healthcheck(service),
+        healthcheck: healthcheck(service),
         host_config: Some(host_config(stack, service, kept)),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
         ..Default::default()
@@ -136,6 +138,13 @@ pub(super) fn endpoint(service: &Service, network: &str) -> EndpointSettings {
     }
 }
 
+/// A namespace in the engine's words: a service's is that of its container.
+fn namespace(stack: &Stack, written: Option<&String>) -> Option<String> {
+    let written = written?;
+    let host = written.strip_prefix("service:").and_then(|name| stack.services.get_key_value(name));
+    Some(host.map_or_else(|| written.clone(), |(name, _)| format!("container:{}", stack.container_name(name))))
+}
+
 /// Those that are published, and those that are only declared.
 fn exposed_ports(service: &Service) -> Vec<String> {
     let declared = service.options.expose.iter().map(|port| match port.contains('/') {
@@ -148,11 +157,23 @@ fn exposed_ports(service: &Service) -> Vec<String> {
 }
 
 /// Where we ask ourselves, the image's own health check would only cost: LocalStack's starts a Python every ten seconds.
-fn no_healthcheck(service: &Service) -> Option<HealthConfig> {
+fn healthcheck(service: &Service) -> Option<HealthConfig> {
+    if let Some(check) = &service.healthcheck {
+        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        return Some(HealthConfig {
+            test: (!check.test.is_empty()).then(|| check.test.clone()),
+            interval: check.interval.map(nanoseconds),
+            timeout: check.timeout.map(nanoseconds),
+            retries: check.retries.map(i64::from),
+            start_period: check.start_period.map(nanoseconds),
+            start_interval: check.start_interval.map(nanoseconds),
+        });
+    }
     let asks_engine = matches!(service.ready.probe, Probe::Auto | Probe::Engine | Probe::Exit);
     (!asks_engine).then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() })
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each field")]
 fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
     let map = |pairs: &IndexMap<String, String>| (!pairs.is_empty()).then(|| pairs.clone().into_iter().collect());
@@ -165,6 +186,9 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         devices,
         device_cgroup_rules,
         sysctls,
+        network_mode,
+        // Of the plan.
+        restart_with: _,
         pid,
         ipc,
         uts,
@@ -218,7 +242,10 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         port_bindings: Some(ports),
         mounts: Some(mounts(stack, service, kept)),
         tmpfs: Some(service.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.options.clone())).collect()),
-        network_mode: service.networks.first().map(|short| stack.networks[short].name.clone()),
+        network_mode: match network_mode {
+            Some(_) => namespace(stack, network_mode.as_ref()),
+            None => service.networks.first().map(|short| stack.networks[short].name.clone()),
+        },
         init: init.then_some(true),
         readonly_rootfs: read_only.then_some(true),
         privileged: privileged.then_some(true),
@@ -226,8 +253,8 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         devices: (!devices.is_empty()).then(|| devices.iter().map(|written| device(written)).collect()),
         device_cgroup_rules: some(device_cgroup_rules),
         sysctls: map(sysctls),
-        pid_mode: pid.clone(),
-        ipc_mode: ipc.clone(),
+        pid_mode: namespace(stack, pid.as_ref()),
+        ipc_mode: namespace(stack, ipc.as_ref()),
         uts_mode: uts.clone(),
         userns_mode: userns.clone(),
         cgroupns_mode: cgroup.as_deref().and_then(|mode| mode.parse().ok()),
@@ -261,13 +288,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         extra_hosts: some(&service.extra_hosts),
         dns: some(dns),
         restart_policy: Some(restart(service.restart)),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".into()),
-            config: Some(HashMap::from([
-                ("max-size".into(), service.logging.max_size.clone()),
-                ("max-file".into(), service.logging.max_files.to_string()),
-            ])),
-        }),
+        log_config: Some(log_config(&service.logging)),
         ..Default::default()
     }
 }
@@ -324,14 +345,39 @@ fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
         },
         MountSource::Anonymous => (MountType::VOLUME, None),
     };
+    let MountOptions { propagation, no_copy, subpath, create } = mount.options.clone();
+    let has_options = labels.is_some() || no_copy || subpath.is_some();
+    let volume_options = has_options.then(|| MountVolumeOptions {
+        no_copy: no_copy.then_some(true),
+        subpath,
+        ..labels.unwrap_or_default()
+    });
+    let propagation = propagation.and_then(|propagation| propagation.parse().ok());
+    let bind_options = (propagation.is_some() || create).then(|| MountBindOptions {
+        propagation,
+        create_mountpoint: create.then_some(true),
+        ..Default::default()
+    });
     ApiMount {
         target: Some(mount.target.clone()),
         source,
         typ: Some(typ),
         read_only: read_only.then_some(true),
-        volume_options: labels,
+        volume_options,
+        bind_options,
         ..Default::default()
     }
+}
+
+/// The engine's own drivers keep logs in files of a bounded size; others have no such options.
+fn log_config(logging: &Logging) -> HostConfigLogConfig {
+    let mut config: HashMap<String, String> = logging.options.clone().into_iter().collect();
+    if logging.is_bounded() {
+        config.entry("max-size".into()).or_insert_with(|| logging.max_size.clone());
+        config.entry("max-file".into()).or_insert_with(|| logging.max_files.to_string());
+    }
+    let driver = logging.driver.clone().unwrap_or_else(|| "json-file".into());
+    HostConfigLogConfig { typ: Some(driver), config: Some(config) }
 }
 
 /// `device[:path inside[:permissions]]`. With two parts, the second may be the permissions, as docker has it.

@@ -104,6 +104,9 @@ impl Found {
         for (name, value) in service.build.iter().flat_map(|build| &build.args) {
             self.named(is_secret_name(name), value);
         }
+        for file in &service.files {
+            self.named(file.is_secret(), file.content.trim());
+        }
         for (name, template) in &service.exports {
             self.named(is_secret_name(name) && !template.contains("${"), template);
         }

@@ -36,9 +36,11 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         env,
         ports: published,
         mounts: mounted,
+        files,
         tmpfs,
         depends_on: _,
         ready: _,
+        healthcheck,
         own: _,
         watch: _,
         user,
@@ -71,12 +73,14 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     }
     add("ports", ports(published));
     add("volumes", mounts(stack, mounted));
+    add("files", files.iter().map(|file| format!("{file:?}\n")).collect());
     add("tmpfs", lines(tmpfs.iter().map(|tmpfs| format!("{}:{}", tmpfs.target, tmpfs.options))));
     add("networks", networks(stack, joined));
     add("user", optional(user));
     add("working_dir", optional(working_dir));
     add("container_name", optional(container_name));
     add("hostname", optional(hostname));
+    add("healthcheck", healthcheck.as_ref().map(|check| format!("{check:?}")).unwrap_or_default());
     add("labels", lines(labels.iter().map(|(name, value)| format!("{name}={value}"))));
     add("ulimits", lines(ulimits.iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard))));
     add("extra_hosts", lines(extra_hosts.iter().cloned()));
@@ -84,7 +88,11 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     add("restart", restart(*policy));
     add("resources", resources(*memory, *nano_cpus));
     let default = logging.max_size == "10m" && logging.max_files == 3;
-    for (key, value) in options.written() {
+    let log_options = lines(logging.options.iter().map(|(name, value)| format!("{name}={value}")));
+    add("logging.driver", logging.driver.clone().unwrap_or_default());
+    add("logging.options", log_options);
+    // Only the planner looks at one of them.
+    for (key, value) in options.written().into_iter().filter(|(key, _)| key.own != "restart_with") {
         add(key.own, option(value));
     }
     add("logging", if default { String::new() } else { format!("{} {}", logging.max_size, logging.max_files) });
@@ -173,7 +181,10 @@ fn mounts(stack: &Stack, mounts: &[Mount]) -> String {
             MountSource::Bind(source) | MountSource::View { of: source, .. } => path(stack, source),
             MountSource::Anonymous => String::new(),
         };
-        format!("{source}:{}:{}", mount.target, if mount.read_only { "ro" } else { "rw" })
+        let (words, _) = mount.options.words();
+        let options = words.iter().fold(String::new(), |text, word| format!("{text},{word}"));
+        let subpath = mount.options.subpath.as_ref().map(|path| format!(":{path}")).unwrap_or_default();
+        format!("{source}:{}:{}{options}{subpath}", mount.target, if mount.read_only { "ro" } else { "rw" })
     }))
 }
 

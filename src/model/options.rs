@@ -5,7 +5,8 @@
 use indexmap::IndexMap;
 
 /// Calls a macro with the list. Of each option: its documentation, its key in services.toml, its type (see [`Written`]), its key in a
-/// Compose file, and what the reference says of it.
+/// Compose file, and what the reference says of it. A key of Compose with a dot is a part of another one: `import` and `export` have
+/// code of their own for it.
 macro_rules! container_options {
     ($then:ident) => {
         $then! {
@@ -23,9 +24,11 @@ macro_rules! container_options {
             device_cgroup_rules: Set, compose "device_cgroup_rules", default "none", example r#"device_cgroup_rules = ["c 189:* rmw"]"#;
             /// Kernel parameters of its namespaces.
             sysctls: Pairs, compose "sysctls", default "none", example r#"sysctls = { "net.core.somaxconn" = 1024 }"#;
-            /// PID namespace: `host`, or a container's.
+            /// Network instead of those of the stack: `host`, `none`, that of another service (`service:NAME`) or container (`container:NAME`). Ports are published by the service whose network it is.
+            network_mode: Text, compose "network_mode", default "its own", example r#"network_mode = "service:vpn""#;
+            /// PID namespace: `host`, `service:NAME` or `container:NAME`.
             pid: Text, compose "pid", default "its own", example r#"pid = "host""#;
-            /// IPC namespace: `host`, `shareable`, `private`, `none`, or a container's.
+            /// IPC namespace: `host`, `shareable`, `private`, `none`, `service:NAME` or `container:NAME`.
             ipc: Text, compose "ipc", default "the engine's own", example r#"ipc = "host""#;
             /// UTS namespace (host name): `host`.
             uts: Text, compose "uts", default "its own", example r#"uts = "host""#;
@@ -43,6 +46,8 @@ macro_rules! container_options {
             tty: Flag, compose "tty", default "false", example "tty = true";
             /// Keeps standard input open.
             stdin_open: Flag, compose "stdin_open", default "false", example "stdin_open = true";
+            /// Services that it depends on and is restarted with, whenever `up` or `restart` restarts or recreates one of them.
+            restart_with: Set, compose "depends_on.restart", default "none", example r#"restart_with = ["postgres"]"#;
             /// Other names under which services reach it, in all its networks.
             aliases: Set, compose "networks.aliases", default "none", example r#"aliases = ["api.test"]"#;
             /// Fixed IPv4 address in a network that has a `subnet`, by the network's name.
@@ -219,6 +224,14 @@ macro_rules! declare {
     };
 }
 container_options!(declare);
+
+impl ContainerOptions {
+    /// The services whose namespaces it uses: they run before it, and it can't stay when their containers are recreated.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.network_mode, &self.pid, &self.ipc].into_iter().flatten();
+        all.filter_map(|written| written.strip_prefix("service:"))
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -23,7 +23,16 @@ impl Resolver<'_> {
                     format!("volume `{key}` is external: `driver` and `options` have no effect on it"),
                 );
             }
-            let name = self.engine_name(key, volume.name.as_ref().map(|name| name.value.as_str()), external);
+            let mut adopt = volume.adopt.unwrap_or(false);
+            if external && adopt {
+                self.error(&volume.key, format!("volume `{key}` is external: `adopt` has no effect on it"));
+            }
+            let mut name = volume.name.as_ref().map(|name| name.value.as_str());
+            // Two stacks on the same data would destroy it.
+            if adopt && self.is_under_another_name() {
+                (adopt, name) = (false, None);
+            }
+            let name = self.engine_name(key, name, external);
             let labels = self.labels(&volume.labels);
             let mut options = strings(&volume.options);
             // The engine knows nothing of the project's folder.
@@ -31,7 +40,8 @@ impl Resolver<'_> {
             if let Some(device) = options.get_mut("device").filter(|device| is_bind && !device.is_empty()) {
                 *device = self.around.absolute(device).display().to_string();
             }
-            self.volumes.insert(key.clone(), Volume { name, external, driver: volume.driver.clone(), options, labels });
+            let driver = volume.driver.clone();
+            self.volumes.insert(key.clone(), Volume { name, external, adopt, driver, options, labels });
         }
     }
 

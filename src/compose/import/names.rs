@@ -33,7 +33,7 @@ impl Importer<'_> {
                     "priority" | "gw_priority" => {}
                     key if key.starts_with("x-") => {}
                     key => {
-                        self.lost(&part.key, &format!("networks.{key}"), "the engine's default for networks applies")
+                        self.lost(&part.key, &format!("networks.{key}"), "the engine's default for networks applies");
                     }
                 }
             }

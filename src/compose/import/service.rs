@@ -13,6 +13,8 @@ pub(super) struct Draft<'a> {
     pub(super) name: &'a str,
     pub(super) node: &'a Node,
     pub(super) kind: Kind,
+    /// Whose network it has instead of one of its own.
+    pub(super) without_network: Option<String>,
     pub(super) fields: Vec<Field>,
 }
 
@@ -60,7 +62,7 @@ impl Importer<'_> {
         let mut above = self.above(&entry.key);
         above.extend(self.right(&entry.key));
         let node = &entry.node;
-        let mut draft = Draft { name, node, kind: self.kind(name, node), fields: Vec::new() };
+        let mut draft = Draft { name, node, kind: self.kind(name, node), without_network: None, fields: Vec::new() };
         if draft.kind != Kind::Generic {
             draft.push(Field::new("kind", draft.kind.as_str()));
         }
@@ -73,6 +75,7 @@ impl Importer<'_> {
         }
         self.scaled(&mut draft);
         self.other_names(&mut draft);
+        self.no_ports(&mut draft);
         self.own_keys(&mut draft);
         draft.fields.retain(|field| match &field.value {
             Value::List(items) => !items.is_empty() || field.key == "entrypoint",
@@ -133,6 +136,7 @@ impl Importer<'_> {
             "env_file" => self.env_file(draft, entry),
             "ports" => self.ports(draft, entry),
             "volumes" => self.mounts(draft, entry),
+            "volumes_from" => self.volumes_from(draft, entry),
             "tmpfs" => self.tmpfs(draft, entry),
             "secrets" => self.secrets(draft, entry, "secrets"),
             "configs" => self.secrets(draft, entry, "configs"),
@@ -191,11 +195,7 @@ impl Importer<'_> {
             // The default, as some write it.
             Type::Flag if value == "false" => {}
             Type::Flag => self.switch(draft, key, entry),
-            Type::Text if value.starts_with("service:") => {
-                let remedy =
-                    "write `container:` and the name of the other service's container, which has to run before";
-                self.lost(&entry.key, &format!("{key}: {value}"), remedy);
-            }
+            Type::Text if value.starts_with("service:") => self.namespace(draft, key, entry),
             Type::Text | Type::Bytes | Type::Swap => self.simple(draft, key, entry),
             Type::Gpus => self.gpus(draft, &entry.key, &entry.node),
             Type::Devices => self.devices(draft, key, entry),

@@ -9,7 +9,10 @@ impl Importer<'_> {
     pub(super) fn volumes(&mut self) -> Vec<Table> {
         let Some(all) = self.document.root.map().and_then(|root| root.get("volumes")) else { return Vec::new() };
         let first = self.above(&all.key);
-        let tables = self.resources(all, "volumes");
+        let mut tables = self.resources(all, "volumes");
+        for table in &mut tables {
+            self.adopt(table);
+        }
         with_first(tables, first)
     }
 
@@ -26,8 +29,8 @@ impl Importer<'_> {
             let mut above = self.above(&entry.key);
             above.extend(self.right(&entry.key));
             let fields = if kind == "volumes" { self.volume(&entry.node) } else { self.network(&entry.node) };
-            // A volume needs no declaration; a network does.
-            let needed = !fields.is_empty() || !above.is_empty() || (kind == "networks" && name != "default");
+            // The networks need a declaration, and the volumes the name that docker compose gives them.
+            let needed = !fields.is_empty() || !above.is_empty() || kind == "volumes" || name != "default";
             if needed {
                 let below = self.rest(&entry.key, 0..0);
                 tables.push(Table { name: vec![kind.into(), name.clone()], above, fields, below });
@@ -40,6 +43,9 @@ impl Importer<'_> {
         let external = self.external(node);
         let mut fields = external.clone();
         for (key, part) in node.map().into_iter().flatten() {
+            if self.is_unset(key, part) {
+                continue;
+            }
             match key.as_str() {
                 "external" => {}
                 "name" if !external.iter().any(|field| field.key == "name") => {
@@ -63,6 +69,10 @@ impl Importer<'_> {
                     fields.push(Field::new("labels", Value::Map(labels)));
                 }
                 "name" => {}
+                EXTENSION => {
+                    let own = part.node.get("adopt").and_then(Node::boolean) == Some(true);
+                    fields.extend(own.then(|| Field::new("adopt", true)));
+                }
                 key if key.starts_with("x-") => {}
                 key => self.lost(&part.key, key, "volumes have `name`, `external`, `driver`, `options` and `labels`"),
             }
@@ -71,10 +81,26 @@ impl Importer<'_> {
         fields
     }
 
+    /// The data that docker compose has is used: its volume is called by the project and the key, unless the file says how.
+    fn adopt(&mut self, table: &mut Table) {
+        let has = |key: &str| table.fields.iter().any(|field| field.key == key);
+        if has("external") || has("name") {
+            return;
+        }
+        let Some(key) = table.name.last() else { return };
+        let name = format!("{}_{key}", self.project);
+        let name = self.template(&name, &self.document.root.place.clone());
+        table.fields.insert(0, Field::new("name", name));
+        table.fields.insert(1, Field::new("adopt", true));
+    }
+
     fn network(&mut self, node: &Node) -> Vec<Field> {
         let external = self.external(node);
         let mut fields = external.clone();
         for (key, part) in node.map().into_iter().flatten() {
+            if self.is_unset(key, part) {
+                continue;
+            }
             match key.as_str() {
                 "external" => {}
                 "name" if external.iter().any(|field| field.key == "name") => {}

@@ -131,3 +131,31 @@ fn a_one_off_container_needs_what_its_service_depends_on_but_not_the_service() {
     seen.containers.retain(|seen| seen.service.as_str() != "api");
     assert!(needed(&stack, &seen, &request, api).unwrap().is_noop());
 }
+
+#[test]
+fn who_uses_the_network_of_a_service_or_is_restarted_with_it_follows_it() {
+    let text = r#"
+[services.vpn]
+image = "vpn:1"
+env = { LEVEL = "1" }
+[services.inside]
+image = "inside:1"
+network_mode = "service:vpn"
+[services.beside]
+image = "beside:1"
+depends_on = ["vpn"]
+restart_with = ["vpn"]
+[services.other]
+image = "other:1"
+depends_on = ["vpn"]
+"#;
+    let (before, after) = (stack(text), stack(&text.replace("\"1\"", "\"2\"")));
+    let plan = up(&after, &all_up(&before), &base_request()).unwrap();
+    let steps: Vec<String> = plan.changes().map(|step| step.op.to_string()).collect();
+    for step in ["remove vpn", "remove inside", "create inside", "stop beside", "start beside"] {
+        assert!(steps.iter().any(|seen| seen == step), "no {step:?} in {steps:?}");
+    }
+    for step in ["remove beside", "stop other", "remove other"] {
+        assert!(steps.iter().all(|seen| seen != step), "{step:?} in {steps:?}");
+    }
+}
