@@ -116,7 +116,8 @@ impl Found {
             Probe::Exec { command } => Some(command),
             _ => None,
         };
-        for words in commands.chain(watch).chain(probe).chain(&service.ready_hooks) {
+        let health = service.healthcheck.as_ref().map(|check| &check.test);
+        for words in commands.chain(watch).chain(probe).chain(health).chain(&service.ready_hooks) {
             self.words(words);
         }
         for probe in [&service.ready.probe, &service.own] {

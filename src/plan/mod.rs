@@ -32,7 +32,7 @@ pub use fetch::{LeftOut, build, pull};
 pub use intent::{Intent, Work, refuse, volumes};
 pub use notes::{Note, dangers, kept, notes};
 pub use observed::Observed;
-pub use snapshot::{Restore, restore, save};
+pub use snapshot::{Restore, not_saved, restore, save};
 pub use unusable::refuse_unusable;
 pub use up::{needed, orphans, up, wanted};
 

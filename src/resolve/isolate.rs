@@ -37,6 +37,8 @@ pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) 
     for service in stack.services.values_mut() {
         isolate_service(service);
     }
+    // Two services only ever want the same host port, or the same name for their containers.
+    stack.unusable.retain(|one| one.services.len() == 1);
     stack.name = name;
     stack.isolation = isolation;
     stack

@@ -266,11 +266,13 @@ impl Resolver<'_> {
         let mut seen: HashMap<String, ServiceName> = HashMap::new();
         for service in services.values_mut() {
             let Some(name) = service.container_name.clone() else { continue };
-            if let Some(other) = seen.insert(name.clone(), service.name.clone()) {
+            // As with ports: those that are never started together may share it.
+            if let Some(other) = service.active.then(|| seen.insert(name.clone(), service.name.clone())).flatten() {
                 let message = format!("the container name `{name}` is that of `{other}` already");
                 let place = self.config.services.get(service.name.as_str());
                 let place = place.and_then(|entry| entry.container_name.as_ref()).map(|name| name.place.clone());
-                self.problems.push(Diagnostic::error(place, message).hint("only one container can have a name"));
+                let problem = Diagnostic::error(place, message).hint("only one container can have a name");
+                self.unusable.push(Unusable { services: vec![other, service.name.clone()], problem });
             }
             if is_other {
                 service.options.aliases.extend(service.container_name.take());

@@ -127,11 +127,18 @@ fn report(
     for note in &imported.notes {
         if note.lost { screen.remark(&note.to_string()) } else { screen.note(&note.to_string()) }
     }
-    for folder in &imported.folders {
-        let shown = folder.strip_prefix(here).unwrap_or(folder).display();
+    let folders: Vec<String> =
+        imported.folders.iter().map(|path| path.strip_prefix(here).unwrap_or(path).display().to_string()).collect();
+    let shown = match &folders[..] {
+        [] => None,
+        [one] => Some(format!("the folder {one}")),
+        [first, .., last] if folders.len() > 5 => Some(format!("{} folders, from {first} to {last}", folders.len())),
+        some => Some(format!("the folders {}", some.join(", "))),
+    };
+    if let Some(shown) = shown {
         match output {
-            Some(_) => screen.note(&format!("created the folder {shown}, as docker compose does when it starts")),
-            None => screen.note(&format!("create the folder {shown}: docker compose would")),
+            Some(_) => screen.note(&format!("created {shown}, as docker compose does when it starts")),
+            None => screen.note(&format!("create {shown}: docker compose would")),
         }
     }
     for (path, _) in &imported.files {

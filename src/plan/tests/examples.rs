@@ -159,3 +159,27 @@ depends_on = ["vpn"]
         assert!(steps.iter().all(|seen| seen != step), "{step:?} in {steps:?}");
     }
 }
+
+#[test]
+fn what_gives_a_service_power_over_the_machine_is_said_once() {
+    let text = r#"
+[services.agent]
+image = "agent:1"
+privileged = true
+network_mode = "host"
+pid = "host"
+volumes = ["/:/host:ro"]
+cap_add = ["NET_ADMIN", "SYS_ADMIN"]
+devices = ["/dev/kvm"]
+[services.plain]
+image = "plain:1"
+cap_add = ["NET_ADMIN"]
+"#;
+    let stack = stack(text);
+    let plan = up(&stack, &Observed::default(), &base_request()).unwrap();
+    let line = "agent has power over this machine: privileged, network_mode = \"host\", pid = \"host\", all files of the machine, \
+                cap_add SYS_ADMIN, devices /dev/kvm";
+    assert_eq!(crate::plan::dangers(&stack, &plan), [line]);
+    let again = up(&stack, &all_up(&stack), &base_request()).unwrap();
+    assert_eq!(crate::plan::dangers(&stack, &again), Vec::<String>::new());
+}
