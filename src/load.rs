@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
 use crate::model::secret::is_secret_name;
-use crate::model::{ServiceName, Stack, StackName, isolated};
+use crate::model::{ServiceName, Stack, StackName, Unusable, isolated};
 use crate::resolve::isolate::isolate;
 use crate::resolve::{EnvFiles, MustBe, PathUse, ResolveContext, resolve};
 pub use found::compose_file;
@@ -126,17 +126,32 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     let mut resolved = resolve(&config, &around, &mut problems);
     of_services.extend(check_paths(&config, &around, &resolved.paths));
     let mut meant = Vec::new();
-    for (service, problem) in of_services {
-        // Services that are not used need not be complete: init's commented example is no reason to refuse `down`.
-        match service.filter(|name| resolved.stack.services.get(name).is_some_and(|service| !service.active)) {
-            Some(name) => resolved.stack.unusable.entry(name).or_default().push(problem),
-            None => meant.push(problem),
+    for OfService { service, role, problem } in of_services {
+        let Some(service) = service.and_then(|name| resolved.stack.services.get_mut(&name)) else {
+            meant.push(problem);
+            continue;
+        };
+        // As docker compose does where there is nothing to build it from.
+        if role.is_of_build() && service.image_place.is_some() {
+            service.build = None;
+            let hint = "its `image` is pulled instead";
+            meant.push(Diagnostic { severity: Severity::Warning, ..problem }.hint(hint));
+        } else if problem.severity == Severity::Warning {
+            meant.push(problem);
+        } else {
+            // What is asked for has to be complete, and nothing else: a missing file is no reason to refuse `down`.
+            resolved.stack.unusable.push(Unusable { services: vec![service.name.clone()], problem });
         }
+    }
+    let has_errors = |problems: &[Diagnostic]| problems.iter().any(|problem| problem.severity == Severity::Error);
+    if has_errors(&problems) || has_errors(&meant) {
+        // Everything at once, where something has to be corrected anyway.
+        meant.extend(resolved.stack.problems_of(|name| resolved.stack.services[name].active).cloned());
     }
     // Those of services.toml come before those of the files that it names.
     drop(problems.splice(parsed..parsed, meant));
     in_order(&mut problems);
-    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+    if has_errors(&problems) {
         return Err(Error::configuration(problems));
     }
     let stack = match options.project.as_deref().filter(|name| isolated::is_name(name)) {
@@ -286,13 +301,18 @@ impl Reading {
     }
 }
 
-/// A problem, and the service it belongs to, if any.
-type OfService = (Option<ServiceName>, Diagnostic);
+/// A problem with a path, and the service it belongs to, if any.
+struct OfService {
+    service: Option<ServiceName>,
+    role: Role,
+    problem: Diagnostic,
+}
 
 /// What is wrong with the paths that a configuration uses.
 fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> Vec<OfService> {
     let real = |path: &Path| path.canonicalize().ok();
-    let allowed: Vec<PathBuf> = config.allow_outside.iter().filter_map(|path| real(&around.absolute(path))).collect();
+    let allowed = config.allow_outside.iter().filter_map(|path| real_or_will_be(&around.absolute(path)));
+    let allowed: Vec<PathBuf> = allowed.collect();
     let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
     for used in paths {
         let (role, written) = (used.role, &used.written);
@@ -301,34 +321,59 @@ fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> V
             continue;
         }
         let before = problems.len();
-        let Some(path) = real(&used.path) else {
+        let of = |problem: Diagnostic| OfService { service: used.service.clone(), role: Role(role), problem };
+        let there = real(&used.path);
+        let is_new = there.is_none() && used.must_be == MustBe::Created;
+        let found = if is_new { real_or_will_be(&used.path) } else { there };
+        let Some(path) = found else {
             let mut problem = Diagnostic::error(used.place.clone(), format!("the {role} `{written}` doesn't exist"));
             problem = problem.label(format!("looked at {}", used.path.display()));
-            problems.push((used.service.clone(), problem));
+            problems.push(of(problem));
             wrong_folders.extend((used.must_be == MustBe::Folder).then_some(&*used.path));
             continue;
         };
         let wrong = match used.must_be {
             MustBe::File => !path.is_file(),
             MustBe::Folder => !path.is_dir(),
-            MustBe::Anything => false,
+            MustBe::Anything | MustBe::Created => false,
         };
         if wrong {
             let kind = if used.must_be == MustBe::File { "file" } else { "folder" };
             let message = format!("the {role} `{written}` is not a {kind}");
-            problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message)));
+            problems.push(of(Diagnostic::error(used.place.clone(), message)));
         } else if !path.starts_with(&around.root) && !allowed.iter().any(|allowed| path.starts_with(allowed)) {
             let message = format!("the {role} `{written}` is outside the project, at {}", path.display());
             let hint = format!("if that is intended, allow it at the top of the file: allow_outside = [\"{written}\"]");
-            problems.push((used.service.clone(), Diagnostic::error(used.place.clone(), message).hint(hint)));
+            problems.push(of(Diagnostic::error(used.place.clone(), message).hint(hint)));
+        } else if is_new {
+            let message = format!("the {role} `{written}` doesn't exist: `up` creates the folder");
+            problems.push(of(Diagnostic::warning(used.place.clone(), message)));
         }
         wrong_folders.extend((used.must_be == MustBe::Folder && problems.len() > before).then_some(&*used.path));
     }
     problems
 }
 
+/// What a path is for, as [`PathUse::role`] has it.
+struct Role(&'static str);
+
+impl Role {
+    /// Whether only a build needs it.
+    fn is_of_build(&self) -> bool {
+        matches!(self.0, "build context" | "dockerfile" | "build secret")
+    }
+}
+
+/// A path without links, as far as it exists.
+fn real_or_will_be(path: &Path) -> Option<PathBuf> {
+    path.ancestors().find_map(|folder| {
+        let rest = path.strip_prefix(folder).ok()?;
+        Some(folder.canonicalize().ok()?.join(rest))
+    })
+}
+
 /// By file and place, so that the list reads like the files; without duplicates and mere consequences.
-fn in_order(problems: &mut Vec<Diagnostic>) {
+pub(crate) fn in_order(problems: &mut Vec<Diagnostic>) {
     // What is said about a place inside a string is about its interpolation, and one about the whole string is its consequence.
     let inner: Vec<Place> = problems.iter().filter_map(|problem| problem.place.clone()).collect();
     let contains = |outer: &Place, inner: &Place| {

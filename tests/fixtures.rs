@@ -11,6 +11,7 @@ use taskava::config;
 use taskava::diag::{Diagnostic, Error, Severity, Source};
 use taskava::load::{self, LoadOptions, Loaded};
 use taskava::model::Stack;
+use taskava::plan;
 use taskava::resolve::{ResolveContext, resolve};
 use taskava::ui::errors;
 
@@ -49,7 +50,9 @@ fn bad_files_are_refused_with_all_their_problems() {
     let files = fixtures("bad");
     assert!(files.len() >= 40, "{} files", files.len());
     for file in files {
-        let error = load(&file).expect_err(&format!("{} is not refused", file.display()));
+        // Some problems only refuse the services that have them.
+        let refused = load(&file).and_then(|loaded| plan::refuse_unusable(&loaded.stack, &plan::Request::default()));
+        let error = refused.expect_err(&format!("{} is not refused", file.display()));
         assert_eq!(error.kind.exit_code(), 2, "{}", file.display());
         snapbox::assert_data_eq!(
             render(&error.diagnostics),
@@ -127,6 +130,7 @@ fn profiles_and_what_they_need_are_active() {
             ..LoadOptions::default()
         };
         let loaded = load::stack(&options)?;
+        plan::refuse_unusable(&loaded.stack, &plan::Request::default())?;
         let active = loaded.stack.services.values().filter(|service| service.active);
         Ok::<_, Error>(active.map(|service| service.name.to_string()).collect::<Vec<_>>())
     };

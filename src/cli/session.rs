@@ -70,6 +70,13 @@ impl<'a> Session<'a> {
         Self::open_with(context, async || Ok(Found::of_file(stack))).await
     }
 
+    /// The same to bring services up: what can't be started is refused before an engine is contacted.
+    pub async fn to_start(context: &'a Context, stack: Stack, names: &[String], no_deps: bool) -> Result<Self> {
+        let services = names.iter().map(|name| stack.named(name)).collect::<Result<_>>()?;
+        plan::refuse_unusable(&stack, &Request { services, no_deps, ..Request::default() })?;
+        Self::of(context, stack).await
+    }
+
     /// The same for a command that does not require services.toml: then the stack is read from labels.
     pub async fn open_or_labels(context: &'a Context) -> Result<Self> {
         Self::open_with(context, async || stack_or_labels(context).await).await

@@ -1,8 +1,9 @@
 //! Volumes and bind mounts: `"data:/var/lib/data:ro"`, or a table.
 
-use super::decode::{Decode, Reader, table};
+use super::decode::{Decode, Reader, Spanned, table};
 use super::describe::Shape;
 use super::node::{Node, Value};
+use crate::model::MountOptions;
 
 table! {
     /// A volume or bind mount in its long form.
@@ -15,6 +16,14 @@ table! {
         read_only: Option<bool>, default "false", example "read_only = true";
         /// Isolated stacks (`taskava dev test`) write to this path too. Otherwise, if the path is writable, they get a copy-on-write view of it: an overlay if the engine can mount one, else a copy of up to 256 MiB (each file counted with at least 4 KiB). If neither is possible, the path is shared with a warning, or refused if a database may keep its data there.
         shared: Option<bool>, default "false", example r#"shared = true"#;
+        /// Which mounts below a path are seen on the other side.
+        propagation: Option<Spanned<String>>, default "rprivate", example r#"propagation = "rshared""#;
+        /// A new volume does not begin with what the image has there.
+        nocopy: Option<bool>, default "false", example "nocopy = true";
+        /// Folder in the volume that is mounted.
+        subpath: Option<String>, default "all of it", example r#"subpath = "uploads""#;
+        /// `up` creates a folder where there is nothing at the path.
+        create_host_path: Option<bool>, default "false: it must exist", example "create_host_path = true";
     }
 }
 
@@ -29,7 +38,12 @@ pub struct MountSpec {
     pub read_only: bool,
     /// The stack of a test run writes to it, too.
     pub shared: bool,
+    /// What else the engine is told.
+    pub options: MountOptions,
 }
+
+/// How a mount can be propagated.
+const PROPAGATION: [&str; 6] = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
 impl MountSpec {
     /// Reads the short form.
@@ -47,16 +61,23 @@ impl MountSpec {
         if source == Some("") {
             return Err(format!("`{text}` has no source before the colon"));
         }
-        let mut read_only = false;
+        let (mut read_only, mut more) = (false, MountOptions::default());
         for option in options.split(',').filter(|option| !option.is_empty()) {
             match option {
                 "ro" => read_only = true,
                 // What compose files carry for other platforms changes nothing here.
                 "rw" | "cached" | "delegated" | "consistent" => {}
-                _ => return Err(format!("`{option}` is not an option of a mount: ro or rw")),
+                "nocopy" => more.no_copy = true,
+                option if PROPAGATION.contains(&option) => more.propagation = Some(option.into()),
+                _ => {
+                    return Err(format!(
+                        "`{option}` is not an option of a mount: ro, rw, nocopy, {}",
+                        PROPAGATION.join(", ")
+                    ));
+                }
             }
         }
-        Ok(Self { source: source.map(Into::into), target: target.into(), read_only, shared: false })
+        Ok(Self { source: source.map(Into::into), target: target.into(), read_only, shared: false, options: more })
     }
 }
 
@@ -67,11 +88,24 @@ impl Decode for MountSpec {
                 let text = String::decode(node, reader)?;
                 reader.check(node, Self::parse(&text))
             }
-            Value::Table(_) => MountTable::decode(node, reader).map(|table| Self {
-                source: table.source,
-                target: table.target,
-                read_only: table.read_only.unwrap_or(false),
-                shared: table.shared.unwrap_or(false),
+            Value::Table(_) => MountTable::decode(node, reader).map(|table| {
+                let unknown = |one: &&Spanned<String>| !PROPAGATION.contains(&one.as_str());
+                if let Some(propagation) = table.propagation.as_ref().filter(unknown) {
+                    let message = format!("`{}` is not a propagation: {}", propagation.value, PROPAGATION.join(", "));
+                    reader.error(&propagation.place, message);
+                }
+                Self {
+                    source: table.source,
+                    target: table.target,
+                    read_only: table.read_only.unwrap_or(false),
+                    shared: table.shared.unwrap_or(false),
+                    options: MountOptions {
+                        propagation: table.propagation.map(|propagation| propagation.value),
+                        no_copy: table.nocopy.unwrap_or(false),
+                        subpath: table.subpath,
+                        create: table.create_host_path.unwrap_or(false),
+                    },
+                }
             }),
             _ => {
                 reader.wrong::<Self>(node);

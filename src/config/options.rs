@@ -6,9 +6,11 @@ use super::decode::{Decode, Included, Map, Reader, Spanned};
 use super::describe::{Field, Shape};
 use super::forms::{OneOrMany, Scalar, Size};
 use super::node::{Item, Node};
+use super::scalars;
+use crate::model::gpus;
 use crate::model::options::{
-    Addresses, Bytes, Capabilities, ContainerOptions, Devices, Flag, List, Number, OptionType, Pairs, Set, Text,
-    container_options,
+    Addresses, Bytes, Capabilities, ContainerOptions, Devices, Flag, Gpus, List, Number, OptionType, Pairs, Set, Swap,
+    Text, container_options,
 };
 
 /// How an option of a type is read.
@@ -67,6 +69,31 @@ read_checked! {
         item => item.starts_with('/') && item.split(':').count() <= 3, "a device such as \"/dev/fuse\" or \"/dev/fuse:/dev/fuse:rwm\"";
     Capabilities: Vec<Spanned<String>>, list => list,
         item => !item.is_empty() && item.chars().all(|c| c.is_ascii_uppercase() || c == '_'), "a capability such as \"NET_ADMIN\"";
+}
+
+impl Read for Gpus {
+    type Form = OneOrMany<Spanned<Scalar>>;
+
+    fn value(list: Self::Form, _: &Node, reader: &mut Reader) -> Self::Value {
+        for item in &list.0 {
+            if let Err(message) = gpus::Gpus::parse(&item.value.0) {
+                reader.error(&item.place, message).hint =
+                    Some("for example \"all\", 2 or \"driver=nvidia,device=0\"".into());
+            }
+        }
+        list.0.into_iter().map(|item| item.value.0).collect()
+    }
+}
+
+impl Read for Swap {
+    type Form = Scalar;
+
+    fn value(text: Self::Form, node: &Node, reader: &mut Reader) -> Self::Value {
+        if text.0 == "-1" {
+            return Some(-1);
+        }
+        reader.check(node, scalars::size(&text.0)).map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX))
+    }
 }
 
 fn read<T: Read>(table: &IndexMap<String, Item>, key: &str, reader: &mut Reader) -> T::Value {

@@ -57,12 +57,16 @@ table! {
         env_file: OneOrMany<Spanned<String>>, default "none", example r#"env_file = ["docker/api.env"]"#;
         /// Volumes and bind mounts: `source:target[:ro]`. A source that begins with `.`, `/` or `~` is a path on the host.
         volumes: Vec<Spanned<MountSpec>>, default "none", example r#"volumes = ["postgres-data:/var/lib/postgresql/data", "./init:/init:ro"]"#;
+        /// Files that are put into the container before each start, with their content.
+        files: Vec<Spanned<FileSpec>>, default "none", example r#"files = [{ target = "/etc/app.conf", content = "debug = true" }]"#;
         /// tmpfs mounts (file systems in memory): `target[:options]`.
         tmpfs: OneOrMany<Spanned<String>>, default "none", example r#"tmpfs = ["/tmp:size=64m"]"#;
         /// Services that must be ready before it starts; `started` if it is enough that they run.
         depends_on: DependsOn, default "nothing", example r#"depends_on = { postgres = "ready", mail = "started" }"#;
         /// Probe that determines when the service is ready.
         ready: Option<Spanned<ReadySpec>>, default "as its kind defines", example r#"ready = { http = "http://:8080/health" }"#;
+        /// Health check of the container, which `docker ps` shows. A generic service without `ready` is ready when its command succeeds; other kinds are probed in their own way nevertheless.
+        healthcheck: Option<Spanned<HealthSpec>>, default "none; that of the image where it is probed", example r#"healthcheck = { test = "curl -f http://localhost", interval = "10s" }"#;
         /// Profiles of the service. It is started only if one of them is active or an active service depends on it.
         profiles: Vec<Spanned<String>>, default "always active", example r#"profiles = ["app"]"#;
         /// What to do when files change, while `up --watch` or `watch` runs.
@@ -75,6 +79,8 @@ table! {
         user: Option<Spanned<Scalar>>, default "the image's own", example r#"user = "1000:1000""#;
         /// Working directory inside the container.
         working_dir: Option<Spanned<String>>, default "the image's own", example r#"working_dir = "/app""#;
+        /// Name of the container on the engine, which only one container can have. Isolated stacks give theirs another.
+        container_name: Option<Spanned<String>>, default "project and service", example r#"container_name = "my-db""#;
         /// Host name of the container.
         hostname: Option<Spanned<String>>, default "chosen by the engine", example r#"hostname = "db""#;
         /// Networks it joins.
@@ -116,6 +122,20 @@ table! {
         cache_from: OneOrMany<String>, default "none", example r#"cache_from = ["registry.example/api:cache"]"#;
         /// Build secrets: the file of each, by ID.
         secrets: Map<String>, default "none", example r#"secrets = { npmrc = ".npmrc" }"#;
+        /// Further names of the image.
+        tags: Vec<String>, default "none", example r#"tags = ["api:dev"]"#;
+        /// Labels of the image.
+        labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
+        /// Network of the steps: `host`, `none` or a network's name.
+        network: Option<String>, default "the builder's own", example r#"network = "host""#;
+        /// Entries for /etc/hosts while it is built.
+        extra_hosts: Option<Hosts>, default "none", example r#"extra_hosts = { "host.docker.internal" = "host-gateway" }"#;
+        /// Size of /dev/shm while it is built.
+        shm_size: Option<Size>, default "the builder's own", example r#"shm_size = "256m""#;
+        /// Builds every step each time, without the cache.
+        no_cache: Option<bool>, default "false", example "no_cache = true";
+        /// Looks for newer base images each time.
+        pull: Option<bool>, default "false", example "pull = true";
     }
 }
 
@@ -166,6 +186,42 @@ table! {
 }
 
 table! {
+    /// A health check, as in Compose files.
+    HealthSpec "Health checks" {
+        /// Command: a line for the shell inside, or a list that begins with `CMD` or `CMD-SHELL`.
+        test: OneOrMany<Scalar>, default "the image's own", example r#"test = ["CMD", "redis-cli", "ping"]"#;
+        /// Time between two checks.
+        interval: Option<Duration>, default "30s", example r#"interval = "10s""#;
+        /// Time limit of one check.
+        timeout: Option<Duration>, default "30s", example r#"timeout = "5s""#;
+        /// After so many failures it is unhealthy.
+        retries: Option<u32>, default "3", example "retries = 5";
+        /// Time at the start in which failures do not count.
+        start_period: Option<Duration>, default "0s", example r#"start_period = "30s""#;
+        /// Time between two checks during `start_period`.
+        start_interval: Option<Duration>, default "5s", example r#"start_interval = "1s""#;
+        /// No health check, not even that of the image.
+        disable: Option<bool>, default "false", example "disable = true";
+    }
+}
+
+table! {
+    /// A file with its content, as configs and secrets of Compose files have it.
+    FileSpec "Files" {
+        /// Path inside the container. What is below /run/secrets is masked when it is shown.
+        target: String, default "", example r#"target = "/etc/app.conf""#;
+        /// Its content.
+        content: String, default "", example r#"content = "debug = true""#;
+        /// Permissions, in octal.
+        mode: Option<Spanned<String>>, default "0444", example r#"mode = "0400""#;
+        /// Number of the user that it belongs to.
+        uid: Option<u32>, default "0", example "uid = 1000";
+        /// Number of the group that it belongs to.
+        gid: Option<u32>, default "0", example "gid = 1000";
+    }
+}
+
+table! {
     /// What to do when files change.
     WatchSpec "Watch" {
         /// File or folder to watch.
@@ -198,6 +254,10 @@ table! {
         max_size: Option<Spanned<String>>, default "10m", example r#"max_size = "50m""#;
         /// Maximum number of log files.
         max_files: Option<Spanned<u32>>, default "3", example "max_files = 2";
+        /// Log driver of the engine. With another than `json-file` and `local`, `logs` shows what the engine keeps beside it, and with `none` nothing.
+        driver: Option<String>, default "json-file", example r#"driver = "journald""#;
+        /// Options of the driver.
+        options: Pairs, default "none", example r#"options = { tag = "api" }"#;
     }
 }
 
@@ -216,6 +276,8 @@ table! {
         name: Option<Spanned<String>>, default "project and key", example r#"name = "shared-cache""#;
         /// The object is not managed by this stack: it must exist, and is never created or removed.
         external: Option<bool>, default "false", example "external = true";
+        /// A volume of this name that something else created, such as docker compose, is used with its data, and never removed. Where there is none, it is created. A stack under another name (`-p`) has a volume of its own instead.
+        adopt: Option<bool>, default "false", example "adopt = true";
         /// Volume driver.
         driver: Option<String>, default "local", example r#"driver = "local""#;
         /// Driver options.
@@ -238,8 +300,30 @@ table! {
         internal: Option<bool>, default "false", example "internal = true";
         /// Subnet in CIDR notation.
         subnet: Option<Spanned<String>>, default "chosen by the engine", example r#"subnet = "172.30.0.0/24""#;
+        /// Where its addresses come from, where a `subnet` does not say enough.
+        ipam: Vec<Spanned<AddressPool>>, default "chosen by the engine", example r#"ipam = [{ subnet = "172.30.0.0/24", gateway = "172.30.0.254" }]"#;
+        /// With IPv6 addresses.
+        ipv6: Option<bool>, default "false", example "ipv6 = true";
+        /// Containers outside of the stack may join it, on a swarm.
+        attachable: Option<bool>, default "false", example "attachable = true";
+        /// Options of the driver.
+        options: Pairs, default "none", example r#"options = { "com.docker.network.driver.mtu" = "1400" }"#;
         /// Labels.
         labels: Pairs, default "none", example r#"labels = { team = "core" }"#;
+    }
+}
+
+table! {
+    /// Where the addresses of a network come from.
+    AddressPool "Address pools" {
+        /// Subnet in CIDR notation.
+        subnet: Option<Spanned<String>>, default "chosen by the engine", example r#"subnet = "172.30.0.0/24""#;
+        /// Address of the gateway.
+        gateway: Option<String>, default "the first one", example r#"gateway = "172.30.0.254""#;
+        /// Part of the subnet that containers get addresses from.
+        ip_range: Option<String>, default "all of it", example r#"ip_range = "172.30.0.128/25""#;
+        /// Addresses that no container gets, by name.
+        reserved: Pairs, default "none", example r#"reserved = { router = "172.30.0.5" }"#;
     }
 }
 

@@ -5,16 +5,11 @@ use crate::diag::similar;
 /// What people who come from docker compose write in a service, and what it is here.
 pub(super) fn compose(word: &str) -> Option<&'static str> {
     Some(match word {
-        "healthcheck" => {
-            "what compose calls `healthcheck` is `ready` here: `ready = { exec = \"…\" }`, or leave it to the kind"
-        }
         "environment" => "what compose calls `environment` is `env` here",
         "develop" => "what compose calls `develop.watch` is `watch` here",
         "deploy" | "mem_limit" | "cpus" => "limits are written `resources = { memory = \"512m\", cpus = 1.5 }`",
         "pull_policy" => "what compose calls `pull_policy` is `pull` here",
         "stop_grace_period" => "what compose calls `stop_grace_period` is `stop_timeout` here",
-        "container_name" => "containers are named after the project and the service",
-        "expose" => "services reach each other on every port; `ports` is for the host",
         "links" => "services on one network reach each other by name; the order of starting is `depends_on`",
         "service_healthy" | "service_completed_successfully" => {
             "write \"ready\": for a job it means that it ended with exit code 0"

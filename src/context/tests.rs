@@ -19,6 +19,7 @@ fn build(context: &Path, dockerfile: &str) -> Build {
         args: Default::default(),
         cache_from: Vec::new(),
         secrets: Default::default(),
+        options: Default::default(),
     }
 }
 

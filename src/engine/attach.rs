@@ -264,6 +264,7 @@ impl Engine {
             connected
                 .map_err(|error| failed(format_args!("can't connect {} to network {network}", options.name), &error))?;
         }
+        self.put_files(&created.id, &service.files).await?;
         Ok((created.id, created.warnings))
     }
 

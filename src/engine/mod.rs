@@ -3,6 +3,7 @@
 mod asked;
 pub mod attach;
 mod build;
+mod compose_project;
 pub mod connect;
 mod control;
 mod credentials;

@@ -18,7 +18,7 @@ use super::error::{failed, message, status};
 use super::{Engine, labels};
 use crate::diag::Result;
 use crate::model::subnet::{self, Subnet};
-use crate::model::{Isolation, Network, Stack, fingerprint};
+use crate::model::{AddressPool, Isolation, Network, Stack, fingerprint};
 
 /// How often another subnet is chosen after another process took one at the same moment.
 const ATTEMPTS: u32 = 50;
@@ -36,12 +36,15 @@ impl Engine {
             name: network.name.clone(),
             driver: network.driver.clone(),
             internal: network.internal.then_some(true),
-            ipam: network.subnet.clone().map(pool),
+            ipam: ipam(network),
+            enable_ipv6: network.ipv6.then_some(true),
+            attachable: network.attachable.then_some(true),
+            options: (!network.options.is_empty()).then(|| network.options.clone().into_iter().collect()),
             labels: Some(all_labels),
             ..Default::default()
         };
         let created = match &stack.isolation {
-            Some(isolation) if network.subnet.is_none() && network.driver.as_deref().is_none_or(|d| d == "bridge") => {
+            Some(isolation) if ipam(network).is_none() && network.driver.as_deref().is_none_or(|d| d == "bridge") => {
                 self.create_small(isolation, subnet::prefix_for(stack.services.len()), request).await?
             }
             _ => self.docker.create_network(request).await.map(drop),
@@ -149,6 +152,20 @@ impl Engine {
             }
         }
     }
+}
+
+/// Where the addresses of a network come from, where that is said.
+fn ipam(network: &Network) -> Option<Ipam> {
+    if network.pools.is_empty() {
+        return network.subnet.clone().map(pool);
+    }
+    let config = |pool: &AddressPool| IpamConfig {
+        subnet: pool.subnet.clone(),
+        gateway: pool.gateway.clone(),
+        ip_range: pool.range.clone(),
+        auxiliary_addresses: (!pool.reserved.is_empty()).then(|| pool.reserved.clone().into_iter().collect()),
+    };
+    Some(Ipam { config: Some(network.pools.iter().map(config).collect()), ..Default::default() })
 }
 
 fn pool(subnet: String) -> Ipam {

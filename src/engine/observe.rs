@@ -57,7 +57,13 @@ impl Engine {
         )?;
         let mut volumes = volumes;
         volumes.extend(nameless::not_yet_held(stack, &containers, &volumes));
-        Ok(Observed { containers, one_offs, helpers, networks, volumes, intents, owed: BTreeSet::new(), images })
+        // Before the first `up`: a project that is being moved here may still run, or have data. Only for hints.
+        let compose = match containers.is_empty() && stack.isolation.is_none() {
+            true => self.compose_project(stack).await.unwrap_or_default(),
+            false => None,
+        };
+        let owed = BTreeSet::new();
+        Ok(Observed { containers, one_offs, helpers, networks, volumes, intents, owed, images, compose })
     }
 
     /// The containers of a stack's services, whatever their state, in one call.
@@ -170,6 +176,11 @@ impl Engine {
             }
         }));
         volumes.extend(others.await?.into_iter().flatten());
+        for seen in volumes.iter_mut().filter(|seen| seen.stack.as_deref() != Some(stack.name.as_str())) {
+            if stack.volume(&seen.name).is_some_and(|volume| volume.adopt) {
+                seen.users = self.users(&seen.name, stack).await?;
+            }
+        }
         // An engine that was killed while it created one has lost its labels; what is written down says whose it is.
         let is_ours = |volume: &&mut Volume| {
             volume.stack.is_none() && intents.iter().any(|intent| intent.volumes.contains(&volume.name))
@@ -244,6 +255,7 @@ pub(super) fn volume(seen: bollard::models::Volume) -> Volume {
         name: seen.name,
         driver: seen.driver,
         options: seen.options.into_iter().collect(),
+        users: Vec::new(),
     }
 }
 

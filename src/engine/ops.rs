@@ -52,8 +52,10 @@ impl Engine {
         };
         for short in service.networks.iter().skip(at_once) {
             let network = &stack.networks[short].name;
-            let request =
-                NetworkConnectRequest { container: created.id.clone(), endpoint_config: Some(spec::endpoint(service)) };
+            let request = NetworkConnectRequest {
+                container: created.id.clone(),
+                endpoint_config: Some(spec::endpoint(service, short)),
+            };
             let connected = self.docker.connect_network(network, request).await;
             connected.map_err(|error| failed(format_args!("can't connect {name} to network {network}"), &error))?;
         }

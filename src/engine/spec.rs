@@ -1,18 +1,22 @@
 //! Converts a service to requests of the Engine API.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointSettings, HealthConfig, HostConfig, HostConfigLogConfig,
-    Mount as ApiMount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, ResourcesUlimits,
-    RestartPolicy as ApiRestart, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceMapping, DeviceRequest, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
+    HostConfigLogConfig, Mount as ApiMount, MountBindOptions, MountType, MountVolumeOptions, NetworkingConfig,
+    PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
 };
+use indexmap::IndexMap;
 
 use super::labels;
 use super::nameless::Kept;
+use crate::model::gpus::Gpus;
 use crate::model::options::ContainerOptions;
 use crate::model::{
-    Held, Mount, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint, nameless,
+    Held, Logging, Mount, MountOptions, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint,
+    nameless,
 };
 
 /// Rows and columns of a terminal.
@@ -54,8 +58,8 @@ pub(super) fn container(
     all_labels.insert(labels::CAUSE.into(), cause.into());
     let depends_on: Vec<&str> = service.depends_on.keys().map(ServiceName::as_str).collect();
     all_labels.insert(labels::DEPENDS.into(), serde_json::json!(depends_on).to_string());
-    let endpoints = service.networks.iter().take(networks).map(|short| &stack.networks[short].name);
-    let endpoints = endpoints.map(|name| (name.clone(), endpoint(service))).collect();
+    let endpoints = service.networks.iter().take(networks);
+    let endpoints = endpoints.map(|short| (stack.networks[short].name.clone(), endpoint(service, short))).collect();
     ContainerCreateBody {
         image: Some(service.image.clone()),
         hostname: service.hostname.clone(),
@@ -68,11 +72,11 @@ pub(super) fn container(
         entrypoint: service.entrypoint.clone(),
         env: Some(service.env.iter().map(|(name, env)| format!("{name}={}", env.value)).collect()),
         labels: Some(all_labels),
-        exposed_ports: Some(service.ports.iter().map(port_key).collect()),
+        exposed_ports: Some(exposed_ports(service)),
         stop_signal: service.stop_signal.clone(),
         // For `docker stop`, for an engine that ends itself, and for us when there is no services.toml to say it.
         stop_timeout: Some(i64::try_from(service.stop_timeout.as_millis().div_ceil(1000)).unwrap_or(i64::MAX)),
-        healthcheck: no_healthcheck(service),
+        healthcheck: healthcheck(service),
         host_config: Some(host_config(stack, service, kept)),
         networking_config: Some(NetworkingConfig { endpoints_config: Some(endpoints) }),
         ..Default::default()
@@ -96,7 +100,8 @@ pub(super) fn one_off(
     }
     let endpoints = body.networking_config.iter_mut().filter_map(|config| config.endpoints_config.as_mut());
     for endpoint in endpoints.flat_map(HashMap::values_mut) {
-        endpoint.aliases = None;
+        // The service's own container has these.
+        *endpoint = EndpointSettings::default();
     }
     if let Some(host) = &mut body.host_config {
         host.auto_remove = Some(options.remove);
@@ -115,19 +120,63 @@ pub(super) fn one_off(
     }
 }
 
-/// What a container is called in a network: its service's name.
-pub(super) fn endpoint(service: &Service) -> EndpointSettings {
-    EndpointSettings { aliases: Some(vec![service.name.to_string()]), ..Default::default() }
+/// What a container is called in a network: its service's name, and its others; with what is fixed of its addresses there.
+pub(super) fn endpoint(service: &Service, network: &str) -> EndpointSettings {
+    let ContainerOptions { aliases, ipv4_address, ipv6_address, mac_address, .. } = &service.options;
+    let (ipv4, ipv6) = (ipv4_address.get(network).cloned(), ipv6_address.get(network).cloned());
+    let is_first = service.networks.first().is_some_and(|first| first == network);
+    let own = std::iter::once(service.name.to_string());
+    EndpointSettings {
+        aliases: Some(own.chain(aliases.iter().cloned()).collect()),
+        mac_address: mac_address.clone().filter(|_| is_first),
+        ipam_config: (ipv4.is_some() || ipv6.is_some()).then(|| EndpointIpamConfig {
+            ipv4_address: ipv4,
+            ipv6_address: ipv6,
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+/// A namespace in the engine's words: a service's is that of its container.
+fn namespace(stack: &Stack, written: Option<&String>) -> Option<String> {
+    let written = written?;
+    let host = written.strip_prefix("service:").and_then(|name| stack.services.get_key_value(name));
+    Some(host.map_or_else(|| written.clone(), |(name, _)| format!("container:{}", stack.container_name(name))))
+}
+
+/// Those that are published, and those that are only declared.
+fn exposed_ports(service: &Service) -> Vec<String> {
+    let declared = service.options.expose.iter().map(|port| match port.contains('/') {
+        true => port.clone(),
+        false => format!("{port}/tcp"),
+    });
+    let mut all: Vec<String> = service.ports.iter().map(port_key).chain(declared).collect();
+    all.dedup();
+    all
 }
 
 /// Where we ask ourselves, the image's own health check would only cost: LocalStack's starts a Python every ten seconds.
-fn no_healthcheck(service: &Service) -> Option<HealthConfig> {
+fn healthcheck(service: &Service) -> Option<HealthConfig> {
+    if let Some(check) = &service.healthcheck {
+        let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+        return Some(HealthConfig {
+            test: (!check.test.is_empty()).then(|| check.test.clone()),
+            interval: check.interval.map(nanoseconds),
+            timeout: check.timeout.map(nanoseconds),
+            retries: check.retries.map(i64::from),
+            start_period: check.start_period.map(nanoseconds),
+            start_interval: check.start_interval.map(nanoseconds),
+        });
+    }
     let asks_engine = matches!(service.ready.probe, Probe::Auto | Probe::Engine | Probe::Exit);
     (!asks_engine).then(|| HealthConfig { test: Some(vec!["NONE".into()]), ..Default::default() })
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each field")]
 fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
+    let map = |pairs: &IndexMap<String, String>| (!pairs.is_empty()).then(|| pairs.clone().into_iter().collect());
     let number = |bytes: Option<u64>| bytes.and_then(|bytes| bytes.try_into().ok());
     let ContainerOptions {
         init,
@@ -137,10 +186,14 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         devices,
         device_cgroup_rules,
         sysctls,
+        network_mode,
+        // Of the plan.
+        restart_with: _,
         pid,
         ipc,
         uts,
         userns,
+        cgroup,
         cgroup_parent,
         group_add,
         runtime,
@@ -148,15 +201,31 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         tty: _,
         stdin_open: _,
         domainname: _,
+        expose: _,
+        // Of its endpoints.
+        aliases: _,
+        ipv4_address: _,
+        ipv6_address: _,
+        mac_address: _,
+        annotations,
+        gpus,
         memory_reservation,
+        memory_swap,
+        memory_swappiness,
         pids_limit,
         oom_score_adj,
         oom_kill_disable,
         cpu_shares,
+        cpu_period,
+        cpu_quota,
+        cpu_rt_period,
+        cpu_rt_runtime,
         cpuset,
         dns_search,
         dns_opt,
         shm_size,
+        storage_opt,
+        volume_driver,
         cap_add,
         cap_drop,
         dns,
@@ -173,30 +242,44 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         port_bindings: Some(ports),
         mounts: Some(mounts(stack, service, kept)),
         tmpfs: Some(service.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.options.clone())).collect()),
-        network_mode: service.networks.first().map(|short| stack.networks[short].name.clone()),
+        network_mode: match network_mode {
+            Some(_) => namespace(stack, network_mode.as_ref()),
+            None => service.networks.first().map(|short| stack.networks[short].name.clone()),
+        },
         init: init.then_some(true),
         readonly_rootfs: read_only.then_some(true),
         privileged: privileged.then_some(true),
         security_opt: some(security_opt),
         devices: (!devices.is_empty()).then(|| devices.iter().map(|written| device(written)).collect()),
         device_cgroup_rules: some(device_cgroup_rules),
-        sysctls: (!sysctls.is_empty()).then(|| sysctls.clone().into_iter().collect()),
-        pid_mode: pid.clone(),
-        ipc_mode: ipc.clone(),
+        sysctls: map(sysctls),
+        pid_mode: namespace(stack, pid.as_ref()),
+        ipc_mode: namespace(stack, ipc.as_ref()),
         uts_mode: uts.clone(),
         userns_mode: userns.clone(),
+        cgroupns_mode: cgroup.as_deref().and_then(|mode| mode.parse().ok()),
         cgroup_parent: cgroup_parent.clone(),
         group_add: some(group_add),
         runtime: runtime.clone(),
+        annotations: map(annotations),
+        device_requests: (!gpus.is_empty()).then(|| gpus.iter().map(|written| device_request(written)).collect()),
         memory_reservation: number(*memory_reservation),
+        memory_swap: *memory_swap,
+        memory_swappiness: *memory_swappiness,
         pids_limit: *pids_limit,
         oom_score_adj: *oom_score_adj,
         oom_kill_disable: oom_kill_disable.then_some(true),
         cpu_shares: *cpu_shares,
+        cpu_period: *cpu_period,
+        cpu_quota: *cpu_quota,
+        cpu_realtime_period: *cpu_rt_period,
+        cpu_realtime_runtime: *cpu_rt_runtime,
         cpuset_cpus: cpuset.clone(),
         dns_search: some(dns_search),
         dns_options: some(dns_opt),
         shm_size: number(*shm_size),
+        storage_opt: map(storage_opt),
+        volume_driver: volume_driver.clone(),
         memory: number(service.memory),
         nano_cpus: number(service.nano_cpus),
         ulimits: Some(service.ulimits.iter().map(ulimit).collect()),
@@ -205,13 +288,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         extra_hosts: some(&service.extra_hosts),
         dns: some(dns),
         restart_policy: Some(restart(service.restart)),
-        log_config: Some(HostConfigLogConfig {
-            typ: Some("json-file".into()),
-            config: Some(HashMap::from([
-                ("max-size".into(), service.logging.max_size.clone()),
-                ("max-file".into(), service.logging.max_files.to_string()),
-            ])),
-        }),
+        log_config: Some(log_config(&service.logging)),
         ..Default::default()
     }
 }
@@ -268,14 +345,39 @@ fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
         },
         MountSource::Anonymous => (MountType::VOLUME, None),
     };
+    let MountOptions { propagation, no_copy, subpath, create } = mount.options.clone();
+    let has_options = labels.is_some() || no_copy || subpath.is_some();
+    let volume_options = has_options.then(|| MountVolumeOptions {
+        no_copy: no_copy.then_some(true),
+        subpath,
+        ..labels.unwrap_or_default()
+    });
+    let propagation = propagation.and_then(|propagation| propagation.parse().ok());
+    let bind_options = (propagation.is_some() || create).then(|| MountBindOptions {
+        propagation,
+        create_mountpoint: create.then_some(true),
+        ..Default::default()
+    });
     ApiMount {
         target: Some(mount.target.clone()),
         source,
         typ: Some(typ),
         read_only: read_only.then_some(true),
-        volume_options: labels,
+        volume_options,
+        bind_options,
         ..Default::default()
     }
+}
+
+/// The engine's own drivers keep logs in files of a bounded size; others have no such options.
+fn log_config(logging: &Logging) -> HostConfigLogConfig {
+    let mut config: HashMap<String, String> = logging.options.clone().into_iter().collect();
+    if logging.is_bounded() {
+        config.entry("max-size".into()).or_insert_with(|| logging.max_size.clone());
+        config.entry("max-file".into()).or_insert_with(|| logging.max_files.to_string());
+    }
+    let driver = logging.driver.clone().unwrap_or_else(|| "json-file".into());
+    HostConfigLogConfig { typ: Some(driver), config: Some(config) }
 }
 
 /// `device[:path inside[:permissions]]`. With two parts, the second may be the permissions, as docker has it.
@@ -290,6 +392,21 @@ fn device(written: &str) -> DeviceMapping {
         path_on_host: Some(on_host.into()),
         path_in_container: Some(inside.into()),
         cgroup_permissions: Some(permissions.into()),
+    }
+}
+
+/// A request for GPUs. One that says nothing of what they must be able to do wants GPUs.
+fn device_request(written: &str) -> DeviceRequest {
+    let Gpus { driver, count, devices, mut capabilities } = Gpus::parse(written).unwrap_or_default();
+    if !capabilities.iter().any(|capability| capability == "gpu") {
+        capabilities.insert(0, "gpu".into());
+    }
+    DeviceRequest {
+        driver,
+        count: count.or_else(|| devices.is_empty().then_some(-1)),
+        device_ids: (!devices.is_empty()).then_some(devices),
+        capabilities: Some(vec![capabilities]),
+        ..Default::default()
     }
 }
 

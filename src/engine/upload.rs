@@ -13,6 +13,7 @@ use super::Engine;
 use super::error::failed;
 use crate::byte_channel;
 use crate::diag::{Error, Result};
+use crate::model::InlineFile;
 
 /// How many pieces of an archive may wait.
 const PIECES: usize = 4;
@@ -72,6 +73,29 @@ impl Engine {
         };
         sent.map_err(|error| failed(format_args!("can't copy into {}", super::ops::short(id)), &error))?;
         Ok(left_out)
+    }
+
+    /// Puts files with their content into a container, running or not; missing folders are created.
+    ///
+    /// # Errors
+    /// When the engine refuses.
+    pub async fn put_files(&self, id: &str, files: &[InlineFile]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let mut archive = tar::Builder::new(Vec::new());
+        for file in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(file.content.len() as u64);
+            header.set_mode(file.mode);
+            header.set_uid(file.uid.into());
+            header.set_gid(file.gid.into());
+            archive.append_data(&mut header, file.target.trim_start_matches('/'), file.content.as_bytes())?;
+        }
+        let bytes = Bytes::from(archive.into_inner()?);
+        let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
+        let sent = self.docker.upload_to_container(id, Some(options), bollard::body_full(bytes)).await;
+        sent.map_err(|error| failed(format_args!("can't put files into {}", super::ops::short(id)), &error))
     }
 
     /// Unpacks an archive in a folder of a container, as it streams by.

@@ -57,13 +57,16 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         env,
         ports: _,
         mounts,
+        files,
         tmpfs,
         depends_on,
         ready: _,
+        healthcheck: _,
         own: _,
         watch: _,
         user,
         working_dir,
+        container_name: _,
         hostname: _,
         networks: _,
         labels: _,
@@ -80,7 +83,7 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         ready_hooks,
         options: _,
     } = service;
-    let what = (name, kind, platform, command, entrypoint, user, working_dir, tmpfs, ready_hooks, depends_on);
+    let what = (name, kind, platform, command, entrypoint, user, working_dir, tmpfs, ready_hooks, depends_on, files);
     add(hash, "service", &format!("{what:?}"));
     for (variable, value) in env {
         add(hash, variable, &value.value);

@@ -104,6 +104,9 @@ impl Found {
         for (name, value) in service.build.iter().flat_map(|build| &build.args) {
             self.named(is_secret_name(name), value);
         }
+        for file in &service.files {
+            self.named(file.is_secret(), file.content.trim());
+        }
         for (name, template) in &service.exports {
             self.named(is_secret_name(name) && !template.contains("${"), template);
         }
@@ -113,7 +116,8 @@ impl Found {
             Probe::Exec { command } => Some(command),
             _ => None,
         };
-        for words in commands.chain(watch).chain(probe).chain(&service.ready_hooks) {
+        let health = service.healthcheck.as_ref().map(|check| &check.test);
+        for words in commands.chain(watch).chain(probe).chain(health).chain(&service.ready_hooks) {
             self.words(words);
         }
         for probe in [&service.ready.probe, &service.own] {

@@ -140,6 +140,8 @@ fn parts(service: &Service) -> Label {
         ("platform", service.platform.clone().unwrap_or_default()),
         ("secrets", ids.join("\n")),
         ("target", build.target.clone().unwrap_or_default()),
+        ("tags", build.options.tags.join("\n")),
+        ("labels", build.options.labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect()),
     ];
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
     parts.extend(texts.map(|(name, text)| (name.to_owned(), fingerprint_of(text.as_bytes()))));

@@ -36,13 +36,16 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         env,
         ports: published,
         mounts: mounted,
+        files,
         tmpfs,
         depends_on: _,
         ready: _,
+        healthcheck,
         own: _,
         watch: _,
         user,
         working_dir,
+        container_name,
         hostname,
         networks: joined,
         labels,
@@ -70,11 +73,14 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     }
     add("ports", ports(published));
     add("volumes", mounts(stack, mounted));
+    add("files", files.iter().map(|file| format!("{file:?}\n")).collect());
     add("tmpfs", lines(tmpfs.iter().map(|tmpfs| format!("{}:{}", tmpfs.target, tmpfs.options))));
     add("networks", networks(stack, joined));
     add("user", optional(user));
     add("working_dir", optional(working_dir));
+    add("container_name", optional(container_name));
     add("hostname", optional(hostname));
+    add("healthcheck", healthcheck.as_ref().map(|check| format!("{check:?}")).unwrap_or_default());
     add("labels", lines(labels.iter().map(|(name, value)| format!("{name}={value}"))));
     add("ulimits", lines(ulimits.iter().map(|(name, limit)| format!("{name}={}:{}", limit.soft, limit.hard))));
     add("extra_hosts", lines(extra_hosts.iter().cloned()));
@@ -82,7 +88,11 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     add("restart", restart(*policy));
     add("resources", resources(*memory, *nano_cpus));
     let default = logging.max_size == "10m" && logging.max_files == 3;
-    for (key, value) in options.written() {
+    let log_options = lines(logging.options.iter().map(|(name, value)| format!("{name}={value}")));
+    add("logging.driver", logging.driver.clone().unwrap_or_default());
+    add("logging.options", log_options);
+    // Only the planner looks at one of them.
+    for (key, value) in options.written().into_iter().filter(|(key, _)| key.own != "restart_with") {
         add(key.own, option(value));
     }
     add("logging", if default { String::new() } else { format!("{} {}", logging.max_size, logging.max_files) });
@@ -94,7 +104,13 @@ pub fn network(network: &Network) -> String {
     let driver = network.driver.as_deref().unwrap_or_default();
     let subnet = network.subnet.as_deref().unwrap_or_default();
     let labels = lines(network.labels.iter().map(|(name, value)| format!("{name}={value}")));
-    short(&format!("{driver}\n{}\n{subnet}\n{labels}", network.internal))
+    let mut text = format!("{driver}\n{}\n{subnet}\n{labels}", network.internal);
+    // Only where they are set: networks of earlier versions stay as they are.
+    if !network.pools.is_empty() || network.ipv6 || network.attachable || !network.options.is_empty() {
+        let options = lines(network.options.iter().map(|(name, value)| format!("{name}={value}")));
+        let _ = write!(text, "\n{:?}\n{}{}\n{options}", network.pools, network.ipv6, network.attachable);
+    }
+    short(&text)
 }
 
 /// The fields that differ between two fingerprints, sorted.
@@ -165,7 +181,10 @@ fn mounts(stack: &Stack, mounts: &[Mount]) -> String {
             MountSource::Bind(source) | MountSource::View { of: source, .. } => path(stack, source),
             MountSource::Anonymous => String::new(),
         };
-        format!("{source}:{}:{}", mount.target, if mount.read_only { "ro" } else { "rw" })
+        let (words, _) = mount.options.words();
+        let options = words.iter().fold(String::new(), |text, word| format!("{text},{word}"));
+        let subpath = mount.options.subpath.as_ref().map(|path| format!(":{path}")).unwrap_or_default();
+        format!("{source}:{}:{}{options}{subpath}", mount.target, if mount.read_only { "ro" } else { "rw" })
     }))
 }
 
@@ -305,6 +324,8 @@ mod tests {
             Network { driver: Some("bridge".into()), ..plain.clone() },
             Network { subnet: Some("10.9.0.0/24".into()), ..plain.clone() },
             Network { labels: [("a".into(), "1".into())].into(), ..plain.clone() },
+            Network { options: [("a".into(), "1".into())].into(), ..plain.clone() },
+            Network { ipv6: true, ..plain.clone() },
         ] {
             assert_ne!(network(&plain), network(&other), "{other:?}");
         }

@@ -1,18 +1,22 @@
 //! Config → Stack: what the user means, valid by construction. No I/O, no clock, no environment.
 //!
-//! `service` is everything about one service, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
-//! questions of order, `fingerprint` says what of a service matters to its container, `isolated` makes of a stack that of one test run, `nameless` names volumes that services.toml does not, `prepared` makes one that
-//! begins with its data in place, `built` what an image was built from, `pins` which digest it has to have, `reference`
+//! `service` is everything about one service, `mount` what is mounted into it, `health` its health check, `aws` what has to exist in an emulator of AWS, `names` are checked names, `resolve` builds the [`Stack`] and reports everything wrong with it, `graph` answers
+//! questions of order, `fingerprint` says what of a service matters to its container, `gpus` which GPUs it asks for, `isolated` makes of a stack that of one test run, `nameless` names volumes that services.toml does not, `prepared` makes one that
+//! begins with its data in place, `built` what an image was built from, `danger` what a container can do to the machine, `pins` which digest it has to have, `reference`
 //! takes its name apart, `secret` says what is masked when shown.
 
 pub mod aws;
 pub mod built;
+pub mod danger;
 mod failure;
 pub mod fingerprint;
+pub mod gpus;
 pub mod graph;
+mod health;
 mod image_env;
 pub mod isolated;
 mod kind;
+mod mount;
 pub mod nameless;
 pub mod names;
 pub mod options;
@@ -24,22 +28,24 @@ mod service;
 pub mod signal;
 pub mod subnet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
 pub use failure::{Endpoint, Failure};
+pub use health::HealthCheck;
 pub use isolated::{Isolation, Owner};
 pub use kind::Kind;
+pub use mount::{Held, InlineFile, Mount, MountOptions, MountSource, Tmpfs};
 pub use nameless::Place;
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use ports::{Port, Protocol, PublishedPort};
 pub use service::{
-    Build, Condition, EnvValue, Held, Logging, Mount, MountSource, Probe, PullPolicy, Readiness, RestartPolicy,
-    Service, Tmpfs, Ulimit, WatchAction, WatchRule,
+    Build, BuildOptions, Condition, EnvValue, Logging, Probe, PullPolicy, Readiness, RestartPolicy, Service, Ulimit,
+    WatchAction, WatchRule,
 };
 
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, similar};
@@ -61,14 +67,31 @@ pub struct Stack {
     pub aws: aws::Aws,
     /// Values of secret variables that the file takes, wherever it puts them: `${API_TOKEN}` in a command.
     pub secrets: BTreeSet<String>,
-    /// What is wrong with services of inactive profiles: files that they need and that do not exist. Only a
-    /// request for such a service is refused.
-    pub unusable: BTreeMap<ServiceName, Vec<Diagnostic>>,
+    /// What is wrong with some services only: files that are not there, a host port that two of them publish. Only who asks
+    /// for them is refused.
+    pub unusable: Vec<Unusable>,
     /// Whose it is, when it is the stack of one test run; none for a developer's.
     pub isolation: Option<Isolation>,
 }
 
+/// A problem of some services: it refuses those who ask for all of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unusable {
+    /// The services.
+    pub services: Vec<ServiceName>,
+    /// What is wrong.
+    pub problem: Diagnostic,
+}
+
 impl Stack {
+    /// What refuses a request for some services.
+    pub fn problems_of<'a>(
+        &'a self,
+        asked: impl Fn(&ServiceName) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a Diagnostic> {
+        self.unusable.iter().filter(move |one| one.services.iter().all(&asked)).map(|one| &one.problem)
+    }
+
     /// Tells this checkout's stack from another's of the same name: a short digest of [`Stack::root`].
     pub fn instance(&self) -> String {
         fingerprint_of(self.root.as_os_str().as_encoded_bytes())
@@ -107,9 +130,10 @@ impl Stack {
         self.services.values().find(|service| service.image == image && service.build.is_some())
     }
 
-    /// The container's name on the engine.
+    /// The container's name on the engine: the one that services.toml gives it, else the stack's and the service's.
     pub fn container_name(&self, service: &ServiceName) -> String {
-        format!("{}-{service}", self.name)
+        let written = self.services.get(service).and_then(|service| service.container_name.clone());
+        written.unwrap_or_else(|| format!("{}-{service}", self.name))
     }
 }
 
@@ -134,6 +158,8 @@ pub struct Volume {
     pub name: String,
     /// Not ours: must exist, is never created or removed.
     pub external: bool,
+    /// One of this name that is not ours is used, and never removed.
+    pub adopt: bool,
     /// Volume driver.
     pub driver: Option<String>,
     /// Driver options.
@@ -155,6 +181,27 @@ pub struct Network {
     pub internal: bool,
     /// `172.30.0.0/24`.
     pub subnet: Option<String>,
+    /// Where its addresses come from otherwise.
+    pub pools: Vec<AddressPool>,
+    /// With IPv6 addresses.
+    pub ipv6: bool,
+    /// Open to containers of a swarm that are not the stack's.
+    pub attachable: bool,
+    /// Options of the driver.
+    pub options: IndexMap<String, String>,
     /// The user's own labels.
     pub labels: IndexMap<String, String>,
+}
+
+/// Where the addresses of a network come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AddressPool {
+    /// `172.30.0.0/24`.
+    pub subnet: Option<String>,
+    /// Address of the gateway.
+    pub gateway: Option<String>,
+    /// Part of the subnet for containers.
+    pub range: Option<String>,
+    /// Addresses that no container gets.
+    pub reserved: IndexMap<String, String>,
 }

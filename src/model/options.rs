@@ -5,7 +5,8 @@
 use indexmap::IndexMap;
 
 /// Calls a macro with the list. Of each option: its documentation, its key in services.toml, its type (see [`Written`]), its key in a
-/// Compose file, and what the reference says of it.
+/// Compose file, and what the reference says of it. A key of Compose with a dot is a part of another one: `import` and `export` have
+/// code of their own for it.
 macro_rules! container_options {
     ($then:ident) => {
         $then! {
@@ -23,14 +24,18 @@ macro_rules! container_options {
             device_cgroup_rules: Set, compose "device_cgroup_rules", default "none", example r#"device_cgroup_rules = ["c 189:* rmw"]"#;
             /// Kernel parameters of its namespaces.
             sysctls: Pairs, compose "sysctls", default "none", example r#"sysctls = { "net.core.somaxconn" = 1024 }"#;
-            /// PID namespace: `host`, or a container's.
+            /// Network instead of those of the stack: `host`, `none`, that of another service (`service:NAME`) or container (`container:NAME`). Ports are published by the service whose network it is.
+            network_mode: Text, compose "network_mode", default "its own", example r#"network_mode = "service:vpn""#;
+            /// PID namespace: `host`, `service:NAME` or `container:NAME`.
             pid: Text, compose "pid", default "its own", example r#"pid = "host""#;
-            /// IPC namespace: `host`, `shareable`, `private`, `none`, or a container's.
+            /// IPC namespace: `host`, `shareable`, `private`, `none`, `service:NAME` or `container:NAME`.
             ipc: Text, compose "ipc", default "the engine's own", example r#"ipc = "host""#;
             /// UTS namespace (host name): `host`.
             uts: Text, compose "uts", default "its own", example r#"uts = "host""#;
             /// User namespace: `host` where the engine remaps users.
             userns: Text, compose "userns_mode", default "the engine's own", example r#"userns = "host""#;
+            /// Cgroup namespace: `host` or `private`.
+            cgroup: Text, compose "cgroup", default "the engine's own", example r#"cgroup = "host""#;
             /// Cgroup under which its own is created.
             cgroup_parent: Text, compose "cgroup_parent", default "the engine's own", example r#"cgroup_parent = "/dev-stack""#;
             /// Groups that its user is in besides its own, by name or number inside.
@@ -41,8 +46,28 @@ macro_rules! container_options {
             tty: Flag, compose "tty", default "false", example "tty = true";
             /// Keeps standard input open.
             stdin_open: Flag, compose "stdin_open", default "false", example "stdin_open = true";
+            /// Services that it depends on and is restarted with, whenever `up` or `restart` restarts or recreates one of them.
+            restart_with: Set, compose "depends_on.restart", default "none", example r#"restart_with = ["postgres"]"#;
+            /// Other names under which services reach it, in all its networks.
+            aliases: Set, compose "networks.aliases", default "none", example r#"aliases = ["api.test"]"#;
+            /// Fixed IPv4 address in a network that has a `subnet`, by the network's name.
+            ipv4_address: Pairs, compose "networks.ipv4_address", default "chosen by the engine", example r#"ipv4_address = { backend = "172.30.0.10" }"#;
+            /// Fixed IPv6 address in a network, likewise.
+            ipv6_address: Pairs, compose "networks.ipv6_address", default "chosen by the engine", example r#"ipv6_address = { backend = "fd00:30::10" }"#;
+            /// MAC address in its first network.
+            mac_address: Text, compose "mac_address", default "chosen by the engine", example r#"mac_address = "02:42:ac:11:00:03""#;
+            /// Ports that it listens on and does not publish: `port[/protocol]`. Only a description; other services reach all its ports.
+            expose: Set, compose "expose", default "none", example r#"expose = [3000, "53/udp"]"#;
+            /// Annotations, which the container runtime gets.
+            annotations: Pairs, compose "annotations", default "none", example r#"annotations = { "run.oci.keep_original_groups" = "1" }"#;
+            /// GPUs of the engine's machine, as for `docker run --gpus`: `all`, a number, or `driver=…`, `count=…`, `device=…` and `capabilities=…`.
+            gpus: Gpus, compose "gpus", default "none", example r#"gpus = ["driver=nvidia,device=0,1,capabilities=gpu,utility"]"#;
             /// Memory that is left to it when memory is short.
             memory_reservation: Bytes, compose "mem_reservation", default "none", example r#"memory_reservation = "256m""#;
+            /// Memory and swap together; `-1` = swap without a limit.
+            memory_swap: Swap, compose "memswap_limit", default "twice the memory", example r#"memory_swap = "1g""#;
+            /// From 0 to 100: how readily its memory is swapped out.
+            memory_swappiness: Number, compose "mem_swappiness", default "the engine's own", example "memory_swappiness = 10";
             /// Number of processes that it may have.
             pids_limit: Number, compose "pids_limit", default "no limit", example "pids_limit = 200";
             /// From -1000 to 1000: the higher, the sooner it is killed when the machine is out of memory.
@@ -51,6 +76,14 @@ macro_rules! container_options {
             oom_kill_disable: Flag, compose "oom_kill_disable", default "false", example "oom_kill_disable = true";
             /// Share of CPU time beside other containers; 1024 is usual.
             cpu_shares: Number, compose "cpu_shares", default "1024", example "cpu_shares = 512";
+            /// Length of a period of CPU time, in microseconds.
+            cpu_period: Number, compose "cpu_period", default "100000", example "cpu_period = 50000";
+            /// CPU time in each period, in microseconds.
+            cpu_quota: Number, compose "cpu_quota", default "no limit", example "cpu_quota = 25000";
+            /// Length of a period of realtime CPU time, in microseconds.
+            cpu_rt_period: Number, compose "cpu_rt_period", default "the engine's own", example "cpu_rt_period = 1000000";
+            /// Realtime CPU time in each period, in microseconds.
+            cpu_rt_runtime: Number, compose "cpu_rt_runtime", default "none", example "cpu_rt_runtime = 950000";
             /// Cores that it may use.
             cpuset: Text, compose "cpuset", default "all", example r#"cpuset = "0,1""#;
             /// Domain name inside.
@@ -61,6 +94,10 @@ macro_rules! container_options {
             dns_opt: List, compose "dns_opt", default "none", example r#"dns_opt = ["ndots:1"]"#;
             /// Size of /dev/shm.
             shm_size: Bytes, compose "shm_size", default "the engine's own (64m)", example r#"shm_size = "256m""#;
+            /// Options of the storage driver for its root file system.
+            storage_opt: Pairs, compose "storage_opt", default "none", example r#"storage_opt = { size = "10G" }"#;
+            /// Driver of its anonymous volumes.
+            volume_driver: Text, compose "volume_driver", default "local", example r#"volume_driver = "local""#;
             /// Linux capabilities to add.
             cap_add: Capabilities, compose "cap_add", default "none", example r#"cap_add = ["NET_ADMIN"]"#;
             /// Linux capabilities to drop.
@@ -136,6 +173,10 @@ option_types! {
     Text: Option<String>, text => text.as_deref().map(Written::Text);
     /// An integer.
     Number: Option<i64>, number => number.map(Written::Number);
+    /// A size in bytes, or -1 for no limit.
+    Swap: Option<i64>, bytes => bytes.map(Written::Number);
+    /// Requests for GPUs ([`super::gpus`]), whose order does not matter.
+    Gpus: Vec<String>, texts => (!texts.is_empty()).then_some(Written::Set(texts));
     /// A size in bytes.
     Bytes: Option<u64>, bytes => bytes.map(Written::Bytes);
     /// A list whose order does not matter.
@@ -183,6 +224,14 @@ macro_rules! declare {
     };
 }
 container_options!(declare);
+
+impl ContainerOptions {
+    /// The services whose namespaces it uses: they run before it, and it can't stay when their containers are recreated.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.network_mode, &self.pid, &self.ipc].into_iter().flatten();
+        all.filter_map(|written| written.strip_prefix("service:"))
+    }
+}
 
 #[cfg(test)]
 mod tests {

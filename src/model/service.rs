@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::options::ContainerOptions;
-use super::{Kind, Port, ServiceName};
+use super::{HealthCheck, InlineFile, Kind, Mount, Port, ServiceName, Tmpfs};
 use crate::diag::Place;
 
 /// One service.
@@ -44,12 +44,16 @@ pub struct Service {
     pub ports: Vec<Port>,
     /// Volumes and bind mounts.
     pub mounts: Vec<Mount>,
+    /// Files that are put into it.
+    pub files: Vec<InlineFile>,
     /// Memory file systems.
     pub tmpfs: Vec<Tmpfs>,
     /// Its dependencies, and what it waits for.
     pub depends_on: IndexMap<ServiceName, Condition>,
     /// When it is ready.
     pub ready: Readiness,
+    /// The container's own health check, if services.toml sets one.
+    pub healthcheck: Option<HealthCheck>,
     /// The probe of its kind with its login: as far as services.toml contains it, or, for a running container, as
     /// determined by `run::actual`.
     pub own: Probe,
@@ -59,9 +63,11 @@ pub struct Service {
     pub user: Option<String>,
     /// Working directory inside.
     pub working_dir: Option<String>,
+    /// Name of its container, if it is not that of the stack and the service.
+    pub container_name: Option<String>,
     /// Host name inside.
     pub hostname: Option<String>,
-    /// Short names of its networks; at least one.
+    /// Short names of its networks; none where it has `network_mode`.
     pub networks: Vec<String>,
     /// The user's own labels.
     pub labels: IndexMap<String, String>,
@@ -130,6 +136,27 @@ pub struct Build {
     pub cache_from: Vec<String>,
     /// Secrets by id: file they come from, absolute.
     pub secrets: IndexMap<String, PathBuf>,
+    /// What the builder takes as it is written.
+    pub options: BuildOptions,
+}
+
+/// What a builder takes as it is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildOptions {
+    /// Further names of the image.
+    pub tags: Vec<String>,
+    /// Labels of the image.
+    pub labels: IndexMap<String, String>,
+    /// Network of the steps.
+    pub network: Option<String>,
+    /// `host:address` lines for /etc/hosts.
+    pub extra_hosts: Vec<String>,
+    /// Size of /dev/shm.
+    pub shm_size: Option<u64>,
+    /// Without the cache.
+    pub no_cache: bool,
+    /// Newer base images are looked for.
+    pub pull: bool,
 }
 
 /// The value of an environment variable and its origin.
@@ -142,61 +169,6 @@ pub struct EnvValue {
     pub origin: Vec<String>,
     /// Masked when shown: the name or origin says that it is a password, token or key.
     pub secret: bool,
-}
-
-/// A volume or bind mount.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// What is mounted.
-    pub source: MountSource,
-    /// Where, inside.
-    pub target: String,
-    /// Read-only.
-    pub read_only: bool,
-    /// Isolated stacks mount the path itself instead of a view of it.
-    pub shared: bool,
-    /// Where it is declared.
-    pub place: Option<Place>,
-}
-
-/// What is mounted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MountSource {
-    /// A volume of [`Stack::volumes`](super::Stack::volumes), by short name.
-    Volume(String),
-    /// An absolute host path.
-    Bind(PathBuf),
-    /// A copy-on-write view of a host path, for isolated stacks.
-    View {
-        /// The absolute host path.
-        of: PathBuf,
-        /// What the engine mounts for it.
-        held: Held,
-    },
-    /// An anonymous volume ([`super::nameless`]).
-    Anonymous,
-}
-
-/// What the engine mounts for a view. Found or created by `run::views` before a container is created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
-    /// Not known yet.
-    Unknown,
-    /// A volume, by its name on the engine.
-    Volume(String),
-    /// A file, by its path on the engine's machine.
-    File(String),
-    /// The host path itself.
-    Itself,
-}
-
-/// A memory file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tmpfs {
-    /// Where, inside.
-    pub target: String,
-    /// Engine options such as `size=64m`.
-    pub options: String,
 }
 
 /// What a dependant waits for.
@@ -384,6 +356,17 @@ pub struct Logging {
     pub max_size: String,
     /// Number of files.
     pub max_files: u32,
+    /// Another driver of the engine.
+    pub driver: Option<String>,
+    /// Options of the driver.
+    pub options: IndexMap<String, String>,
+}
+
+impl Logging {
+    /// Whether the engine keeps the log in files of a bounded size.
+    pub fn is_bounded(&self) -> bool {
+        self.driver.as_deref().is_none_or(|driver| matches!(driver, "json-file" | "local"))
+    }
 }
 
 /// What a file change does.

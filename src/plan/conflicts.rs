@@ -33,6 +33,18 @@ fn refuse_volume(stack: &Stack, seen: &Observed, short: &str) -> Result<()> {
                 "create it, or remove `external = true` from [volumes.{short}] so that this stack creates its own"
             )))
         }
+        // Two servers on the same data would destroy it.
+        Some(seen) if volume.adopt && !seen.users.is_empty() => {
+            let names: Vec<&str> = seen.users.iter().map(|(name, _)| name.as_str()).collect();
+            let stop = match seen.users.iter().find_map(|(_, project)| project.as_ref()) {
+                Some(project) => format!("docker compose -p {project} stop"),
+                None => format!("docker stop {}", names.join(" ")),
+            };
+            let message =
+                format!("volume {} is in use by {}, which is not of this stack", volume.name, names.join(", "));
+            Err(Error::new(ErrorKind::Other, message).hint(format!("stop that first: {stop}")))
+        }
+        Some(_) if volume.adopt => Ok(()),
         Some(seen) if !volume.external && seen.stack.as_deref() != Some(stack.name.as_str()) => {
             let message = format!("volume {} exists, but was not created by this stack", volume.name);
             let mut hint = format!(

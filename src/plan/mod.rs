@@ -3,6 +3,7 @@
 //! A plan is data: it can be printed, tested and explained before anything happens. Pulling, starting and waiting are
 //! steps too, so the plan shows what each step waits for. `run::apply` carries it out.
 
+mod compose;
 mod conflicts;
 mod down;
 mod fetch;
@@ -29,9 +30,9 @@ use crate::model::{Condition, Pins, Place, ServiceName, built};
 pub use down::{down, removable_volumes};
 pub use fetch::{LeftOut, build, pull};
 pub use intent::{Intent, Work, refuse, volumes};
-pub use notes::{Note, kept, notes};
+pub use notes::{Note, dangers, kept, notes};
 pub use observed::Observed;
-pub use snapshot::{Restore, restore, save};
+pub use snapshot::{Restore, not_saved, restore, save};
 pub use unusable::refuse_unusable;
 pub use up::{needed, orphans, up, wanted};
 

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::Volume as Seen;
-use super::{Cause, Observed, Op, Plan, Request, nameless, placement, snapshot, up};
+use super::{Cause, Observed, Op, Plan, Request, compose, nameless, placement, snapshot, up};
 use crate::diag::Place;
 use crate::kinds;
 use crate::model::nameless::{clean, targets};
-use crate::model::{MountSource, Service, ServiceName, Stack, Volume};
+use crate::model::{MountSource, Service, ServiceName, Stack, Volume, danger};
 
 /// Something to know, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub fn notes(stack: &Stack, seen: &Observed, request: &Request, plan: &Plan) -> 
     });
     let used: BTreeSet<&String> = used.collect();
     found.extend(used.into_iter().filter_map(|short| differing(stack, seen, short)));
+    found.extend(compose::notes(stack, seen, plan));
     found
 }
 
@@ -131,6 +132,15 @@ fn differences(declared: &Volume, seen: &Seen) -> Vec<String> {
         found.extend(differs.map(|key| format!("{word}.{key} {} → {}", shown(now.get(key)), shown(wanted.get(key)))));
     }
     found
+}
+
+/// What gives the services whose containers a plan creates power over the machine: a line each.
+pub fn dangers(stack: &Stack, plan: &Plan) -> Vec<String> {
+    let created = plan.changes().filter_map(|step| match &step.op {
+        Op::Create { service } => stack.services.get(service),
+        _ => None,
+    });
+    created.filter_map(danger::line).collect()
 }
 
 /// What a plan leaves of the volumes without a name of the containers that it removes or creates: a line each.

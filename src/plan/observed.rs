@@ -30,6 +30,19 @@ pub struct Observed {
     pub owed: BTreeSet<ServiceName>,
     /// Images that exist, by the requested reference.
     pub images: BTreeMap<String, Image>,
+    /// What docker compose has of the same folder. Only looked at while the stack has no containers.
+    pub compose: Option<ComposeProject>,
+}
+
+/// A project of docker compose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ComposeProject {
+    /// Its name.
+    pub name: String,
+    /// Its services that run.
+    pub running: Vec<String>,
+    /// Its volumes: the key in the Compose file, and the name on the engine.
+    pub volumes: Vec<(String, String)>,
 }
 
 impl Observed {
@@ -183,6 +196,9 @@ pub struct Volume {
     pub options: BTreeMap<String, String>,
     /// Its labels, except ours and the engine's.
     pub labels: BTreeMap<String, String>,
+    /// Running containers that are not the stack's and use it, with the project of docker compose that they are of. Only of
+    /// a volume that is adopted.
+    pub users: Vec<(String, Option<String>)>,
 }
 
 impl Volume {

@@ -298,6 +298,13 @@ fn mounting<'a>(stack: &'a Stack, seen: &Observed, volume: &str, read_only: bool
     stack.services.values().filter(|service| service.mounts.iter().any(is_it)).map(|service| &service.name).collect()
 }
 
+/// Volumes of something else that the stack uses: to restore one it would have to be replaced, which is not ours to do.
+pub fn not_saved<'a>(stack: &Stack, seen: &'a Observed) -> impl Iterator<Item = &'a str> {
+    let adopted =
+        |volume: &&Volume| stack.volume(&volume.name).is_some_and(|declared| declared.adopt) && !is_own(stack, volume);
+    seen.volumes.iter().filter(adopted).map(|volume| volume.name.as_str())
+}
+
 fn is_own(stack: &Stack, volume: &Volume) -> bool {
     let external = stack.volume(&volume.name).is_some_and(|volume| volume.external);
     !external && volume.stack.as_deref() == Some(stack.name.as_str())

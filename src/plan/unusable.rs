@@ -1,4 +1,4 @@
-//! Requests for a service that can't be fulfilled: its files are missing, or its container was never created.
+//! Requests for services that can't be fulfilled: files are missing, two want the same port, a container was never created.
 
 use super::up::selection;
 use super::{Observed, Request};
@@ -19,8 +19,8 @@ pub fn refuse_unusable(stack: &Stack, request: &Request) -> Result<()> {
 }
 
 pub(super) fn refuse_unusable_of<'a>(stack: &Stack, services: impl IntoIterator<Item = &'a Service>) -> Result<()> {
-    let problems = services.into_iter().filter_map(|service| stack.unusable.get(&service.name));
-    match problems.flatten().cloned().collect::<Vec<_>>() {
+    let asked: Vec<&ServiceName> = services.into_iter().map(|service| &service.name).collect();
+    match stack.problems_of(|name| asked.contains(&name)).cloned().collect::<Vec<_>>() {
         problems if problems.is_empty() => Ok(()),
         problems => Err(Error::configuration(problems)),
     }

@@ -135,6 +135,7 @@ struct Names {
     removed: HashMap<String, StepId>,
     /// Host ports of containers that are removed, and what has to be done before they are free.
     freed: HashMap<u16, StepId>,
+    created: HashMap<ServiceName, StepId>,
     started: HashMap<ServiceName, StepId>,
     ready: HashMap<ServiceName, StepId>,
 }
@@ -349,7 +350,11 @@ impl<'a> Builder<'a> {
     fn create(&mut self, service: &Service, cause: Cause) -> Result<StepId> {
         let mut after = self.gone(&service.name);
         after.extend(self.surroundings(service));
-        Ok(self.plan.push(Op::Create { service: service.name.clone() }, cause, after))
+        // The engine looks up the container whose namespace is used as soon as that.
+        after.extend(service.options.hosts().filter_map(|host| self.names.created.get(host)));
+        let step = self.plan.push(Op::Create { service: service.name.clone() }, cause, after);
+        self.names.created.insert(service.name.clone(), step);
+        Ok(step)
     }
 
     /// The steps that make what a container of a service is made of: image, networks, volumes.

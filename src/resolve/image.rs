@@ -8,7 +8,7 @@ use crate::config::schema;
 use crate::diag::Diagnostic;
 use crate::kinds;
 use crate::model::reference::Reference;
-use crate::model::{Build, Kind, Service, ServiceName};
+use crate::model::{Build, BuildOptions, Kind, Service, ServiceName, Unusable};
 
 impl Resolver<'_> {
     /// The image's reference, with the tag filled in.
@@ -51,13 +51,11 @@ impl Resolver<'_> {
             let Some(place) = service.image_place.clone().filter(|_| asked) else { continue };
             let image = service.image.as_str();
             let message = format!("`{image}` needs a LocalStack account: without its token it exits with code 55");
-            // A profile that is for those with an account is nothing to the others.
-            let said =
-                if service.active { Diagnostic::error(place, message) } else { Diagnostic::warning(place, message) };
-            self.problems.push(said.hint(
+            let problem = Diagnostic::error(place, message).hint(
                 "image = \"localstack/localstack:4.14.0\" is the last that runs without; \
                  with an account: env = { LOCALSTACK_AUTH_TOKEN = \"${LOCALSTACK_AUTH_TOKEN}\" }",
-            ));
+            );
+            self.unusable.push(Unusable { services: vec![service.name.clone()], problem });
         }
     }
 
@@ -94,6 +92,15 @@ impl Resolver<'_> {
             args: strings(&spec.args),
             cache_from: spec.cache_from.0.clone(),
             secrets,
+            options: BuildOptions {
+                tags: spec.tags.clone(),
+                labels: strings(&spec.labels),
+                network: spec.network.clone(),
+                extra_hosts: spec.extra_hosts.as_ref().map(|hosts| hosts.0.clone()).unwrap_or_default(),
+                shm_size: spec.shm_size.map(|size| size.0),
+                no_cache: spec.no_cache.unwrap_or(false),
+                pull: spec.pull.unwrap_or(false),
+            },
         })
     }
 }

@@ -17,6 +17,7 @@ pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) 
     for (short, volume) in &mut stack.volumes {
         volume.name = format!("{name}-{short}");
         volume.external = false;
+        volume.adopt = false;
         // A local volume can be a folder of the host under another name.
         if volume.options.get("device").is_some_and(|device| device != "tmpfs") {
             volume.options.clear();
@@ -28,6 +29,7 @@ pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) 
         network.name = format!("{name}-{short}");
         network.external = false;
         network.subnet = None;
+        network.pools.clear();
         if external {
             network.driver = None;
         }
@@ -35,12 +37,25 @@ pub fn isolate(mut stack: Stack, name: StackName, isolation: Option<Isolation>) 
     for service in stack.services.values_mut() {
         isolate_service(service);
     }
+    // Two services only ever want the same host port, or the same name for their containers.
+    stack.unusable.retain(|one| one.services.len() == 1);
     stack.name = name;
     stack.isolation = isolation;
     stack
 }
 
 fn isolate_service(service: &mut Service) {
+    // The developer's has the name, and its networks have other addresses.
+    let name = service.container_name.take();
+    service.options.aliases.extend(name);
+    service.options.ipv4_address.clear();
+    service.options.ipv6_address.clear();
+    service.options.mac_address = None;
+    // This machine's ports, and another container, are used by others.
+    if service.options.network_mode.as_deref().is_some_and(|mode| mode == "host" || mode.starts_with("container:")) {
+        service.options.network_mode = None;
+        service.networks = vec!["default".into()];
+    }
     let mut ports: Vec<Port> = Vec::new();
     let known = service.ports.iter().cloned().map(|port| Port { host: None, ..port });
     for port in known.chain(own_ports(service)) {

@@ -23,7 +23,7 @@ use indexmap::IndexMap;
 
 use crate::config::{Config, dotenv};
 use crate::diag::{Diagnostic, Lines, Place, similar};
-use crate::model::{Network, Port, Service, ServiceName, Stack, StackName, Volume, fingerprint_of};
+use crate::model::{Network, Port, Service, ServiceName, Stack, StackName, Unusable, Volume, fingerprint_of};
 
 /// The content of env files, by path: the name under which each is shown, and its entries.
 pub type EnvFiles = BTreeMap<PathBuf, (String, Vec<dotenv::Entry>)>;
@@ -90,6 +90,8 @@ pub struct PathUse {
 pub enum MustBe {
     /// Anything.
     Anything,
+    /// Anything, or nothing yet: it is created when it is needed.
+    Created,
     /// A file.
     File,
     /// A folder.
@@ -112,6 +114,8 @@ struct Resolver<'a> {
     name: StackName,
     problems: &'a mut Vec<Diagnostic>,
     paths: Vec<PathUse>,
+    /// Problems of those who ask for the services.
+    unusable: Vec<Unusable>,
     /// The service that is currently resolved.
     current: Option<ServiceName>,
     volumes: IndexMap<String, Volume>,
@@ -129,6 +133,7 @@ pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diag
         name: name.clone(),
         problems,
         paths: Vec::new(),
+        unusable: Vec::new(),
         current: None,
         volumes: IndexMap::new(),
         networks: IndexMap::new(),
@@ -154,11 +159,11 @@ pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diag
     resolver.activate(&mut services);
     resolver.accounts(&services);
     resolver.duplicate_ports(&services);
+    resolver.container_names(&mut services);
     let aws = resolver.aws(&mut services);
-    let Resolver { paths, volumes, networks, .. } = resolver;
+    let Resolver { paths, unusable, volumes, networks, .. } = resolver;
     let (root, secrets) = (around.root.clone(), around.secrets.clone());
-    let stack =
-        Stack { name, root, services, volumes, networks, aws, secrets, unusable: BTreeMap::new(), isolation: None };
+    let stack = Stack { name, root, services, volumes, networks, aws, secrets, unusable, isolation: None };
     Resolved { stack, paths }
 }
 
@@ -245,7 +250,37 @@ impl Resolver<'_> {
         }
     }
 
-    /// Two active services can't publish the same host port.
+    /// Whether the stack has another name than the file's.
+    fn is_under_another_name(&self) -> bool {
+        let own = || match &self.config.project {
+            Some(own) => own.value.clone(),
+            None => name_of_folder(&self.around.root),
+        };
+        self.around.project.as_ref().is_some_and(|asked| *asked != own())
+    }
+
+    /// Each container has a name of its own. A stack under another name than the file's leaves those of the file to the stack
+    /// that has it; other services still reach it by them.
+    fn container_names(&mut self, services: &mut IndexMap<ServiceName, Service>) {
+        let is_other = self.is_under_another_name();
+        let mut seen: HashMap<String, ServiceName> = HashMap::new();
+        for service in services.values_mut() {
+            let Some(name) = service.container_name.clone() else { continue };
+            // As with ports: those that are never started together may share it.
+            if let Some(other) = service.active.then(|| seen.insert(name.clone(), service.name.clone())).flatten() {
+                let message = format!("the container name `{name}` is that of `{other}` already");
+                let place = self.config.services.get(service.name.as_str());
+                let place = place.and_then(|entry| entry.container_name.as_ref()).map(|name| name.place.clone());
+                let problem = Diagnostic::error(place, message).hint("only one container can have a name");
+                self.unusable.push(Unusable { services: vec![other, service.name.clone()], problem });
+            }
+            if is_other {
+                service.options.aliases.extend(service.container_name.take());
+            }
+        }
+    }
+
+    /// Two active services can't publish the same host port, unless they are never started together.
     fn duplicate_ports(&mut self, services: &IndexMap<ServiceName, Service>) {
         let mut seen: HashMap<_, Vec<(&ServiceName, &Port)>> = HashMap::new();
         for service in services.values().filter(|service| service.active) {
@@ -256,12 +291,14 @@ impl Resolver<'_> {
                     other.address == port.address || other.address.is_unspecified() || port.address.is_unspecified()
                 });
                 if let Some((owner, other)) = clash {
+                    let services = vec![(*owner).clone(), service.name.clone()];
                     let owner = if *owner == &service.name { "this service".into() } else { format!("`{owner}`") };
                     let place = other.place.as_ref().map(|place| format!(" at {place}")).unwrap_or_default();
                     let message = format!("host port {number} is already published by {owner}{place}");
                     let hint =
                         format!("choose another host port, or write \"{}\" to let the engine choose", port.container);
-                    self.problems.push(Diagnostic::error(port.place.clone(), message).hint(hint));
+                    let problem = Diagnostic::error(port.place.clone(), message).hint(hint);
+                    self.unusable.push(Unusable { services, problem });
                 } else {
                     owners.push((&service.name, port));
                 }

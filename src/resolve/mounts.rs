@@ -5,7 +5,7 @@ use crate::config::decode::{Entry, Spanned};
 use crate::config::mounts::MountSpec;
 use crate::config::schema;
 use crate::diag::{Diagnostic, Place};
-use crate::model::{Mount, MountSource, Tmpfs, Volume};
+use crate::model::{InlineFile, Mount, MountOptions, MountSource, Tmpfs, Volume};
 
 impl Resolver<'_> {
     pub(super) fn mounts(&mut self, entry: &Entry<schema::Service>) -> Vec<Mount> {
@@ -19,14 +19,30 @@ impl Resolver<'_> {
                 let message = "`shared` is for paths; the stack of a test run has volumes of its own";
                 self.error_hint(&spec.place, message, "leave it out");
             }
-            let MountSpec { target, read_only, shared, .. } = &spec.value;
-            mounts.push(Mount { source, target: target.clone(), read_only: *read_only, shared: *shared, place });
+            self.check_options(spec, &source);
+            let MountSpec { target, read_only, shared, options, .. } = &spec.value;
+            let (target, options) = (target.clone(), options.clone());
+            mounts.push(Mount { source, target, read_only: *read_only, shared: *shared, options, place });
         }
         for tmpfs in &entry.tmpfs.0 {
             let target = tmpfs.split_once(':').map_or(tmpfs.value.as_str(), |(target, _)| target);
             self.check_target(target, &tmpfs.place, &mut targets);
         }
         mounts
+    }
+
+    /// Each option is for paths or for volumes.
+    fn check_options(&mut self, spec: &Spanned<MountSpec>, source: &MountSource) {
+        let MountOptions { propagation, no_copy, subpath, create } = &spec.options;
+        let is_path = matches!(source, MountSource::Bind(_));
+        let of_paths = [("propagation", propagation.is_some()), ("create_host_path", *create)];
+        let of_volumes = [("nocopy", *no_copy), ("subpath", subpath.is_some())];
+        for (key, _) in of_paths.into_iter().filter(|(_, is_set)| *is_set && !is_path) {
+            self.error_hint(&spec.place, format!("`{key}` is for paths"), "leave it out");
+        }
+        for (key, _) in of_volumes.into_iter().filter(|(_, is_set)| *is_set && is_path) {
+            self.error_hint(&spec.place, format!("`{key}` is for volumes"), "leave it out");
+        }
     }
 
     fn mount_source(&mut self, spec: &Spanned<MountSpec>) -> MountSource {
@@ -38,7 +54,8 @@ impl Resolver<'_> {
                 self.problems.push(Diagnostic::warning(spec.place.clone(), message));
                 return MountSource::Bind(path);
             }
-            return MountSource::Bind(self.path(source, "mount source", MustBe::Anything, &spec.place));
+            let must_be = if spec.options.create { MustBe::Created } else { MustBe::Anything };
+            return MountSource::Bind(self.path(source, "mount source", must_be, &spec.place));
         }
         if !self.volumes.contains_key(source) {
             if source.contains('/') {
@@ -64,6 +81,28 @@ impl Resolver<'_> {
             self.error_hint(place, message, "each path inside can be mounted once");
         }
         seen.push((plain.to_owned(), place.clone()));
+    }
+
+    pub(super) fn files(&mut self, entry: &Entry<schema::Service>) -> Vec<InlineFile> {
+        let mut files = Vec::new();
+        for file in &entry.files {
+            let schema::FileSpec { target, content, mode, uid, gid } = &file.value;
+            if !target.starts_with('/') || target.ends_with('/') {
+                self.error(&file.place, format!("`{target}` is not the absolute path of a file inside the container"));
+            }
+            let bits = mode.as_ref().map_or(Some(0o444), |mode| u32::from_str_radix(mode, 8).ok());
+            if let (Some(mode), false) = (mode, bits.is_some_and(|bits| bits <= 0o7777)) {
+                self.error(&mode.place, format!("`{}` is not a mode such as \"0444\"", mode.value));
+            }
+            files.push(InlineFile {
+                target: target.clone(),
+                content: content.clone(),
+                mode: bits.unwrap_or(0o444),
+                uid: uid.unwrap_or(0),
+                gid: gid.unwrap_or(0),
+            });
+        }
+        files
     }
 
     pub(super) fn tmpfs(&mut self, entry: &Entry<schema::Service>) -> Vec<Tmpfs> {

@@ -5,7 +5,27 @@ use crate::config::decode::{Entry, Spanned};
 use crate::config::schema;
 use crate::diag::{Diagnostic, Place};
 use crate::kinds::{self, Given};
-use crate::model::{Kind, Port, Probe, Protocol, Readiness};
+use crate::model::{HealthCheck, Kind, Port, Probe, Protocol, Readiness};
+
+/// As the engine has it. A single line is for the shell.
+fn health_check(spec: &schema::HealthSpec) -> HealthCheck {
+    let schema::HealthSpec { test, interval, timeout, retries, start_period, start_interval, disable } = spec;
+    if *disable == Some(true) {
+        return HealthCheck::none();
+    }
+    let test = match &test.0[..] {
+        [line] if line.0 != "NONE" => vec!["CMD-SHELL".into(), line.0.clone()],
+        words => words.iter().map(|word| word.0.clone()).collect(),
+    };
+    HealthCheck {
+        test,
+        interval: *interval,
+        timeout: *timeout,
+        retries: *retries,
+        start_period: *start_period,
+        start_interval: *start_interval,
+    }
+}
 
 impl Resolver<'_> {
     pub(super) fn readiness(
@@ -15,8 +35,16 @@ impl Resolver<'_> {
         given: Given<'_>,
         ports: &[Port],
     ) -> Readiness {
-        let default = || kinds::probe(kind, given);
-        let timeout = kinds::defaults(kind).ready_timeout;
+        let mut timeout = kinds::defaults(kind).ready_timeout;
+        let declared = service.healthcheck.as_ref().filter(|_| kind == Kind::Generic).map(|check| health_check(check));
+        if let Some(check) = &declared {
+            timeout = timeout.max(check.patience());
+        }
+        let command = declared.as_ref().and_then(HealthCheck::command);
+        let default = || match &command {
+            Some(command) => Probe::Exec { command: command.clone() },
+            None => kinds::probe(kind, given),
+        };
         let Some(ready) = &service.ready else { return Readiness { probe: default(), timeout, interval: None } };
         let tests = self.tests(ready, given, ports);
         if let [_, (second, place, _), ..] = &tests[..] {
@@ -34,6 +62,23 @@ impl Resolver<'_> {
         }
         let probe = tests.into_iter().next().and_then(|(_, _, probe)| probe).unwrap_or_else(default);
         Readiness { probe, timeout: ready.timeout.unwrap_or(timeout), interval: ready.interval }
+    }
+
+    /// The container's own health check.
+    pub(super) fn healthcheck(&mut self, entry: &Entry<schema::Service>) -> Option<HealthCheck> {
+        let written = entry.healthcheck.as_ref()?;
+        let check = health_check(written);
+        match check.test.split_first() {
+            Some((kind, [])) if kind != "NONE" => {
+                self.error(&written.place, "the command of the health check is empty");
+            }
+            Some((kind, _)) if !matches!(kind.as_str(), "CMD" | "CMD-SHELL" | "NONE") => {
+                let hint = "begin it with \"CMD\" or \"CMD-SHELL\", or write one line for the shell";
+                self.error_hint(&written.place, "the command of the health check is a list of words", hint);
+            }
+            _ => {}
+        }
+        Some(check)
     }
 
     /// All tests that are written, with the probe of those that are right.

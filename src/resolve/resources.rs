@@ -7,7 +7,7 @@ use crate::config::decode::Entry;
 use crate::config::forms::Pairs;
 use crate::config::schema;
 use crate::diag::Place;
-use crate::model::{Network, Volume};
+use crate::model::{AddressPool, Network, Volume};
 
 impl Resolver<'_> {
     pub(super) fn declared_volumes(&mut self) {
@@ -23,7 +23,16 @@ impl Resolver<'_> {
                     format!("volume `{key}` is external: `driver` and `options` have no effect on it"),
                 );
             }
-            let name = self.engine_name(key, volume.name.as_ref().map(|name| name.value.as_str()), external);
+            let mut adopt = volume.adopt.unwrap_or(false);
+            if external && adopt {
+                self.error(&volume.key, format!("volume `{key}` is external: `adopt` has no effect on it"));
+            }
+            let mut name = volume.name.as_ref().map(|name| name.value.as_str());
+            // Two stacks on the same data would destroy it.
+            if adopt && self.is_under_another_name() {
+                (adopt, name) = (false, None);
+            }
+            let name = self.engine_name(key, name, external);
             let labels = self.labels(&volume.labels);
             let mut options = strings(&volume.options);
             // The engine knows nothing of the project's folder.
@@ -31,7 +40,8 @@ impl Resolver<'_> {
             if let Some(device) = options.get_mut("device").filter(|device| is_bind && !device.is_empty()) {
                 *device = self.around.absolute(device).display().to_string();
             }
-            self.volumes.insert(key.clone(), Volume { name, external, driver: volume.driver.clone(), options, labels });
+            let driver = volume.driver.clone();
+            self.volumes.insert(key.clone(), Volume { name, external, adopt, driver, options, labels });
         }
     }
 
@@ -50,12 +60,23 @@ impl Resolver<'_> {
             self.check_resource_name("network", name, &name.place);
         }
         let external = network.external.unwrap_or(false);
-        if external && (network.driver.is_some() || network.subnet.is_some() || network.internal.is_some()) {
-            let message =
-                format!("network `{key}` is external: `driver`, `internal` and `subnet` have no effect on it");
+        let has_addresses = network.subnet.is_some() || !network.ipam.is_empty() || network.ipv6.is_some();
+        let has_settings = network.driver.is_some() || network.internal.is_some() || !network.options.0.is_empty();
+        if external && (has_addresses || has_settings) {
+            let message = format!(
+                "network `{key}` is external: `driver`, `internal`, `subnet`, `ipam`, `ipv6` and `options` have no effect on it"
+            );
             self.error(&network.key, message);
         }
-        if let Some(subnet) = network.subnet.as_ref().filter(|subnet| !is_subnet(subnet)) {
+        if let (Some(_), Some(pool)) = (&network.subnet, network.ipam.first()) {
+            self.error_hint(
+                &pool.place,
+                "`subnet` and `ipam` both say where addresses come from",
+                "write it under `ipam`",
+            );
+        }
+        let subnets = network.subnet.iter().chain(network.ipam.iter().filter_map(|pool| pool.value.subnet.as_ref()));
+        for subnet in subnets.filter(|subnet| !is_subnet(subnet)) {
             let hint = "write an address and its prefix length, such as \"172.30.0.0/24\"";
             self.error_hint(&subnet.place, format!("`{}` is not a subnet", subnet.value), hint);
         }
@@ -65,6 +86,10 @@ impl Resolver<'_> {
             driver: network.driver.clone(),
             internal: network.internal.unwrap_or(false),
             subnet: network.subnet.as_ref().map(|subnet| subnet.value.clone()),
+            pools: network.ipam.iter().map(|pool| address_pool(&pool.value)).collect(),
+            ipv6: network.ipv6.unwrap_or(false),
+            attachable: network.attachable.unwrap_or(false),
+            options: strings(&network.options),
             labels: self.labels(&network.labels),
         }
     }
@@ -98,6 +123,15 @@ impl Resolver<'_> {
             }
         }
         strings(labels)
+    }
+}
+
+fn address_pool(pool: &schema::AddressPool) -> AddressPool {
+    AddressPool {
+        subnet: pool.subnet.as_ref().map(|subnet| subnet.value.clone()),
+        gateway: pool.gateway.clone(),
+        range: pool.ip_range.clone(),
+        reserved: strings(&pool.reserved),
     }
 }
 

@@ -25,13 +25,16 @@ impl Resolver<'_> {
         let command = entry.command.as_ref().map(|command| command.value.0.as_slice());
         let given = Given::declared(&env, entry.entrypoint.as_ref().map(|words| words.0.as_slice()), command);
         self.check_words(entry);
+        self.check_network_mode(entry);
         Service {
             image: self.image(&name, kind, entry),
             image_place: entry.image.as_ref().map(|image| image.place.clone()),
             build: self.build(entry),
             ready: self.readiness(kind, entry, given, &ports),
+            healthcheck: self.healthcheck(entry),
             own: kinds::probe(kind, given),
             mounts: self.mounts(entry),
+            files: self.files(entry),
             tmpfs: self.tmpfs(entry),
             depends_on: self.depends_on(&name, entry),
             watch: self.watch(entry),
@@ -47,6 +50,7 @@ impl Resolver<'_> {
             entrypoint: entry.entrypoint.as_ref().map(|words| words.0.clone()),
             user: entry.user.as_ref().map(|user| user.value.0.clone()),
             working_dir: value(entry.working_dir.as_ref()),
+            container_name: value(entry.container_name.as_ref()),
             hostname: value(entry.hostname.as_ref()),
             ulimits: entry
                 .ulimits
@@ -178,18 +182,32 @@ impl Resolver<'_> {
                 }
                 // The bad name is reported where it is declared.
                 Err(_) if known => {}
-                _ => {
-                    let others =
-                        self.config.services.keys().map(String::as_str).filter(|other| *other != name.as_str());
-                    let hint = match similar(dependency, others.clone()) {
-                        Some(similar) => format!("did you mean `{similar}`?"),
-                        None => format!("services: {}", others.collect::<Vec<_>>().join(", ")),
-                    };
-                    self.error_hint(place, format!("`{name}` depends on `{dependency}`, which doesn't exist"), hint);
-                }
+                _ => self.unknown_service(name, dependency, place, "depends on"),
             }
         }
+        // Whose namespace it uses has to run.
+        for host in entry.options.hosts() {
+            match ServiceName::parse(host) {
+                Ok(other) if self.config.services.contains_key(host) && other != *name => {
+                    all.entry(other).or_insert(Condition::Started);
+                }
+                _ => self.unknown_service(name, host, &entry.key, "uses a namespace of"),
+            }
+        }
+        for other in entry.options.restart_with.iter().filter(|other| !all.contains_key(other.as_str())) {
+            let message = format!("`{name}` is to be restarted with `{other}`, but does not depend on it");
+            self.error_hint(&entry.key, message, format!("add it: depends_on = [\"{other}\"]"));
+        }
         all
+    }
+
+    fn unknown_service(&mut self, name: &ServiceName, other: &str, place: &Place, does: &str) {
+        let others = self.config.services.keys().map(String::as_str).filter(|other| *other != name.as_str());
+        let hint = match similar(other, others.clone()) {
+            Some(similar) => format!("did you mean `{similar}`?"),
+            None => format!("services: {}", others.collect::<Vec<_>>().join(", ")),
+        };
+        self.error_hint(place, format!("`{name}` {does} `{other}`, which doesn't exist"), hint);
     }
 
     fn watch(&mut self, entry: &Entry<schema::Service>) -> Vec<WatchRule> {
@@ -237,6 +255,9 @@ impl Resolver<'_> {
                 self.error_hint(&network.place, format!("the network `{}` doesn't exist", network.value), hint);
             }
         }
+        if entry.options.network_mode.is_some() {
+            return Vec::new();
+        }
         if entry.networks.is_empty() { vec!["default".into()] } else { values(&entry.networks) }
     }
 
@@ -270,6 +291,35 @@ impl Resolver<'_> {
         Logging {
             max_size: value(written.max_size.as_ref()).unwrap_or_else(|| "10m".into()),
             max_files: written.max_files.map_or(3, |files| files.value),
+            driver: written.driver,
+            options: super::strings(&written.options),
+        }
+    }
+
+    /// What has the network of something else has neither networks nor ports of its own.
+    fn check_network_mode(&mut self, entry: &Entry<schema::Service>) {
+        let Some(mode) = &entry.options.network_mode else { return };
+        let known = matches!(mode.as_str(), "host" | "none" | "bridge")
+            || ["service:", "container:"].iter().any(|of| mode.strip_prefix(of).is_some_and(|name| !name.is_empty()));
+        if !known {
+            let hint =
+                "write \"host\", \"none\", \"service:NAME\" or \"container:NAME\"; networks are named under `networks`";
+            self.error_hint(&entry.key, format!("`network_mode = \"{mode}\"` is not a network"), hint);
+        }
+        if let Some(network) = entry.networks.first() {
+            self.error_hint(&network.place, "`network_mode` and `networks` exclude each other", "remove one of them");
+        }
+        if let Some(port) = entry.ports.first().filter(|_| mode != "bridge") {
+            let hint = match mode.strip_prefix("service:") {
+                Some(name) => format!("publish it in [services.{name}], whose network it is"),
+                None if mode == "host" => "its ports are those of this machine: remove `ports`".into(),
+                None => "remove `ports`".into(),
+            };
+            self.error_hint(
+                &port.place,
+                format!("a service with `network_mode = \"{mode}\"` publishes no ports"),
+                hint,
+            );
         }
     }
 
@@ -283,6 +333,9 @@ impl Resolver<'_> {
         }
         if let Some(folder) = entry.working_dir.as_ref().filter(|folder| !folder.starts_with('/')) {
             self.error(&folder.place, format!("`{}` is not an absolute path inside the container", folder.value));
+        }
+        if let Some(name) = &entry.container_name {
+            self.check_resource_name("container", name, &name.place);
         }
         if let Some(signal) = entry.stop_signal.as_ref().filter(|signal| !crate::model::signal::is_signal(signal)) {
             self.error(&signal.place, format!("`{}` is not a signal such as \"SIGINT\"", signal.value));

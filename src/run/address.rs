@@ -20,6 +20,12 @@ pub fn addresses(
     if let Some(own) = own.filter(|_| about.container_network) {
         found.extend(needed(service).into_iter().map(|port| (port, SocketAddr::new(own, port))));
     }
+    // With the machine's own network, its ports are there.
+    if service.options.network_mode.as_deref() == Some("host")
+        && let Some(host) = host(about, Ipv4Addr::UNSPECIFIED.into())
+    {
+        found.extend(needed(service).into_iter().map(|port| (port, SocketAddr::new(host, port))));
+    }
     for port in published.iter().filter(|port| port.protocol == Protocol::Tcp) {
         if let Some(host) = host(about, port.address) {
             found.insert(port.container, SocketAddr::new(host, port.host));

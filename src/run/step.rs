@@ -17,7 +17,7 @@ use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Copied, Progress};
 use crate::event::{self, Event};
 use crate::kinds;
-use crate::model::{Failure, Service, ServiceName, Volume};
+use crate::model::{Failure, MountSource, Service, ServiceName, Volume};
 use crate::plan::{Cause, Op, Step, StepId};
 
 /// The state of the stack's containers while a plan is carried out.
@@ -149,6 +149,16 @@ fn is_start(op: &Op) -> bool {
     matches!(op, Op::Start { .. })
 }
 
+/// Folders that mounts ask for. Where that is not possible, or the engine is on another machine, it creates them itself, as
+/// its own user.
+fn create_folders(service: &Service) {
+    for mount in service.mounts.iter().filter(|mount| mount.options.create) {
+        if let MountSource::Bind(path) | MountSource::View { of: path, .. } = &mount.source {
+            let _ = std::fs::create_dir_all(path);
+        }
+    }
+}
+
 struct Doing<'a> {
     run: &'a Run<'a>,
     step: &'a Step,
@@ -205,6 +215,7 @@ impl Doing<'_> {
         let declared = image.map(|image| image.volumes).unwrap_or_default();
         let (engine, stack, cause) = (self.run.engine, self.run.stack, self.step.cause.to_string());
         let turn = self.known.borrow().views.clone();
+        create_folders(service);
         let viewing = views::settle(engine, stack, service, self.run.events, &turn).await?;
         let service = viewing.as_ref().unwrap_or(service);
         let mut created = engine.create(stack, service, &declared, &cause).await;
@@ -266,6 +277,8 @@ impl Doing<'_> {
 
     async fn start(&self, service: &Service) -> Result<()> {
         let id = self.container(&service.name)?;
+        // Each time, so that a run that was cut off before it is made up for.
+        self.run.engine.put_files(&id, &service.files).await?;
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
         if self.run.seen.containers.iter().any(|seen| seen.id == id)

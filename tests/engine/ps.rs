@@ -146,3 +146,34 @@ fn ps_does_not_wait_for_what_is_not_ready_yet() {
     up.finish().ends(0);
     assert_eq!(stack.ps("postgres")["ready"], true);
 }
+
+#[test]
+fn what_up_called_not_ready_is_not_ready_for_ps_and_explain_either() {
+    let services = r#"
+[services.a]
+image = "image:busybox"
+command = "sleep 1000"
+stop_signal = "SIGKILL"
+ready = { exec = ["false"], timeout = "3s" }
+[services.b]
+image = "image:busybox"
+command = "sleep 1000"
+stop_signal = "SIGKILL"
+ready = { log = "never written", timeout = "3s" }
+[services.c]
+image = "image:busybox"
+command = "sleep 1000"
+stop_signal = "SIGKILL"
+healthcheck = { test = ["CMD", "false"], interval = "1s", retries = 1 }
+ready = { timeout = "3s" }
+"#;
+    let stack = Stack::new("never-ready", services);
+    stack.dev(&["up", "--keep-going"]).ends(6);
+    for service in ["a", "b", "c"] {
+        let row = stack.ps(service);
+        assert_eq!((&row["state"], &row["ready"]), (&"running".into(), &false.into()), "{row}");
+        assert!(row["reason"].as_str().is_some_and(|why| !why.is_empty()), "{row}");
+        let explained = stack.dev(&["explain", service]).ends(0).stdout;
+        assert!(explained.contains("not yet"), "{explained}");
+    }
+}

@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use crate::cli::Context;
 use crate::cli::session::{load_options, tell_loaded};
-use crate::diag::{Diagnostic, Result, Severity};
+use crate::diag::{Diagnostic, Error, Result, Severity};
 use crate::load::{self, Loaded};
+use crate::model::ServiceName;
 use crate::plan::{self, Observed, Plan, Request};
 use crate::ui::Format;
 
@@ -20,9 +21,18 @@ pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
     let notes = plan::notes(&loaded.stack, &Observed::default(), &Request::default(), &Plan::default());
     let warning = |note: plan::Note| Diagnostic::warning(note.place, note.message).hint(note.hint);
     loaded.warnings.extend(notes.into_iter().map(warning));
-    let unusable = loaded.stack.unusable.values().flatten().cloned();
-    let unusable: Vec<_> = unusable.map(|problem| Diagnostic { severity: Severity::Warning, ..problem }).collect();
-    loaded.warnings.extend(unusable);
+    let stack = &loaded.stack;
+    let is_active = |name: &ServiceName| stack.services[name].active;
+    // What `up` refuses is an error; what it does not start may stay as it is.
+    let refused = stack.problems_of(is_active).count() > 0;
+    let others = stack.unusable.iter().filter(|one| !one.services.iter().all(is_active));
+    let others = others.map(|one| Diagnostic { severity: Severity::Warning, ..one.problem.clone() });
+    let others: Vec<_> = others.chain(stack.problems_of(is_active).cloned()).collect();
+    loaded.warnings.extend(others);
+    if refused {
+        load::in_order(&mut loaded.warnings);
+        return Err(Error::configuration(loaded.warnings));
+    }
     tell_loaded(context, &loaded);
     if context.format() == Format::Json {
         let services: Vec<_> = loaded.stack.services.keys().collect();

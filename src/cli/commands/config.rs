@@ -1,18 +1,20 @@
 //! `config`: the resolved configuration, with overrides, variables and defaults applied. The output of `--show-secrets`
 //! can be read again and means the same.
 
+mod parts;
+
 use std::process::ExitCode;
 
-use indexmap::IndexMap;
 use toml::{Table, Value};
 
+use self::parts::{list, number, option, pairs, port_text, put, resources, text};
 use crate::cli::Context;
 use crate::cli::session::load_stack;
 use crate::config::scalars::show_duration;
 use crate::diag::{Error, Result};
-use crate::model::options::Written;
 use crate::model::{
-    Build, Mount, MountSource, Network, Port, Probe, Readiness, Service, Stack, Volume, WatchRule, secret,
+    Build, BuildOptions, HealthCheck, Mount, MountOptions, MountSource, Probe, Readiness, Service, Stack, WatchRule,
+    danger, secret,
 };
 use crate::ui::Format;
 
@@ -50,7 +52,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         context.screen.json(&table)?;
     } else {
         let text = toml::to_string(&table).map_err(|error| Error::from(anyhow::Error::from(error)))?;
-        context.screen.data(&text)?;
+        let dangers = stack.services.values().filter_map(danger::line);
+        let dangers = dangers.fold(String::new(), |all, line| all + "# " + &line + "\n");
+        context.screen.data(&(dangers + &text))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -59,8 +63,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 pub fn resolved(stack: &Stack, secrets: bool) -> Table {
     let show = Show { stack, secrets };
     let services = stack.services.values().map(|service| (service.name.to_string(), show.service(service).into()));
-    let volumes = stack.volumes.iter().map(|(key, volume)| (key.clone(), show.volume(volume).into()));
-    let networks = stack.networks.iter().map(|(key, network)| (key.clone(), show.network(network).into()));
+    let volumes = stack.volumes.iter().map(|(key, volume)| (key.clone(), parts::volume(volume).into()));
+    let networks = stack.networks.iter().map(|(key, network)| (key.clone(), parts::network(network).into()));
     let mut table = Table::new();
     table.insert("project".into(), stack.name.as_str().into());
     table.insert("services".into(), services.collect::<Table>().into());
@@ -75,28 +79,6 @@ pub fn resolved(stack: &Stack, secrets: bool) -> Table {
 struct Show<'a> {
     stack: &'a Stack,
     secrets: bool,
-}
-
-/// Adds a key unless there is nothing to say.
-fn put(table: &mut Table, key: &str, value: impl Into<Value>) {
-    let value = value.into();
-    let nothing = match &value {
-        Value::Array(items) => items.is_empty(),
-        Value::Table(table) => table.is_empty(),
-        _ => false,
-    };
-    if !nothing {
-        table.insert(key.into(), value);
-    }
-}
-
-/// A dollar sign is written twice, or it would be taken for a variable.
-fn text(value: &str) -> String {
-    value.replace('$', "$$")
-}
-
-fn list<'a>(values: impl IntoIterator<Item = &'a String>) -> Value {
-    values.into_iter().map(|value| Value::from(text(value))).collect::<Vec<_>>().into()
 }
 
 impl Show<'_> {
@@ -136,13 +118,16 @@ impl Show<'_> {
             env,
             ports,
             mounts,
+            files,
             tmpfs,
             depends_on,
             ready,
+            healthcheck,
             own: _,
             watch,
             user,
             working_dir,
+            container_name,
             hostname,
             networks,
             labels,
@@ -170,6 +155,7 @@ impl Show<'_> {
             ("platform", platform),
             ("user", user),
             ("working_dir", working_dir),
+            ("container_name", container_name),
             ("hostname", hostname),
             ("stop_signal", stop_signal),
         ];
@@ -206,9 +192,7 @@ impl Show<'_> {
         });
         put(&mut table, "ulimits", ulimits.collect::<Table>());
         put(&mut table, "resources", resources(*memory, *nano_cpus));
-        let files = i64::from(logging.max_files).into();
-        let logging = [("max_size".to_owned(), logging.max_size.as_str().into()), ("max_files".to_owned(), files)];
-        put(&mut table, "logging", Table::from_iter(logging));
+        put(&mut table, "logging", parts::logging(logging));
         build.iter().for_each(|build| put(&mut table, "build", self.build(build)));
         let env = env.iter().map(|(name, value)| {
             let shown = if self.secrets { value.value.as_str().into() } else { secret::shown(value) };
@@ -217,7 +201,19 @@ impl Show<'_> {
         put(&mut table, "env", env.collect::<Table>());
         let depends_on = depends_on.iter().map(|(name, condition)| (name.to_string(), condition.as_str().into()));
         put(&mut table, "depends_on", depends_on.collect::<Table>());
+        let files = files.iter().map(|file| {
+            let mut table = Table::new();
+            put(&mut table, "target", text(&file.target));
+            let masked = file.is_secret() && !self.secrets;
+            put(&mut table, "content", if masked { secret::MASK.into() } else { text(&file.content) });
+            put(&mut table, "mode", format!("{:04o}", file.mode));
+            put(&mut table, "uid", i64::from(file.uid));
+            put(&mut table, "gid", i64::from(file.gid));
+            Value::from(table)
+        });
+        put(&mut table, "files", files.collect::<Vec<_>>());
         put(&mut table, "ready", self.ready(ready));
+        healthcheck.iter().for_each(|check| put(&mut table, "healthcheck", self.health(check)));
         put(&mut table, "watch", self.watch(watch));
         let exports = exports.iter().map(|(name, template)| (name.clone(), self.url(template).into()));
         put(&mut table, "exports", exports.collect::<Table>());
@@ -235,23 +231,29 @@ impl Show<'_> {
                 MountSource::Bind(path) | MountSource::View { of: path, .. } => Some(self.path(path)),
                 MountSource::Anonymous => None,
             };
+            let (words, all_said) = mount.options.words();
             let short = !mount.shared
+                && all_said
                 && !mount.target.contains(':')
                 && !source.as_ref().is_some_and(|source| source.contains(':'));
             if short && (source.is_some() || !mount.read_only) {
                 let source = source.map(|source| source + ":").unwrap_or_default();
-                return Value::from(text(&format!(
-                    "{source}{}{}",
-                    mount.target,
-                    if mount.read_only { ":ro" } else { "" }
-                )));
+                let words: Vec<&str> = mount.read_only.then_some("ro").into_iter().chain(words).collect();
+                let colon = if words.is_empty() { "" } else { ":" };
+                return Value::from(text(&format!("{source}{}{colon}{}", mount.target, words.join(","))));
             }
             let mut table = Table::new();
             source.iter().for_each(|source| put(&mut table, "source", text(source)));
             put(&mut table, "target", text(&mount.target));
             put(&mut table, "read_only", mount.read_only);
-            if mount.shared {
-                put(&mut table, "shared", true);
+            let MountOptions { propagation, no_copy, subpath, create } = &mount.options;
+            for (key, on) in [("shared", mount.shared), ("nocopy", *no_copy), ("create_host_path", *create)] {
+                if on {
+                    put(&mut table, key, true);
+                }
+            }
+            for (key, value) in [("propagation", propagation), ("subpath", subpath)] {
+                value.iter().for_each(|value| put(&mut table, key, text(value)));
             }
             table.into()
         });
@@ -278,6 +280,17 @@ impl Show<'_> {
             (name.clone(), if masked { secret::MASK.into() } else { self.url(&text(value)).into() })
         });
         put(&mut table, "args", args.collect::<Table>());
+        let BuildOptions { tags, labels, network, extra_hosts, shm_size, no_cache, pull } = &build.options;
+        put(&mut table, "tags", list(tags));
+        put(&mut table, "extra_hosts", list(extra_hosts));
+        network.iter().for_each(|network| put(&mut table, "network", text(network)));
+        shm_size.iter().for_each(|size| put(&mut table, "shm_size", number(*size)));
+        for (key, on) in [("no_cache", *no_cache), ("pull", *pull)] {
+            if on {
+                put(&mut table, key, true);
+            }
+        }
+        put(&mut table, "labels", pairs(labels));
         let secrets = build.secrets.iter().map(|(id, path)| (id.clone(), text(&self.path(path)).into()));
         put(&mut table, "secrets", secrets.collect::<Table>());
         table
@@ -306,6 +319,14 @@ impl Show<'_> {
         table
     }
 
+    fn health(&self, check: &HealthCheck) -> Table {
+        let mut table = Table::new();
+        put(&mut table, "test", self.words(&check.test));
+        check.times().for_each(|(key, time)| put(&mut table, key, show_duration(time)));
+        check.retries.iter().for_each(|retries| put(&mut table, "retries", i64::from(*retries)));
+        table
+    }
+
     fn watch(&self, rules: &[WatchRule]) -> Vec<Value> {
         let rules = rules.iter().map(|rule| {
             let mut table = Table::new();
@@ -319,29 +340,6 @@ impl Show<'_> {
         rules.collect()
     }
 
-    fn volume(&self, volume: &Volume) -> Table {
-        let mut table = Table::new();
-        put(&mut table, "name", text(&volume.name));
-        put(&mut table, "external", volume.external);
-        volume.driver.iter().for_each(|driver| put(&mut table, "driver", text(driver)));
-        put(&mut table, "options", pairs(&volume.options));
-        put(&mut table, "labels", pairs(&volume.labels));
-        table
-    }
-
-    fn network(&self, network: &Network) -> Table {
-        let mut table = Table::new();
-        put(&mut table, "name", text(&network.name));
-        put(&mut table, "external", network.external);
-        network.driver.iter().for_each(|driver| put(&mut table, "driver", text(driver)));
-        if !network.external {
-            put(&mut table, "internal", network.internal);
-        }
-        network.subnet.iter().for_each(|subnet| put(&mut table, "subnet", text(subnet)));
-        put(&mut table, "labels", pairs(&network.labels));
-        table
-    }
-
     fn words(&self, words: &[String]) -> Value {
         let shown = if self.secrets { words.to_vec() } else { secret::mask_words(words) };
         list(&shown)
@@ -350,42 +348,4 @@ impl Show<'_> {
     fn url(&self, text: &str) -> String {
         if self.secrets { text.into() } else { secret::mask_urls(text).into_owned() }
     }
-}
-
-fn pairs(pairs: &IndexMap<String, String>) -> Table {
-    pairs.iter().map(|(name, value)| (name.clone(), text(value).into())).collect()
-}
-
-/// An option that the engine takes as it is written.
-fn option(value: Written<'_>) -> Value {
-    match value {
-        Written::Flag => true.into(),
-        Written::Text(value) => text(value).into(),
-        Written::Number(number) => number.into(),
-        Written::Bytes(bytes) => number(bytes).into(),
-        Written::Set(texts) | Written::List(texts) => list(texts),
-        Written::Pairs(all) => pairs(all).into(),
-    }
-}
-
-fn resources(memory: Option<u64>, nano_cpus: Option<u64>) -> Table {
-    let mut table = Table::new();
-    memory.into_iter().for_each(|bytes| put(&mut table, "memory", number(bytes)));
-    #[expect(clippy::cast_precision_loss, reason = "a number of cores")]
-    nano_cpus.into_iter().for_each(|nano| put(&mut table, "cpus", nano as f64 / 1e9));
-    table
-}
-
-fn number(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn port_text(port: &Port) -> String {
-    let address = match port.address {
-        std::net::IpAddr::V4(address) => address.to_string(),
-        std::net::IpAddr::V6(address) => format!("[{address}]"),
-    };
-    let host = port.host.map(|host| host.to_string()).unwrap_or_default();
-    let protocol = if port.protocol == crate::model::Protocol::Udp { "/udp" } else { "" };
-    format!("{address}:{host}:{}{protocol}", port.container)
 }

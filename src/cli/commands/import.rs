@@ -11,7 +11,7 @@ use crate::compose::Note;
 use crate::compose::import::{Imported, Options, import};
 use crate::compose::read::{self, Document};
 use crate::config;
-use crate::diag::{Error, ErrorKind, Result};
+use crate::diag::{Diagnostic, Error, ErrorKind, Result, Severity};
 use crate::load;
 use crate::ui::Format;
 
@@ -63,6 +63,12 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     if let Some(output) = &output {
         write_new(output, &imported.text, args.force)?;
         make_folders(&imported.folders)?;
+        for (path, text) in &imported.files {
+            // One that is the same already was written by an earlier import.
+            if std::fs::read_to_string(path).ok().as_ref() != Some(text) {
+                write_new(path, text, args.force)?;
+            }
+        }
     }
     report(args, context, &document, &imported, output.as_deref(), &here)?;
     match output {
@@ -113,6 +119,7 @@ fn report(
             "files": document.files,
             "services": imported.services,
             "folders": imported.folders,
+            "written": imported.files.iter().map(|(path, _)| path).collect::<Vec<_>>(),
             "notes": imported.notes.iter().map(note).collect::<Vec<_>>(),
         });
         return Ok(screen.json(&value)?);
@@ -120,11 +127,25 @@ fn report(
     for note in &imported.notes {
         if note.lost { screen.remark(&note.to_string()) } else { screen.note(&note.to_string()) }
     }
-    for folder in &imported.folders {
-        let shown = folder.strip_prefix(here).unwrap_or(folder).display();
+    let folders: Vec<String> =
+        imported.folders.iter().map(|path| path.strip_prefix(here).unwrap_or(path).display().to_string()).collect();
+    let shown = match &folders[..] {
+        [] => None,
+        [one] => Some(format!("the folder {one}")),
+        [first, .., last] if folders.len() > 5 => Some(format!("{} folders, from {first} to {last}", folders.len())),
+        some => Some(format!("the folders {}", some.join(", "))),
+    };
+    if let Some(shown) = shown {
         match output {
-            Some(_) => screen.note(&format!("created the folder {shown}, as docker compose does when it starts")),
-            None => screen.note(&format!("create the folder {shown}: docker compose would")),
+            Some(_) => screen.note(&format!("created {shown}, as docker compose does when it starts")),
+            None => screen.note(&format!("create {shown}: docker compose would")),
+        }
+    }
+    for (path, _) in &imported.files {
+        let shown = path.strip_prefix(here).unwrap_or(path).display();
+        match output {
+            Some(_) => screen.note(&format!("created {shown}: the Compose file has it inline")),
+            None => screen.note(&format!("create {shown} with what the Compose file has inline")),
         }
     }
     let lost = imported.notes.iter().filter(|note| note.lost).count();
@@ -171,7 +192,10 @@ fn checked(context: &Context, output: &Path, here: &Path) -> Result<ExitCode> {
         ..load::LoadOptions::default()
     };
     match load::stack(&options) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
+            // What only concerns those who ask for a service is no error of the file.
+            let unusable = loaded.stack.unusable.iter().map(|one| one.problem.clone());
+            loaded.warnings.extend(unusable.map(|problem| Diagnostic { severity: Severity::Warning, ..problem }));
             if !loaded.warnings.is_empty() && context.format() != Format::Json {
                 context.screen.diagnostics(&loaded.warnings);
             }

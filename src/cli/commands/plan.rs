@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::up::UpArgs;
 use crate::aws::Change;
-use crate::cli::session::Session;
+use crate::cli::session::{Session, load_stack};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::model::ServiceName;
@@ -69,7 +69,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = match &args.what {
             Some(What::Down(_)) => Session::open_or_labels(context).await?,
-            _ => Session::open(context).await?,
+            Some(What::Up(up)) => start(context, up).await?,
+            None => start(context, &args.up).await?,
         };
         let seen = session.observe().await?;
         let (plan, exit_code) = match &args.what {
@@ -85,6 +86,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         show_down(&session, &seen, &plan)?;
         Ok(if exit_code && !plan.is_noop() { ExitCode::from(CHANGES) } else { ExitCode::SUCCESS })
     })
+}
+
+async fn start<'a>(context: &'a Context, args: &UpPlan) -> Result<Session<'a>> {
+    Session::to_start(context, load_stack(context)?, &args.services, args.change.no_deps).await
 }
 
 /// Emulators that stay as they are can still lack what is declared: they are asked.
@@ -145,11 +150,12 @@ fn show(
 ) -> Result<()> {
     let (context, stack) = (session.context, &session.stack);
     let kept = plan::kept(stack, seen, plan);
+    let dangers = plan::dangers(stack, plan);
     if context.format() == Format::Json {
         let steps: Vec<_> = plan.changes().collect();
         let line = |(service, change): &(ServiceName, Change)| serde_json::json!({ "service": service, "resource": change.id.to_string(), "text": change.to_string() });
         let lines: Vec<_> = resources.iter().map(line).collect();
-        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "steps": steps, "resources": lines, "kept": kept });
+        let value = serde_json::json!({ "v": crate::event::VERSION, "stack": stack.name, "steps": steps, "resources": lines, "kept": kept, "dangers": dangers });
         return Ok(context.screen.json(&value)?);
     }
     if plan.is_noop() && resources.is_empty() {
@@ -160,6 +166,6 @@ fn show(
         return Ok(context.screen.out(&text)?);
     }
     let lines = resources.iter().map(|(service, change)| format!("    {service}: {change}\n"));
-    let lines = lines.chain(kept.iter().map(|line| format!("    {line}\n")));
+    let lines = lines.chain(kept.iter().chain(&dangers).map(|line| format!("    {line}\n")));
     Ok(context.screen.out(&lines.fold(plan.to_string(), |text, line| text + &line))?)
 }

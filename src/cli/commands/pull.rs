@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
-use crate::cli::session::{Change, ChangeArgs, Session};
+use crate::cli::session::{Change, ChangeArgs, Session, load_stack};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::event::Event;
+use crate::model::Service;
 use crate::plan::{self, LeftOut, Request};
 
 /// Pull the newest images of services
@@ -23,7 +24,16 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::open(context).await?;
+        let stack = load_stack(context)?;
+        // One by one: what only concerns two of them together is no reason not to pull.
+        let names = args.on.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let is_meant =
+            |service: &Service| if names.is_empty() { service.active } else { names.contains(&service.name) };
+        for service in stack.services.values().filter(|service| is_meant(service)) {
+            let services = vec![service.name.clone()];
+            plan::refuse_unusable(&stack, &Request { services, no_deps: true, ..Request::default() })?;
+        }
+        let session = Session::of(context, stack).await?;
         let request = Request { services: session.services(&args.on.services)?, ..Request::default() };
         let plan = async |seen: &_| {
             let (plan, left_out) = plan::pull(&session.stack, seen, &request);

@@ -6,7 +6,7 @@ use crate::cli::by_labels::{as_they_are, stack_or_labels};
 use crate::cli::session::{Change, ChangeArgs, Session, Waiting};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::event::size;
+use crate::event::{Event, size};
 use crate::model::CopyName;
 use crate::plan::{self, Observed, Request};
 use crate::run::shutdown::ShutdownLevel;
@@ -109,6 +109,11 @@ async fn save(args: &SaveArgs, context: &Context) -> Result<ExitCode> {
         if all.iter().any(|snapshot| snapshot.name == name.as_str()) {
             return Err(Error::new(ErrorKind::Usage, format_args!("snapshot `{name}` already exists"))
                 .hint(format!("choose another name, or remove it: taskava dev snapshot remove {name}")));
+        }
+        for volume in plan::not_saved(&session.stack, seen) {
+            let message = format!("volume {volume} is not saved: something else created it, such as docker compose");
+            let hint = Some("save a server and its data with: taskava dev backup FILE".into());
+            session.events.emit(&Event::Warning { message, hint });
         }
         let plan = plan::save(&session.stack, seen, &services, name.as_str())?;
         as_they_are(&session, seen, &plan)?;

@@ -139,7 +139,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 fn bring_up(args: &Args, context: &Context, stack: Stack) -> Result<ExitCode> {
     block_on(async {
-        let session = Session::of(context, stack).await?;
+        let session = Session::to_start(context, stack, &args.on.services, args.change.no_deps).await?;
         let request = args.change.request(&session, &args.on.services)?;
         session
             .change("up", &args.on, async |seen| {

@@ -1,7 +1,9 @@
 //! Converts probes to health checks: run inside the container, with programs that images of that kind contain.
 
 use super::yaml::Yaml;
-use crate::model::{Probe, Protocol, Service};
+use crate::compose::EXTENSION;
+use crate::config::scalars::show_duration;
+use crate::model::{HealthCheck, Probe, Protocol, Service};
 
 /// How Compose learns that a service is ready.
 pub(super) enum Health {
@@ -17,6 +19,10 @@ pub(super) enum Health {
 const INTERVAL: u64 = 2;
 
 pub(super) fn health(service: &Service) -> Health {
+    // One that services.toml has: Compose waits for that.
+    if let Some(check) = service.healthcheck.as_ref().filter(|check| check.command().is_some()) {
+        return Health::Check(declared(check));
+    }
     let test = match &service.ready.probe {
         Probe::Postgres { port, user, database, .. } => {
             // It asks for no login: any names will do where they are not known.
@@ -59,7 +65,22 @@ pub(super) fn health(service: &Service) -> Health {
         ("interval".into(), Yaml::text(&format!("{INTERVAL}s"))),
         ("timeout".into(), Yaml::text("5s")),
         ("retries".into(), Yaml::plain(seconds.div_ceil(INTERVAL).max(1))),
+        // It only stands for `ready` here: import leaves it out.
+        (EXTENSION.into(), Yaml::Map(vec![("of".into(), Yaml::text("ready"))])),
     ]))
+}
+
+/// One that services.toml has.
+pub(super) fn declared(check: &HealthCheck) -> Yaml {
+    let mut map = Vec::new();
+    if check.test == ["NONE"] {
+        map.push(("disable".to_owned(), Yaml::plain(true)));
+    } else if !check.test.is_empty() {
+        map.push(("test".into(), Yaml::texts(&check.test)));
+    }
+    map.extend(check.times().map(|(key, time)| (key.to_owned(), Yaml::text(&show_duration(time)))));
+    map.extend(check.retries.map(|retries| ("retries".to_owned(), Yaml::plain(retries))));
+    Yaml::Map(map)
 }
 
 fn shell(script: &str) -> Yaml {

@@ -2,9 +2,10 @@
 //!
 //! Variables are kept: where services.toml has `${POSTGRES_PASSWORD:-x}`, the Compose file does too. Settings that
 //! Compose does not support go into its extension `x-taskava`, where `import` finds them again. `health` converts
-//! probes to health checks, `service` writes one service, `yaml` the text.
+//! probes to health checks, `service` writes one service with `parts`, `yaml` the text.
 
 mod health;
+mod parts;
 mod raw;
 mod service;
 mod yaml;
@@ -13,7 +14,7 @@ use self::raw::Raw;
 use self::yaml::Yaml;
 use super::{EXTENSION, Note};
 use crate::config::node::Node;
-use crate::model::{Network, Stack, Volume};
+use crate::model::{AddressPool, Network, Stack, Volume};
 
 /// What came out.
 #[derive(Debug)]
@@ -26,7 +27,8 @@ pub struct Exported {
 
 /// Writes a stack as a Compose file. `written`: services.toml as it is written, with its overrides.
 pub fn export(stack: &Stack, written: &Node) -> Exported {
-    let mut exporter = Exporter { stack, raw: Raw::new(written), notes: Vec::new(), secrets: Vec::new() };
+    let mut exporter =
+        Exporter { stack, raw: Raw::new(written), notes: Vec::new(), secrets: Vec::new(), configs: Vec::new() };
     let services: Vec<_> =
         stack.services.values().map(|service| (service.name.to_string(), exporter.service(service))).collect();
     let mut root =
@@ -37,6 +39,7 @@ pub fn export(stack: &Stack, written: &Node) -> Exported {
         stack.networks.iter().filter_map(|(key, network)| Some((key.clone(), exporter.network(key, network)?)));
     put(&mut root, "networks", Yaml::Map(networks.collect()));
     put(&mut root, "secrets", Yaml::Map(std::mem::take(&mut exporter.secrets)));
+    put(&mut root, "configs", Yaml::Map(std::mem::take(&mut exporter.configs)));
     put(&mut root, EXTENSION, exporter.raw.top_level());
     let head = "# Written by `taskava dev export compose` from services.toml.\n";
     Exported { text: format!("{head}{}", yaml::render(&root)), notes: exporter.notes }
@@ -48,6 +51,8 @@ struct Exporter<'a> {
     notes: Vec<Note>,
     /// Files that builds take as secrets, which Compose declares at the top.
     secrets: Vec<(String, Yaml)>,
+    /// Files with their content, likewise.
+    configs: Vec<(String, Yaml)>,
 }
 
 /// Adds a key unless there is nothing to say.
@@ -63,6 +68,9 @@ impl Exporter<'_> {
         if volume.external {
             map.push(("external".into(), Yaml::plain("true")));
             return Yaml::Map(map);
+        }
+        if volume.adopt {
+            map.push((EXTENSION.into(), Yaml::Map(vec![("adopt".into(), Yaml::plain(true))])));
         }
         if let Some(driver) = &volume.driver {
             map.push(("driver".into(), Yaml::text(driver)));
@@ -87,11 +95,24 @@ impl Exporter<'_> {
         if network.internal {
             map.push(("internal".into(), Yaml::plain("true")));
         }
-        if let Some(subnet) = &network.subnet {
-            let config = Yaml::Map(vec![("subnet".into(), Yaml::text(subnet))]);
-            map.push(("ipam".into(), Yaml::Map(vec![("config".into(), Yaml::List(vec![config]))])));
+        let first = network.subnet.clone().map(|subnet| AddressPool { subnet: Some(subnet), ..AddressPool::default() });
+        let pools: Vec<Yaml> = first.iter().chain(&network.pools).map(address_pool).collect();
+        if !pools.is_empty() {
+            map.push(("ipam".into(), Yaml::Map(vec![("config".into(), Yaml::List(pools))])));
         }
+        for (key, on) in [("enable_ipv6", network.ipv6), ("attachable", network.attachable)] {
+            map.extend(on.then(|| (key.to_owned(), Yaml::plain(true))));
+        }
+        put(&mut map, "driver_opts", Yaml::pairs(&network.options));
         put(&mut map, "labels", Yaml::pairs(&network.labels));
         (key != "default" || !map.is_empty()).then_some(Yaml::Map(map))
     }
+}
+
+fn address_pool(pool: &AddressPool) -> Yaml {
+    let texts = [("subnet", &pool.subnet), ("gateway", &pool.gateway), ("ip_range", &pool.range)];
+    let texts = texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), Yaml::text(text.as_ref()?))));
+    let mut map: Vec<_> = texts.collect();
+    put(&mut map, "aux_addresses", Yaml::pairs(&pool.reserved));
+    Yaml::Map(map)
 }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::health::{Health, health};
+use super::health::{self, Health, health};
+use super::parts::{build_options, endpoint, joined, log_driver, mount_options, option, size_text};
 use super::raw::{text, verbatim};
 use super::yaml::Yaml;
 use super::{Exporter, put};
@@ -11,9 +12,8 @@ use crate::compose::template::{split, to_compose};
 use crate::compose::{EXTENSION, Note, guess};
 use crate::config::node::{Node, Value};
 use crate::config::scalars::show_duration;
-use crate::model::options::Written;
 use crate::model::{
-    Build, Condition, Kind, Logging, MountSource, Port, PullPolicy, RestartPolicy, Service, WatchAction,
+    Build, Condition, InlineFile, Kind, MountSource, Port, PullPolicy, RestartPolicy, Service, WatchAction,
 };
 
 type Map = Vec<(String, Yaml)>;
@@ -38,13 +38,16 @@ impl Exporter<'_> {
             env: _,
             ports: _,
             mounts: _,
+            files,
             tmpfs,
             depends_on: _,
             ready: _,
+            healthcheck,
             own: _,
             watch: _,
             user,
             working_dir,
+            container_name,
             hostname,
             networks,
             labels,
@@ -86,6 +89,7 @@ impl Exporter<'_> {
         put(&mut map, "environment", self.environment(service));
         put(&mut map, "env_file", self.env_files(name));
         put(&mut map, "volumes", Yaml::List(self.mounts(service)));
+        put(&mut map, "configs", Yaml::List(self.files(name, files)));
         let tmpfs = tmpfs.iter().map(|tmpfs| match tmpfs.options.as_str() {
             "" => Yaml::text(&tmpfs.target),
             options => Yaml::text(&format!("{}:{options}", tmpfs.target)),
@@ -94,19 +98,24 @@ impl Exporter<'_> {
         let mut own = self.raw.rest(name);
         self.kind(service, &mut own);
         put(&mut map, "depends_on", self.depends_on(service, &mut own));
-        if let Health::Check(check) = health(service) {
-            map.push(("healthcheck".into(), check));
+        match (healthcheck, health(service)) {
+            (Some(check), _) => map.push(("healthcheck".into(), health::declared(check))),
+            (None, Health::Check(check)) => map.push(("healthcheck".into(), check)),
+            (None, _) => {}
         }
         put(&mut map, "profiles", Yaml::texts(profiles));
         put(&mut map, "develop", self.develop(service, &mut own));
         word(&mut map, "user", user);
         word(&mut map, "working_dir", working_dir);
+        word(&mut map, "container_name", container_name);
         word(&mut map, "hostname", hostname);
-        if *networks != ["default"] {
-            map.push(("networks".into(), Yaml::texts(networks)));
+        if options.network_mode.is_none() && (*networks != ["default"] || !endpoint(options, "default").is_empty()) {
+            map.push(("networks".into(), joined(networks, options)));
         }
         put(&mut map, "labels", Yaml::pairs(labels));
-        map.extend(options.written().into_iter().map(|(key, value)| (key.compose.to_owned(), option(value))));
+        // Those of its networks and dependencies are written with them.
+        let options = options.written().into_iter().filter(|(key, _)| !key.compose.contains('.'));
+        map.extend(options.map(|(key, value)| (key.compose.to_owned(), option(key, value))));
         let ulimits = ulimits.iter().map(|(name, limit)| {
             let bounds = [("soft", limit.soft), ("hard", limit.hard)];
             (name.clone(), Yaml::Map(bounds.map(|(key, bound)| (key.to_owned(), Yaml::plain(bound))).into()))
@@ -152,7 +161,31 @@ impl Exporter<'_> {
             secrets.push(Yaml::Map(vec![("source".into(), Yaml::text(&source)), ("target".into(), Yaml::text(id))]));
         }
         put(&mut map, "secrets", Yaml::List(secrets));
+        build_options(&mut map, &build.options);
         Yaml::Map(map)
+    }
+
+    /// Files with their content: configs, which Compose declares at the top.
+    fn files(&mut self, name: &str, files: &[InlineFile]) -> Vec<Yaml> {
+        let written = match self.raw.of(name, "files").map(|node| &node.value) {
+            Some(Value::Array(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let mut all = Vec::new();
+        for (index, file) in files.iter().enumerate() {
+            let source = format!("{name}-file-{}", index + 1);
+            let written = written.get(index).and_then(|item| item.get("content")).and_then(text);
+            let content = self.raw.templated(written, &file.content);
+            self.configs.push((source.clone(), Yaml::Map(vec![("content".into(), content)])));
+            let mode = Yaml::plain(format!("0{:o}", file.mode));
+            let own = [("source", Yaml::text(&source)), ("target", Yaml::text(&file.target)), ("mode", mode)];
+            let mut map: Map = own.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+            for (key, number) in [("uid", file.uid), ("gid", file.gid)] {
+                map.extend((number > 0).then(|| (key.to_owned(), Yaml::text(&number.to_string()))));
+            }
+            all.push(Yaml::Map(map));
+        }
+        all
     }
 
     /// A path as Compose wants it: relative inside the project.
@@ -261,15 +294,21 @@ impl Exporter<'_> {
                 MountSource::Anonymous => None,
             });
             let target = mount.target.replace('$', "$$");
-            if let (true, Some(source)) = (mount.shared, &source) {
-                let own = vec![("shared".to_owned(), Yaml::Plain("true".into()))];
-                let long = [("type", "bind"), ("source", source.as_str()), ("target", target.as_str())];
-                let mut long: Vec<(String, Yaml)> =
+            let (words, all_said) = mount.options.words();
+            let is_path = !matches!(mount.source, MountSource::Volume(_) | MountSource::Anonymous);
+            if let (true, Some(source)) = (mount.shared || !all_said, &source) {
+                let kind = if is_path { "bind" } else { "volume" };
+                let long = [("type", kind), ("source", source.as_str()), ("target", target.as_str())];
+                let mut long: Map =
                     long.into_iter().map(|(key, text)| (key.to_owned(), Yaml::Text(text.into()))).collect();
-                long.push((EXTENSION.into(), Yaml::Map(own)));
+                long.extend(mount.read_only.then(|| ("read_only".to_owned(), Yaml::plain(true))));
+                put(&mut long, kind, Yaml::Map(mount_options(&mount.options)));
+                let shared = mount.shared.then(|| ("shared".to_owned(), Yaml::plain(true)));
+                put(&mut long, EXTENSION, Yaml::Map(shared.into_iter().collect()));
                 return Yaml::Map(long);
             }
-            let end = if mount.read_only { ":ro" } else { "" };
+            let words: Vec<&str> = mount.read_only.then_some("ro").into_iter().chain(words).collect();
+            let end = if words.is_empty() { String::new() } else { format!(":{}", words.join(",")) };
             Yaml::Text(source.map_or_else(|| target.clone(), |source| format!("{source}:{target}{end}")))
         };
         service.mounts.iter().enumerate().map(mount).collect()
@@ -307,7 +346,11 @@ impl Exporter<'_> {
                     "service_started"
                 }
             };
-            map.push((name.to_string(), Yaml::Map(vec![("condition".into(), Yaml::text(word))])));
+            let mut on = vec![("condition".to_owned(), Yaml::text(word))];
+            if service.options.restart_with.iter().any(|other| other == name.as_str()) {
+                on.push(("restart".into(), Yaml::plain(true)));
+            }
+            map.push((name.to_string(), Yaml::Map(on)));
         }
         if let Some(written) = self.raw.of(service.name.as_str(), "depends_on").filter(|_| !all_said) {
             own.push(("depends_on".into(), verbatim(written, false)));
@@ -361,31 +404,4 @@ fn with_address(text: &str) -> String {
         2 => format!("127.0.0.1:{text}"),
         _ => text.to_owned(),
     }
-}
-
-/// An option that the engine takes as it is written.
-fn option(value: Written<'_>) -> Yaml {
-    match value {
-        Written::Flag => Yaml::plain(true),
-        Written::Text(text) => Yaml::text(text),
-        Written::Number(number) => Yaml::plain(number),
-        Written::Bytes(bytes) => Yaml::text(&size_text(bytes)),
-        Written::Set(texts) | Written::List(texts) => Yaml::texts(texts),
-        Written::Pairs(pairs) => Yaml::pairs(pairs),
-    }
-}
-
-fn log_driver(logging: &Logging) -> Yaml {
-    let options = Yaml::Map(vec![
-        ("max-size".into(), Yaml::text(&logging.max_size)),
-        ("max-file".into(), Yaml::Text(logging.max_files.to_string())),
-    ]);
-    Yaml::Map(vec![("driver".into(), Yaml::text("json-file")), ("options".into(), options)])
-}
-
-/// `512m`
-fn size_text(bytes: u64) -> String {
-    let units = [(30, "g"), (20, "m"), (10, "k")];
-    let unit = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift));
-    unit.map_or_else(|| format!("{bytes}b"), |(shift, unit)| format!("{}{unit}", bytes >> shift))
 }

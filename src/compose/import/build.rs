@@ -31,6 +31,10 @@ impl Importer<'_> {
             }
             match key.as_str() {
                 "context" => {}
+                "dockerfile_inline" => {
+                    let field = self.inline(draft.name, &value, part);
+                    fields.push(field);
+                }
                 "dockerfile" | "target" => {
                     let text = self.text(&part.node);
                     let field = self.field(key, &part.key, text);
@@ -41,11 +45,37 @@ impl Importer<'_> {
                     let field = self.field("args", &part.key, Value::Map(args));
                     fields.push(field);
                 }
-                "cache_from" => {
+                "cache_from" | "tags" => {
                     let list = self.texts(&part.node);
-                    let field = self.field("cache_from", &part.key, list);
+                    let field = self.field(key, &part.key, list);
                     fields.push(field);
                 }
+                "labels" => {
+                    let labels = self.pair_fields(&part.node);
+                    fields.push(Field::new("labels", Value::Map(labels)));
+                }
+                "network" | "shm_size" => {
+                    let text = self.text(&part.node);
+                    let field = self.field(key, &part.key, text);
+                    fields.push(field);
+                }
+                "extra_hosts" => {
+                    let hosts = self.host_items(&part.node);
+                    fields.push(Field::new("extra_hosts", Value::List(hosts)));
+                }
+                "no_cache" | "pull" if self.value(&part.node) == "true" => fields.push(Field::new(key, true)),
+                // It is built for the platform that it runs on.
+                "platforms"
+                    if draft.node.get("platform").is_none() && part.node.list().is_some_and(|all| all.len() == 1) =>
+                {
+                    let platform = self.text(&part.node.list().unwrap_or_default()[0]);
+                    draft.push(Field::new("platform", platform));
+                }
+                "platforms" => self.changed(
+                    &part.key,
+                    "`build.platforms` is left out",
+                    "it is built for the platform that it runs on",
+                ),
                 "secrets" => fields.extend(self.build_secrets(&part.node)),
                 "no_cache" | "privileged" | "pull" if part.node.boolean() == Some(false) => {}
                 key => self.lost(&part.key, &format!("build.{key}"), of_build(key)),
@@ -58,6 +88,25 @@ impl Importer<'_> {
         };
         let field = self.field("build", &entry.key, value);
         draft.push(field);
+    }
+
+    /// A Dockerfile inside the Compose file becomes a file beside services.toml.
+    fn inline(&mut self, service: &str, context: &str, part: &Entry) -> Field {
+        let name = format!("Dockerfile.{}", self.name(service));
+        let text = self.value(&part.node);
+        let path = self.document.folder.join(&name);
+        // Relative to the context.
+        let context = self.absolute(context);
+        let written = match context.strip_prefix(&self.document.folder) {
+            Ok(inside) => "../".repeat(inside.components().count()) + &name,
+            Err(_) => path.display().to_string(),
+        };
+        if part.node.raw().is_some_and(|raw| raw.replace("$$", "").contains('$')) {
+            let message = format!("the variables in `dockerfile_inline` have their values of now in {name}");
+            self.changed(&part.key, message, "use `args` and ARG for what changes");
+        }
+        self.files.push((path, text));
+        Field::new("dockerfile", written)
     }
 
     fn build_args(&mut self, node: &Node) -> Vec<Field> {
@@ -135,16 +184,9 @@ impl Importer<'_> {
 /// What to do about a key of `build`.
 fn of_build(key: &str) -> &'static str {
     match key {
-        "dockerfile_inline" => "write it to a file, and name that in `build.dockerfile`",
         "additional_contexts" => "copy what is needed into the context, or use `FROM` with an image",
         "ssh" => "use `build.secrets`, or fetch the sources before",
-        "platforms" => "set `platform` of the service",
-        "labels" => "write them as LABEL in the Dockerfile",
-        "no_cache" | "pull" => "use `taskava dev build` or `up --build`",
-        "network" | "extra_hosts" | "shm_size" | "ulimits" | "privileged" | "isolation" | "entitlements" => {
-            "the builder's own settings apply"
-        }
-        "tags" => "set `image` of the service",
+        "ulimits" | "privileged" | "isolation" | "entitlements" => "the builder's own settings apply",
         "cache_to" | "provenance" | "sbom" => "it only means something to a registry",
         _ => "it is not a key of the Compose specification; remove it",
     }

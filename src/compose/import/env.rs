@@ -3,7 +3,7 @@
 use super::Importer;
 use super::service::Draft;
 use crate::compose::merge::pairs;
-use crate::compose::toml::{Field, Value};
+use crate::compose::toml::{Field, Item, Value};
 use crate::compose::yaml::{Entry, Node};
 
 impl Importer<'_> {
@@ -91,7 +91,14 @@ impl Importer<'_> {
     }
 
     pub(super) fn extra_hosts(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let node = pairs(entry.node.clone(), &['=', ':']);
+        let items = self.host_items(&entry.node);
+        let field = self.field("extra_hosts", &entry.key, Value::List(items));
+        draft.push(field);
+    }
+
+    /// `host:address` lines.
+    pub(super) fn host_items(&mut self, node: &Node) -> Vec<Item> {
+        let node = pairs(node.clone(), &['=', ':']);
         let mut items = Vec::new();
         for (host, address) in node.map().into_iter().flatten() {
             let addresses: Vec<&Node> =
@@ -103,7 +110,6 @@ impl Importer<'_> {
                 items.push(item);
             }
         }
-        let field = self.field("extra_hosts", &entry.key, Value::List(items));
-        draft.push(field);
+        items
     }
 }

@@ -92,7 +92,10 @@ impl Importer<'_> {
                     self.option(draft, "memory_reservation", Type::Bytes, entry);
                     continue;
                 }
-                "devices" => "devices are not passed on; run what needs them outside of the stack",
+                "devices" => {
+                    self.gpus(draft, &entry.key, &entry.node);
+                    continue;
+                }
                 _ => "nothing is reserved; `resources` sets limits",
             };
             self.lost(&entry.key, &format!("reservations.{key}"), remedy);
@@ -176,25 +179,30 @@ impl Importer<'_> {
     }
 
     pub(super) fn logging(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let driver = entry.node.get("driver").map_or_else(|| "json-file".into(), |node| self.value(node));
-        if !matches!(driver.as_str(), "json-file" | "local" | "") {
-            let remedy = "logs are kept by the engine, where `taskava dev logs` reads them; `logging` bounds them";
-            self.lost(&entry.key, &format!("logging.driver: {driver}"), remedy);
-            return;
+        let driver = entry.node.get("driver").map_or_else(String::new, |node| self.value(node));
+        let bounded = matches!(driver.as_str(), "json-file" | "local" | "");
+        let (mut fields, mut options) = (Vec::new(), Vec::new());
+        if !matches!(driver.as_str(), "json-file" | "") {
+            fields.push(Field::new("driver", driver.as_str()));
         }
-        let mut fields = Vec::new();
+        if driver == "none" {
+            self.changed(&entry.key, "`logging.driver: none` keeps no log", "`taskava dev logs` shows nothing of it");
+        }
         for (key, option) in entry.node.get("options").and_then(Node::map).into_iter().flatten() {
             match key.as_str() {
-                "max-size" => {
+                "max-size" if bounded => {
                     let size = self.text(&option.node).to_lowercase();
                     fields.push(Field::new("max_size", size.trim_end_matches('b')));
                 }
-                "max-file" => {
+                "max-file" if bounded => {
                     let files = self.value(&option.node).parse::<i64>().unwrap_or(3);
                     fields.push(Field::new("max_files", Value::Integer(files)));
                 }
-                key => self.lost(&option.key, key, "`logging` knows `max_size` and `max_files`"),
+                key => options.push(Field::new(key, self.text(&option.node))),
             }
+        }
+        if !options.is_empty() {
+            fields.push(Field::new("options", Value::Map(options)));
         }
         let field = self.field("logging", &entry.key, Value::Map(fields));
         draft.push(field);

@@ -1,14 +1,15 @@
 //! A Compose document → the text of a services.toml, and a note for everything that could not be converted exactly.
 //!
-//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `hosts`, `limits`,
-//! `mounts`, `ports`, `profiles` and `wait`; `notes` sorts the notes; `top` converts volumes and networks. Pure except for one
+//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `gpus`, `limits`,
+//! `mounts`, `names`, `ports`, `profiles` and `wait`; `notes` sorts the notes; `top` converts volumes and networks. Pure except for one
 //! check: whether a path exists.
 
 mod build;
 mod env;
-mod hosts;
+mod gpus;
 mod limits;
 mod mounts;
+mod names;
 mod notes;
 mod ports;
 mod profiles;
@@ -51,6 +52,8 @@ pub struct Imported {
     pub notes: Vec<Note>,
     /// Folders that Compose makes when it needs them, and services.toml expects to be there.
     pub folders: Vec<PathBuf>,
+    /// Files that services.toml names, and their content: what Compose files have inline.
+    pub files: Vec<(PathBuf, String)>,
     /// The services, by the name they have in services.toml.
     pub services: Vec<String>,
 }
@@ -65,6 +68,7 @@ struct Importer<'a> {
     renamed: HashMap<String, String>,
     allow_outside: IndexSet<String>,
     folders: BTreeSet<PathBuf>,
+    files: Vec<(PathBuf, String)>,
     /// Where the lines of each file begin.
     lines: HashMap<String, Lines>,
     /// Comment lines that were put somewhere.
@@ -86,6 +90,7 @@ pub fn import(document: &Document, options: Options) -> Imported {
         renamed: HashMap::new(),
         allow_outside: IndexSet::new(),
         folders: BTreeSet::new(),
+        files: Vec::new(),
         lines: HashMap::new(),
         taken: HashSet::new(),
         unset: HashSet::new(),
@@ -100,7 +105,7 @@ pub fn import(document: &Document, options: Options) -> Imported {
     }
     let text = render(&tables);
     let notes = notes::arranged(notes, document, &text);
-    Imported { text, notes, folders: importer.folders.into_iter().collect(), services }
+    Imported { text, notes, folders: importer.folders.into_iter().collect(), files: importer.files, services }
 }
 
 /// The name Compose gives a project, in its own notation: the variable's of `.env`, else what the file says, else the folder's.
@@ -151,7 +156,9 @@ impl<'a> Importer<'a> {
 
     fn services(&self) -> impl Iterator<Item = (&'a str, &'a Entry)> + use<'a> {
         let map = self.document.root.get("services").and_then(Node::map);
-        map.into_iter().flatten().map(|(name, entry)| (name.as_str(), entry))
+        // What something else provides is no container, for docker compose either.
+        let is_container = |(_, entry): &(&'a String, &'a Entry)| entry.node.get("provider").is_none();
+        map.into_iter().flatten().filter(is_container).map(|(name, entry)| (name.as_str(), entry))
     }
 
     /// What services.toml calls a service.
@@ -170,6 +177,14 @@ impl<'a> Importer<'a> {
     }
 
     fn find_names(&mut self) {
+        let all = self.document.root.get("services").and_then(Node::map);
+        for (name, entry) in all.into_iter().flatten() {
+            if let Some(provider) = entry.node.map().and_then(|map| map.get("provider")) {
+                let message = format!("`{name}` is provided by something else than a container, and left out");
+                let remedy = "run what it provides outside of the stack, and give its address in `env`";
+                self.notes.push(Note::lost(&provider.key, message, remedy));
+            }
+        }
         for (name, entry) in self.services() {
             if ServiceName::parse(name).is_ok() {
                 continue;

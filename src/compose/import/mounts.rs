@@ -36,26 +36,40 @@ impl Importer<'_> {
                 return;
             }
         };
-        let mut read_only = false;
-        for option in self.evaluate(options).split(',') {
+        let (mut words, evaluated) = (Vec::new(), self.evaluate(options));
+        for option in evaluated.split(',') {
             match option {
-                "ro" => read_only = true,
+                "ro" | "nocopy" | "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                    words.push(option);
+                }
                 "" | "rw" | "cached" | "delegated" | "consistent" => {}
                 "z" | "Z" => self.lost(place, option, "SELinux labels are not set; label the folder with chcon"),
                 other => self.lost(place, &format!(":{other}"), "the engine's default for mounts applies"),
             }
         }
-        self.mount(draft, source, target, read_only, place);
+        self.mount(draft, source, target, &words, Vec::new(), place);
     }
 
     fn long_mount(&mut self, draft: &mut Draft<'_>, node: &Node) {
         let text = |key: &str| node.get(key).and_then(Node::scalar);
         let target = text("target").unwrap_or_default();
         let read_only = node.get("read_only").and_then(Node::boolean) == Some(true);
-        for (part, known) in [("bind", "create_host_path"), ("volume", ""), ("tmpfs", "size mode")] {
+        let mut words: Vec<&str> = read_only.then_some("ro").into_iter().collect();
+        let mut options = Vec::new();
+        let evaluated = |this: &Self, entry: &Entry| this.value(&entry.node);
+        let propagation = node.get("bind").and_then(|bind| bind.get("propagation")).map(|node| self.value(node));
+        words.extend(propagation.as_deref().filter(|propagation| !propagation.is_empty()));
+        for part in ["bind", "volume", "tmpfs"] {
             for (key, entry) in node.get(part).and_then(Node::map).into_iter().flatten() {
-                if !known.split(' ').any(|known| known == key) {
-                    self.lost(&entry.key, &format!("{part}.{key}"), "the engine's default for mounts applies");
+                match (part, key.as_str()) {
+                    ("bind", "create_host_path") if evaluated(self, entry) == "true" => {
+                        options.push(Field::new("create_host_path", true));
+                    }
+                    ("bind", "create_host_path" | "propagation") | ("tmpfs", "size" | "mode") => {}
+                    ("volume", "nocopy") if evaluated(self, entry) == "true" => words.push("nocopy"),
+                    ("volume", "nocopy") => {}
+                    ("volume", "subpath") => options.push(Field::new("subpath", self.text(&entry.node))),
+                    _ => self.lost(&entry.key, &format!("{part}.{key}"), "the engine's default for mounts applies"),
                 }
             }
         }
@@ -70,7 +84,7 @@ impl Importer<'_> {
                 draft.list("volumes").push(item);
             }
             Some("bind" | "volume") | None => {
-                self.mount(draft, text("source").as_deref(), &target, read_only, &node.place);
+                self.mount(draft, text("source").as_deref(), &target, &words, options, &node.place);
             }
             Some("tmpfs") => {
                 let tmpfs = |key: &str| node.get("tmpfs").and_then(|tmpfs| tmpfs.get(key)).cloned();
@@ -96,9 +110,18 @@ impl Importer<'_> {
         }
     }
 
-    fn mount(&mut self, draft: &mut Draft<'_>, source: Option<&str>, target: &str, read_only: bool, place: &Place) {
+    /// A mount in the short form, with the `words` of its options; in the long form where it has other `options`.
+    fn mount(
+        &mut self,
+        draft: &mut Draft<'_>,
+        source: Option<&str>,
+        target: &str,
+        words: &[&str],
+        mut options: Vec<Field>,
+        place: &Place,
+    ) {
         let target = self.template(target, place);
-        let end = if read_only { ":ro" } else { "" };
+        let end = if words.is_empty() { String::new() } else { format!(":{}", words.join(",")) };
         let Some(source) = source else {
             let item = self.item(place, format!("{target}{end}"));
             draft.list("volumes").push(item);
@@ -107,35 +130,52 @@ impl Importer<'_> {
         let (written, evaluated) = (self.template(source, place), self.evaluate(source));
         let text = format!("{written}:{target}{end}");
         let is_path = evaluated.starts_with(['.', '/', '~']);
-        if is_path && !self.bind(&written, &evaluated, &text, place) {
-            let comment = format!("# \"{text}\",");
-            draft.list("volumes").push(Item { above: vec![comment], value: Value::Nothing, right: None });
-            return;
+        if is_path && options.iter().any(|option| option.key == "create_host_path") {
+            self.outside(&written, &evaluated);
+        } else if is_path && self.is_created(&written, &evaluated, place) {
+            options.push(Field::new("create_host_path", true));
         }
-        let item = self.item(place, text);
+        let value = match options.is_empty() {
+            true => Value::Text(text),
+            false => {
+                let mut fields = vec![Field::new("source", written), Field::new("target", target)];
+                for word in words {
+                    fields.push(match *word {
+                        "ro" => Field::new("read_only", true),
+                        "nocopy" => Field::new("nocopy", true),
+                        propagation => Field::new("propagation", propagation),
+                    });
+                }
+                fields.extend(options);
+                Value::Map(fields)
+            }
+        };
+        let item = self.item(place, value);
         draft.list("volumes").push(item);
     }
 
-    /// Whether a path can be mounted. Compose makes a folder where there is nothing.
-    fn bind(&mut self, written: &str, evaluated: &str, text: &str, place: &Place) -> bool {
+    /// Whether `up` has to create a folder at a path. Inside the project it is created now, where it looks like one.
+    fn is_created(&mut self, written: &str, evaluated: &str, place: &Place) -> bool {
         let path = self.absolute(evaluated);
         if path.file_name().is_some_and(|name| name == "docker.sock") {
-            return true;
+            return false;
         }
         let outside = self.outside(written, evaluated);
         if (self.options.exists)(&path) {
-            return true;
+            return false;
         }
         let is_file =
             path.extension().is_some() && !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if !outside && !is_file {
             self.folders.insert(path);
-            return true;
+            return false;
         }
-        self.allow_outside.retain(|other| other != written);
-        let message = format!("`{evaluated}` is not there, so it is not mounted");
-        self.notes.push(Note::lost(place, message, format!("make it, then write: volumes = [\"{text}\"]")));
-        false
+        // That it is created is said of services.toml, each time until it is there.
+        if is_file {
+            let message = format!("`{evaluated}` is not there: `up` creates a folder, as docker compose does");
+            self.changed(place, message, "put the file there before");
+        }
+        true
     }
 
     pub(super) fn tmpfs(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
@@ -152,18 +192,31 @@ impl Importer<'_> {
             let folder = if kind == "secrets" { "/run/secrets/" } else { "/" };
             let target = node.get("target").and_then(Node::scalar).unwrap_or_else(|| name.clone());
             let target = if target.starts_with('/') { target } else { format!("{folder}{target}") };
-            for key in ["uid", "gid", "mode"] {
-                if let Some(place) = node.map().and_then(|map| map.get(key)).map(|entry| entry.key.clone()) {
-                    self.lost(&place, key, "the file keeps the owner and mode it has on this machine");
-                }
-            }
             let singular = kind.trim_end_matches('s');
             let declared = self.document.root.get(kind).and_then(|all| all.get(&name));
             match declared.and_then(|declared| declared.get("file")) {
                 Some(file) => {
+                    for key in ["uid", "gid", "mode"] {
+                        if let Some(place) = node.map().and_then(|map| map.get(key)).map(|entry| entry.key.clone()) {
+                            let remedy =
+                                "docker compose leaves it out too; the file has the owner and mode of this machine";
+                            self.changed(&place, format!("`{key}` of a file that is mounted is left out"), remedy);
+                        }
+                    }
                     let source = file.scalar().unwrap_or_default();
                     let source = if source.starts_with(['.', '/', '~', '$']) { source } else { format!("./{source}") };
-                    self.mount(draft, Some(&source), &target, true, &node.place);
+                    self.mount(draft, Some(&source), &target, &["ro"], Vec::new(), &node.place);
+                }
+                None if declared.is_some_and(|one| one.get("content").or(one.get("environment")).is_some()) => {
+                    let content = match declared.and_then(|one| one.get("content")) {
+                        Some(content) => self.text(content),
+                        None => {
+                            let variable = declared.and_then(|one| one.get("environment")).map(|node| self.value(node));
+                            self.template(&format!("${{{}}}", variable.unwrap_or_default()), &node.place)
+                        }
+                    };
+                    let file = self.inline_file(node, &target, content);
+                    draft.list("files").push(file);
                 }
                 None => {
                     let message = format!("the {singular} `{name}` comes from no file, and is left out");
@@ -174,5 +227,54 @@ impl Importer<'_> {
         }
         let above = self.above(&entry.key);
         draft.comment("volumes", above);
+    }
+
+    /// A secret or config whose content the Compose file has, or a variable.
+    fn inline_file(&mut self, node: &Node, target: &str, content: String) -> Item {
+        let target = self.template(target, &node.place);
+        let mut fields = vec![Field::new("target", target), Field::new("content", content)];
+        let written = |key: &str| node.get(key).and_then(Node::raw).map(str::to_owned);
+        if let Some(mode) = written("mode") {
+            // YAML's octal as it is written; any other number is decimal.
+            let octal = mode.trim_start_matches("0o");
+            let bits = match mode.starts_with('0') {
+                true => u32::from_str_radix(octal, 8).ok(),
+                false => mode.parse().ok(),
+            };
+            fields.push(Field::new("mode", format!("{:04o}", bits.unwrap_or(0o444))));
+        }
+        for key in ["uid", "gid"] {
+            let number = written(key).and_then(|number| number.parse::<i64>().ok()).filter(|number| *number > 0);
+            fields.extend(number.map(|number| Field::new(key, Value::Integer(number))));
+        }
+        self.item(&node.place, Value::Map(fields))
+    }
+
+    /// The volumes of other services, which are mounted here too.
+    pub(super) fn volumes_from(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        for node in entry.node.list().unwrap_or_default() {
+            let text = self.value(node);
+            let (name, mode) = text.split_once(':').unwrap_or((&text, "rw"));
+            let other = self.services().find(|(other, _)| *other == name);
+            let Some((_, service)) = other.filter(|_| name != draft.name && mode == "rw") else {
+                let remedy = "write those volumes under `volumes` of this service";
+                self.lost(&node.place, &format!("volumes_from: {text}"), remedy);
+                continue;
+            };
+            let before = draft.list("volumes").len();
+            if let Some(volumes) = service.node.map().and_then(|map| map.get("volumes")) {
+                self.mounts(draft, volumes);
+            }
+            // What both have is mounted once.
+            let all = draft.list("volumes");
+            let new = all.split_off(before.min(all.len()));
+            for item in new {
+                if !all.iter().any(|other| other.value == item.value) {
+                    all.push(item);
+                }
+            }
+            let message = format!("the volumes that `{name}` declares are mounted into `{}` too", draft.name);
+            self.changed(&node.place, message, "those that only its image declares are not");
+        }
     }
 }

@@ -48,6 +48,10 @@ fn general(text: &str) -> Vec<Note> {
         let remedy = "`import --loopback`, or leaving out 0.0.0.0, keeps them on this machine";
         notes.push(note("ports are open to the network, as with docker compose", remedy));
     }
+    if text.contains("\nadopt = true\n") {
+        let remedy = "stop it first, and keep its volumes: docker compose down";
+        notes.push(note("data that docker compose has in its volumes is used", remedy));
+    }
     if text.contains(" = \"started\"") {
         let remedy = "`depends_on = [\"…\"]` waits until it can be used";
         notes.push(note("some dependencies only have to be started, as with docker compose", remedy));

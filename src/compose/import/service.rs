@@ -13,6 +13,8 @@ pub(super) struct Draft<'a> {
     pub(super) name: &'a str,
     pub(super) node: &'a Node,
     pub(super) kind: Kind,
+    /// Whose network it has instead of one of its own.
+    pub(super) without_network: Option<String>,
     pub(super) fields: Vec<Field>,
 }
 
@@ -60,7 +62,7 @@ impl Importer<'_> {
         let mut above = self.above(&entry.key);
         above.extend(self.right(&entry.key));
         let node = &entry.node;
-        let mut draft = Draft { name, node, kind: self.kind(name, node), fields: Vec::new() };
+        let mut draft = Draft { name, node, kind: self.kind(name, node), without_network: None, fields: Vec::new() };
         if draft.kind != Kind::Generic {
             draft.push(Field::new("kind", draft.kind.as_str()));
         }
@@ -72,6 +74,8 @@ impl Importer<'_> {
             self.key(&mut draft, key, entry);
         }
         self.scaled(&mut draft);
+        self.other_names(&mut draft);
+        self.no_ports(&mut draft);
         self.own_keys(&mut draft);
         draft.fields.retain(|field| match &field.value {
             Value::List(items) => !items.is_empty() || field.key == "entrypoint",
@@ -123,7 +127,7 @@ impl Importer<'_> {
             "platform" => self.simple(draft, "platform", entry),
             "user" => self.simple(draft, "user", entry),
             "working_dir" => self.simple(draft, "working_dir", entry),
-            "hostname" => self.simple(draft, "hostname", entry),
+            "hostname" | "container_name" => self.simple(draft, key, entry),
             "stop_signal" => self.simple(draft, "stop_signal", entry),
             "build" => self.build(draft, entry),
             "pull_policy" => self.pull(draft, entry),
@@ -132,6 +136,7 @@ impl Importer<'_> {
             "env_file" => self.env_file(draft, entry),
             "ports" => self.ports(draft, entry),
             "volumes" => self.mounts(draft, entry),
+            "volumes_from" => self.volumes_from(draft, entry),
             "tmpfs" => self.tmpfs(draft, entry),
             "secrets" => self.secrets(draft, entry, "secrets"),
             "configs" => self.secrets(draft, entry, "configs"),
@@ -153,7 +158,6 @@ impl Importer<'_> {
             "scale" if matches!(self.value(node).as_str(), "0" | "1") => {}
             "develop" => self.develop(draft, entry),
             "post_start" => self.post_start(draft, entry),
-            "container_name" => self.container_name(draft, entry),
             EXTENSION => {}
             key if key.starts_with("x-") => {}
             key => {
@@ -191,12 +195,9 @@ impl Importer<'_> {
             // The default, as some write it.
             Type::Flag if value == "false" => {}
             Type::Flag => self.switch(draft, key, entry),
-            Type::Text if value.starts_with("service:") => {
-                let remedy =
-                    "write `container:` and the name of the other service's container, which has to run before";
-                self.lost(&entry.key, &format!("{key}: {value}"), remedy);
-            }
-            Type::Text | Type::Bytes => self.simple(draft, key, entry),
+            Type::Text if value.starts_with("service:") => self.namespace(draft, key, entry),
+            Type::Text | Type::Bytes | Type::Swap => self.simple(draft, key, entry),
+            Type::Gpus => self.gpus(draft, &entry.key, &entry.node),
             Type::Devices => self.devices(draft, key, entry),
             Type::Number => self.number(draft, key, entry),
             Type::Set | Type::List | Type::Addresses | Type::Capabilities => self.list(draft, key, entry),
@@ -231,7 +232,9 @@ impl Importer<'_> {
     /// An integer. One that depends on a variable stays a text.
     fn number(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
         let text = self.text(&entry.node);
-        let value = text.parse::<i64>().map_or(Value::Text(text), Value::Integer);
+        let micros = |text: &str| scalars::duration(text).ok().and_then(|time| i64::try_from(time.as_micros()).ok());
+        let number = text.parse::<i64>().ok().or_else(|| micros(&text).filter(|_| key.starts_with("cpu_")));
+        let value = number.map_or(Value::Text(text), Value::Integer);
         let field = self.field(key, &entry.key, value);
         draft.push(field);
     }

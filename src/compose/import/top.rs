@@ -1,16 +1,18 @@
-//! Converts volumes and networks of the whole document, and the networks of a service.
+//! Converts volumes and networks of the whole document.
 
 use super::Importer;
-use super::service::Draft;
+use crate::compose::EXTENSION;
 use crate::compose::toml::{Field, Table, Value};
 use crate::compose::yaml::{Entry, Node};
-use crate::compose::{EXTENSION, Note};
 
 impl Importer<'_> {
     pub(super) fn volumes(&mut self) -> Vec<Table> {
         let Some(all) = self.document.root.map().and_then(|root| root.get("volumes")) else { return Vec::new() };
         let first = self.above(&all.key);
-        let tables = self.resources(all, "volumes");
+        let mut tables = self.resources(all, "volumes");
+        for table in &mut tables {
+            self.adopt(table);
+        }
         with_first(tables, first)
     }
 
@@ -27,8 +29,8 @@ impl Importer<'_> {
             let mut above = self.above(&entry.key);
             above.extend(self.right(&entry.key));
             let fields = if kind == "volumes" { self.volume(&entry.node) } else { self.network(&entry.node) };
-            // A volume needs no declaration; a network does.
-            let needed = !fields.is_empty() || !above.is_empty() || (kind == "networks" && name != "default");
+            // The networks need a declaration, and the volumes the name that docker compose gives them.
+            let needed = !fields.is_empty() || !above.is_empty() || kind == "volumes" || name != "default";
             if needed {
                 let below = self.rest(&entry.key, 0..0);
                 tables.push(Table { name: vec![kind.into(), name.clone()], above, fields, below });
@@ -41,6 +43,9 @@ impl Importer<'_> {
         let external = self.external(node);
         let mut fields = external.clone();
         for (key, part) in node.map().into_iter().flatten() {
+            if self.is_unset(key, part) {
+                continue;
+            }
             match key.as_str() {
                 "external" => {}
                 "name" if !external.iter().any(|field| field.key == "name") => {
@@ -64,6 +69,10 @@ impl Importer<'_> {
                     fields.push(Field::new("labels", Value::Map(labels)));
                 }
                 "name" => {}
+                EXTENSION => {
+                    let own = part.node.get("adopt").and_then(Node::boolean) == Some(true);
+                    fields.extend(own.then(|| Field::new("adopt", true)));
+                }
                 key if key.starts_with("x-") => {}
                 key => self.lost(&part.key, key, "volumes have `name`, `external`, `driver`, `options` and `labels`"),
             }
@@ -72,14 +81,30 @@ impl Importer<'_> {
         fields
     }
 
+    /// The data that docker compose has is used: its volume is called by the project and the key, unless the file says how.
+    fn adopt(&mut self, table: &mut Table) {
+        let has = |key: &str| table.fields.iter().any(|field| field.key == key);
+        if has("external") || has("name") {
+            return;
+        }
+        let Some(key) = table.name.last() else { return };
+        let name = format!("{}_{key}", self.project);
+        let name = self.template(&name, &self.document.root.place.clone());
+        table.fields.insert(0, Field::new("name", name));
+        table.fields.insert(1, Field::new("adopt", true));
+    }
+
     fn network(&mut self, node: &Node) -> Vec<Field> {
         let external = self.external(node);
         let mut fields = external.clone();
         for (key, part) in node.map().into_iter().flatten() {
+            if self.is_unset(key, part) {
+                continue;
+            }
             match key.as_str() {
                 "external" => {}
                 "name" if external.iter().any(|field| field.key == "name") => {}
-                "driver" | "internal" | "ipam" if !external.is_empty() => {}
+                "driver" | "internal" | "ipam" | "driver_opts" | "enable_ipv6" | "attachable" if !external.is_empty() => {}
                 "name" => fields.push(Field::new("name", self.text(&part.node))),
                 "driver" => {
                     let text = self.text(&part.node);
@@ -96,13 +121,22 @@ impl Importer<'_> {
                     let labels = self.pair_fields(&part.node);
                     fields.push(Field::new("labels", Value::Map(labels)));
                 }
-                "ipam" => fields.extend(self.subnet(&part.node)),
-                "attachable" => {}
+                "ipam" => fields.extend(self.ipam(&part.node)),
+                "attachable" | "enable_ipv6" => {
+                    if self.value(&part.node) == "true" {
+                        fields.push(Field::new(if key == "attachable" { key } else { "ipv6" }, true));
+                    }
+                }
+                "enable_ipv4" if self.value(&part.node) == "true" => {}
+                "driver_opts" => {
+                    let options = self.pair_fields(&part.node);
+                    fields.push(Field::new("options", Value::Map(options)));
+                }
                 key if key.starts_with("x-") => {}
                 key => self.lost(
                     &part.key,
                     key,
-                    "networks have `name`, `external`, `driver`, `internal`, `subnet` and `labels`",
+                    "networks have `name`, `external`, `driver`, `internal`, `ipam`, `ipv6`, `attachable`, `options` and `labels`",
                 ),
             }
         }
@@ -110,22 +144,38 @@ impl Importer<'_> {
         fields
     }
 
-    fn subnet(&mut self, ipam: &Node) -> Option<Field> {
-        let configs = ipam.get("config").and_then(Node::list).unwrap_or_default();
-        let mut subnet = None;
-        for (index, config) in configs.iter().enumerate() {
-            for (key, part) in config.map().into_iter().flatten() {
-                match key.as_str() {
-                    "subnet" if index == 0 => subnet = Some(Field::new("subnet", self.text(&part.node))),
-                    key => self.lost(
-                        &part.key,
-                        &format!("ipam.{key}"),
-                        "a network has one `subnet`; the engine chooses the rest",
-                    ),
-                }
+    /// One subnet alone, or all that is said of addresses.
+    fn ipam(&mut self, ipam: &Node) -> Option<Field> {
+        for (key, part) in ipam.map().into_iter().flatten() {
+            let is_default = key == "driver" && matches!(self.value(&part.node).as_str(), "default" | "");
+            if key != "config" && !is_default {
+                self.lost(&part.key, &format!("ipam.{key}"), "the engine's own driver gives out addresses");
             }
         }
-        subnet
+        let mut pools = Vec::new();
+        for config in ipam.get("config").and_then(Node::list).unwrap_or_default() {
+            let mut fields = Vec::new();
+            for (key, part) in config.map().into_iter().flatten() {
+                match key.as_str() {
+                    "subnet" | "gateway" | "ip_range" => fields.push(Field::new(key, self.text(&part.node))),
+                    "aux_addresses" => {
+                        let reserved = self.pair_fields(&part.node);
+                        fields.push(Field::new("reserved", Value::Map(reserved)));
+                    }
+                    key => self.lost(&part.key, &format!("ipam.{key}"), "the engine's own driver gives out addresses"),
+                }
+            }
+            pools.push(fields);
+        }
+        pools.retain(|fields| !fields.is_empty());
+        match &mut pools[..] {
+            [] => None,
+            [fields] if fields.len() == 1 && fields[0].key == "subnet" => fields.pop(),
+            _ => Some(Field::new(
+                "ipam",
+                Value::List(pools.into_iter().map(|fields| Value::Map(fields).into()).collect()),
+            )),
+        }
     }
 
     /// `external: true`, or with the name inside as older files have it.
@@ -140,42 +190,6 @@ impl Importer<'_> {
             fields.push(Field::new("name", self.text(name)));
         }
         fields
-    }
-
-    /// The networks a service joins.
-    pub(super) fn joined(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let node = &entry.node;
-        if node.list().is_some() {
-            let list = self.texts(node);
-            let field = self.field("networks", &entry.key, list);
-            draft.push(field);
-            return;
-        }
-        let mut names = Vec::new();
-        for (name, network) in node.map().into_iter().flatten() {
-            let item = self.item(&network.key, name.clone());
-            names.push(item);
-            for (key, part) in network.node.map().into_iter().flatten() {
-                match key.as_str() {
-                    "aliases" => self.aliases(draft, part),
-                    "priority" | "gw_priority" => {}
-                    key => self.lost(&part.key, key, "the engine chooses addresses; services reach each other by name"),
-                }
-            }
-        }
-        let field = self.field("networks", &entry.key, Value::List(names));
-        draft.push(field);
-    }
-
-    fn aliases(&mut self, draft: &Draft<'_>, part: &Entry) {
-        let own = self.name(draft.name);
-        for alias in part.node.list().unwrap_or_default() {
-            let text = self.value(alias);
-            if text != own {
-                let remedy = format!("other services reach it as `{own}`: use that, or call the service `{text}`");
-                self.notes.push(Note::lost(&alias.place, format!("the alias `{text}` has no counterpart"), remedy));
-            }
-        }
     }
 
     /// What `x-taskava` at the top says: tables of ours that Compose has no word for.

@@ -1,14 +1,11 @@
 //! Converts the dependencies of a service, and when it is ready itself.
 
-use std::time::Duration;
-
 use super::Importer;
 use super::service::Draft;
-use crate::compose::Note;
 use crate::compose::toml::{Field, Item, Value};
 use crate::compose::yaml::{Entry, Node};
+use crate::compose::{EXTENSION, Note};
 use crate::config::scalars;
-use crate::kinds;
 use crate::model::Kind;
 
 impl Importer<'_> {
@@ -30,15 +27,8 @@ impl Importer<'_> {
             if self.leaves_out(draft, &name, &node.place, required) {
                 continue;
             }
-            if let Some(entry) =
-                long.and_then(Node::map).and_then(|map| map.get("restart")).filter(|e| e.node.boolean() == Some(true))
-            {
-                let place = entry.key.clone();
-                self.lost(
-                    &place,
-                    "restart",
-                    "services are not restarted with what they depend on; `taskava dev restart` does it",
-                );
+            if long.and_then(|long| long.get("restart")).and_then(Node::boolean) == Some(true) {
+                draft.list("restart_with").push(Item::from(Value::Text(self.name(&name))));
             }
             let condition = long.and_then(|long| long.get("condition")).and_then(Node::raw);
             let ready = matches!(condition, Some("service_healthy" | "service_completed_successfully"));
@@ -57,11 +47,8 @@ impl Importer<'_> {
     pub(super) fn links(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
         for node in entry.node.list().unwrap_or_default() {
             let text = self.value(node);
-            let (name, alias) = text.split_once(':').unwrap_or((&text, &text));
-            if alias != name {
-                let message = format!("the name `{alias}` for `{name}` has no counterpart");
-                self.notes.push(Note::lost(&node.place, message, format!("use its own name, `{}`", self.name(name))));
-            }
+            // What it is called there is one of its other names.
+            let name = text.split_once(':').map_or(text.as_str(), |(name, _)| name);
             if self.services().any(|(other, _)| other == name) && !self.leaves_out(draft, name, &node.place, true) {
                 depend(draft, Field::new(self.name(name), "started"));
             }
@@ -69,84 +56,91 @@ impl Importer<'_> {
         shorten(draft);
     }
 
-    pub(super) fn network_mode(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let mode = self.value(&entry.node);
-        let remedy = match mode.as_str() {
-            "bridge" | "default" => "it joins the stack's own network",
-            "host" => "publish its ports; it reaches this machine as `host.docker.internal`, see `extra_hosts`",
-            "none" => "declare a network with `internal = true`",
-            _ => "it joins the stack's own network; reach the other service by its name",
+    /// A namespace of another service is that of the service under the name that it has now.
+    pub(super) fn namespace(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let value = self.value(&entry.node);
+        let text = match value.strip_prefix("service:") {
+            Some(name) => {
+                depend(draft, Field::new(self.name(name), "started"));
+                shorten(draft);
+                format!("service:{}", self.name(name))
+            }
+            None => self.text(&entry.node),
         };
-        self.lost(&entry.key, &format!("network_mode: {mode}"), remedy);
-        if let Some(name) = mode.strip_prefix("service:") {
-            depend(draft, Field::new(self.name(name), "started"));
-            shorten(draft);
-        }
-    }
-
-    pub(super) fn healthcheck(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let node = &entry.node;
-        let test = node.get("test").filter(|test| !test.is_null());
-        let words: Vec<String> = test.and_then(Node::list).into_iter().flatten().map(|word| self.text(word)).collect();
-        let off = node.get("disable").and_then(Node::boolean) == Some(true)
-            || words.first().is_some_and(|word| word == "NONE");
-        if draft.kind == Kind::Job {
-            self.changed(
-                &entry.key,
-                "the healthcheck of a job is left out",
-                "services that depend on it wait until it has exited with 0",
-            );
-            return;
-        }
-        if draft.kind != Kind::Generic {
-            let message = format!("the healthcheck is left out: {} is probed in its own protocol", draft.kind.as_str());
-            self.changed(&entry.key, message, "that is sooner and surer; `ready = { exec = … }` would bring it back");
-            return;
-        }
-        if off {
-            let publishes = draft.node.get("ports").and_then(Node::list).is_some_and(|ports| !ports.is_empty());
-            if publishes {
-                draft.push(Field::new("ready", Value::Map(vec![Field::new("tcp", true)])));
-            }
-            return;
-        }
-        let command = match (test, &words[..]) {
-            (Some(test), []) => {
-                let text = self.text(test);
-                vec!["sh".to_owned(), "-c".to_owned(), text]
-            }
-            (_, [kind, rest @ ..]) if kind == "CMD-SHELL" => {
-                ["sh".to_owned(), "-c".to_owned()].into_iter().chain(rest.iter().cloned()).collect()
-            }
-            (_, [kind, rest @ ..]) if kind == "CMD" => rest.to_vec(),
-            _ => {
-                self.changed(
-                    &entry.key,
-                    "the image's own health check is used, at our pace",
-                    "its times are set by `ready = { engine = true, timeout = … }`",
-                );
-                return;
-            }
-        };
-        let mut ready = vec![Field::new("exec", Value::from_iter(command))];
-        let patience = self.patience(node);
-        if patience > kinds::defaults(draft.kind).ready_timeout {
-            ready.push(Field::new("timeout", scalars::show_duration(patience)));
-        }
-        let field = self.field("ready", &entry.key, Value::Map(ready));
+        let field = self.field(key, &entry.key, text);
         draft.push(field);
     }
 
-    /// How long Compose waits at most before it gives up on a health check.
-    fn patience(&self, node: &Node) -> Duration {
-        let time = |key: &str, default: u64| {
-            let text = node.get(key).map(|node| self.value(node));
-            text.and_then(|text| scalars::duration(&text).ok()).unwrap_or(Duration::from_secs(default))
-        };
-        let retries = node.get("retries").and_then(|node| self.value(node).parse::<u32>().ok()).unwrap_or(3);
-        let all = time("start_period", 0)
-            + (time("interval", 30) + time("timeout", 30).min(Duration::from_secs(5))) * retries.min(1000);
-        all.min(Duration::from_secs(3600))
+    pub(super) fn network_mode(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let mode = self.value(&entry.node);
+        let own = ["service:", "container:"].iter().any(|of| mode.starts_with(of));
+        match mode.as_str() {
+            "default" => {}
+            mode if own || matches!(mode, "host" | "none" | "bridge") => self.namespace(draft, "network_mode", entry),
+            other => {
+                let remedy =
+                    "declare that network under `[networks]` with `external = true`, and name it in `networks`";
+                self.lost(&entry.key, &format!("network_mode: {other}"), remedy);
+            }
+        }
+        if mode == "host" || mode == "none" || own {
+            draft.without_network = Some(mode);
+        }
+    }
+
+    /// Ports of a service without a network of its own: docker publishes none of them.
+    pub(super) fn no_ports(&mut self, draft: &mut Draft<'_>) {
+        let Some(mode) = &draft.without_network else { return };
+        if let Some(at) = draft.fields.iter().position(|field| field.key == "ports") {
+            draft.fields.remove(at);
+            if let Some(entry) = draft.node.map().and_then(|map| map.get("ports")) {
+                let message = format!("the ports of `{}` are left out: its network is `{mode}`", draft.name);
+                self.changed(&entry.key, message, "docker does not publish them either");
+            }
+        }
+    }
+
+    /// The health check, as it is. A generic service without `ready` is ready when it succeeds.
+    pub(super) fn healthcheck(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let node = &entry.node;
+        // It was written by `export` for `ready`.
+        if node.get(EXTENSION).is_some() {
+            return;
+        }
+        let mut fields = Vec::new();
+        let test = node.get("test").filter(|test| !test.is_null());
+        let words: Vec<String> = test.and_then(Node::list).into_iter().flatten().map(|word| self.text(word)).collect();
+        let off = node.get("disable").is_some_and(|off| self.value(off) == "true")
+            || words.first().is_some_and(|word| word == "NONE");
+        if off {
+            fields.push(Field::new("disable", true));
+            let publishes = draft.node.get("ports").and_then(Node::list).is_some_and(|ports| !ports.is_empty());
+            if draft.kind == Kind::Generic && publishes {
+                draft.push(Field::new("ready", Value::Map(vec![Field::new("tcp", true)])));
+            }
+        }
+        for (key, part) in node.map().into_iter().flatten().filter(|(_, part)| !off && !part.node.is_null()) {
+            let value = self.value(&part.node);
+            match key.as_str() {
+                "test" if !words.is_empty() => fields.push(Field::new("test", Value::from_iter(words.clone()))),
+                "test" if !value.is_empty() => fields.push(Field::new("test", self.text(&part.node))),
+                "retries" if value.parse::<u32>().is_ok() => {
+                    fields.push(Field::new("retries", Value::Integer(value.parse().unwrap_or(3))));
+                }
+                "interval" | "timeout" | "start_period" | "start_interval" if scalars::duration(&value).is_ok() => {
+                    fields.push(Field::new(key, self.text(&part.node)));
+                }
+                "test" | "disable" => {}
+                key if value.is_empty() || key.starts_with("x-") => {}
+                key => self.lost(
+                    &part.key,
+                    &format!("healthcheck.{key}: {value}"),
+                    "write it as in `healthcheck` of services.toml",
+                ),
+            }
+        }
+        let field = self.field("healthcheck", &entry.key, Value::Map(fields));
+        draft.push(field);
     }
 
     /// `post_start` is the nearest to our hooks.

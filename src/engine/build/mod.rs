@@ -187,15 +187,21 @@ impl Work<'_> {
 
     /// What both builders receive.
     fn query(&self) -> Vec<(&'static str, String)> {
-        let Build { target, args, cache_from, .. } = self.build;
-        let label = HashMap::from([(labels::BUILD, json(&self.label))]);
+        let Build { target, args, cache_from, options, .. } = self.build;
+        let mut label: HashMap<&str, String> =
+            options.labels.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+        label.insert(labels::BUILD, json(&self.label));
         let mut query = vec![("t", self.service.image.clone()), ("labels", json(&label))];
         query.extend((!args.is_empty()).then(|| ("buildargs", json(args))));
         query.extend((!cache_from.is_empty()).then(|| ("cachefrom", json(cache_from))));
         query.extend(target.clone().map(|target| ("target", target)));
         query.extend(self.service.platform.clone().map(|platform| ("platform", platform)));
-        query.extend(self.how.no_cache.then(|| ("nocache", "1".into())));
-        query.extend(self.how.pull.then(|| ("pull", "1".into())));
+        query.extend((self.how.no_cache || options.no_cache).then(|| ("nocache", "1".into())));
+        query.extend((self.how.pull || options.pull).then(|| ("pull", "1".into())));
+        query.extend(options.tags.iter().map(|tag| ("t", tag.clone())));
+        query.extend(options.network.clone().map(|network| ("networkmode", network)));
+        query.extend((!options.extra_hosts.is_empty()).then(|| ("extrahosts", options.extra_hosts.join(","))));
+        query.extend(options.shm_size.map(|size| ("shmsize", size.to_string())));
         query
     }
 

@@ -120,6 +120,7 @@ mod tests {
             args,
             cache_from: Vec::new(),
             secrets,
+            options: Default::default(),
         };
         Context::list(&build).unwrap()
     }

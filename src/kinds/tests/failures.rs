@@ -233,6 +233,7 @@ fn fresh_data_depends_on_where_the_data_is() {
             target,
             read_only: false,
             shared: false,
+            options: Default::default(),
             place: None,
         }));
         let answer = Some("password authentication failed for user \"a\" (SQLSTATE 28P01)".into());
@@ -375,6 +376,7 @@ fn a_mount_where_postgres_18_keeps_nothing_is_refused() {
         target: target.into(),
         read_only: false,
         shared: false,
+        options: Default::default(),
         place: None,
     };
     postgres.mounts = vec![mount("/var/lib/postgresql/data/")];

@@ -131,3 +131,55 @@ fn a_one_off_container_needs_what_its_service_depends_on_but_not_the_service() {
     seen.containers.retain(|seen| seen.service.as_str() != "api");
     assert!(needed(&stack, &seen, &request, api).unwrap().is_noop());
 }
+
+#[test]
+fn who_uses_the_network_of_a_service_or_is_restarted_with_it_follows_it() {
+    let text = r#"
+[services.vpn]
+image = "vpn:1"
+env = { LEVEL = "1" }
+[services.inside]
+image = "inside:1"
+network_mode = "service:vpn"
+[services.beside]
+image = "beside:1"
+depends_on = ["vpn"]
+restart_with = ["vpn"]
+[services.other]
+image = "other:1"
+depends_on = ["vpn"]
+"#;
+    let (before, after) = (stack(text), stack(&text.replace("\"1\"", "\"2\"")));
+    let plan = up(&after, &all_up(&before), &base_request()).unwrap();
+    let steps: Vec<String> = plan.changes().map(|step| step.op.to_string()).collect();
+    for step in ["remove vpn", "remove inside", "create inside", "stop beside", "start beside"] {
+        assert!(steps.iter().any(|seen| seen == step), "no {step:?} in {steps:?}");
+    }
+    for step in ["remove beside", "stop other", "remove other"] {
+        assert!(steps.iter().all(|seen| seen != step), "{step:?} in {steps:?}");
+    }
+}
+
+#[test]
+fn what_gives_a_service_power_over_the_machine_is_said_once() {
+    let text = r#"
+[services.agent]
+image = "agent:1"
+privileged = true
+network_mode = "host"
+pid = "host"
+volumes = ["/:/host:ro"]
+cap_add = ["NET_ADMIN", "SYS_ADMIN"]
+devices = ["/dev/kvm"]
+[services.plain]
+image = "plain:1"
+cap_add = ["NET_ADMIN"]
+"#;
+    let stack = stack(text);
+    let plan = up(&stack, &Observed::default(), &base_request()).unwrap();
+    let line = "agent has power over this machine: privileged, network_mode = \"host\", pid = \"host\", all files of the machine, \
+                cap_add SYS_ADMIN, devices /dev/kvm";
+    assert_eq!(crate::plan::dangers(&stack, &plan), [line]);
+    let again = up(&stack, &all_up(&stack), &base_request()).unwrap();
+    assert_eq!(crate::plan::dangers(&stack, &again), Vec::<String>::new());
+}

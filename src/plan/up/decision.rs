@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{Kind, PullPolicy, Service, built, fingerprint};
+use crate::model::{Kind, PullPolicy, Service, ServiceName, built, fingerprint};
 use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks, unusable};
 
@@ -56,6 +56,9 @@ impl Builder<'_> {
             return Ok(Decision::Replace(cause));
         }
         let requested = self.request.restart && self.named(service);
+        if let Some(decision) = self.moved(service).filter(|_| container.is_up()) {
+            return Ok(decision);
+        }
         Ok(match container.state {
             ContainerState::Running | ContainerState::Restarting if requested => Decision::Restart(Cause::Requested),
             ContainerState::Running | ContainerState::Restarting => Decision::Keep,
@@ -69,6 +72,26 @@ impl Builder<'_> {
             }
             state => Decision::Start(Cause::NotRunning { state: state.as_str().into() }),
         })
+    }
+
+    /// What follows for a service from what is done with those whose namespaces it uses, or with which it is restarted.
+    fn moved(&self, service: &Service) -> Option<Decision> {
+        let cause = |dependency: &ServiceName| Cause::DependencyRecreated { dependency: dependency.clone() };
+        let decided = |name: &str| self.decisions.get_key_value(name);
+        for (name, decision) in service.options.hosts().filter_map(decided) {
+            match decision {
+                // The namespace is gone with the container.
+                Decision::Create(_) | Decision::Replace(_) => {
+                    return Some(Decision::Replace(cause(name)));
+                }
+                Decision::Restart(_) | Decision::Start(_) => return Some(Decision::Restart(cause(name))),
+                Decision::Keep | Decision::Done => {}
+            }
+        }
+        let together = service.options.restart_with.iter().filter_map(|name| decided(name));
+        let mut restarted =
+            together.filter(|(_, decision)| matches!(decision, Decision::Replace(_) | Decision::Restart(_)));
+        restarted.next().map(|(name, _)| Decision::Restart(cause(name)))
     }
 
     /// Why a container can't stay as it is.

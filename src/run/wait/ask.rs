@@ -59,7 +59,10 @@ pub(super) async fn question(engine: &Engine, service: &Service, image: Option<&
             None => Question::Runs,
         },
         probe if is_network(probe) => {
-            let has_address = |port: &u16| *port > 0 && (engine.about.container_network || published(port));
+            // One without a network of its own has no address of its own either.
+            let own = engine.about.container_network && !service.networks.is_empty();
+            let is_host = service.options.network_mode.as_deref() == Some("host");
+            let has_address = |port: &u16| *port > 0 && (own || is_host || published(port));
             match probe {
                 _ if address::needed(service).iter().all(has_address) => Question::Network(probe.clone()),
                 Probe::Postgres { .. } | Probe::Redis { .. } => Question::Client(probe.clone()),

@@ -105,7 +105,8 @@ fn mount(stack: &Stack, spec: &MountSpec) -> Result<Mount> {
             return Err(error.hint(format!("if it is a path, write ./{other}")));
         }
     };
-    Ok(Mount { source, target: spec.target.clone(), read_only: spec.read_only, shared: spec.shared, place: None })
+    let MountSpec { target, read_only, shared, options, .. } = spec.clone();
+    Ok(Mount { source, target, read_only, shared, options, place: None })
 }
 
 fn absolute(source: &str) -> Result<PathBuf> {
