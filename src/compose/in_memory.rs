@@ -13,13 +13,17 @@ use crate::load::Converted;
 /// When there is none, or one can't be read; every problem with its place. When they have no services.
 pub fn convert(files: &[PathBuf], here: &Path) -> Result<Converted> {
     let document = read::read(files, here, None)?;
-    let imported = import(&document, Options { loopback: false, exists: Path::exists });
+    let imported = import(&document, Options { loopback: false, exists: Path::exists, create_folders: false });
     if imported.services.is_empty() {
         let named: Vec<String> = document.files.iter().map(|file| file.display().to_string()).collect();
         return Err(Error::new(ErrorKind::Usage, format_args!("{} has no services", named.join(", ")))
             .hint("name the file that has them with --file")
             .hint("or create a services.toml here: taskava dev init --fresh"));
     }
-    let notes = imported.notes.iter().map(ToString::to_string).collect();
+    let unwritten = imported.files.iter().map(|(path, _)| {
+        let name = path.strip_prefix(&document.folder).unwrap_or(path).display();
+        format!("{name} is inline in the Compose file: taskava dev import writes it, and a services.toml that names it")
+    });
+    let notes = unwritten.chain(imported.notes.iter().map(ToString::to_string)).collect();
     Ok(Converted { folder: document.folder, files: document.files, text: imported.text, notes })
 }

@@ -41,6 +41,8 @@ pub struct Options {
     pub loopback: bool,
     /// Whether there is something at a path.
     pub exists: fn(&Path) -> bool,
+    /// Create folders inside the project that don't exist, as Compose does; otherwise `up` creates them.
+    pub create_folders: bool,
 }
 
 /// What came out.

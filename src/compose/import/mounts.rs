@@ -154,7 +154,7 @@ impl Importer<'_> {
         draft.list("volumes").push(item);
     }
 
-    /// Whether `up` has to create a folder at a path. Inside the project it is created now, where it looks like one.
+    /// Whether `up` has to create a folder at a path. Inside the project it is created now, where it looks like one and that is wanted.
     fn is_created(&mut self, written: &str, evaluated: &str, place: &Place) -> bool {
         let path = self.absolute(evaluated);
         if path.file_name().is_some_and(|name| name == "docker.sock") {
@@ -167,8 +167,8 @@ impl Importer<'_> {
         let is_file =
             path.extension().is_some() && !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if !outside && !is_file {
-            self.folders.insert(path);
-            return false;
+            self.folders.extend(self.options.create_folders.then_some(path));
+            return !self.options.create_folders;
         }
         // That it is created is said of services.toml, each time until it is there.
         if is_file {
