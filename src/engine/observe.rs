@@ -278,6 +278,7 @@ fn container(seen: ContainerSummary, service: &str) -> Option<Container> {
         network: seen.network_id.unwrap_or_default(),
     };
     let mounts = seen.mounts.unwrap_or_default().into_iter();
+    let mode = seen.host_config.and_then(|host| host.network_mode);
     Some(Container {
         id: seen.id?,
         name: seen.names?.first()?.trim_start_matches('/').to_owned(),
@@ -295,6 +296,7 @@ fn container(seen: ContainerSummary, service: &str) -> Option<Container> {
         ports,
         networks: networks.into_iter().map(|(name, seen)| (name, endpoint(seen))).collect(),
         volumes: mounts.filter_map(mounted_volume).collect(),
+        network_of: mode.and_then(|mode| Some(mode.strip_prefix("container:")?.to_owned())),
     })
 }
 

@@ -107,6 +107,8 @@ pub struct Container {
     pub networks: BTreeMap<String, Endpoint>,
     /// Its volumes by their name on the engine, and where they are mounted.
     pub volumes: BTreeMap<String, String>,
+    /// The container whose network it uses instead of one of its own, as the engine names it.
+    pub network_of: Option<String>,
 }
 
 /// A container's endpoint in a network.

@@ -170,6 +170,7 @@ fn container(stack: &Stack, name: &str, state: ContainerState) -> Container {
         ports: Vec::new(),
         networks: service.iter().flat_map(|service| &service.networks).map(|short| joined(stack, short)).collect(),
         volumes: BTreeMap::new(),
+        network_of: None,
         service: name,
     }
 }

@@ -92,6 +92,17 @@ pub(crate) fn describe(
         let name = policy.name.map(|name| name.to_string()).unwrap_or_default();
         (if name.is_empty() { "no".into() } else { name }, policy.maximum_retry_count.unwrap_or(0))
     });
+    // Apart: a macro only takes so many.
+    let more = json!({
+        "network_mode": host.network_mode.clone().filter(|mode| mode != "default" && !mode.contains(project)).map(|mode| without_id(Some(mode))),
+        "healthcheck": config.healthcheck.and_then(|check| check.test).filter(|test| test != &["NONE"]),
+        "annotations": host.annotations,
+        "gpus": host.device_requests.map(|all| all.len()),
+        "cpu": [host.cpu_period, host.cpu_quota, host.memory_swap, host.memory_swappiness],
+        "logging": host.log_config.and_then(|log| log.typ).filter(|driver| driver != "json-file"),
+    });
+    let namespaces = [host.pid_mode, host.ipc_mode, host.uts_mode, host.userns_mode, host.cgroup_parent];
+    let namespaces = namespaces.map(without_id);
     json!({
         "image": image,
         "env": env,
@@ -122,7 +133,7 @@ pub(crate) fn describe(
         "devices": devices,
         "device_cgroup_rules": host.device_cgroup_rules,
         "sysctls": host.sysctls.filter(|all| !all.is_empty()),
-        "namespaces": [host.pid_mode, host.ipc_mode, host.uts_mode, host.userns_mode, host.cgroup_parent],
+        "namespaces": namespaces,
         "group_add": host.group_add.map(sorted),
         "runtime": host.runtime,
         "terminal": [config.tty, config.open_stdin],
@@ -134,7 +145,13 @@ pub(crate) fn describe(
         "domainname": config.domainname,
         "dns_search": host.dns_search.filter(|all| !all.is_empty()),
         "dns_opt": host.dns_options.filter(|all| !all.is_empty()),
+        "more": more,
     })
+}
+
+/// Another container is named by an ID, which the two tools do not share.
+fn without_id(namespace: Option<String>) -> Option<String> {
+    namespace.map(|name| name.split_once(':').map_or(name.clone(), |(kind, _)| format!("{kind}:[id]")))
 }
 
 fn sorted(mut list: Vec<String>) -> Vec<String> {

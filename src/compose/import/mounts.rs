@@ -2,6 +2,7 @@
 
 use super::Importer;
 use super::service::Draft;
+use super::wait::{depend, shorten};
 use crate::compose::template::split;
 use crate::compose::toml::{Field, Item, Value};
 use crate::compose::yaml::{Entry, Node};
@@ -273,6 +274,9 @@ impl Importer<'_> {
                     all.push(item);
                 }
             }
+            // As docker compose has it.
+            depend(draft, Field::new(self.name(name), "started"));
+            shorten(draft);
             let message = format!("the volumes that `{name}` declares are mounted into `{}` too", draft.name);
             self.changed(&node.place, message, "those that only its image declares are not");
         }

@@ -170,7 +170,7 @@ impl Importer<'_> {
 }
 
 /// Adds a dependency; the stronger condition wins.
-fn depend(draft: &mut Draft<'_>, field: Field) {
+pub(super) fn depend(draft: &mut Draft<'_>, field: Field) {
     let all = draft.map("depends_on");
     match all.iter_mut().find(|other| other.key == field.key) {
         Some(other) if other.value == Value::from("started") => other.value = field.value,
@@ -180,7 +180,7 @@ fn depend(draft: &mut Draft<'_>, field: Field) {
 }
 
 /// `depends_on = ["a", "b"]` says that all must be ready.
-fn shorten(draft: &mut Draft<'_>) {
+pub(super) fn shorten(draft: &mut Draft<'_>) {
     let Some(field) = draft.fields.iter_mut().find(|field| field.key == "depends_on") else { return };
     let Value::Map(all) = &field.value else { return };
     if !all.is_empty() && all.iter().all(|one| one.value == Value::from("ready")) {

@@ -158,6 +158,15 @@ depends_on = ["vpn"]
     for step in ["remove beside", "stop other", "remove other"] {
         assert!(steps.iter().all(|seen| seen != step), "{step:?} in {steps:?}");
     }
+    // A run that was cut off in between left the network of a container that is gone.
+    let mut seen = all_up(&before);
+    let inside = seen.containers.iter_mut().find(|seen| seen.service.as_str() == "inside").unwrap();
+    inside.network_of = Some("id-vpn".into());
+    assert!(up(&before, &seen, &base_request()).unwrap().is_noop());
+    let inside = seen.containers.iter_mut().find(|seen| seen.service.as_str() == "inside").unwrap();
+    (inside.network_of, inside.state) = (Some("gone".into()), ContainerState::Created);
+    let plan = up(&before, &seen, &base_request()).unwrap();
+    assert!(plan.changes().any(|step| step.op.to_string() == "create inside"), "{plan}");
 }
 
 #[test]

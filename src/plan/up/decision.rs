@@ -56,7 +56,7 @@ impl Builder<'_> {
             return Ok(Decision::Replace(cause));
         }
         let requested = self.request.restart && self.named(service);
-        if let Some(decision) = self.moved(service).filter(|_| container.is_up()) {
+        if let Some(decision) = self.moved(service, container) {
             return Ok(decision);
         }
         Ok(match container.state {
@@ -75,7 +75,7 @@ impl Builder<'_> {
     }
 
     /// What follows for a service from what is done with those whose namespaces it uses, or with which it is restarted.
-    fn moved(&self, service: &Service) -> Option<Decision> {
+    fn moved(&self, service: &Service, container: &Container) -> Option<Decision> {
         let cause = |dependency: &ServiceName| Cause::DependencyRecreated { dependency: dependency.clone() };
         let decided = |name: &str| self.decisions.get_key_value(name);
         for (name, decision) in service.options.hosts().filter_map(decided) {
@@ -84,14 +84,31 @@ impl Builder<'_> {
                 Decision::Create(_) | Decision::Replace(_) => {
                     return Some(Decision::Replace(cause(name)));
                 }
-                Decision::Restart(_) | Decision::Start(_) => return Some(Decision::Restart(cause(name))),
-                Decision::Keep | Decision::Done => {}
+                // It is another one since an earlier run, which was cut off.
+                _ if self.has_network_of_another(service, container, name) => {
+                    return Some(Decision::Replace(cause(name)));
+                }
+                Decision::Restart(_) | Decision::Start(_) if container.is_up() => {
+                    return Some(Decision::Restart(cause(name)));
+                }
+                _ => {}
             }
+        }
+        if !container.is_up() {
+            return None;
         }
         let together = service.options.restart_with.iter().filter_map(|name| decided(name));
         let mut restarted =
             together.filter(|(_, decision)| matches!(decision, Decision::Replace(_) | Decision::Restart(_)));
         restarted.next().map(|(name, _)| Decision::Restart(cause(name)))
+    }
+
+    /// Whether the network that a container uses is not that of the container which the service has now.
+    fn has_network_of_another(&self, service: &Service, container: &Container, host: &ServiceName) -> bool {
+        let is_meant = service.options.network_mode.as_deref() == Some(format!("service:{host}").as_str());
+        let current = self.seen.of(host).next();
+        let used = container.network_of.as_ref().zip(current).filter(|_| is_meant);
+        used.is_some_and(|(used, current)| *used != current.id && *used != current.name)
     }
 
     /// Why a container can't stay as it is.
