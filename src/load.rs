@@ -33,6 +33,8 @@ pub struct LoadOptions {
     pub profiles: Vec<String>,
     /// Variables that override those of the environment.
     pub variables: BTreeMap<String, String>,
+    /// Files of variables that are read instead of `.env`, later ones override.
+    pub env_files: Vec<PathBuf>,
 }
 
 /// A stack and the files it was loaded from.
@@ -46,6 +48,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// services.toml and its overrides, as they were read.
     pub sources: Vec<Arc<Source>>,
+    /// The variables that they use, and what each stands for.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Finds, reads and resolves a stack. All problems of all its files are reported at once.
@@ -66,7 +70,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     }
     let before = sources.len();
     sources.extend(more.iter().filter_map(|file| reading.toml(file)));
-    let variables = reading.variables(&options.variables, &folder.join(".env"));
+    let variables = reading.variables(options, &folder)?;
     if sources.is_empty() || sources.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
     }
@@ -106,7 +110,9 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         Some(name) => isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
-    Ok(Loaded { stack, warnings: problems, files, sources })
+    let used = taken.into_iter().filter_map(|name| Some((variables.get(&name)?.value.clone(), name)));
+    let variables = used.map(|(value, name)| (name, value)).collect();
+    Ok(Loaded { stack, warnings: problems, files, sources, variables })
 }
 
 /// Values of used variables whose names mark them as secret. The place of the value does not matter: a command has no
@@ -233,13 +239,28 @@ impl Reading {
     }
 
     /// Those that are given, the process environment, then `.env`.
-    fn variables(&mut self, given: &BTreeMap<String, String>, dotenv: &Path) -> Variables {
+    fn variables(&mut self, options: &LoadOptions, folder: &Path) -> Result<Variables> {
         let mut variables = Variables::default();
-        for (name, value) in given {
+        for (name, value) in &options.variables {
             variables.add(name, value, "the caller");
         }
         add_environment(&mut variables);
-        if let Some(source) = self.optional(dotenv) {
+        let mut sources = Vec::new();
+        if options.env_files.is_empty() {
+            sources.extend(self.optional(&folder.join(".env")));
+        }
+        for file in &options.env_files {
+            let path = self.here.join(file);
+            if !path.is_file() {
+                let message = format!("--env-file: {} doesn't exist", path.display());
+                return Err(
+                    Error::new(ErrorKind::Usage, message).hint("name a file of variables, or leave it out for .env")
+                );
+            }
+            sources.extend(self.text(&path, None));
+        }
+        // What was added first counts.
+        for source in sources.into_iter().rev() {
             let (entries, problems) = dotenv::parse(&source, &variables);
             // Other tools read this file too, and not every one of its lines is for us.
             self.problems
@@ -249,7 +270,7 @@ impl Reading {
                 variables.add(entry.name, entry.value, format!("{}:{}", source.name, entry.line));
             }
         }
-        variables
+        Ok(variables)
     }
 
     /// Every env file that a service names, read once.
@@ -350,6 +371,27 @@ fn in_order(problems: &mut Vec<Diagnostic>) {
         problem.place.as_ref().map(|place| (files.iter().position(|name| *name == place.source.name), place.span.start))
     });
     problems.dedup();
+}
+
+/// The variables of a file like `.env`, in their order; it may use those of the environment.
+///
+/// # Errors
+/// When it can't be read, or has a mistake.
+pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>> {
+    let here = std::env::current_dir()?;
+    let path = here.join(path);
+    let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
+    let mut variables = Variables::default();
+    add_environment(&mut variables);
+    let entries = reading.text(&path, None).map(|source| {
+        let (entries, problems) = dotenv::parse(&source, &variables);
+        reading.problems.extend(problems);
+        entries
+    });
+    if !reading.problems.is_empty() {
+        return Err(Error::configuration(reading.problems));
+    }
+    Ok(entries.unwrap_or_default().into_iter().map(|entry| (entry.name, entry.value)).collect())
 }
 
 /// Adds the process's environment to variables, which come first.

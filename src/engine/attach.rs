@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bollard::exec::ResizeExecOptions;
 use bollard::models::{ExecConfig, NetworkConnectRequest};
-use bollard::query_parameters::{CreateContainerOptions, KillContainerOptions, ResizeContainerTTYOptions};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ResizeContainerTTYOptions,
+};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncWrite};
 
@@ -42,6 +44,24 @@ pub struct ExecOptions {
     pub output: bool,
     /// In a terminal of this size; none = without a terminal.
     pub tty: Option<Size>,
+}
+
+/// How to connect to a main process.
+#[derive(Debug, Clone, Default)]
+pub struct AttachOptions {
+    /// It gets what we send it.
+    pub stdin: bool,
+    /// Keys that detach: `ctrl-p,ctrl-q`.
+    pub detach_keys: Option<String>,
+}
+
+/// The streams that a main process has.
+#[derive(Debug, Clone, Copy)]
+pub struct Streams {
+    /// It has a terminal.
+    pub tty: bool,
+    /// It reads input.
+    pub stdin: bool,
 }
 
 /// Which stream a piece of output is of.
@@ -287,6 +307,29 @@ impl Engine {
         let wire = hijack::post(&self.address, &path, "", Then::Upgrade).await;
         let wire = wire.map_err(|error| failed(format_args!("can't connect to {}", options.name), &error))?;
         Ok(Output::attached(wire, options.tty.is_some()))
+    }
+
+    /// Connects to the main process of a container that runs.
+    ///
+    /// # Errors
+    /// When it does not run, or the engine does not know the keys.
+    pub async fn attach_running(&self, id: &str, name: &str, options: &AttachOptions) -> Result<(Attached, Streams)> {
+        let seen = answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await;
+        let seen = seen.map_err(|error| failed(format_args!("can't inspect {name}"), &error))?;
+        let config = seen.config.unwrap_or_default();
+        let kind = Streams { tty: config.tty.unwrap_or_default(), stdin: config.open_stdin.unwrap_or_default() };
+        let stdin = if options.stdin && kind.stdin { "&stdin=1" } else { "" };
+        let mut path = format!("/containers/{id}/attach?stream=1&stdout=1&stderr=1{stdin}");
+        if let Some(keys) = &options.detach_keys {
+            let escaped = keys.bytes().map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            });
+            path = format!("{path}&detachKeys={}", escaped.collect::<String>());
+        }
+        let wire = hijack::post(&self.address, &path, "", Then::Upgrade).await;
+        let wire = wire.map_err(|error| failed(format_args!("can't attach to {name}"), &error))?;
+        Ok((Output::attached(wire, kind.tty), kind))
     }
 
     /// Begins to wait for the end of a container that is not started yet; where the engine removes it, for that too.

@@ -105,6 +105,11 @@ impl Stack {
         self.services.values().find(|service| service.image == image && service.build.is_some())
     }
 
+    /// The name of a service's image that is built without an `image` of its own.
+    pub fn built_name(&self, service: &ServiceName) -> String {
+        format!("{}-{service}:latest", self.name)
+    }
+
     /// The container's name on the engine.
     pub fn container_name(&self, service: &ServiceName) -> String {
         format!("{}-{service}", self.name)

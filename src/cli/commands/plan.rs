@@ -87,6 +87,18 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     })
 }
 
+/// `up --dry-run`.
+pub(super) fn show_up(context: &Context, services: Vec<String>, change: UpArgs) -> Result<ExitCode> {
+    run(&Args { what: None, up: UpPlan { services, change, exit_code: false } }, context)
+}
+
+/// `down --dry-run`.
+pub(super) fn show_down_of(context: &Context, services: Vec<String>, volumes: bool) -> Result<ExitCode> {
+    let what = What::Down(DownPlan { services, volumes, exit_code: false });
+    let up = UpPlan { services: Vec::new(), change: UpArgs::default(), exit_code: false };
+    run(&Args { what: Some(what), up }, context)
+}
+
 /// Emulators that stay as they are can still lack what is declared: they are asked.
 async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<ExitCode> {
     let (plan, differs) = up(session, seen, args).await?;
