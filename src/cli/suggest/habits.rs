@@ -23,7 +23,7 @@ pub(super) const HABITS: &[(&str, &str, Here)] = &[
     ("", "--project-directory", Note("the folder with the services.toml to use")),
     ("", "--version", Note("`-v` is `--verbose` here")),
     ("*", "--compatibility", Instead("leave it out: a container is always called PROJECT-SERVICE")),
-    ("*", "--dry-run", Instead("taskava dev plan shows what `up` would do, `plan down` what `down` would do")),
+    ("*", "--dry-run", Instead("taskava dev plan up, or --dry-run after `up`, `create` or `down`")),
     ("*", "--insecure-registry", Instead("leave it out: it is a setting of the engine (`insecure-registries`)")),
     ("*", "--workdir", Instead("--project-directory FOLDER")),
     ("*", "--scale", Instead("a second service in services.toml: a service has one container")),
