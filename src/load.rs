@@ -2,6 +2,7 @@
 //! that the paths it names exist and are inside the project.
 
 mod found;
+mod paths;
 pub mod pins;
 pub mod sought;
 
@@ -18,6 +19,7 @@ use crate::resolve::isolate::isolate;
 use crate::resolve::{EnvFiles, MustBe, PathUse, ResolveContext, resolve};
 pub use found::compose_file;
 use found::{First, Found};
+use paths::{OfService, check_paths};
 
 /// The file next to it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
@@ -54,6 +56,8 @@ pub struct LoadOptions {
     pub variables: BTreeMap<String, String>,
     /// How Compose files are read where there is no services.toml; by default they are not.
     pub convert: Option<Convert>,
+    /// Files of variables that are read instead of `.env`, later ones override.
+    pub env_files: Vec<PathBuf>,
 }
 
 /// A stack and the files it was loaded from.
@@ -69,6 +73,8 @@ pub struct Loaded {
     pub files: Vec<PathBuf>,
     /// services.toml and its overrides, as they were read.
     pub sources: Vec<Arc<Source>>,
+    /// The variables that they use, and what each stands for.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// Finds, reads and resolves a stack. All problems of all its files are reported at once.
@@ -103,7 +109,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     }
     let before = sources.len();
     sources.extend(more.iter().filter_map(|file| reading.toml(file)));
-    let variables = reading.variables(&options.variables, &folder.join(".env"));
+    let variables = reading.variables(options, &folder)?;
     if sources.is_empty() || sources.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
     }
@@ -158,7 +164,9 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         Some(name) => isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
-    Ok(Loaded { stack, warnings: problems, notes, files, sources })
+    let used = taken.into_iter().filter_map(|name| Some((variables.get(&name)?.value.clone(), name)));
+    let variables = used.map(|(value, name)| (name, value)).collect();
+    Ok(Loaded { stack, warnings: problems, notes, files, sources, variables })
 }
 
 /// Values of used variables whose names mark them as secret. The place of the value does not matter: a command has no
@@ -246,13 +254,28 @@ impl Reading {
     }
 
     /// Those that are given, the process environment, then `.env`.
-    fn variables(&mut self, given: &BTreeMap<String, String>, dotenv: &Path) -> Variables {
+    fn variables(&mut self, options: &LoadOptions, folder: &Path) -> Result<Variables> {
         let mut variables = Variables::default();
-        for (name, value) in given {
+        for (name, value) in &options.variables {
             variables.add(name, value, "the caller");
         }
         add_environment(&mut variables);
-        if let Some(source) = self.optional(dotenv) {
+        let mut sources = Vec::new();
+        if options.env_files.is_empty() {
+            sources.extend(self.optional(&folder.join(".env")));
+        }
+        for file in &options.env_files {
+            let path = self.here.join(file);
+            if !path.is_file() {
+                let message = format!("--env-file: {} doesn't exist", path.display());
+                return Err(
+                    Error::new(ErrorKind::Usage, message).hint("name a file of variables, or leave it out for .env")
+                );
+            }
+            sources.extend(self.text(&path, None));
+        }
+        // What was added first counts.
+        for source in sources.into_iter().rev() {
             let (entries, problems) = dotenv::parse(&source, &variables);
             // Other tools read this file too, and not every one of its lines is for us.
             self.problems
@@ -262,7 +285,7 @@ impl Reading {
                 variables.add(entry.name, entry.value, format!("{}:{}", source.name, entry.line));
             }
         }
-        variables
+        Ok(variables)
     }
 
     /// Every env file that a service names, read once.
@@ -301,77 +324,6 @@ impl Reading {
     }
 }
 
-/// A problem with a path, and the service it belongs to, if any.
-struct OfService {
-    service: Option<ServiceName>,
-    role: Role,
-    problem: Diagnostic,
-}
-
-/// What is wrong with the paths that a configuration uses.
-fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> Vec<OfService> {
-    let real = |path: &Path| path.canonicalize().ok();
-    let allowed = config.allow_outside.iter().filter_map(|path| real_or_will_be(&around.absolute(path)));
-    let allowed: Vec<PathBuf> = allowed.collect();
-    let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
-    for used in paths {
-        let (role, written) = (used.role, &used.written);
-        // What is inside a folder that does not exist needs no mention.
-        if used.must_be == MustBe::File && wrong_folders.iter().any(|folder| used.path.starts_with(folder)) {
-            continue;
-        }
-        let before = problems.len();
-        let of = |problem: Diagnostic| OfService { service: used.service.clone(), role: Role(role), problem };
-        let there = real(&used.path);
-        let is_new = there.is_none() && used.must_be == MustBe::Created;
-        let found = if is_new { real_or_will_be(&used.path) } else { there };
-        let Some(path) = found else {
-            let mut problem = Diagnostic::error(used.place.clone(), format!("the {role} `{written}` doesn't exist"));
-            problem = problem.label(format!("looked at {}", used.path.display()));
-            problems.push(of(problem));
-            wrong_folders.extend((used.must_be == MustBe::Folder).then_some(&*used.path));
-            continue;
-        };
-        let wrong = match used.must_be {
-            MustBe::File => !path.is_file(),
-            MustBe::Folder => !path.is_dir(),
-            MustBe::Anything | MustBe::Created => false,
-        };
-        if wrong {
-            let kind = if used.must_be == MustBe::File { "file" } else { "folder" };
-            let message = format!("the {role} `{written}` is not a {kind}");
-            problems.push(of(Diagnostic::error(used.place.clone(), message)));
-        } else if !path.starts_with(&around.root) && !allowed.iter().any(|allowed| path.starts_with(allowed)) {
-            let message = format!("the {role} `{written}` is outside the project, at {}", path.display());
-            let hint = format!("if that is intended, allow it at the top of the file: allow_outside = [\"{written}\"]");
-            problems.push(of(Diagnostic::error(used.place.clone(), message).hint(hint)));
-        } else if is_new {
-            let message = format!("the {role} `{written}` doesn't exist: `up` creates the folder");
-            problems.push(of(Diagnostic::warning(used.place.clone(), message)));
-        }
-        wrong_folders.extend((used.must_be == MustBe::Folder && problems.len() > before).then_some(&*used.path));
-    }
-    problems
-}
-
-/// What a path is for, as [`PathUse::role`] has it.
-struct Role(&'static str);
-
-impl Role {
-    /// Whether only a build needs it.
-    fn is_of_build(&self) -> bool {
-        matches!(self.0, "build context" | "dockerfile" | "build secret")
-    }
-}
-
-/// A path without links, as far as it exists.
-fn real_or_will_be(path: &Path) -> Option<PathBuf> {
-    path.ancestors().find_map(|folder| {
-        let rest = path.strip_prefix(folder).ok()?;
-        Some(folder.canonicalize().ok()?.join(rest))
-    })
-}
-
 /// By file and place, so that the list reads like the files; without duplicates and mere consequences.
 pub(crate) fn in_order(problems: &mut Vec<Diagnostic>) {
     // What is said about a place inside a string is about its interpolation, and one about the whole string is its consequence.
@@ -393,6 +345,27 @@ pub(crate) fn in_order(problems: &mut Vec<Diagnostic>) {
         problem.place.as_ref().map(|place| (files.iter().position(|name| *name == place.source.name), place.span.start))
     });
     problems.dedup();
+}
+
+/// The variables of a file like `.env`, in their order; it may use those of the environment.
+///
+/// # Errors
+/// When it can't be read, or has a mistake.
+pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>> {
+    let here = std::env::current_dir()?;
+    let path = here.join(path);
+    let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
+    let mut variables = Variables::default();
+    add_environment(&mut variables);
+    let entries = reading.text(&path, None).map(|source| {
+        let (entries, problems) = dotenv::parse(&source, &variables);
+        reading.problems.extend(problems);
+        entries
+    });
+    if !reading.problems.is_empty() {
+        return Err(Error::configuration(reading.problems));
+    }
+    Ok(entries.unwrap_or_default().into_iter().map(|entry| (entry.name, entry.value)).collect())
 }
 
 /// Adds the process's environment to variables, which come first.

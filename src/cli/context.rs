@@ -1,11 +1,13 @@
 //! What every command gets: the global options and the screen. Finding the stack is up to `load`, finding the engine up
 //! to `engine`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
 use clap::{ArgAction, ValueEnum, ValueHint};
 
+use super::compose_options::ComposeGlobals;
 use crate::engine::connect::ConnectOptions;
 use crate::remedy;
 use crate::ui::{ColorChoice, Format, FormatChoice, Options, Screen, TerminalInfo};
@@ -63,7 +65,8 @@ pub struct Global {
         value_name = "FORMAT",
         default_value = "auto",
         hide_default_value = true,
-        add = super::commands::completions::formats()
+        add = super::commands::completions::formats(),
+        value_parser = FormatParser
     )]
     pub format: FormatArg,
     /// When to use colours
@@ -82,10 +85,13 @@ pub struct Global {
     /// Print every step
     #[arg(short, long, global = true, hide_short_help = true)]
     pub verbose: bool,
+    /// Those of docker compose.
+    #[command(flatten)]
+    pub compose: ComposeGlobals,
 }
 
-/// `--format`. The hidden ones are for `env` alone: an option can't mean two things to clap.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+/// `--format`. The hidden ones are for some commands alone: an option can't mean two things to clap.
+#[derive(Debug, Clone, PartialEq, Eq, Default, ValueEnum)]
 #[expect(missing_docs, reason = "see ui::FormatChoice")]
 pub enum FormatArg {
     #[default]
@@ -101,12 +107,47 @@ pub enum FormatArg {
     Docker,
     #[value(hide = true)]
     Github,
+    #[value(hide = true)]
+    Table,
+    #[value(hide = true)]
+    Pretty,
+    #[value(hide = true)]
+    Yaml,
+    /// A line for each row, as `docker --format` takes it.
+    #[value(skip)]
+    Template(String),
 }
 
 impl FormatArg {
     /// Whether only `env` can be shown like this.
-    pub fn is_of_env(self) -> bool {
+    pub fn is_of_env(&self) -> bool {
         matches!(self, Self::Dotenv | Self::Shell | Self::Docker | Self::Github)
+    }
+}
+
+/// Reads `--format`.
+#[derive(Debug, Clone)]
+pub struct FormatParser;
+
+impl TypedValueParser for FormatParser {
+    type Value = FormatArg;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<FormatArg, clap::Error> {
+        match value.to_str() {
+            Some(text) if text.contains("{{") => Ok(FormatArg::Template(text.into())),
+            _ => EnumValueParser::<FormatArg>::new().parse_ref(command, arg, value),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        // Those that only say what lists do anyway are not named.
+        let is_named = |one: &&FormatArg| !matches!(one, FormatArg::Table | FormatArg::Pretty | FormatArg::Yaml);
+        Some(Box::new(FormatArg::value_variants().iter().filter(is_named).filter_map(ValueEnum::to_possible_value)))
     }
 }
 
@@ -154,6 +195,10 @@ fn same_stack(global: &Global, typed: Typed) -> String {
             add("-f", &absolute.unwrap_or(file));
         }
     }
+    for file in &global.compose.env_file {
+        let absolute = if typed == Typed::Anywhere { std::path::absolute(file).ok() } else { None };
+        add("--env-file", absolute.as_ref().unwrap_or(file));
+    }
     let mut add = |option: &str, value: &str| add(option, Path::new(value));
     if let Some(name) = global.project.as_deref().filter(|name| !name.is_empty() && !said("TASKAVA_PROJECT", name)) {
         add("-p", name);
@@ -178,14 +223,13 @@ pub struct Context {
 impl Context {
     /// From the global options and this process's surroundings.
     pub fn new(global: Global) -> Self {
+        let global = global.translated();
         let options = Options {
             format: match global.format {
-                FormatArg::Auto | FormatArg::Dotenv | FormatArg::Shell | FormatArg::Docker | FormatArg::Github => {
-                    FormatChoice::Auto
-                }
                 FormatArg::Tty => FormatChoice::Tty,
                 FormatArg::Plain => FormatChoice::Plain,
                 FormatArg::Json => FormatChoice::Json,
+                _ => FormatChoice::Auto,
             },
             color: match global.color {
                 ColorArg::Auto => ColorChoice::Auto,
@@ -223,6 +267,7 @@ impl Context {
     pub fn arguments(&self) -> Vec<std::ffi::OsString> {
         let text = |option: &str, value: Option<&str>| value.map(|value| [option.into(), value.into()]);
         let mut all: Vec<_> = self.files().into_iter().map(|path| Some(["--file".into(), path.into()])).collect();
+        all.extend(self.global.compose.env_file.iter().map(|path| Some(["--env-file".into(), path.into()])));
         all.push(text("--project", self.project()));
         all.extend(self.profiles().iter().map(|name| text("--profile", Some(name))));
         all.into_iter().flatten().flatten().chain(self.engine_options()).collect()

@@ -3,6 +3,7 @@
 
 pub mod by_labels;
 pub mod commands;
+mod compose_options;
 pub mod context;
 mod direct;
 mod help;
@@ -15,7 +16,9 @@ mod remedies;
 mod services;
 pub mod session;
 mod suggest;
+mod template;
 pub mod unfinished;
+mod whole_file;
 
 use std::ffi::OsString;
 use std::io;
@@ -29,6 +32,7 @@ use crate::event::Events;
 use crate::remedy;
 use crate::run::shutdown::{Shutdown, ShutdownLevel};
 
+use context::FormatArg;
 pub use context::{Context, Global};
 
 /// Taskava's developer tools.
@@ -85,7 +89,7 @@ pub fn main() -> ExitCode {
     process::allow_open_files();
     let Tool::Dev(dev) = match command().try_get_matches().and_then(|found| Taskava::from_arg_matches(&found)) {
         Ok(parsed) => parsed.tool,
-        Err(error) => return not_run(&suggest::improve(error)),
+        Err(error) => return not_run(error),
     };
     let context = Context::new(dev.global);
     let result = dev.command.run(&context);
@@ -104,12 +108,21 @@ pub fn main() -> ExitCode {
 }
 
 /// Ends where clap ended: help and version were asked for, or the command line is wrong.
-fn not_run(error: &clap::Error) -> ExitCode {
+fn not_run(error: clap::Error) -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let error = match suggest::answer(error, &args) {
+        suggest::Answer::Clap(error) => error,
+        suggest::Answer::Instead(error) => {
+            let format = if asks_for_json(args.into_iter()) { FormatArg::Json } else { FormatArg::Auto };
+            Context::new(Global { format, ..Global::default() }).screen.error(&error);
+            return ExitCode::from(error.kind.exit_code());
+        }
+    };
     let wrong = error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    if wrong && asks_for_json(std::env::args_os().skip(1)) {
+    if wrong && asks_for_json(args.into_iter()) {
         let text = error.render().to_string();
         let message = text.trim_start_matches("error: ").split("\n\n").next().unwrap_or_default();
-        let global = Global { format: context::FormatArg::Json, ..Global::default() };
+        let global = Global { format: FormatArg::Json, ..Global::default() };
         Context::new(global).screen.error(&Error::new(diag::ErrorKind::Usage, message));
     } else {
         let screen = Context::new(Global::default()).screen;

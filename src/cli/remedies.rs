@@ -11,8 +11,15 @@ const ENDS: [&str; 21] = [
 ];
 
 /// Words of a text that stand for something, and one that it can be.
-const EXAMPLES: [(&str, &str); 6] =
-    [("{shell}", "bash"), ("{command}", "up"), ("{remedy}", "s3 ls"), ("…", "true"), ("$(", ""), ("{}", "db")];
+const EXAMPLES: [(&str, &str); 7] = [
+    (":/", "/"),
+    ("{shell}", "bash"),
+    ("{command}", "up"),
+    ("{remedy}", "s3 ls"),
+    ("…", "true"),
+    ("$(", ""),
+    ("{}", "db"),
+];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {

@@ -6,7 +6,22 @@ use super::Context;
 use super::by_labels::stack_or_labels;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
+use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
+
+/// The container of a service, in any state.
+///
+/// # Errors
+/// When it has none.
+pub(super) async fn any_container(engine: &Engine, stack: &Stack, service: &ServiceName) -> Result<Container> {
+    let containers = engine.containers(stack.name.as_str()).await?;
+    containers.into_iter().find(|seen| seen.service == *service).ok_or_else(|| none_of(service))
+}
+
+fn none_of(service: &ServiceName) -> Error {
+    let error = Error::new(ErrorKind::Other, format_args!("{service} has no container"));
+    error.hint(format!("create it with: taskava dev up {service}"))
+}
 
 /// The services of a command that acts on containers.
 #[derive(Debug, clap::Args)]
@@ -28,8 +43,7 @@ impl Services {
         let mut containers = engine.containers(found.stack.name.as_str()).await?;
         containers.retain(|seen| names.is_empty() || names.contains(&seen.service));
         if let Some(missing) = names.iter().find(|name| containers.iter().all(|seen| seen.service != **name)) {
-            let error = Error::new(ErrorKind::Other, format_args!("{missing} has no container"));
-            return Err(error.hint(format!("create it with: taskava dev up {missing}")));
+            return Err(none_of(missing));
         }
         containers.sort_by(|a, b| a.service.cmp(&b.service));
         Ok((engine, containers))

@@ -22,7 +22,7 @@ use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::run::{self, Lock, Run, objects, snapshot};
 
 /// Options of every command that changes a stack.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub struct ChangeArgs {
     /// Only these services
     #[arg(value_name = "SERVICE", add = super::commands::completions::services())]
@@ -38,6 +38,27 @@ pub struct Waiting {
     /// Seconds to wait while another run holds the stack's lock; 0 = don't wait [default: 300]
     #[arg(long, value_name = "SECONDS", default_value = "300", hide_default_value = true)]
     pub lock_timeout: u64,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { lock_timeout: 300 }
+    }
+}
+
+/// Option of every command that stops services.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Stopping {
+    /// Seconds that services have to stop before they are killed [default: each service's `stop_timeout`]
+    #[arg(short = 't', long = "timeout", alias = "stop-timeout", value_name = "SECONDS", id = "stop_timeout")]
+    pub seconds: Option<u64>,
+}
+
+impl Stopping {
+    /// The same as a time.
+    pub fn timeout(self) -> Option<Duration> {
+        self.seconds.map(Duration::from_secs)
+    }
 }
 
 /// A stack and the engine it runs on.
@@ -176,6 +197,7 @@ impl<'a> Session<'a> {
             timeout: change.timeout,
             keep_going: change.keep_going,
             build: change.build,
+            stop_timeout: change.stop_timeout,
             notes: lock.notes(),
             ..Run::new(&self.engine, &self.stack, seen, &self.events, &self.shutdown)?
         };
@@ -310,12 +332,15 @@ pub struct Change {
     pub build: How,
     /// Keep only the newest of the automatic snapshots afterwards.
     pub prune: bool,
+    /// Time that every container has to stop; otherwise each service's own.
+    pub stop_timeout: Option<Duration>,
 }
 
 impl Change {
     /// A plan with default options.
     pub fn new(plan: Plan) -> Self {
-        Self { plan, timeout: None, keep_going: false, endpoints: false, build: How::default(), prune: false }
+        let build = How::default();
+        Self { plan, timeout: None, keep_going: false, endpoints: false, build, prune: false, stop_timeout: None }
     }
 }
 
@@ -346,6 +371,7 @@ pub fn load_options(context: &Context) -> load::LoadOptions {
         project: context.project().map(Into::into),
         profiles: context.profiles(),
         convert: Some(crate::compose::in_memory::convert),
+        env_files: context.global.compose.env_file.clone(),
         ..load::LoadOptions::default()
     }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bollard::exec::ResizeExecOptions;
 use bollard::models::{ExecConfig, NetworkConnectRequest};
-use bollard::query_parameters::{CreateContainerOptions, KillContainerOptions, ResizeContainerTTYOptions};
+use bollard::query_parameters::{
+    CreateContainerOptions, InspectContainerOptions, KillContainerOptions, ResizeContainerTTYOptions,
+};
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncWrite};
 
@@ -42,6 +44,24 @@ pub struct ExecOptions {
     pub output: bool,
     /// In a terminal of this size; none = without a terminal.
     pub tty: Option<Size>,
+}
+
+/// How to connect to a main process.
+#[derive(Debug, Clone, Default)]
+pub struct AttachOptions {
+    /// It gets what we send it.
+    pub stdin: bool,
+    /// Keys that detach: `ctrl-p,ctrl-q`.
+    pub detach_keys: Option<String>,
+}
+
+/// The streams that a main process has.
+#[derive(Debug, Clone, Copy)]
+pub struct Streams {
+    /// It has a terminal.
+    pub tty: bool,
+    /// It reads input.
+    pub stdin: bool,
 }
 
 /// Which stream a piece of output is of.
@@ -290,6 +310,29 @@ impl Engine {
         Ok(Output::attached(wire, options.tty.is_some()))
     }
 
+    /// Connects to the main process of a container that runs.
+    ///
+    /// # Errors
+    /// When it does not run, or the engine does not know the keys.
+    pub async fn attach_running(&self, id: &str, name: &str, options: &AttachOptions) -> Result<(Attached, Streams)> {
+        let seen = answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await;
+        let seen = seen.map_err(|error| failed(format_args!("can't inspect {name}"), &error))?;
+        let config = seen.config.unwrap_or_default();
+        let kind = Streams { tty: config.tty.unwrap_or_default(), stdin: config.open_stdin.unwrap_or_default() };
+        let stdin = if options.stdin && kind.stdin { "&stdin=1" } else { "" };
+        let mut path = format!("/containers/{id}/attach?stream=1&stdout=1&stderr=1{stdin}");
+        if let Some(keys) = &options.detach_keys {
+            let escaped = keys.bytes().map(|byte| match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
+                _ => format!("%{byte:02X}"),
+            });
+            path = format!("{path}&detachKeys={}", escaped.collect::<String>());
+        }
+        let wire = hijack::post(&self.address, &path, "", Then::Upgrade).await;
+        let wire = wire.map_err(|error| failed(format_args!("can't attach to {name}"), &error))?;
+        Ok((Output::attached(wire, kind.tty), kind))
+    }
+
     /// Begins to wait for the end of a container that is not started yet; where the engine removes it, for that too.
     ///
     /// # Errors
@@ -356,53 +399,4 @@ pub fn not_run(text: &str) -> Option<(u8, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn frame(kind: u8, text: &[u8]) -> Vec<u8> {
-        [&[kind, 0, 0, 0][..], &u32::try_from(text.len()).unwrap().to_be_bytes(), text].concat()
-    }
-
-    #[test]
-    fn commands_that_could_not_be_run_are_told_from_those_that_failed() {
-        let old = "OCI runtime exec failed: exec failed: container_linux.go:380: starting container process caused: exec: \"nope\": executable file not found in $PATH: unknown";
-        assert_eq!(not_run(old), Some((127, "\"nope\": executable file not found in $PATH".into())));
-        let denied = "failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/etc\": permission denied: unknown";
-        assert_eq!(not_run(denied), Some((126, "\"/etc\": permission denied".into())));
-        let folder = "OCI runtime exec failed: exec failed: unable to start container process: chdir to cwd (\"/no\") set in config.json failed: no such file or directory: unknown\r\n";
-        let said = "chdir to cwd (\"/no\") set in config.json failed: no such file or directory";
-        assert_eq!(not_run(folder), Some((126, said.into())));
-        assert_eq!(
-            not_run("unable to find user x: no matching entries in passwd file\r\n").map(|(code, _)| code),
-            Some(126)
-        );
-        assert_eq!(not_run("container x is not running"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn output_is_the_same_however_the_bytes_were_cut(
-            texts in prop::collection::vec((1_u8..=2, prop::collection::vec(any::<u8>(), 0..40)), 0..20),
-            pieces in prop::collection::vec(1_usize..60, 1..10),
-        ) {
-            let bytes: Vec<u8> = texts.iter().flat_map(|(kind, text)| frame(*kind, text)).collect();
-            let (mut frames, mut rest, mut streams) = (Frames::default(), &bytes[..], [Vec::new(), Vec::new()]);
-            for piece in pieces.iter().cycle() {
-                if rest.is_empty() {
-                    break;
-                }
-                let (used, piece) = frames.take(&rest[..rest.len().min(*piece)]);
-                if let Some((channel, piece)) = piece {
-                    streams[usize::from(channel == Channel::Stderr)].extend_from_slice(piece);
-                }
-                rest = &rest[used..];
-            }
-            let expected = [1, 2].map(|kind| {
-                texts.iter().filter(|(of, _)| *of == kind).flat_map(|(_, text)| text.clone()).collect::<Vec<u8>>()
-            });
-            prop_assert_eq!(streams, expected);
-        }
-    }
-}
+mod tests;

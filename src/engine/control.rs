@@ -1,8 +1,14 @@
 //! What is done to a running container without changing what it is: signals, pauses, a look at its processes.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use bollard::query_parameters::{KillContainerOptions, ListContainersOptions, TopOptions};
+use bollard::models::ContainerConfig;
+use bollard::query_parameters::{
+    CommitContainerOptions, InspectContainerOptions, KillContainerOptions, ListContainersOptions, TopOptions,
+};
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _};
 
 use super::connect::answer;
 use super::error::failed;
@@ -22,8 +28,28 @@ pub struct StackInfo {
     pub isolated: bool,
 }
 
+/// An image that is made from a container.
+#[derive(Debug, Clone, Default)]
+pub struct CommitOptions {
+    /// Its name without the tag.
+    pub repository: Option<String>,
+    /// Its tag.
+    pub tag: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// What it is.
+    pub message: Option<String>,
+    /// Dockerfile instructions.
+    pub changes: Vec<String>,
+    /// The container's processes are suspended meanwhile.
+    pub pause: bool,
+}
+
 /// The processes of a container: what the columns are, and the rows.
 type Processes = (Vec<String>, Vec<Vec<String>>);
+
+/// How long a whole file system may take.
+const LONG: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// The stacks that have containers, by name.
@@ -77,6 +103,35 @@ impl Engine {
     /// When it is not paused.
     pub async fn unpause(&self, id: &str, name: &str) -> Result<()> {
         self.docker.unpause_container(id).await.map_err(|error| failed(format_args!("can't unpause {name}"), &error))
+    }
+
+    /// Makes an image of a container's file system. Returns its id.
+    ///
+    /// # Errors
+    /// When the engine refuses a name or an instruction.
+    pub async fn commit_image(&self, id: &str, name: &str, options: CommitOptions) -> Result<String> {
+        let failed = |error: bollard::errors::Error| failed(format_args!("can't create an image of {name}"), &error);
+        let seen = answer(self.docker.inspect_container(id, None::<InspectContainerOptions>)).await.map_err(failed)?;
+        // A container of this image would be taken for one of the stack.
+        let own = seen.config.unwrap_or_default().labels.unwrap_or_default().into_keys();
+        let labels = own.filter(|label| label.starts_with(labels::PREFIX)).map(|label| (label, String::new()));
+        let config = ContainerConfig { labels: Some(labels.collect()), ..Default::default() };
+        let asked = CommitContainerOptions {
+            container: Some(id.into()),
+            repo: options.repository,
+            tag: options.tag,
+            comment: options.message,
+            author: options.author,
+            pause: options.pause,
+            changes: (!options.changes.is_empty()).then(|| options.changes.join("\n")),
+        };
+        let docker = self.docker.clone().with_timeout(LONG);
+        Ok(docker.commit_container(asked, config).await.map_err(failed)?.id)
+    }
+
+    /// The file system of a container as a tar, volumes left out.
+    pub fn export(&self, id: &str) -> impl Stream<Item = std::io::Result<Bytes>> + use<> {
+        self.docker.clone().with_timeout(LONG).export_container(id).map_err(std::io::Error::other)
     }
 
     /// The processes in a container, as `ps -ef` on the engine's machine shows them.

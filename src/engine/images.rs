@@ -1,10 +1,10 @@
 //! Pulls images, and reports the progress. Building them is up to `build`.
 
 use bollard::errors::Error as Bollard;
-use bollard::query_parameters::{CreateImageOptions, TagImageOptions};
+use bollard::query_parameters::{CreateImageOptions, PushImageOptions, RemoveImageOptions, TagImageOptions};
 use futures_util::StreamExt;
 
-use super::error::{failed, message};
+use super::error::{failed, message, status};
 use super::{Engine, credentials};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::reference::Reference;
@@ -70,6 +70,54 @@ impl Engine {
             Some(_) => Ok(()),
             None => Err(Error::new(ErrorKind::Image, format_args!("can't pull {reference}: the pull was cut off"))
                 .hint("run the command again; what was fetched so far is kept")),
+        }
+    }
+}
+
+/// What became of an image that was to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageRemoval {
+    /// It is removed, or has a name less.
+    Removed,
+    /// A container or another image uses it.
+    InUse,
+    /// There was none.
+    Missing,
+}
+
+impl Engine {
+    /// Sends an image to its registry.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Image`] when there is none, or the registry refuses it.
+    pub async fn push(&self, reference: &str) -> Result<()> {
+        let credentials = credentials::for_image(&self.config_dir, reference).await?;
+        let name = Reference::of(reference);
+        let options = PushImageOptions { tag: name.tag.map(Into::into), ..Default::default() };
+        let credentials = credentials.map(credentials::Credentials::into_bollard);
+        let mut stream = std::pin::pin!(self.docker.push_image(name.repository, Some(options), credentials));
+        while let Some(said) = stream.next().await {
+            said.map_err(|error| {
+                let text = message(&error);
+                let of_registry = failed("", &error).kind == ErrorKind::Other;
+                let kind = if of_registry { ErrorKind::Image } else { ErrorKind::Engine };
+                let failed = Error::new(kind, format_args!("can't push {reference}: {text}"));
+                if of_registry { failed.hint("is it built, and are you logged in? docker login") } else { failed }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Removes an image that nothing uses.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn remove_unused_image(&self, reference: &str) -> Result<ImageRemoval> {
+        match self.docker.remove_image(reference, None::<RemoveImageOptions>, None).await {
+            Ok(_) => Ok(ImageRemoval::Removed),
+            Err(error) if status(&error) == Some(404) => Ok(ImageRemoval::Missing),
+            Err(error) if status(&error) == Some(409) => Ok(ImageRemoval::InUse),
+            Err(error) => Err(failed(format_args!("can't remove image {reference}"), &error)),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::path::Path;
 use crate::config::STACK_FILES;
 use crate::model::{Kind, Place, ServiceName, Stack};
 
+/// What they all begin with.
+pub(super) const PREFIX: &str = "dev.taskava.";
 /// Name of the stack.
 pub(super) const PROJECT: &str = "dev.taskava.project";
 /// Which checkout: [`Stack::instance`].

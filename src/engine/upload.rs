@@ -21,7 +21,7 @@ const PIECES: usize = 4;
 const COMMAND_LIMIT: usize = 64 * 1024;
 
 /// How long an archive may take.
-const COPY: Duration = Duration::from_secs(3600);
+pub(super) const COPY: Duration = Duration::from_secs(3600);
 
 /// A file, folder or link on its way into a container. A link is sent as a link, wherever it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,9 +60,19 @@ impl Engine {
     /// # Errors
     /// When a file can't be read, or the engine refuses.
     pub async fn upload(&self, id: &str, files: Vec<Upload>, owner: Owner) -> Result<Vec<PathBuf>> {
+        let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
+        self.send(id, files, owner, options).await
+    }
+
+    pub(super) async fn send(
+        &self,
+        id: &str,
+        files: Vec<Upload>,
+        owner: Owner,
+        options: UploadToContainerOptions,
+    ) -> Result<Vec<PathBuf>> {
         let (sender, archive) = byte_channel::channel(PIECES);
         let writing = tokio::task::spawn_blocking(move || write(&files, owner, sender));
-        let options = UploadToContainerOptions { path: "/".into(), ..Default::default() };
         let docker = self.docker.clone().with_timeout(COPY);
         let sent = docker.upload_to_container(id, Some(options), bollard::body_try_stream(archive)).await;
         let left_out = match writing.await.map_err(io::Error::from)? {

@@ -130,6 +130,11 @@ impl Stack {
         self.services.values().find(|service| service.image == image && service.build.is_some())
     }
 
+    /// The name of a service's image that is built without an `image` of its own.
+    pub fn built_name(&self, service: &ServiceName) -> String {
+        format!("{}-{service}:latest", self.name)
+    }
+
     /// The container's name on the engine: the one that services.toml gives it, else the stack's and the service's.
     pub fn container_name(&self, service: &ServiceName) -> String {
         let written = self.services.get(service).and_then(|service| service.container_name.clone());

@@ -12,6 +12,23 @@ use crate::remedy;
 
 /// Plans to take services down. Only what carries this stack's label is ever in it.
 pub fn down(stack: &Stack, seen: &Observed, request: &Request) -> Plan {
+    take_down(stack, seen, request, finish(&["down", "-v"], request))
+}
+
+/// Plans to remove containers that do not run; with `stop`, those that run are stopped first. Networks stay, and of volumes
+/// only anonymous ones are removed, if volumes are asked for.
+pub fn remove(stack: &Stack, seen: &Observed, request: &Request, stop: bool) -> Plan {
+    let mut own = seen.clone();
+    own.networks.clear();
+    own.containers.retain(|container| stop || !container.is_up());
+    own.one_offs.retain(|container| stop || !container.is_up());
+    // What runs keeps its volumes.
+    let stays = |service: &ServiceName| seen.of(service).any(|container| container.is_up() && !stop);
+    own.volumes.retain(|volume| volume.place.as_ref().is_some_and(|place| !stays(&place.service)));
+    take_down(stack, &own, request, finish(&["rm", "-f", "-v"], request))
+}
+
+fn take_down(stack: &Stack, seen: &Observed, request: &Request, finish: String) -> Plan {
     let mut plan = Plan::default();
     let chosen = |container: &&Container| {
         let orphan = !stack.services.contains_key(&container.service);
@@ -56,7 +73,7 @@ pub fn down(stack: &Stack, seen: &Observed, request: &Request) -> Plan {
     }
     if request.volumes {
         let volumes = removable_volumes(stack, seen, request);
-        let removal = Removal { volumes: &volumes, snapshot: request.snapshot.as_deref(), finish: finish(request) };
+        let removal = Removal { volumes: &volumes, snapshot: request.snapshot.as_deref(), finish };
         // Nothing is removed before all of it is saved.
         last.extend(removal.save_first(&mut plan, stack, seen, &last));
         let settled: Vec<_> = intent::settled(seen, &volumes, &request.services).collect();
@@ -70,9 +87,9 @@ pub fn down(stack: &Stack, seen: &Observed, request: &Request) -> Plan {
     plan
 }
 
-/// The command that removes what a `down -v` was cut off at.
-fn finish(request: &Request) -> String {
-    let mut words = vec!["down", "-v"];
+/// The command that removes what a removal of volumes was cut off at.
+fn finish(command: &[&'static str], request: &Request) -> String {
+    let mut words: Vec<&str> = command.to_vec();
     words.extend(request.services.iter().map(ServiceName::as_str));
     remedy::dev(&words)
 }

@@ -99,3 +99,13 @@ pub(super) fn refuse_unpinned(stack: &Stack, seen: &Observed, request: &Request,
     }
     Ok(())
 }
+
+/// With `--no-build`, an image that is built has to exist.
+pub(super) fn refuse_unbuilt(stack: &Stack, seen: &Observed, request: &Request, services: &[&Service]) -> Result<()> {
+    let is_missing =
+        |service: &&&Service| stack.builder(&service.image).is_some() && !seen.images.contains_key(&service.image);
+    let Some(service) = services.iter().filter(|_| request.no_build).find(is_missing) else { return Ok(()) };
+    let (name, image) = (&service.name, &service.image);
+    let message = format!("can't start {name} with --no-build: its image {image} has not been built");
+    Err(Error::new(ErrorKind::Image, message).hint(format!("build it with: taskava dev build {name}")))
+}

@@ -27,7 +27,7 @@ use serde::Serialize;
 
 use crate::model::{Condition, Pins, Place, ServiceName, built};
 
-pub use down::{down, removable_volumes};
+pub use down::{down, removable_volumes, remove};
 pub use fetch::{LeftOut, build, pull};
 pub use intent::{Intent, Work, refuse, volumes};
 pub use notes::{Note, dangers, kept, notes};
@@ -350,6 +350,10 @@ pub struct Request {
     pub pull: Option<crate::model::PullPolicy>,
     /// Build images even if they exist.
     pub build: bool,
+    /// Build nothing: an image that does not exist is an error.
+    pub no_build: bool,
+    /// Containers that exist stay as they are, whatever changed.
+    pub no_recreate: bool,
     /// `up`: create what is missing, but start nothing.
     pub no_start: bool,
     /// The current hashes of the files of each build. For a service without an entry, only services.toml counts.

@@ -30,12 +30,13 @@ pub fn up(stack: &Stack, seen: &Observed, request: &Request) -> Result<Plan> {
     };
     intent::refuse_but(stack, seen, services.iter().copied(), is_renewed)?;
     fetch::refuse_unpinned(stack, seen, request, &services)?;
+    fetch::refuse_unbuilt(stack, seen, request, &services)?;
     let mut builder = Builder::new(stack, seen, request, Plan::default(), Names::default());
     for service in &services {
         let decision = builder.decide(service)?;
         builder.decisions.insert(service.name.clone(), decision);
     }
-    if !request.start_only {
+    if !request.start_only && !request.no_recreate {
         builder.edited = networks::edited(stack, seen, &services).into_iter().cloned().collect();
     }
     for short in &builder.edited {
@@ -66,7 +67,11 @@ pub fn up(stack: &Stack, seen: &Observed, request: &Request) -> Result<Plan> {
 pub fn needed(stack: &Stack, seen: &Observed, request: &Request, service: &Service) -> Result<Plan> {
     refuse_unusable_of(stack, [service])?;
     // A request for no services would be one for all.
-    let plan = if request.services.is_empty() { Plan::default() } else { up(stack, seen, request)? };
+    let plan = match request.services.is_empty() {
+        true => Plan::default(),
+        // A build or a pull that is asked for is the service's own.
+        false => up(stack, seen, &Request { build: false, pull: None, ..request.clone() })?,
+    };
     conflicts::check(stack, seen, request, service)?;
     let recreated =
         |name: &str| plan.steps.iter().any(|step| matches!(&step.op, Op::RemoveNetwork { network } if network == name));

@@ -60,6 +60,8 @@ pub struct Run<'a> {
     pub keep_going: bool,
     /// How images are built.
     pub build: How,
+    /// Time that every container has to stop; otherwise each service's own.
+    pub stop_timeout: Option<Duration>,
     /// Records for the next run, in case this one is cut off.
     pub notes: lock::Notes,
 }
@@ -89,7 +91,19 @@ impl<'a> Run<'a> {
         shutdown: &'a Shutdown,
     ) -> Self {
         let (build, notes) = (How::default(), lock::Notes::default());
-        Self { engine, stack, seen, prober, events, shutdown, timeout: None, keep_going: false, build, notes }
+        Self {
+            engine,
+            stack,
+            seen,
+            prober,
+            events,
+            shutdown,
+            timeout: None,
+            keep_going: false,
+            build,
+            stop_timeout: None,
+            notes,
+        }
     }
 }
 

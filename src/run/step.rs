@@ -198,7 +198,7 @@ impl Doing<'_> {
             Op::Build { image, .. } => {
                 // It may be the image of another service too.
                 let Some(builder) = self.run.stack.builder(image) else { return Err(unknown(image)) };
-                if let Some(message) = self.run.engine.build(builder, self.run.build, &mut tell).await? {
+                if let Some(message) = self.run.engine.build(builder, self.run.build.clone(), &mut tell).await? {
                     self.run.events.emit(&Event::Notice { message });
                 }
                 Ok(())

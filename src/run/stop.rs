@@ -96,6 +96,8 @@ pub(crate) struct Stop<'a> {
     /// Twice Ctrl-C kills at once.
     pub(crate) shutdown: &'a Shutdown,
     pub(crate) notes: &'a Notes,
+    /// Time that every container has; otherwise each service's own.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// How waiting for the end of a container ended.
@@ -110,7 +112,13 @@ enum Waited {
 
 impl<'a> Stop<'a> {
     pub(crate) fn of(run: &'a Run<'_>) -> Self {
-        Self { engine: run.engine, events: run.events, shutdown: run.shutdown, notes: &run.notes }
+        Self {
+            engine: run.engine,
+            events: run.events,
+            shutdown: run.shutdown,
+            notes: &run.notes,
+            timeout: run.stop_timeout,
+        }
     }
 
     /// Whether a run that was cut off has asked this container to stop, and its time is not over.
@@ -134,8 +142,8 @@ impl<'a> Stop<'a> {
             self.notes.end(container);
             return Ok(());
         };
-        let (least, most) =
-            service.map_or((ORPHAN_GRACE, ORPHAN_GRACE), |service| (service.stop_timeout, service.stop_limit));
+        let own = service.map_or((ORPHAN_GRACE, ORPHAN_GRACE), |service| (service.stop_timeout, service.stop_limit));
+        let (least, most) = self.timeout.map_or(own, |all| (all, all));
         let signal = seen.stop_signal.clone().unwrap_or_else(|| "SIGTERM".into());
         let waited = if self.shutdown.hurry() >= ShutdownLevel::Kill || least.is_zero() {
             Waited::Hurried

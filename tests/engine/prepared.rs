@@ -92,6 +92,7 @@ async fn up(engine: &Engine, stack: &Model) -> Summary {
         shutdown: &shutdown,
         timeout,
         keep_going,
+        stop_timeout: None,
         notes,
     };
     apply(&run, Arc::new(plan)).await

@@ -1,6 +1,7 @@
 //! `config`: the resolved configuration, with overrides, variables and defaults applied. The output of `--show-secrets`
 //! can be read again and means the same.
 
+mod lists;
 mod parts;
 
 use std::process::ExitCode;
@@ -9,12 +10,13 @@ use toml::{Table, Value};
 
 use self::parts::{list, number, option, pairs, port_text, put, resources, text};
 use crate::cli::Context;
-use crate::cli::session::load_stack;
+use crate::cli::session::load;
+use crate::cli::whole_file;
 use crate::config::scalars::show_duration;
 use crate::diag::{Error, Result};
 use crate::model::{
     Build, BuildOptions, HealthCheck, Mount, MountOptions, MountSource, Probe, Readiness, Service, Stack, WatchRule,
-    danger, secret,
+    danger, graph, secret,
 };
 use crate::ui::Format;
 
@@ -23,32 +25,44 @@ use crate::ui::Format;
 /// Passwords, tokens and keys are masked.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Only these services and their dependencies
+    #[arg(value_name = "SERVICE", add = super::completions::services())]
+    pub names: Vec<String>,
     /// Show passwords, tokens and keys
     #[arg(long)]
     pub show_secrets: bool,
-    /// Print only the names of active services
-    #[arg(long)]
-    pub services: bool,
+    /// Write to a file instead of stdout
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: Option<std::path::PathBuf>,
+    /// Only one kind of names.
+    #[command(flatten)]
+    pub list: lists::List,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    let stack = load_stack(context)?;
-    if args.services {
-        let names: Vec<&str> = stack.services.values().filter(|s| s.active).map(|s| s.name.as_str()).collect();
-        if context.format() == Format::Json {
-            context.screen.json(&names)?;
-        } else {
-            context.screen.out(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
-        }
+    let mut loaded = load(context)?;
+    if !args.names.is_empty() {
+        let named = args.names.iter().map(|name| loaded.stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let wanted: Vec<_> = graph::closure(&loaded.stack, &named).into_iter().cloned().collect();
+        loaded.stack.services.retain(|name, _| wanted.contains(name));
+    }
+    if lists::show(&args.list, &loaded, args.show_secrets, context)? {
         return Ok(ExitCode::SUCCESS);
     }
+    let stack = loaded.stack;
     // As with docker compose: the check alone.
     if context.global.quiet {
         return Ok(ExitCode::SUCCESS);
     }
     let table = resolved(&stack, args.show_secrets);
-    if context.format() == Format::Json {
+    if let Some(file) = &args.output {
+        let text = match context.format() {
+            Format::Json => serde_json::to_string_pretty(&table).map_err(anyhow::Error::from)? + "\n",
+            _ => toml::to_string(&table).map_err(|error| Error::from(anyhow::Error::from(error)))?,
+        };
+        whole_file::write(file, text.as_bytes())?;
+    } else if context.format() == Format::Json {
         context.screen.json(&table)?;
     } else {
         let text = toml::to_string(&table).map_err(|error| Error::from(anyhow::Error::from(error)))?;

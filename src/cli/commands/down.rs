@@ -1,12 +1,15 @@
 //! `down`: stops services and removes containers; removes data only on request, and after confirmation.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use crate::cli::session::{Change, ChangeArgs, Session, tell_orphans};
+use super::plan as plan_command;
+use crate::cli::session::{Change, ChangeArgs, Session, Stopping, tell_orphans};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::engine::ImageRemoval;
 use crate::event::Event;
-use crate::model::isolated;
+use crate::model::{Service, ServiceName, isolated};
 use crate::plan::{self, Op, Plan, Request};
 use crate::run::snapshot;
 use crate::ui::Screen;
@@ -14,7 +17,8 @@ use crate::ui::Screen;
 /// Stop services and remove their containers and networks; volumes are kept
 ///
 /// Services stop before their dependencies. Only objects with this stack's labels are touched.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
 pub struct Args {
     /// Remove the stack's own volumes too
     ///
@@ -31,13 +35,34 @@ pub struct Args {
     /// Also remove containers whose service is no longer in services.toml
     #[arg(long)]
     pub remove_orphans: bool,
+    /// Remove images of the services too: `local` those that are built and have no `image`, `all` every one
+    #[arg(long, value_name = "WHICH")]
+    pub rmi: Option<RmiArg>,
+    /// Show what would be done, without doing it; same as `taskava dev plan down`
+    #[arg(long, hide = true)]
+    pub dry_run: bool,
+    /// How long they have to stop.
+    #[command(flatten)]
+    pub stopping: Stopping,
     /// Which services.
     #[command(flatten)]
     pub on: ChangeArgs,
 }
 
+/// `--rmi`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum RmiArg {
+    /// Those that are built under a name of ours
+    Local,
+    /// Every one
+    All,
+}
+
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    if args.dry_run {
+        return plan_command::show_down_of(context, args.on.services.clone(), args.volumes);
+    }
     block_on(async {
         let session = Session::open_or_labels(context).await?;
         // The data of a test run was made for it.
@@ -49,7 +74,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             remove_orphans: args.remove_orphans,
             ..Request::default()
         };
-        session
+        let code = session
             .change("down", &args.on, async |seen| {
                 tell_orphans(&session, seen, &request, "down");
                 let left = leave_alone(&session).await?;
@@ -60,10 +85,35 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 if !args.yes {
                     confirm(&context.screen, &plan)?;
                 }
-                Ok(Change { prune: request.snapshot.is_some(), ..Change::new(plan) })
+                let stop_timeout = args.stopping.timeout();
+                Ok(Change { prune: request.snapshot.is_some(), stop_timeout, ..Change::new(plan) })
             })
-            .await
+            .await?;
+        if code == ExitCode::SUCCESS
+            && let Some(which) = args.rmi
+        {
+            remove_images(&session, which, &request.services).await?;
+        }
+        Ok(code)
     })
+}
+
+/// Removes the images of services. One that something else uses stays, and is named.
+async fn remove_images(session: &Session<'_>, which: RmiArg, services: &[ServiceName]) -> Result<()> {
+    let stack = &session.stack;
+    let is_meant = |service: &&Service| services.is_empty() || services.contains(&service.name);
+    let is_local = |service: &&Service| service.build.is_some() && service.image == stack.built_name(&service.name);
+    let images = stack.services.values().filter(is_meant).filter(|one| which == RmiArg::All || is_local(one));
+    let images: BTreeSet<&str> = images.map(|service| service.image.as_str()).collect();
+    for image in images {
+        let message = match session.engine.remove_unused_image(image).await? {
+            ImageRemoval::Removed => format!("image {image} removed"),
+            ImageRemoval::InUse => format!("image {image} is kept: other containers or images use it"),
+            ImageRemoval::Missing => continue,
+        };
+        session.events.emit(&Event::Notice { message });
+    }
+    Ok(())
 }
 
 /// What carries this stack's name without being its own stays, and is named.

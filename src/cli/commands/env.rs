@@ -63,7 +63,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         if masked {
             found.iter_mut().filter(|variable| variable.secret).for_each(mask);
         }
-        context.screen.data(&format::written(&found, context.global.format)?)?;
+        context.screen.data(&format::written(&found, &context.global.format)?)?;
         if matches!(context.global.format, FormatArg::Auto | FormatArg::Dotenv)
             && let Some(note) = format::disputed(&found)
         {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::by_labels::stack_or_labels;
+use crate::cli::compose_options::Index;
 use crate::cli::inside::{self, Streams};
 use crate::cli::{Context, block_on};
 use crate::diag::{ErrorKind, Result};
@@ -37,6 +38,9 @@ pub struct Args {
     /// Give the command all capabilities
     #[arg(long)]
     pub privileged: bool,
+    /// Which container.
+    #[command(flatten)]
+    pub index: Index,
     /// The service
     #[arg(value_name = "SERVICE", add = super::completions::services())]
     pub service: String,

@@ -1,26 +1,49 @@
 //! `export`: writes services.toml as a file for another tool.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueHint;
+use futures_util::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
 
 use super::import::write_new;
-use crate::cli::Context;
+use crate::cli::by_labels::stack_or_labels;
+use crate::cli::compose_options::Index;
+use crate::cli::services::any_container;
 use crate::cli::session::{load_options, tell_loaded};
+use crate::cli::whole_file::WholeFile;
+use crate::cli::{Context, block_on};
 use crate::compose::export::{Exported, export};
 use crate::config::node::Node;
-use crate::diag::{Error, Result, Source};
+use crate::diag::{Error, ErrorKind, Result, Source};
+use crate::event::Events;
 use crate::load;
+use crate::run::shutdown::{Shutdown, ShutdownLevel};
 use crate::ui::Format;
 
-/// Export the stack as a file for another tool
+/// Export the files of a service's container as a tar, or the stack for another tool
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(after_help = "\
+Examples:
+  taskava dev export api -o api.tar            the files of a container, without those of its volumes
+  taskava dev export compose -o compose.yml    the stack as a Compose file")]
 pub struct Args {
     /// The tool to export for.
     #[command(subcommand)]
-    pub what: What,
+    pub what: Option<What>,
+    /// The service whose container is exported
+    #[arg(value_name = "SERVICE", required = true, add = super::completions::services())]
+    pub service: Option<String>,
+    /// Output file; `-` = stdout [default: -]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, default_value = "-", hide_default_value = true)]
+    pub output: PathBuf,
+    /// Which container.
+    #[command(flatten)]
+    pub index: Index,
 }
 
 /// The tool to export for.
@@ -46,7 +69,10 @@ pub struct ComposeArgs {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
-    let What::Compose(args) = &args.what;
+    let args = match (&args.what, &args.service) {
+        (Some(What::Compose(args)), _) => args,
+        (None, service) => return block_on(container(context, service.as_deref().unwrap_or_default(), &args.output)),
+    };
     let loaded = load::stack(&load_options(context))?;
     tell_loaded(context, &loaded);
     let exported = export(&loaded.stack, &written(&loaded.sources)?);
@@ -60,6 +86,44 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
     }
     put(args, context, &exported)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the file system of a service's container.
+async fn container(context: &Context, service: &str, output: &Path) -> Result<ExitCode> {
+    let mut found = stack_or_labels(context).await?;
+    let name = found.stack.named(service)?;
+    let to_stdout = output == Path::new("-");
+    if to_stdout && std::io::stdout().is_terminal() {
+        let message = "a tar is not for a terminal: name a file with -o FILE, or redirect the output";
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    let engine = found.engine(context).await?;
+    let container = any_container(&engine, &found.stack, &name).await?;
+    let mut archive = std::pin::pin!(engine.export(&container.id));
+    let failed = |error: std::io::Error| Error::new(ErrorKind::Other, format_args!("can't export {name}: {error}"));
+    if to_stdout {
+        let mut stdout = tokio::io::stdout();
+        while let Some(piece) = archive.next().await {
+            stdout.write_all(&piece.map_err(failed)?).await?;
+        }
+        stdout.flush().await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut file = WholeFile::create(output)?;
+    let shutdown = Shutdown::on_signals(&Events::default());
+    loop {
+        let piece = tokio::select! {
+            piece = archive.next() => piece,
+            () = shutdown.reached(ShutdownLevel::Stop) => return Err(shutdown.error()),
+        };
+        match piece {
+            Some(piece) => file.write(&piece.map_err(failed)?)?,
+            None => break,
+        }
+    }
+    file.finish()?;
+    context.screen.note(&format!("{} written", output.display()));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::cli::services::Services;
-use crate::cli::{Context, block_on};
+use crate::cli::{Context, block_on, template};
 use crate::diag::Result;
+use crate::model::reference::Reference;
+use crate::plan::observed::Container;
 use crate::ui::Format;
 use crate::ui::table::{Table, stdout_width};
 
@@ -23,6 +25,17 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let (_, containers) = args.on.find(context).await?;
         let short = |id: &str| id.trim_start_matches("sha256:").get(..12).unwrap_or(id).to_owned();
+        let fields = |seen: &Container| {
+            let reference = Reference::of(&seen.image);
+            let (repository, tag) = (reference.repository.to_owned(), reference.tag.unwrap_or_default().to_owned());
+            let id = short(&seen.image_id);
+            let all = [("ContainerName", seen.name.clone()), ("Repository", repository), ("Tag", tag), ("ID", id)];
+            let all = all.into_iter().chain([("Service", seen.service.to_string()), ("Image", seen.image.clone())]);
+            all.map(|(name, value)| (name.to_owned(), value.into())).collect()
+        };
+        if template::show(context, &containers.iter().map(fields).collect::<Vec<_>>())? {
+            return Ok(ExitCode::SUCCESS);
+        }
         if context.global.quiet {
             let ids: String = containers.iter().map(|seen| format!("{}\n", short(&seen.image_id))).collect();
             context.screen.out(&ids)?;

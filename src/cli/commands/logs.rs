@@ -6,10 +6,11 @@ use jiff::Zoned;
 use regex::bytes::Regex;
 
 use crate::cli::by_labels::stack_or_labels;
+use crate::cli::compose_options::Index;
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::logs::decode::{Line, Origin};
-use crate::event::Events;
+use crate::event::{Events, Note};
 use crate::logs::{LogOptions, Logs, More, time};
 use crate::model::{ServiceName, Stack};
 use crate::plan::observed::Container;
@@ -56,8 +57,11 @@ pub struct Args {
     #[arg(long, conflicts_with = "timestamps")]
     pub json: bool,
     /// Don't prefix lines with the service name
-    #[arg(long)]
+    #[arg(long, alias = "no-log-prefix")]
     pub no_prefix: bool,
+    /// Which container.
+    #[command(flatten)]
+    pub index: Index,
 }
 
 impl Args {
@@ -73,6 +77,7 @@ impl Args {
             grep: None,
             json: false,
             no_prefix: false,
+            index: Index::default(),
         }
     }
 }
@@ -81,6 +86,11 @@ impl Args {
 #[derive(Debug, Clone, Copy)]
 pub struct Tail(Option<u64>);
 
+impl Tail {
+    /// Every line.
+    pub const ALL: Self = Self(None);
+}
+
 fn tail(text: &str) -> Result<Tail, String> {
     if text == "all" {
         return Ok(Tail(None));
@@ -88,29 +98,46 @@ fn tail(text: &str) -> Result<Tail, String> {
     text.parse().map(|lines| Tail(Some(lines))).map_err(|_| "a number of lines, or `all`".into())
 }
 
+/// Which lines are shown, and for how long.
+pub(in crate::cli) struct Passing<'a> {
+    /// Only lines that match.
+    pub grep: Option<&'a Regex>,
+    /// Only lines of these services; what happens to the others is heard all the same.
+    pub shows: &'a dyn Fn(&ServiceName) -> bool,
+    /// Whether that is the last thing to be heard.
+    pub ends: &'a mut dyn FnMut(&Note) -> bool,
+}
+
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    let passing = Passing { grep: args.grep.as_ref(), shows: &|_| true, ends: &mut |_| false };
     block_on(async {
-        // Ctrl-C is how following ends: nothing to say about it.
-        let shutdown = Shutdown::on_signals(&Events::default());
-        let mut sink = Sink::default();
-        let shown = tokio::select! {
-            shown = show(args, context, &mut sink) => shown.map(|()| ExitCode::SUCCESS),
-            () = shutdown.reached(ShutdownLevel::Stop) => Ok(ExitCode::from(shutdown.error().kind.exit_code())),
-        };
-        tokio::select! {
-            written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
-            // The reader of our output has ended.
-            () = shutdown.reached(ShutdownLevel::Kill) => {}
-        }
-        if shutdown.hurry() != ShutdownLevel::None {
+        let (code, interrupted) = follow(args, context, passing).await?;
+        if interrupted {
             context.screen.left("the stack keeps running");
         }
-        shown
+        Ok(code)
     })
 }
 
-async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
+/// Shows logs until there are no more, or Ctrl-C. Returns the exit code, and whether it was Ctrl-C.
+pub(in crate::cli) async fn follow(args: &Args, context: &Context, passing: Passing<'_>) -> Result<(ExitCode, bool)> {
+    // Ctrl-C is how following ends: nothing to say about it.
+    let shutdown = Shutdown::on_signals(&Events::default());
+    let mut sink = Sink::default();
+    let shown = tokio::select! {
+        shown = show(args, context, &mut sink, passing) => shown.map(|()| ExitCode::SUCCESS),
+        () = shutdown.reached(ShutdownLevel::Stop) => Ok(ExitCode::from(shutdown.error().kind.exit_code())),
+    };
+    tokio::select! {
+        written = sink.finish() => if shutdown.hurry() == ShutdownLevel::None { written? },
+        // The reader of our output has ended.
+        () = shutdown.reached(ShutdownLevel::Kill) => {}
+    }
+    Ok((shown?, shutdown.hurry() != ShutdownLevel::None))
+}
+
+async fn show(args: &Args, context: &Context, sink: &mut Sink, passing: Passing<'_>) -> Result<()> {
     let mut found = stack_or_labels(context).await?;
     let (since, until) = (check_time(args.since.as_deref())?, check_time(args.until.as_deref())?);
     let engine = found.engine(context).await?;
@@ -145,23 +172,30 @@ async fn show(args: &Args, context: &Context, sink: &mut Sink) -> Result<()> {
     let options = LogOptions { project, services, follow: args.follow, tail: args.tail.0, since, until, stamped };
     let events = context.screen.events();
     let mut logs = Logs::open(&engine, &events, options, &containers).await?;
-    pass_on(&mut logs, &mut format, args.grep.as_ref(), sink).await
+    pass_on(&mut logs, &mut format, passing, sink).await
 }
 
 /// Shows lines until there are no more.
 pub(in crate::cli) async fn pass_on(
     logs: &mut Logs<'_>,
     format: &mut ui::Format,
-    grep: Option<&Regex>,
+    passing: Passing<'_>,
     sink: &mut Sink,
 ) -> Result<()> {
+    let Passing { grep, shows, ends } = passing;
     loop {
         while let Some(note) = logs.note() {
-            if grep.is_none() {
+            if grep.is_none() && shows(&note.service) {
                 format.note(&note, &mut sink.buffer);
+            }
+            if ends(&note) {
+                return Ok(());
             }
         }
         while let Some(entry) = logs.next() {
+            if !shows(entry.service) {
+                continue;
+            }
             if grep.is_none_or(|pattern| matches(pattern, &entry.line)) {
                 let stream = if entry.line.origin == Origin::Stdout { "stdout" } else { "stderr" };
                 let Line { stamp, text, .. } = entry.line;

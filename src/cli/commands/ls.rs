@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use crate::cli::{Context, block_on};
+use crate::cli::{Context, block_on, template};
 use crate::diag::Result;
 use crate::engine::{Engine, StackInfo};
 use crate::ui::table::{Table, stdout_width};
@@ -17,6 +17,9 @@ pub struct Args {
     /// List stacks of which nothing runs, and those of test runs, too
     #[arg(short, long)]
     pub all: bool,
+    /// List only stacks whose name contains this: `name=shop`; repeatable
+    #[arg(long, value_name = "name=TEXT", value_parser = filter)]
+    pub filter: Vec<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -37,10 +40,20 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let engine = Engine::connect(&context.connect_options()).await?;
         let stacks = engine.list_stacks().await?;
-        let is_listed = |stack: &&StackInfo| args.all || !stack.isolated && stack.states.contains_key("running");
+        let is_named = |stack: &StackInfo| args.filter.iter().all(|part| stack.name.contains(part));
+        let is_listed = |stack: &&StackInfo| {
+            (args.all || !stack.isolated && stack.states.contains_key("running")) && is_named(stack)
+        };
         let rows: Vec<Row<'_>> = stacks.iter().filter(is_listed).map(row).collect();
         if args.json || context.format() == Format::Json {
             context.screen.json(&rows)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let fields = |row: &Row<'_>| {
+            let all = [("Name", row.name), ("Status", row.status.as_str()), ("Folder", row.folder)];
+            all.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+        };
+        if template::show(context, &rows.iter().map(fields).collect::<Vec<_>>())? {
             return Ok(ExitCode::SUCCESS);
         }
         if context.global.quiet {
@@ -60,6 +73,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         context.screen.out(&table.render(stdout_width(), context.screen.color()))?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// `name=shop`
+fn filter(text: &str) -> Result<String, String> {
+    text.strip_prefix("name=").map(ToOwned::to_owned).ok_or_else(|| "write name=TEXT".into())
 }
 
 /// `running(3), exited(1)`, as docker compose has it.

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Context;
+use super::context::FormatArg;
 use crate::diag::{Error, ErrorKind, Result};
 
 /// Declares for each line a module, a variant of [`Command`] and the call that runs it, and for each heading what is listed
@@ -44,6 +45,8 @@ commands! {
         stop Stop
         start Start
         down Down
+        create Create
+        rm Rm
         watch Watch
         ls Ls
     }
@@ -51,6 +54,7 @@ commands! {
         plan Plan
         explain Explain
         check Check
+        #[command(alias = "convert")]
         config Config
         stats Stats
         top Top
@@ -60,6 +64,8 @@ commands! {
         exec Exec
         run Run
         connect Connect
+        attach Attach
+        cp Cp
         wait Wait
         kill Kill
         pause Pause
@@ -78,12 +84,15 @@ commands! {
         test Test
         db Db
         gc Gc
+        volumes Volumes
     }
     "Images" {
         pull Pull
         build Build
         lock Lock
         images Images
+        push Push
+        commit Commit
     }
     "Set up" {
         init Init
@@ -92,6 +101,7 @@ commands! {
         export Export
         schema Schema
         completions Completions
+        version Version
     }
     "Internal" {
         #[command(hide = true)]
@@ -104,10 +114,33 @@ commands! {
 impl Command {
     /// Carries out a command. Those that talk to an engine go through [`super::block_on`].
     pub(super) fn run(&self, context: &Context) -> Result<ExitCode> {
-        if context.global.format.is_of_env() && !matches!(self, Self::Env(_)) {
-            let message = "this format is one of `taskava dev env`; others have auto, tty, plain and json";
+        context.global.check()?;
+        if let Some(message) = self.refuses(&context.global.format) {
             return Err(Error::new(ErrorKind::Usage, message));
         }
         self.call(context)
+    }
+
+    /// Why a command can't be shown in a format that is one of others.
+    fn refuses(&self, format: &FormatArg) -> Option<&'static str> {
+        match format {
+            FormatArg::Dotenv | FormatArg::Shell | FormatArg::Docker | FormatArg::Github => {
+                let message = "this format is one of `taskava dev env`; others have auto, tty, plain and json";
+                (!matches!(self, Self::Env(_))).then_some(message)
+            }
+            FormatArg::Yaml if matches!(self, Self::Config(_)) => {
+                Some("config prints TOML, or JSON with --format json; YAML: taskava dev export compose")
+            }
+            FormatArg::Yaml => Some("no command has the format yaml; there are auto, tty, plain and json"),
+            FormatArg::Table if matches!(self, Self::Stats(_)) => None,
+            FormatArg::Table | FormatArg::Template(_) => {
+                let has = matches!(self, Self::Ps(_) | Self::Images(_) | Self::Ls(_) | Self::Volumes(_));
+                (!has).then_some("only lists have this format: ps, images, ls and volumes")
+            }
+            FormatArg::Pretty => {
+                (!matches!(self, Self::Version(_))).then_some("only `taskava dev version` has the format pretty")
+            }
+            FormatArg::Auto | FormatArg::Tty | FormatArg::Plain | FormatArg::Json => None,
+        }
     }
 }

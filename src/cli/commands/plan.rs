@@ -92,6 +92,18 @@ async fn start<'a>(context: &'a Context, args: &UpPlan) -> Result<Session<'a>> {
     Session::to_start(context, load_stack(context)?, &args.services, args.change.no_deps).await
 }
 
+/// `up --dry-run`.
+pub(super) fn show_up(context: &Context, services: Vec<String>, change: UpArgs) -> Result<ExitCode> {
+    run(&Args { what: None, up: UpPlan { services, change, exit_code: false } }, context)
+}
+
+/// `down --dry-run`.
+pub(super) fn show_down_of(context: &Context, services: Vec<String>, volumes: bool) -> Result<ExitCode> {
+    let what = What::Down(DownPlan { services, volumes, exit_code: false });
+    let up = UpPlan { services: Vec::new(), change: UpArgs::default(), exit_code: false };
+    run(&Args { what: Some(what), up }, context)
+}
+
 /// Emulators that stay as they are can still lack what is declared: they are asked.
 async fn shown_up(session: &Session<'_>, seen: &plan::Observed, args: &UpPlan) -> Result<ExitCode> {
     let (plan, differs) = up(session, seen, args).await?;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use crate::cli::by_labels::stack_or_labels;
+use crate::cli::compose_options::Index;
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Protocol;
@@ -19,6 +20,9 @@ pub struct Args {
     /// Port inside the container; every published one if none is named
     #[arg(value_name = "PORT")]
     pub port: Option<String>,
+    /// Which container.
+    #[command(flatten)]
+    pub index: Index,
     /// Protocol of the port: tcp or udp
     #[arg(long, value_name = "PROTOCOL", default_value = "tcp")]
     pub protocol: String,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cli::by_labels::stack_or_labels;
 use crate::cli::session::other_checkout;
 use crate::cli::unfinished::Unfinished;
-use crate::cli::{Context, block_on};
+use crate::cli::{Context, block_on, template};
 use crate::diag::Result;
 use crate::engine::Engine;
 use crate::masks::Masks;
@@ -37,9 +37,42 @@ pub struct Args {
     /// Print only service names
     #[arg(long = "services", conflicts_with = "json")]
     pub names: bool,
+    /// Only services in this state: created, running, paused, restarting, exited, dead; repeatable
+    #[arg(long, value_name = "STATE")]
+    pub status: Vec<StatusArg>,
+    /// Same as `--status`: `status=running`
+    #[arg(long, value_name = "status=STATE", hide = true, value_parser = filter)]
+    pub filter: Vec<StatusArg>,
+    /// Don't shorten anything to fit the terminal
+    #[arg(long)]
+    pub no_trunc: bool,
+    /// Include services that are no longer in services.toml (the default); `--orphans=false` leaves them out
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true")]
+    #[arg(action = clap::ArgAction::Set)]
+    pub orphans: bool,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `--status`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[expect(missing_docs, reason = "see ContainerState")]
+pub enum StatusArg {
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Stopping,
+    Removing,
+    Exited,
+    Dead,
+}
+
+/// `status=running`
+fn filter(text: &str) -> Result<StatusArg, String> {
+    let state = text.strip_prefix("status=").ok_or("write status=STATE")?;
+    clap::ValueEnum::from_str(state, true)
 }
 
 /// One row.
@@ -81,6 +114,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         let wanted = |name: &ServiceName| chosen.is_empty() || chosen.contains(name);
         let mut rows = rows(args, &stack, &engine, &containers, wanted).await?;
+        let states: Vec<StatusArg> = args.status.iter().chain(&args.filter).copied().collect();
+        let is_in = |row: &Row| states.iter().any(|state| format!("{state:?}").eq_ignore_ascii_case(row.state));
+        rows.retain(|row| (states.is_empty() || is_in(row)) && (args.orphans || !row.orphan));
         for row in &mut rows {
             let service = stack.services.get(&row.service);
             let half = intents.iter().find(|intent| service.is_some_and(|service| intent.concerns(&stack, service)));
@@ -194,6 +230,10 @@ fn since(status: &str) -> Option<String> {
 }
 
 fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinished: &[Unfinished<'_>]) -> Result<()> {
+    let fields: Vec<_> = rows.iter().map(|row| fields(row, stack)).collect();
+    if template::show(context, &fields)? {
+        return Ok(());
+    }
     // docker compose says --quiet.
     let ids = args.ids || context.global.quiet && !args.names && !args.json;
     if ids || args.names {
@@ -210,13 +250,17 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinishe
         });
         return Ok(context.screen.json(&value)?);
     }
+    if rows.is_empty() && !(args.status.is_empty() && args.filter.is_empty()) {
+        return Ok(());
+    }
     if rows.is_empty() {
         context.screen.note(&format!("no service of {} is running; start it with: taskava dev up", stack.name));
         return Ok(());
     }
     // It may have been removed behind the stack's back.
     let listed = |name: &ServiceName| rows.iter().any(|row| row.service == *name);
-    let expected = stack.services.values().filter(|service| service.active && args.services.is_empty());
+    let is_whole = args.services.is_empty() && args.status.is_empty() && args.filter.is_empty();
+    let expected = stack.services.values().filter(|service| service.active && is_whole);
     let missing: Vec<&str> =
         expected.map(|service| &service.name).filter(|name| !listed(name)).map(ServiceName::as_str).collect();
     let paint = Paint(context.screen.color());
@@ -241,7 +285,8 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinishe
         let ports: Vec<String> = row.ports.iter().map(port).collect();
         table.row([row.service.to_string(), state, ready, row.since.unwrap_or_default(), ports.join(", "), row.image]);
     }
-    context.screen.out(&table.render(crate::ui::table::stdout_width(), context.screen.color()))?;
+    let width = crate::ui::table::stdout_width().filter(|_| !args.no_trunc);
+    context.screen.out(&table.render(width, context.screen.color()))?;
     if !missing.is_empty() {
         let names = missing.join(" ");
         context
@@ -249,6 +294,28 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinishe
             .note(&format!("without a container: {}; create with: taskava dev up {names}", missing.join(", ")));
     }
     Ok(())
+}
+
+/// A row by the names that docker compose has for its fields.
+fn fields(row: &Row, stack: &Stack) -> template::Fields {
+    let health = match row.ready {
+        Some(true) => "healthy",
+        Some(false) if row.state == "running" => "starting",
+        _ => "",
+    };
+    let status = match (row.exit_code, &row.since) {
+        (Some(code), since) => format!("{} ({code}) {}", row.state, since.as_deref().unwrap_or_default()),
+        (None, since) => format!("{} {}", row.state, since.as_deref().unwrap_or_default()),
+    };
+    let name = row.container.as_ref().map(|_| stack.container_name(&row.service));
+    let ports = row.ports.iter().map(port).collect::<Vec<_>>().join(", ");
+    let value = serde_json::json!({
+        "ID": row.container, "Name": name, "Names": name, "Service": row.service, "Project": stack.name,
+        "Image": row.image, "State": row.state, "Status": status.trim(), "Health": health,
+        "ExitCode": row.exit_code.unwrap_or(0), "CreatedAt": row.created_at, "RunningFor": row.since,
+        "Ports": ports, "Publishers": row.ports,
+    });
+    value.as_object().cloned().unwrap_or_default()
 }
 
 /// `5432→5432`: on 127.0.0.1, as everything is unless an address is written.

@@ -6,8 +6,9 @@ use crate::cli::session::{Change, ChangeArgs, Session, load_stack};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::event::Event;
-use crate::model::Service;
-use crate::plan::{self, LeftOut, Request};
+use crate::model::{Service, graph};
+use crate::plan::{self, Cause, LeftOut, Observed, Plan, Request};
+use crate::run::shutdown::ShutdownLevel;
 
 /// Pull the newest images of services
 ///
@@ -15,28 +16,65 @@ use crate::plan::{self, LeftOut, Request};
 /// left alone: `up` then uses the new images. Images that services.toml builds, and those with `pull = "never"`, are
 /// skipped.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
 pub struct Args {
+    /// Exit with 0 even if images can't be pulled; the failures are reported all the same
+    #[arg(long)]
+    pub ignore_pull_failures: bool,
+    /// Also pull the images of dependencies
+    #[arg(long)]
+    pub include_deps: bool,
+    /// When to pull: `missing` only images that don't exist locally
+    #[arg(long, value_name = "WHEN", default_value = "always", hide_default_value = true)]
+    pub policy: PolicyArg,
+    /// Skip images that are built (the default; accepted for compatibility)
+    #[arg(long, hide = true)]
+    pub ignore_buildable: bool,
+    /// Same as `--parallel`, which is how it is done
+    #[arg(long, hide = true)]
+    pub no_parallel: bool,
     /// Which services.
     #[command(flatten)]
     pub on: ChangeArgs,
+}
+
+/// `--policy`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PolicyArg {
+    /// If the image does not exist locally
+    Missing,
+    /// Every time
+    Always,
 }
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
+        let named = args.on.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let services = match args.include_deps {
+            true => graph::closure(&stack, &named).into_iter().cloned().collect(),
+            false => named,
+        };
         // One by one: what only concerns two of them together is no reason not to pull.
-        let names = args.on.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
-        let is_meant =
-            |service: &Service| if names.is_empty() { service.active } else { names.contains(&service.name) };
+        let is_meant = |service: &Service| {
+            if services.is_empty() { service.active } else { services.contains(&service.name) }
+        };
         for service in stack.services.values().filter(|service| is_meant(service)) {
             let services = vec![service.name.clone()];
             plan::refuse_unusable(&stack, &Request { services, no_deps: true, ..Request::default() })?;
         }
         let session = Session::of(context, stack).await?;
-        let request = Request { services: session.services(&args.on.services)?, ..Request::default() };
-        let plan = async |seen: &_| {
-            let (plan, left_out) = plan::pull(&session.stack, seen, &request);
+        let request = Request { services, ..Request::default() };
+        let plan = async |seen: &Observed| {
+            let (mut plan, left_out) = plan::pull(&session.stack, seen, &request);
+            if args.policy == PolicyArg::Missing {
+                let mut missing = Plan::default();
+                for step in plan.steps.into_iter().filter(|step| step.cause == Cause::Missing) {
+                    missing.push(step.op, step.cause, Vec::new());
+                }
+                plan = missing;
+            }
             for (name, why) in left_out {
                 let message = match why {
                     LeftOut::Built => format!("{name}: left out, it is built (taskava dev build {name})"),
@@ -44,8 +82,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
                 };
                 session.events.emit(&Event::Notice { message });
             }
-            Ok(Change::new(plan))
+            Ok(Change { keep_going: args.ignore_pull_failures, ..Change::new(plan) })
         };
-        session.change("pull", &args.on, plan).await
+        let code = session.change("pull", &args.on, plan).await?;
+        // Ctrl-C is no failure of a pull.
+        let ignored = args.ignore_pull_failures && session.shutdown.hurry() == ShutdownLevel::None;
+        Ok(if ignored { ExitCode::SUCCESS } else { code })
     })
 }

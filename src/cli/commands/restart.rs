@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::by_labels::as_they_are;
-use crate::cli::session::{Change, ChangeArgs, Session, tell_orphans};
+use crate::cli::session::{Change, ChangeArgs, Session, Stopping, tell_orphans};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::plan::{self, Observed, Request};
@@ -14,6 +14,12 @@ use crate::plan::{self, Observed, Request};
 /// left alone. Without services.toml, existing containers are restarted as they are.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// How long they have to stop.
+    #[command(flatten)]
+    pub stopping: Stopping,
+    /// Leave dependencies alone (the default; accepted for compatibility)
+    #[arg(long, hide = true)]
+    pub no_deps: bool,
     /// Which services.
     #[command(flatten)]
     pub on: ChangeArgs,
@@ -37,7 +43,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             tell_orphans(&session, seen, &request, "up");
             let plan = plan::up(&session.stack, seen, &request)?;
             as_they_are(&session, seen, &plan)?;
-            Ok(Change { endpoints: true, ..Change::new(plan) })
+            Ok(Change { endpoints: true, stop_timeout: args.stopping.timeout(), ..Change::new(plan) })
         };
         session.change("restart", &args.on, plan).await
     })

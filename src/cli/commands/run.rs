@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
+use super::up::PullArg;
 use crate::cli::inside::{self, Flow, Outside, Streams, What, pump};
 use crate::cli::session::{Session, Waiting};
 use crate::cli::{Context, block_on};
@@ -54,6 +55,21 @@ pub struct Args {
     /// Don't start dependencies
     #[arg(long)]
     pub no_deps: bool,
+    /// Start the container, print its name and return; it is kept until `down` unless --rm is given
+    #[arg(short, long)]
+    pub detach: bool,
+    /// Build the image first, even if its source files did not change
+    #[arg(long)]
+    pub build: bool,
+    /// When to pull images [default: the service's `pull`, else missing]
+    #[arg(long, value_name = "WHEN")]
+    pub pull: Option<PullArg>,
+    /// Remove containers whose service is no longer in services.toml
+    #[arg(long)]
+    pub remove_orphans: bool,
+    /// Images that are pulled or built are one line each
+    #[arg(long, alias = "quiet-build", hide = true)]
+    pub quiet_pull: bool,
     /// For other runs.
     #[command(flatten)]
     pub waiting: Waiting,
@@ -86,7 +102,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             // The screen is the command's from here on.
             Ok(made) => {
                 context.screen.finish();
-                made.run(context).await
+                if args.detach { made.leave(context).await } else { made.run(context).await }
             }
             Err(code) => Ok(code),
         }
@@ -105,7 +121,9 @@ async fn make(args: &Args, context: &Context) -> Result<Result<CreatedOneOff, Ex
     let lock = session.lock("run", &args.waiting, &events).await?;
     let seen = session.observe().await?;
     let services = if args.no_deps { Vec::new() } else { service.depends_on.keys().cloned().collect() };
-    let request = Request { services, ..Request::default() };
+    let pull = args.pull.map(Into::into);
+    let (build, remove_orphans) = (args.build, args.remove_orphans);
+    let request = Request { services, pull, build, remove_orphans, ..Request::default() };
     let request = session.with_contents(&request).await?;
     let plan = plan::needed(stack, &seen, &request, &service)?;
     if !plan.steps.is_empty() {
@@ -122,9 +140,11 @@ async fn make(args: &Args, context: &Context) -> Result<Result<CreatedOneOff, Ex
         }
         told.emit(&Event::Summary(summary));
     }
-    let tty = args.streams.tty();
+    let tty = if args.detach { None } else { args.streams.tty() };
+    let remove = if args.detach { args.rm } else { !args.no_rm };
+    let stdin = !args.detach && !args.streams.no_stdin;
     let name = args.name.clone().unwrap_or_else(|| one_off::name(stack, &service));
-    let options = OneOffOptions { name, stdin: !args.streams.no_stdin, tty, remove: !args.no_rm };
+    let options = OneOffOptions { name, stdin, tty, remove };
     let viewing = run::views::settle(engine, stack, &service, &events, &Mutex::default()).await?;
     let id = create(engine, stack, viewing.as_ref().unwrap_or(&service), &options, &events).await?;
     if session.shutdown.hurry() != run::shutdown::ShutdownLevel::None {
@@ -149,6 +169,19 @@ async fn create(
 }
 
 impl CreatedOneOff {
+    /// Starts it and prints its name.
+    async fn leave(self, context: &Context) -> Result<ExitCode> {
+        if let Err(error) = self.engine.start(&self.id, &self.options.name).await {
+            self.engine.remove(&self.id, &self.options.name).await?;
+            return match self.refused(context, error)? {
+                Left::Code(code) => Ok(code),
+                Left::Detached => Ok(ExitCode::SUCCESS),
+            };
+        }
+        context.screen.out(&format!("{}\n", self.options.name))?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     async fn run(self, context: &Context) -> Result<ExitCode> {
         let mut outside = Outside::listen();
         let ended = self.attached(context, &mut outside).await;

@@ -1,6 +1,7 @@
 //! `start`: starts what was stopped, as it was.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::by_labels::as_they_are;
 use crate::cli::session::{Change, ChangeArgs, Session};
@@ -14,6 +15,12 @@ use crate::plan::{self, Observed, Request};
 /// or `restart` for that. Also works without services.toml, on the containers that exist.
 #[derive(Debug, clap::Args)]
 pub struct Args {
+    /// Wait until services are ready (the default; accepted for compatibility)
+    #[arg(long, hide = true)]
+    pub wait: bool,
+    /// Fail if not all services are ready within this many seconds [default: each service's `ready.timeout`]
+    #[arg(long, visible_alias = "wait-timeout", value_name = "SECONDS")]
+    pub timeout: Option<u64>,
     /// Which services.
     #[command(flatten)]
     pub on: ChangeArgs,
@@ -28,7 +35,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let plan = async |seen: &Observed| {
             let plan = plan::up(&session.stack, seen, &request)?;
             as_they_are(&session, seen, &plan)?;
-            Ok(Change { endpoints: true, ..Change::new(plan) })
+            let timeout = args.timeout.map(Duration::from_secs);
+            Ok(Change { endpoints: true, timeout, ..Change::new(plan) })
         };
         session.change("start", &args.on, plan).await
     })

@@ -31,6 +31,12 @@ pub struct Args {
     /// Print once and exit
     #[arg(long)]
     pub no_stream: bool,
+    /// All services are listed (the default; accepted for compatibility)
+    #[arg(short, long, hide = true)]
+    pub all: bool,
+    /// Nothing is cut off in a pipe; accepted for compatibility
+    #[arg(long, hide = true)]
+    pub no_trunc: bool,
     /// Print a JSON object per service and second
     #[arg(long)]
     pub json: bool,

@@ -1,9 +1,12 @@
 //! `up`: creates and starts everything that is missing, in order; all of it is ready when the command returns.
 
+mod attended;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::{logs, watch};
+use self::attended::{Ends, Shown};
+use super::{logs, plan as plan_command, watch};
 use crate::cli::session::{self, Change, ChangeArgs, Session, tell_notes, tell_orphans};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
@@ -17,7 +20,8 @@ use crate::run::snapshot;
 /// Pulls missing images, builds those whose files changed, creates what does not exist, recreates what changed in
 /// services.toml, and returns when a client can use every service. With SERVICE: starts only these services and their
 /// dependencies.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
 pub struct Args {
     /// Return when all services are ready (the default; accepted for compatibility)
     #[arg(short, long)]
@@ -29,8 +33,23 @@ pub struct Args {
     #[arg(long, conflicts_with = "detach")]
     pub follow: bool,
     /// Apply the `watch` rules of services.toml when files change, and follow the logs of the watched services
-    #[arg(long, conflicts_with_all = ["detach", "follow"])]
+    #[arg(short, long, conflicts_with_all = ["detach", "follow"])]
     pub watch: bool,
+    /// Show what would be done, without doing it; same as `taskava dev plan`
+    #[arg(long, hide = true)]
+    pub dry_run: bool,
+    /// Seconds that recreated containers have to stop before they are killed [default: the service's `stop_timeout`]
+    #[arg(short = 't', long, value_name = "SECONDS")]
+    pub stop_timeout: Option<u64>,
+    /// Nothing is asked before data is lost that is saved first
+    #[arg(short, long, hide = true)]
+    pub yes: bool,
+    /// When following ends by itself.
+    #[command(flatten)]
+    pub ends: Ends,
+    /// Which logs are followed.
+    #[command(flatten)]
+    pub shown: Shown,
     /// The options of `up`.
     #[command(flatten)]
     pub change: UpArgs,
@@ -39,11 +58,12 @@ pub struct Args {
     pub on: ChangeArgs,
 }
 
-/// Options that `up` and `plan up` have in common.
-#[derive(Debug, Clone, clap::Args)]
+/// Options that `up`, `create` and `plan up` have in common.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one independent flag of the command line")]
 pub struct UpArgs {
     /// Fail if not all services are ready within this many seconds [default: each service's `ready.timeout`]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, visible_alias = "wait-timeout", value_name = "SECONDS")]
     pub timeout: Option<u64>,
     /// Recreate containers even if nothing changed
     #[arg(long, visible_alias = "force-recreate")]
@@ -57,6 +77,15 @@ pub struct UpArgs {
     /// Build images even if their source files did not change
     #[arg(long)]
     pub build: bool,
+    /// Build nothing; an image that does not exist is an error
+    #[arg(long, conflicts_with = "build")]
+    pub no_build: bool,
+    /// Leave existing containers as they are, even if something changed
+    #[arg(long, conflicts_with_all = ["recreate", "renew_anon_volumes"])]
+    pub no_recreate: bool,
+    /// Images that are pulled or built are one line each
+    #[arg(long, alias = "quiet-build", hide = true)]
+    pub quiet_pull: bool,
     /// Use exactly the images in services.lock, and refuse others
     #[arg(long)]
     pub frozen: bool,
@@ -109,6 +138,8 @@ impl UpArgs {
             snapshot: self.renew_anon_volumes.then(snapshot::auto_name),
             pull: self.pull.map(Into::into),
             build: self.build,
+            no_build: self.no_build,
+            no_recreate: self.no_recreate,
             no_start: self.no_start,
             frozen: self.frozen.then(|| load::pins::read(&session.stack.root)).transpose()?,
             remove_orphans: self.remove_orphans,
@@ -120,19 +151,29 @@ impl UpArgs {
 
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
+    if args.dry_run {
+        return plan_command::show_up(context, args.on.services.clone(), args.change.clone());
+    }
     // Once: what is watched afterwards is what was brought up, and an edit in between is a change.
     let loaded = session::load(context)?;
     if args.watch {
         watch::check(&args.on.services, &loaded)?;
     }
+    let end = args.ends.of(&loaded.stack)?;
+    let shows = args.shown.of(&loaded.stack)?;
     let code = bring_up(args, context, loaded.stack.clone())?;
+    if let Some(end) = end.filter(|_| !args.change.no_start) {
+        context.screen.finish();
+        return attended::until_the_end(context, &args.shown, &shows, &end, code, args.stop_timeout);
+    }
     if args.watch && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
         return watch::after_up(&args.on.services, loaded, context);
     }
-    if args.follow && !args.change.no_start && code == ExitCode::SUCCESS {
+    if (args.follow || args.shown.follows()) && !args.change.no_start && code == ExitCode::SUCCESS {
         context.screen.finish();
-        return logs::run(&logs::Args::following(args.on.services.clone()), context);
+        let services = if args.shown.is_all() { args.on.services.clone() } else { shows };
+        return logs::run(&args.shown.logs(services), context);
     }
     Ok(code)
 }
@@ -149,7 +190,8 @@ fn bring_up(args: &Args, context: &Context, stack: Stack) -> Result<ExitCode> {
                 let timeout = args.change.timeout.map(Duration::from_secs);
                 let keep_going = args.change.keep_going;
                 let prune = request.snapshot.is_some();
-                Ok(Change { timeout, keep_going, endpoints: true, prune, ..Change::new(plan) })
+                let stop_timeout = args.stop_timeout.map(Duration::from_secs);
+                Ok(Change { timeout, keep_going, endpoints: true, prune, stop_timeout, ..Change::new(plan) })
             })
             .await
     })

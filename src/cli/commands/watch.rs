@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::logs::pass_on;
+use super::logs::{Passing, pass_on};
 use crate::cli::session::{load, load_options, refuse_other_checkout};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
@@ -36,6 +36,9 @@ pub struct Args {
     /// Poll for changes twice a second, for file systems that don't report them
     #[arg(long)]
     pub poll: bool,
+    /// The stack has to be running (always so; accepted for compatibility)
+    #[arg(long, hide = true)]
+    pub no_up: bool,
 }
 
 /// Runs the command.
@@ -181,8 +184,9 @@ async fn show_logs(
             stamped: json,
         };
         let mut logs = Logs::open(engine, events, options, &containers).await?;
+        let passing = Passing { grep: None, shows: &|_| true, ends: &mut |_| false };
         tokio::select! {
-            shown = pass_on(&mut logs, &mut format, None, sink) => return shown,
+            shown = pass_on(&mut logs, &mut format, passing, sink) => return shown,
             () = others(&mut watched, &services) => {}
         }
         since = u64::try_from(engine.now().await.as_nanosecond()).ok();

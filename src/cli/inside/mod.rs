@@ -17,7 +17,7 @@ use crate::ui::terminal::{self, Raw};
 use super::Context;
 
 pub use outside::{Outside, What};
-pub use pump::{Flow, pump};
+pub use pump::{Ended, Flow, pump};
 
 /// Options that say how the command inside is connected to this one.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -148,6 +148,17 @@ pub async fn exec(
             }
             Ok(exit_code(code))
         }
+    }
+}
+
+/// Shows what was held back of the output, which was no refusal after all.
+///
+/// # Errors
+/// When nobody reads it.
+pub async fn show_held(ended: Ended) -> Result<()> {
+    match ended.held {
+        Some(held) => pump::write(Channel::Stdout, &held).await,
+        None => Ok(()),
     }
 }
 

@@ -40,12 +40,14 @@ const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 const LONGEST_LINE: usize = 16 * 1024 * 1024;
 
 /// Options of a build, in addition to the service's settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct How {
     /// Don't use the cache.
     pub no_cache: bool,
     /// Look for newer base images.
     pub pull: bool,
+    /// Arguments of this build, by name: they override the service's, and the image's label does not have them.
+    pub args: Vec<(String, String)>,
 }
 
 /// The first thing that went wrong on our side of a build; the engine only sees the consequence.
@@ -106,6 +108,9 @@ impl Engine {
         let asked = build.clone();
         let content =
             tokio::task::spawn_blocking(move || context::content(&asked)).await.map_err(anyhow::Error::from)??;
+        let mut own = build.clone();
+        own.args.extend(how.args.iter().cloned());
+        let build = &own;
         let work = Work { engine: self, service, build, how, label: content.label(service) };
         let why = match self.builder() {
             Builder::Classic(why) => why.to_owned(),

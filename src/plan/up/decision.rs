@@ -119,6 +119,9 @@ impl Builder<'_> {
         if matches!(container.state, ContainerState::Dead | ContainerState::Removing) {
             return Some(Cause::NotRunning { state: container.state.as_str().into() });
         }
+        if self.request.no_recreate {
+            return None;
+        }
         if self.request.renew && self.named(service) && nameless::of(self.seen, service).next().is_some() {
             return Some(Cause::VolumesRenewed);
         }
@@ -155,9 +158,12 @@ impl Builder<'_> {
         });
         match recreated {
             _ if requested => Decision::Replace(Cause::Requested),
-            Some(dependency) => Decision::Replace(Cause::DependencyRecreated { dependency: dependency.clone() }),
-            None if container.exit_code == Some(0) && container.state == ContainerState::Exited => Decision::Done,
-            None => Decision::Replace(Cause::NotRunning { state: ended(container) }),
+            Some(dependency) if !self.request.no_recreate => {
+                Decision::Replace(Cause::DependencyRecreated { dependency: dependency.clone() })
+            }
+            _ if container.exit_code == Some(0) && container.state == ContainerState::Exited => Decision::Done,
+            _ if self.request.no_recreate => Decision::Start(Cause::NotRunning { state: ended(container) }),
+            _ => Decision::Replace(Cause::NotRunning { state: ended(container) }),
         }
     }
 
@@ -169,6 +175,7 @@ impl Builder<'_> {
             let content = self.request.contents.get(&builder.name);
             let cause = match seen {
                 None => Cause::Missing,
+                Some(_) if self.request.no_build => return None,
                 Some(seen) => match built::change(builder, content, seen.build.as_ref()) {
                     Some(change) if !self.request.start_only => Cause::BuildChanged(change),
                     _ if self.request.build => Cause::Requested,

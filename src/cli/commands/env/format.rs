@@ -11,8 +11,8 @@ use crate::ui::sanitise;
 ///
 /// # Errors
 /// When the format has no notation for a value.
-pub(super) fn written(variables: &[Variable], format: FormatArg) -> Result<String> {
-    if format == FormatArg::Json {
+pub(super) fn written(variables: &[Variable], format: &FormatArg) -> Result<String> {
+    if *format == FormatArg::Json {
         let object: serde_json::Map<String, serde_json::Value> =
             variables.iter().map(|one| (one.name.clone(), one.value.clone().into())).collect();
         let text = serde_json::to_string_pretty(&object).map_err(anyhow::Error::from)?;
@@ -124,7 +124,7 @@ mod tests {
     fn each_format_keeps_what_its_reader_would_take_for_its_own() {
         let found =
             all(&[("A", "redis://h:1/0?x=1"), ("B", "it's $5"), ("C", "two\nEND"), ("D", "a b"), ("E", "x&id")]);
-        let of = |format| written(&found, format).unwrap();
+        let of = |format| written(&found, &format).unwrap();
         assert_eq!(of(FormatArg::Auto), "A='redis://h:1/0?x=1'\nC='two\nEND'\nD='a b'\nE='x&id'\nB=\"it's \\$5\"\n");
         assert_eq!(
             of(FormatArg::Shell),
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(of(FormatArg::Github), "A=redis://h:1/0?x=1\nB=it's $5\nC<<END_\ntwo\nEND\nEND_\nD=a b\nE=x&id\n");
         let json: serde_json::Value = serde_json::from_str(&of(FormatArg::Json)).unwrap();
         assert_eq!(json["C"], "two\nEND");
-        assert!(written(&found, FormatArg::Docker).unwrap_err().to_string().starts_with("C has several lines"));
+        assert!(written(&found, &FormatArg::Docker).unwrap_err().to_string().starts_with("C has several lines"));
         assert!(disputed(&found).unwrap().contains("python-dotenv for B: "));
     }
 }

@@ -7,6 +7,7 @@ use crate::config::mounts::MountSpec;
 use crate::config::ports::Ports;
 use crate::config::scalars::words;
 use crate::diag::{Error, ErrorKind, Result};
+use crate::load;
 use crate::model::{EnvValue, Mount, MountSource, Port, Service, ServiceName, Stack, fingerprint_of, secret};
 
 /// What differs in a one-off container from its service.
@@ -28,11 +29,32 @@ pub struct Like {
     #[arg(short, long, value_name = "[HOST:]PORT", value_parser = Ports::parse)]
     pub publish: Vec<Ports>,
     /// Also publish the service's ports
-    #[arg(long)]
+    #[arg(short = 'P', long)]
     pub service_ports: bool,
+    /// Set a label; repeatable
+    #[arg(short, long, value_name = "NAME=VALUE", value_parser = label)]
+    pub label: Vec<String>,
+    /// Read environment variables from a file; repeatable
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub env_from_file: Vec<PathBuf>,
+    /// Add a Linux capability; repeatable
+    #[arg(long, value_name = "CAPABILITY")]
+    pub cap_add: Vec<String>,
+    /// Drop a Linux capability; repeatable
+    #[arg(long, value_name = "CAPABILITY")]
+    pub cap_drop: Vec<String>,
     /// Mount an additional volume or folder, as in services.toml; repeatable
     #[arg(short, long, value_name = "SOURCE:TARGET[:ro]", value_parser = MountSpec::parse)]
     pub volume: Vec<MountSpec>,
+}
+
+/// Checks a `--label`. Ours say whose the container is.
+fn label(text: &str) -> Result<String, String> {
+    match text.split('=').next() {
+        Some("") | None => Err("NAME=VALUE".into()),
+        Some(name) if name.starts_with("dev.taskava.") => Err("labels of dev.taskava are taskava's own".into()),
+        Some(_) => Ok(text.into()),
+    }
 }
 
 /// The words of a command line. (clap would take a list for a repeated option.)
@@ -51,11 +73,25 @@ pub(super) fn service(args: &Like, stack: &Stack, name: &ServiceName, command: &
     if !command.is_empty() {
         service.command = Some(command.to_vec());
     }
-    for variable in inside::variables(&args.env) {
-        let (name, value) = variable.split_once('=').unwrap_or((&variable, ""));
+    let mut variable = |name: &str, value: &str, origin: &str| {
         let secret = secret::is_secret_name(name);
-        service.env.insert(name.into(), EnvValue { value: value.into(), origin: vec!["-e".into()], secret });
+        service.env.insert(name.into(), EnvValue { value: value.into(), origin: vec![origin.into()], secret });
+    };
+    for file in &args.env_from_file {
+        for (name, value) in load::read_env_file(file)? {
+            variable(&name, &value, &file.display().to_string());
+        }
     }
+    for written in inside::variables(&args.env) {
+        let (name, value) = written.split_once('=').unwrap_or((&written, ""));
+        variable(name, value, "-e");
+    }
+    for label in &args.label {
+        let (name, value) = label.split_once('=').unwrap_or((label, ""));
+        service.labels.insert(name.into(), value.into());
+    }
+    service.options.cap_add.extend(args.cap_add.iter().cloned());
+    service.options.cap_drop.extend(args.cap_drop.iter().cloned());
     service.working_dir = args.workdir.clone().or(service.working_dir);
     service.user = args.user.clone().or(service.user);
     if !args.service_ports {
