@@ -40,8 +40,9 @@ pub struct Converted {
     pub notes: Vec<String>,
 }
 
-/// Reads Compose files; without any, the ones docker compose would use in the folder.
-pub type Convert = fn(&[PathBuf], &Path) -> Result<Converted>;
+/// Reads Compose files; without any, the ones docker compose would use in the folder. At last the files that are read instead of
+/// `.env`, if any.
+pub type Convert = fn(&[PathBuf], &Path, &[PathBuf]) -> Result<Converted>;
 
 /// Options that select a stack.
 #[derive(Debug, Clone, Default)]
@@ -93,7 +94,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
             file.parent().unwrap_or(Path::new("/")).to_path_buf()
         }
         First::Compose(files, convert) => {
-            let converted = convert(&files, &reading.here)?;
+            let converted = convert(&files, &reading.here, &options.env_files)?;
             let name = converted.files.first().map(|file| reading.shown(file)).unwrap_or_default();
             sources.push(Arc::new(Source { name: format!("{name} as services.toml"), text: converted.text }));
             reading.files.extend(converted.files);

@@ -271,6 +271,11 @@ fn a_compose_file_is_enough() {
         project(&[("COMPOSE_PROJECT_NAME", "second")], &["-p", "third"]).as_deref(),
         Some("project = \"third\"")
     );
+    write("more.env", "TAG=4\nCOMPOSE_PROFILES=full\nCOMPOSE_FILE=other.yml\n");
+    assert_eq!(services(&[], &["--env-file", "more.env"]), "only\n");
+    assert_eq!(services(&[], &["--env-file", "more.env", "-f", "compose.yaml"]), "web\ndb\n");
+    let out = run("", &[], &["--env-file", ".env", "--env-file", "more.env", "-f", "compose.yaml", "config"]).1;
+    assert!(out.contains("image = \"nginx:4\""), "the last one counts: {out}");
     // For this machine, as with services.toml.
     write("services.local.toml", "[services.web]\nimage = \"mine:3\"\n");
     assert!(run("", &[], &["config"]).1.contains("image = \"mine:3\""));

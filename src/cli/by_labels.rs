@@ -107,13 +107,16 @@ pub fn as_they_are(session: &Session<'_>, seen: &Observed, plan: &Plan) -> Resul
 pub async fn stack_or_labels(context: &Context) -> Result<Found> {
     let options = load_options(context);
     let error = match load::stack(&options) {
-        Ok(loaded) => {
-            // What Compose files could not say is for the commands that start something.
-            if !loaded.warnings.is_empty() {
-                context.screen.diagnostics(&loaded.warnings);
+        Ok(loaded) => match incomplete(&loaded.stack) {
+            Some(error) => error,
+            None => {
+                // What Compose files could not say is for the commands that start something.
+                if !loaded.warnings.is_empty() {
+                    context.screen.diagnostics(&loaded.warnings);
+                }
+                return Ok(Found::of_file(loaded.stack));
             }
-            return Ok(Found::of_file(loaded.stack));
-        }
+        },
         Err(error) => error,
     };
     let sought = Sought::of(&options);
@@ -131,6 +134,13 @@ pub async fn stack_or_labels(context: &Context) -> Result<Found> {
         _ => root(&name, &remains.roots)?,
     };
     Ok(Found { stack: remains.stack(&name, root), by_labels: true, engine: Some(engine) })
+}
+
+/// What an active service lacks: `up` would refuse it, and what runs is what the engine has of it.
+fn incomplete(stack: &Stack) -> Option<Error> {
+    let of_one = stack.unusable.iter().filter(|one| matches!(&one.services[..], [name] if stack.services[name].active));
+    let problems: Vec<Diagnostic> = of_one.map(|one| one.problem.clone()).collect();
+    (!problems.is_empty()).then(|| Error::configuration(problems))
 }
 
 /// Which stack is meant; none when nothing says so.

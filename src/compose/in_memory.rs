@@ -7,12 +7,12 @@ use super::read;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::load::Converted;
 
-/// Reads Compose files; without any, the ones docker compose would use in the folder.
+/// Reads Compose files; without any, the ones docker compose would use in the folder. `env_files`: instead of `.env`.
 ///
 /// # Errors
 /// When there is none, or one can't be read; every problem with its place. When they have no services.
-pub fn convert(files: &[PathBuf], here: &Path) -> Result<Converted> {
-    let document = read::read(files, here, None)?;
+pub fn convert(files: &[PathBuf], here: &Path, env_files: &[PathBuf]) -> Result<Converted> {
+    let document = read::read(files, here, None, env_files)?;
     let imported = import(&document, Options { loopback: false, exists: Path::exists, create_folders: false });
     if imported.services.is_empty() {
         let named: Vec<String> = document.files.iter().map(|file| file.display().to_string()).collect();

@@ -42,18 +42,20 @@ pub struct Document {
 }
 
 /// Reads these files, or the ones Compose would find from `here` on. `target`: the folder where relative paths of the
-/// result start, when it is not that of the first file.
-pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Document> {
+/// result start, when it is not that of the first file. `env_files`: what is read instead of `.env`, later ones override.
+pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>, env_files: &[PathBuf]) -> Result<Document> {
     let mut variables = Variables::default();
     load::add_environment(&mut variables);
+    let env_files: Vec<PathBuf> = env_files.iter().map(|file| here.join(file)).collect();
     let named_by = here.join(surroundings::FILE);
     let mut files: Vec<PathBuf> = files.iter().map(|file| here.join(file)).collect();
     let mut elsewhere = Vec::new();
     if files.is_empty() {
-        files = surroundings::files(&named_by, &variables).iter().map(|file| here.join(file)).collect();
+        let around = if env_files.is_empty() { std::slice::from_ref(&named_by) } else { &env_files };
+        files = surroundings::files(around, &variables).iter().map(|file| here.join(file)).collect();
         // Its variables count for files elsewhere, too, where it is not read afterwards.
         let is_elsewhere = files.first().is_some_and(|file| file.parent() != Some(here));
-        elsewhere.extend(is_elsewhere.then_some(named_by));
+        elsewhere.extend((is_elsewhere && env_files.is_empty()).then_some(named_by));
     }
     if files.is_empty() {
         let found = here.ancestors().find_map(load::compose_file).ok_or_else(|| {
@@ -81,7 +83,8 @@ pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>) -> Result<Doc
         variables: Variables::default(),
         notes: Vec::new(),
     };
-    let local = surroundings::add(&elsewhere, &mut variables, &base.join(surroundings::FILE));
+    let own = if env_files.is_empty() { vec![base.join(surroundings::FILE)] } else { env_files };
+    let local = surroundings::add(&elsewhere, &mut variables, &own);
     reader.variables = variables;
     let mut root: Option<Node> = None;
     for file in &files {
@@ -265,7 +268,7 @@ impl Reader {
         if named.is_none() {
             files.push(folder.join(surroundings::FILE));
         }
-        surroundings::add(&files, &mut self.variables, Path::new(""))
+        surroundings::add(&files, &mut self.variables, &[])
     }
 
     /// Puts in variables that only count for a part of the whole, and says which.

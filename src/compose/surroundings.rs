@@ -17,10 +17,12 @@ use crate::diag::Source;
 /// The file of variables that is read without being named.
 pub(super) const FILE: &str = ".env";
 
-/// The files that `COMPOSE_FILE` names, in the environment or in this `.env`.
-pub(super) fn files(env: &Path, environment: &Variables) -> Vec<String> {
+/// The files that `COMPOSE_FILE` names, in the environment or in one of these env files.
+pub(super) fn files(env: &[PathBuf], environment: &Variables) -> Vec<String> {
     let mut variables = environment.clone();
-    read(env, FILE, &mut variables);
+    for file in env.iter().rev() {
+        read(file, FILE, &mut variables);
+    }
     let value =
         |name: &str| variables.get(name).map(|variable| variable.value.as_str()).filter(|value| !value.is_empty());
     let separator = value("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
@@ -52,7 +54,7 @@ pub(super) struct Local {
 }
 
 /// Adds the variables of env files to others, which come first; behind them those of `own`, which services.toml sees.
-pub(super) fn add(files: &[PathBuf], variables: &mut Variables, own: &Path) -> Local {
+pub(super) fn add(files: &[PathBuf], variables: &mut Variables, own: &[PathBuf]) -> Local {
     let mut local = Local::default();
     // A later file comes before an earlier one.
     for file in files.iter().rev() {
@@ -65,7 +67,9 @@ pub(super) fn add(files: &[PathBuf], variables: &mut Variables, own: &Path) -> L
             local.values.insert(name, value.unwrap_or_default());
         }
     }
-    read(own, FILE, variables);
+    for file in own.iter().rev() {
+        read(file, FILE, variables);
+    }
     local
 }
 

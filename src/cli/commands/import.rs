@@ -49,7 +49,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let here = std::env::current_dir()?;
     let to_stdout = args.output.as_deref() == Some(Path::new("-"));
     let target = args.output.as_deref().filter(|_| !to_stdout).and_then(Path::parent);
-    let document = read::read(&args.files, &here, target.map(|target| here.join(target)).as_deref())?;
+    let document = read::read(&args.files, &here, target.map(|target| here.join(target)).as_deref(), &[])?;
     let imported = import(&document, Options { loopback: args.loopback, exists: Path::exists, create_folders: true });
     if imported.services.is_empty() {
         return Err(Error::new(ErrorKind::Usage, format_args!("{} has no services", named(&document, &here)))

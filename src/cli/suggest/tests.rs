@@ -187,17 +187,62 @@ fn options_before_the_command_do_not_hide_it() {
     assert_eq!(refused(&["--project-directory", "d", "--project-name", "x", "ps", "-q"]), Ok(None));
 }
 
+/// From Makefiles, scripts and READMEs of public projects, with `docker-compose` as an alias of `taskava dev`.
+const LINES: [&str; 30] = [
+    "-f docker-compose.yaml -f docker-compose-elk.yml -f extensions/apm-server/apm-server-compose.yml build",
+    "--env-file /etc/chatwoot/chatwoot.env -f docker-compose.production.yaml ps",
+    "--env-file frontend/webform/.env -f docker-compose.dev.yml up -d --build",
+    "--env-file .env --profile dev up --build",
+    "run --rm --no-deps model python model_script.py",
+    "run --rm -p 80:80 -e PYTHONPATH=. -v /src:/app backend uvicorn main:app --host 0.0.0.0 --port 80 --reload",
+    "run --rm --no-deps -T worker tar -C /var/lib/media -czf - .",
+    "run --rm --service-ports web",
+    "run --rm ef_cli dotnet ef database update --project ExpenseTrackerApi/ExpenseTrackerApi.csproj",
+    "run -u root --entrypoint sh --rm app -c env",
+    "exec -T postgres pg_isready -U user",
+    "exec -T postgres sh -c 'pg_dump --format=custom --no-owner'",
+    "exec -it web bash",
+    "exec -u www-data -w /var/www app php artisan migrate --force",
+    "ps --services --status running",
+    "ps --services --filter status=running",
+    "ps -q db",
+    "up --abort-on-container-exit --exit-code-from tests",
+    "up --abort-on-container-exit ingest-smoke",
+    "up --build --force-recreate --remove-orphans -d",
+    "up -d --no-deps --no-build api",
+    "up dev --build",
+    "down --rmi all --volumes --remove-orphans",
+    "down --rmi local -v -t 1",
+    "logs -f --tail=100 web",
+    "kill -s SIGINT worker",
+    "pull --ignore-pull-failures --quiet",
+    "build --no-cache --pull --build-arg VERSION=1 web",
+    "rm -fsv web",
+    "config --services",
+];
+
+#[test]
+fn lines_of_public_projects_are_taken() {
+    for line in LINES {
+        assert_eq!(refused(&line.split(' ').collect::<Vec<_>>()), Ok(None), "{line}");
+    }
+}
+
 const HEAD: &str = "\
 # From docker compose to `taskava dev`
 
 <!-- Generated from src/cli/suggest. To update: UPDATE_DOCS=1 cargo test --lib cli:: -->
 
 Every command and option of docker compose 5, and what it is here. Replace `docker compose` by `taskava dev`: most are the
-same. What is not there is answered in one line that says what to type, with exit code 2.
+same. What is not there is answered in one line that says what to type, with exit code 2. What becomes of Compose files:
+[below](#compose-files).
 
 | docker compose | `taskava dev` |
 |---|---|
 ";
+
+/// The line at which the second part of the page begins.
+const FILES: &str = "## Compose files\n";
 
 fn page() -> String {
     let mut page = HEAD.to_owned();
@@ -225,9 +270,15 @@ fn page() -> String {
 #[test]
 fn the_page_is_up_to_date() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/compose.md");
+    let read = || std::fs::read_to_string(&file).unwrap_or_default();
+    // What follows is written by scripts/compose-corpus.
+    let files = |text: &str| text.find(FILES).map(|at| text[at..].to_owned()).unwrap_or_default();
+    let whole = page() + "\n" + &files(&read());
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&file, page()).expect("docs/compose.md");
+        std::fs::write(&file, &whole).expect("docs/compose.md");
     }
-    let there = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(there == page(), "docs/compose.md is out of date; update it with: UPDATE_DOCS=1 cargo test --lib cli::");
+    assert!(
+        read() == whole && whole.contains(FILES),
+        "docs/compose.md is out of date; update it with: UPDATE_DOCS=1 cargo test --lib cli::"
+    );
 }
