@@ -92,6 +92,13 @@ impl Stack {
         self.unusable.iter().filter(move |one| one.services.iter().all(&asked)).map(|one| &one.problem)
     }
 
+    /// Whether a service has done its work when it exits with code 0: [`Service::is_one_shot`], and no active service waits
+    /// until it is ready.
+    pub fn may_end(&self, service: &Service) -> bool {
+        let waits = |other: &Service| other.active && other.depends_on.get(&service.name) == Some(&Condition::Ready);
+        service.is_one_shot() && !self.services.values().any(waits)
+    }
+
     /// Tells this checkout's stack from another's of the same name: a short digest of [`Stack::root`].
     pub fn instance(&self) -> String {
         fingerprint_of(self.root.as_os_str().as_encoded_bytes())

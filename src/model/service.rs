@@ -97,6 +97,16 @@ pub struct Service {
     pub options: ContainerOptions,
 }
 
+impl Service {
+    /// Whether it has done its work when its process exits with code 0, as docker compose sees it: nothing says that it keeps
+    /// running, neither a kind, a probe, a port nor a restart policy.
+    pub fn is_one_shot(&self) -> bool {
+        let says_nothing = matches!(self.ready.probe, Probe::Auto | Probe::Engine);
+        let restarts = !matches!(self.restart, RestartPolicy::No | RestartPolicy::OnFailure(_));
+        self.kind == Kind::Generic && says_nothing && !restarts && self.ports.is_empty() && self.healthcheck.is_none()
+    }
+}
+
 /// When an image is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -81,7 +81,7 @@ pub struct Gate {
     timeout: Duration,
     deadline: Duration,
     asks: bool,
-    is_job: bool,
+    may_end: bool,
     restart: RestartPolicy,
     first_pause: Duration,
     longest_pause: Duration,
@@ -108,7 +108,7 @@ impl Gate {
             timeout: readiness.timeout,
             deadline: now + readiness.timeout,
             asks: !matches!(readiness.probe, Probe::Log { .. } | Probe::Engine | Probe::Exit),
-            is_job: readiness.probe == Probe::Exit,
+            may_end: readiness.probe == Probe::Exit,
             restart,
             first_pause,
             longest_pause,
@@ -119,6 +119,13 @@ impl Gate {
             last: None,
             outcome: None,
         }
+    }
+
+    /// Exit code 0 is as good as an answer.
+    #[must_use]
+    pub fn that_may_end(mut self, may_end: bool) -> Self {
+        self.may_end |= may_end;
+        self
     }
 
     /// When it is given up: a [`Input::Tick`] is due then even while an answer is awaited.
@@ -143,7 +150,7 @@ impl Gate {
         match input {
             Input::Answer(Answer::Ready) | Input::Healthy | Input::LogMatched => return Some(Ok(())),
             Input::Unhealthy(output) => return Some(Err(Unready::Unhealthy(output))),
-            Input::Exited { code: 0, .. } if self.is_job => return Some(Ok(())),
+            Input::Exited { code: 0, .. } if self.may_end => return Some(Ok(())),
             Input::Exited { code, oom } => {
                 self.exits += 1;
                 if self.exits >= self.patience(code) {

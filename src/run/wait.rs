@@ -21,6 +21,7 @@ use super::ready::{Effect, Gate, Input};
 use super::{Run, actual, address, failure};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, Hanging};
+use crate::event::Event;
 use crate::model::{Failure, Probe, Readiness, RestartPolicy, Service};
 use crate::plan::observed::{Container, ContainerState};
 
@@ -47,7 +48,9 @@ pub(super) async fn ready(
     let failed = |error: Error| Box::new(failure::of_error(Some(service), &error));
     let mut waiting = Waiting::new(run, service, id, fresh).await.map_err(failed)?;
     waiting.listening = listening;
-    let mut gate = Gate::new(&waiting.readiness(began), service.restart, began.elapsed());
+    let may_end = run.stack.may_end(service);
+    let gate = Gate::new(&waiting.readiness(began), service.restart, began.elapsed());
+    let mut gate = gate.that_may_end(may_end);
     let mut effect = gate.on(Input::Tick, began.elapsed());
     let mut told = None;
     loop {
@@ -66,6 +69,12 @@ pub(super) async fn ready(
         {
             tell(why.clone());
             told = Some(why.clone());
+        }
+        if let Input::Exited { code: 0, .. } = &input
+            && may_end
+        {
+            let message = format!("{} is done: it exited with code 0, and nothing waits for it", service.name);
+            run.events.emit(&Event::Notice { message });
         }
         effect = gate.on(input, began.elapsed());
     }

@@ -177,3 +177,47 @@ ready = { timeout = "3s" }
         assert!(explained.contains("not yet"), "{explained}");
     }
 }
+
+#[test]
+fn a_service_that_ends_with_0_is_done_where_nothing_says_that_it_runs() {
+    let stack = Stack::new(
+        "one-shot",
+        r#"
+[services.migrate]
+image = "image:busybox"
+command = ["sh", "-c", "sleep 0.2; echo migrated"]
+restart = "on-failure"
+[services.after]
+image = "image:busybox"
+command = ["sleep", "1000"]
+stop_timeout = "0s"
+depends_on = { migrate = "started" }
+[services.waits]
+image = "image:busybox"
+command = ["sleep", "1000"]
+stop_timeout = "0s"
+depends_on = ["ends"]
+profiles = ["waits"]
+[services.ends]
+image = "image:busybox"
+command = ["true"]
+profiles = ["waits"]
+[services.port]
+image = "image:busybox"
+command = ["true"]
+ports = ["8000"]
+profiles = ["port"]
+"#,
+    );
+    stack.dev(&["up"]).ends(0);
+    wait_until("it has ended", || (stack.state("migrate") == "exited").then_some(()));
+    let rows = stack.dev(&["ps"]).ends(0).stdout;
+    let row = rows.lines().find(|line| line.starts_with("migrate")).unwrap_or_else(|| panic!("{rows}"));
+    assert!(row.contains("exited (0)") && row.contains("done"), "{rows}");
+    assert!(stack.dev(&["explain", "migrate"]).ends(0).stdout.contains("done"));
+    // As docker compose does, `up` runs it again.
+    stack.dev(&["up"]).ends(0);
+    // What others wait for, or what publishes a port, has to keep running.
+    stack.dev(&["--profile", "waits", "up"]).ends(7).says(&["ends: exited with code 0", "kind = \"job\""]);
+    stack.dev(&["--profile", "port", "up", "port"]).ends(7).says(&["port: exited with code 0"]);
+}

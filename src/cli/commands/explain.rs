@@ -250,7 +250,10 @@ impl Explained<'_> {
             (Some((Answer::Ready, Some(remark))), _) => format!("yes: {remark} ({probe})"),
             (Some((Answer::NotYet(why), _)), _) => format!("not yet: {} ({probe})", shown(why)),
             (Some((Answer::Never(why), _)), _) => format!("no, and waiting will not help: {} ({probe})", shown(why)),
-            (None, Some(container)) if self.service.kind == Kind::Job && container.exit_code == Some(0) => {
+            (None, Some(container))
+                if (self.service.kind == Kind::Job || self.service.is_one_shot())
+                    && container.exit_code == Some(0) =>
+            {
                 "done".into()
             }
             (None, Some(container)) if container.is_up() => format!("runs ({probe})"),

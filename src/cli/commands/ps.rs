@@ -197,7 +197,8 @@ async fn running((prober, engine, masks): (&Prober, &Engine, &Masks), service: &
         return row;
     }
     if container.state != ContainerState::Running {
-        row.ready = Some(false);
+        // One that ended with 0, and may, has done its work.
+        row.ready = Some(service.is_one_shot() && container.exit_code == Some(0));
         return row;
     }
     match once::ask(engine, prober, service, container, None).await {
@@ -276,7 +277,7 @@ fn show(args: &Args, context: &Context, stack: &Stack, rows: Vec<Row>, unfinishe
             _ if row.orphan => "not in services.toml".into(),
             (None, Some(why)) => format!("unknown: {}", crate::ui::sanitise::text(why)),
             (None, None) => "-".into(),
-            (Some(true), _) if row.kind == Kind::Job => "done".into(),
+            (Some(true), _) if row.kind == Kind::Job || row.exit_code == Some(0) => "done".into(),
             (Some(true), Some(remark)) => format!("yes: {}", crate::ui::sanitise::text(remark)),
             (Some(true), None) => "yes".into(),
             (Some(false), Some(why)) => format!("no: {}", crate::ui::sanitise::text(why)),

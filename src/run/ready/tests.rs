@@ -225,3 +225,14 @@ proptest! {
         prop_assert!(matches!(end, Effect::Ready | Effect::Failed(_)));
     }
 }
+
+#[test]
+fn a_one_shot_service_is_done_when_it_ends_with_0_and_failed_otherwise() {
+    let gate = || gate(Probe::Engine, RestartPolicy::OnFailure(0)).that_may_end(true);
+    assert_eq!(gate().on(exited(0), ms(5)), Effect::Ready);
+    assert_eq!(gate().on(exited(1), ms(5)), Effect::Wait(ms(9_995)), "its policy restarts it");
+    let once =
+        |code| super::Gate::that_may_end(self::gate(Probe::Engine, RestartPolicy::No), true).on(exited(code), ms(5));
+    assert_eq!(once(0), Effect::Ready);
+    assert_eq!(once(3), failed(3, 1));
+}
