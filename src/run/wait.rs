@@ -80,6 +80,12 @@ pub(super) async fn ready(
     }
 }
 
+/// The exit code of a process that was ended by SIGKILL.
+const KILLED: i64 = 137;
+
+/// How long the engine is given to learn why a container was killed.
+const LATE: Duration = Duration::from_millis(300);
+
 type Exit<'a> = Pin<Box<dyn Future<Output = Result<Option<i64>>> + 'a>>;
 
 /// After so much time in which nothing answered where it should, its container is asked where its server listens.
@@ -276,7 +282,12 @@ impl<'a> Waiting<'a> {
             let message = format!("the container of {} was removed while waiting for it", self.service.name);
             return Err(Error::new(ErrorKind::Crashed, message));
         };
-        let seen = self.run.engine.inspect(self.id).await?.unwrap_or_default();
+        let mut seen = self.run.engine.inspect(self.id).await?.unwrap_or_default();
+        // That memory ran out is reported to the engine on its own way, at times after the end.
+        if code == KILLED && !seen.oom_killed && self.service.memory.is_some() {
+            tokio::time::sleep(LATE).await;
+            seen = self.run.engine.inspect(self.id).await?.unwrap_or_default();
+        }
         // The engine restarts this one after failures alone: a 0 is the code of its next run, which has none yet.
         let restarted = seen.running || seen.restarting;
         if code == 0 && restarted && matches!(self.service.restart, RestartPolicy::OnFailure(_)) {
