@@ -251,8 +251,7 @@ impl Explained<'_> {
             (Some((Answer::NotYet(why), _)), _) => format!("not yet: {} ({probe})", shown(why)),
             (Some((Answer::Never(why), _)), _) => format!("no, and waiting will not help: {} ({probe})", shown(why)),
             (None, Some(container))
-                if (self.service.kind == Kind::Job || self.service.is_one_shot())
-                    && container.exit_code == Some(0) =>
+                if (self.service.kind == Kind::Job || self.service.is_one_shot()) && container.exit_code == Some(0) =>
             {
                 "done".into()
             }
