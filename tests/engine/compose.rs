@@ -175,6 +175,10 @@ impl Drop for Case {
         docker::remove_all(&format!("com.docker.compose.project={}p", self.project));
         docker::remove_all(&format!("dev.taskava.project={}", self.project));
         docker::untag_all(&self.project);
+        if self.name.starts_with("59-") {
+            // Its `tags` give the image this name, too.
+            docker::remove_image("web:dev");
+        }
     }
 }
 
