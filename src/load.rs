@@ -254,7 +254,10 @@ impl Reading {
         }
     }
 
-    /// Those that are given, the process environment, then `.env`.
+    /// Those that are given, the process environment, then `.env` or the files that are read instead of it.
+    ///
+    /// # Errors
+    /// When one of these files doesn't exist.
     fn variables(&mut self, options: &LoadOptions, folder: &Path) -> Result<Variables> {
         let mut variables = Variables::default();
         for (name, value) in &options.variables {

@@ -13,9 +13,21 @@ use crate::plan::observed::Container;
 ///
 /// # Errors
 /// When it has none.
-pub(super) async fn any_container(engine: &Engine, stack: &Stack, service: &ServiceName) -> Result<Container> {
+async fn any_container(engine: &Engine, stack: &Stack, service: &ServiceName) -> Result<Container> {
     let containers = engine.containers(stack.name.as_str()).await?;
     containers.into_iter().find(|seen| seen.service == *service).ok_or_else(|| none_of(service))
+}
+
+/// The engine, and the container of a service, in any state. Works without services.toml, too.
+///
+/// # Errors
+/// When there is no such service, or it has no container.
+pub(super) async fn find_one(context: &Context, service: &str) -> Result<(Engine, Container)> {
+    let mut found = stack_or_labels(context).await?;
+    let name = found.stack.named(service)?;
+    let engine = found.engine(context).await?;
+    let container = any_container(&engine, &found.stack, &name).await?;
+    Ok((engine, container))
 }
 
 fn none_of(service: &ServiceName) -> Error {
@@ -38,7 +50,7 @@ impl Services {
     /// When there is no such service, or a named one has no container.
     pub async fn find(&self, context: &Context) -> Result<(Engine, Vec<Container>)> {
         let mut found = stack_or_labels(context).await?;
-        let names = self.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let names = found.stack.all_named(&self.services)?;
         let engine = found.engine(context).await?;
         let mut containers = engine.containers(found.stack.name.as_str()).await?;
         containers.retain(|seen| names.is_empty() || names.contains(&seen.service));

@@ -13,7 +13,7 @@ use crate::event::{Event, Events, Summary};
 use crate::kinds;
 use crate::load::{self, Loaded};
 use crate::masks::Masks;
-use crate::model::{Endpoint, ServiceName, Stack};
+use crate::model::{Endpoint, ServiceName, Stack, isolated};
 use crate::plan::observed::Container;
 use crate::plan::{self, Cause, Intent, Observed, Op, Plan, Request, Step};
 use crate::remedy;
@@ -93,7 +93,7 @@ impl<'a> Session<'a> {
 
     /// The same to bring services up: what can't be started is refused before an engine is contacted.
     pub async fn to_start(context: &'a Context, stack: Stack, names: &[String], no_deps: bool) -> Result<Self> {
-        let services = names.iter().map(|name| stack.named(name)).collect::<Result<_>>()?;
+        let services = stack.all_named(names)?;
         plan::refuse_unusable(&stack, &Request { services, no_deps, ..Request::default() })?;
         Self::of(context, stack).await
     }
@@ -143,7 +143,14 @@ impl<'a> Session<'a> {
 
     /// Checks names from the command line; an unknown one gets a suggestion.
     pub fn services(&self, names: &[String]) -> Result<Vec<ServiceName>> {
-        names.iter().map(|name| self.stack.named(name)).collect()
+        self.stack.all_named(names)
+    }
+
+    /// The name of the snapshot that is saved before data is removed, where one is wanted.
+    pub fn snapshot_before(&self, is_wanted: bool) -> Option<String> {
+        // The data of a test run was made for it.
+        let of_test = isolated::is_name(self.stack.name.as_str());
+        (is_wanted && !of_test).then(snapshot::auto_name)
     }
 
     /// Takes the stack's lock. The holder it waits for is reported in `events`.

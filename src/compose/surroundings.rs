@@ -20,14 +20,19 @@ pub(super) const FILE: &str = ".env";
 /// The files that `COMPOSE_FILE` names, in the environment or in one of these env files.
 pub(super) fn files(env: &[PathBuf], environment: &Variables) -> Vec<String> {
     let mut variables = environment.clone();
-    for file in env.iter().rev() {
-        read(file, FILE, &mut variables);
-    }
+    read_own(env, &mut variables);
     let value =
         |name: &str| variables.get(name).map(|variable| variable.value.as_str()).filter(|value| !value.is_empty());
     let separator = value("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
     let files = value("COMPOSE_FILE").into_iter().flat_map(|files| files.split(separator));
     files.filter(|file| !file.is_empty()).map(str::to_owned).collect()
+}
+
+/// Adds the variables of `.env`, or of the files that are read instead: a later one comes before an earlier one.
+fn read_own(files: &[PathBuf], variables: &mut Variables) {
+    for file in files.iter().rev() {
+        read(file, FILE, variables);
+    }
 }
 
 /// Adds the variables of an env file that are not set yet, and returns their names.
@@ -67,9 +72,7 @@ pub(super) fn add(files: &[PathBuf], variables: &mut Variables, own: &[PathBuf])
             local.values.insert(name, value.unwrap_or_default());
         }
     }
-    for file in own.iter().rev() {
-        read(file, FILE, variables);
-    }
+    read_own(own, variables);
     local
 }
 

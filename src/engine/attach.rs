@@ -322,11 +322,7 @@ impl Engine {
         let stdin = if options.stdin && kind.stdin { "&stdin=1" } else { "" };
         let mut path = format!("/containers/{id}/attach?stream=1&stdout=1&stderr=1{stdin}");
         if let Some(keys) = &options.detach_keys {
-            let escaped = keys.bytes().map(|byte| match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
-                _ => format!("%{byte:02X}"),
-            });
-            path = format!("{path}&detachKeys={}", escaped.collect::<String>());
+            path = format!("{path}&{}", hijack::query(&[("detachKeys", keys.clone())]));
         }
         let wire = hijack::post(&self.address, &path, "", Then::Upgrade).await;
         let wire = wire.map_err(|error| failed(format_args!("can't attach to {name}"), &error))?;

@@ -11,7 +11,7 @@ use crate::diag::Result;
 use crate::model::Stack;
 use crate::plan::observed::ComposeProject;
 
-const PROJECT: &str = "com.docker.compose.project";
+pub(super) const PROJECT: &str = "com.docker.compose.project";
 const SERVICE: &str = "com.docker.compose.service";
 const VOLUME: &str = "com.docker.compose.volume";
 const FOLDER: &str = "com.docker.compose.project.working_dir";

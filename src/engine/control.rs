@@ -1,7 +1,6 @@
 //! What is done to a running container without changing what it is: signals, pauses, a look at its processes.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bollard::models::ContainerConfig;
 use bollard::query_parameters::{
@@ -12,6 +11,7 @@ use futures_util::{Stream, TryStreamExt as _};
 
 use super::connect::answer;
 use super::error::failed;
+use super::upload::COPY;
 use super::{Engine, labels};
 use crate::diag::Result;
 
@@ -47,9 +47,6 @@ pub struct CommitOptions {
 
 /// The processes of a container: what the columns are, and the rows.
 type Processes = (Vec<String>, Vec<Vec<String>>);
-
-/// How long a whole file system may take.
-const LONG: Duration = Duration::from_secs(3600);
 
 impl Engine {
     /// The stacks that have containers, by name.
@@ -125,13 +122,13 @@ impl Engine {
             pause: options.pause,
             changes: (!options.changes.is_empty()).then(|| options.changes.join("\n")),
         };
-        let docker = self.docker.clone().with_timeout(LONG);
+        let docker = self.docker.clone().with_timeout(COPY);
         Ok(docker.commit_container(asked, config).await.map_err(failed)?.id)
     }
 
     /// The file system of a container as a tar, volumes left out.
     pub fn export(&self, id: &str) -> impl Stream<Item = std::io::Result<Bytes>> + use<> {
-        self.docker.clone().with_timeout(LONG).export_container(id).map_err(std::io::Error::other)
+        self.docker.clone().with_timeout(COPY).export_container(id).map_err(std::io::Error::other)
     }
 
     /// The processes in a container, as `ps -ef` on the engine's machine shows them.

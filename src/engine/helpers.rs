@@ -9,7 +9,8 @@ use bollard::query_parameters::{CreateContainerOptions, ListContainersOptions, R
 
 use super::connect::answer;
 use super::error::{failed, status};
-use super::snapshots::{COPY, INSIDE};
+use super::snapshots::INSIDE;
+use super::upload::COPY;
 use super::{Engine, labels};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::Stack;

@@ -14,6 +14,22 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, 
 
 use super::connect::{Address, tls};
 
+/// A query string.
+pub(super) fn query(pairs: &[(&str, String)]) -> String {
+    let escape = |text: &str| {
+        text.bytes().fold(String::new(), |mut out, byte| {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => {
+                    out.push(byte.into());
+                }
+                byte => out.push_str(&format!("%{byte:02X}")),
+            }
+            out
+        })
+    };
+    pairs.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect::<Vec<_>>().join("&")
+}
+
 /// What the engine sends.
 pub(super) type Reader = BufReader<Pin<Box<dyn AsyncRead + Send>>>;
 /// What it is sent. Shutting it down ends this direction alone.

@@ -5,7 +5,7 @@ use bollard::query_parameters::{ListContainersOptions, ListNetworksOptions};
 
 use super::connect::answer;
 use super::error::failed;
-use super::{Engine, credentials, labels};
+use super::{Engine, compose_project, credentials, labels};
 use crate::diag::Result;
 
 /// What an engine says of itself and its machine.
@@ -101,7 +101,7 @@ fn bystander(seen: ContainerSummary) -> ContainerInfo {
         name: name.trim_start_matches('/').to_owned(),
         project: label(labels::PROJECT),
         root: label(labels::ROOT),
-        compose: label("com.docker.compose.project"),
+        compose: label(compose_project::PROJECT),
         ports: seen.ports.unwrap_or_default().iter().filter_map(|port| port.public_port).collect(),
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::time::Duration;
 
 use bollard::body_try_stream;
 use bollard::errors::Error as Bollard;
@@ -19,6 +18,7 @@ use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::connect::answer;
 use super::error::{failed, status};
+use super::upload::COPY;
 use super::{Engine, labels};
 use crate::diag::Result;
 use crate::model::{Place, ServiceName, Stack, fingerprint_of};
@@ -35,9 +35,6 @@ const EMPTY: &str = "empty";
 
 /// An archive of at most this length contains only a folder: that is how an empty volume is recognised.
 const GLANCE: usize = 64 * 1024;
-
-/// How long a copy may take to begin to be answered; the engine answers an import when it has all of it.
-pub(super) const COPY: Duration = Duration::from_secs(3600);
 
 /// What is saved, and as what.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ const PIECES: usize = 4;
 /// How much of a list of names fits into one command line.
 const COMMAND_LIMIT: usize = 64 * 1024;
 
-/// How long an archive may take.
+/// How long an archive may take, or to begin to be answered; the engine answers an import when it has all of it.
 pub(super) const COPY: Duration = Duration::from_secs(3600);
 
 /// A file, folder or link on its way into a container. A link is sent as a link, wherever it leads.

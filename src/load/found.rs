@@ -90,20 +90,24 @@ fn named(options: &LoadOptions, here: &Path) -> Result<Found> {
 
 /// The nearest folder that has a file. docker compose prefers the files that `COMPOSE_FILE` names: there, `convert` does.
 fn search(options: &LoadOptions, here: &Path) -> Result<Found> {
+    let found = |first| Found { first, with_override: true, more: Vec::new() };
+    let usual = || options.convert.map(|convert| found(First::Compose(Vec::new(), convert)));
     for folder in here.ancestors() {
         let path = folder.join(FILE);
         if path.is_file() {
             let file = canonical(&path, here)
                 .ok_or_else(|| Error::new(ErrorKind::Other, format_args!("{} can't be read", path.display())))?;
-            return Ok(Found { first: First::Toml(file), with_override: true, more: Vec::new() });
+            return Ok(found(First::Toml(file)));
         }
-        if let Some(convert) = options.convert.filter(|_| compose_file(folder).is_some()) {
-            return Ok(Found { first: First::Compose(Vec::new(), convert), with_override: true, more: Vec::new() });
+        if compose_file(folder).is_some()
+            && let Some(found) = usual()
+        {
+            return Ok(found);
         }
     }
     let by_variable = std::env::var_os("COMPOSE_FILE").is_some_and(|files| !files.is_empty());
-    if let Some(convert) = options.convert.filter(|_| by_variable) {
-        return Ok(Found { first: First::Compose(Vec::new(), convert), with_override: true, more: Vec::new() });
+    if by_variable && let Some(found) = usual() {
+        return Ok(found);
     }
     let message = format!("no {FILE} in {} or a folder above it", here.display());
     let composes = here.ancestors().find_map(compose_file);

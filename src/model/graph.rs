@@ -33,6 +33,11 @@ pub fn closure<'a>(stack: &'a Stack, names: impl IntoIterator<Item = &'a Service
     out
 }
 
+/// The same, as names of their own.
+pub fn with_dependencies<'a>(stack: &'a Stack, names: impl IntoIterator<Item = &'a ServiceName>) -> Vec<ServiceName> {
+    closure(stack, names).into_iter().cloned().collect()
+}
+
 /// The services that depend on a service, directly or through others.
 pub fn dependents<'a>(stack: &'a Stack, name: &ServiceName) -> IndexSet<&'a ServiceName> {
     let mut found: IndexSet<&ServiceName> = IndexSet::new();

@@ -122,6 +122,14 @@ impl Stack {
         })
     }
 
+    /// Services by their names.
+    ///
+    /// # Errors
+    /// When one of them is not there; as [`Self::named`].
+    pub fn all_named(&self, names: &[String]) -> Result<Vec<ServiceName>> {
+        names.iter().map(|name| self.named(name)).collect()
+    }
+
     /// A volume of the stack by its name on the engine.
     pub fn volume(&self, name: &str) -> Option<&Volume> {
         self.volumes.values().find(|volume| volume.name == name)

@@ -13,9 +13,14 @@ pub enum LeftOut {
     Never,
 }
 
-/// Plans to pull the images of services, each once; without names, of all active ones. Also says whose image is not pulled,
-/// and why.
-pub fn pull<'a>(stack: &'a Stack, seen: &Observed, request: &Request) -> (Plan, Vec<(&'a ServiceName, LeftOut)>) {
+/// Plans to pull the images of services, each once; without names, of all active ones; all of them, or only those that are
+/// missing. Also says whose image is not pulled, and why.
+pub fn pull<'a>(
+    stack: &'a Stack,
+    seen: &Observed,
+    request: &Request,
+    only_missing: bool,
+) -> (Plan, Vec<(&'a ServiceName, LeftOut)>) {
     let mut plan = Plan::default();
     let mut left_out = Vec::new();
     let mut done = Vec::new();
@@ -27,8 +32,10 @@ pub fn pull<'a>(stack: &'a Stack, seen: &Observed, request: &Request) -> (Plan, 
         } else if !done.contains(&&service.image) {
             done.push(&service.image);
             let is_there = seen.images.contains_key(&service.image);
-            let cause = if is_there { Cause::Requested } else { Cause::Missing };
-            plan.push(pull_of(service, request), cause, Vec::new());
+            if !(is_there && only_missing) {
+                let cause = if is_there { Cause::Requested } else { Cause::Missing };
+                plan.push(pull_of(service, request), cause, Vec::new());
+            }
         }
     }
     (plan, left_out)

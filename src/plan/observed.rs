@@ -152,6 +152,18 @@ pub enum ContainerState {
 }
 
 impl ContainerState {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Created,
+        Self::Running,
+        Self::Paused,
+        Self::Restarting,
+        Self::Stopping,
+        Self::Removing,
+        Self::Exited,
+        Self::Dead,
+    ];
+
     /// As the engine writes it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -133,7 +133,7 @@ impl Builder {
             return Err(not_found(missing));
         }
         let stack = load::stack(&self.options)?.stack;
-        let services = self.services.iter().map(|name| stack.named(name)).collect::<diag::Result<Vec<_>>>()?;
+        let services = stack.all_named(&self.services)?;
         let engine = Engine::connect(&ConnectOptions::from_environment(None, None)).await?;
         let options = isolated::IsolatedOptions { services, timeout: self.timeout, from_scratch: self.from_scratch };
         let janitors = |project: &str| janitor::by_whom_there_is(&engine.about.address, project);

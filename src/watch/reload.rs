@@ -78,7 +78,7 @@ fn concerned(stack: &Stack, before: &Stack, seen: &Observed) -> Vec<ServiceName>
         is_new || seen.of(&service.name).next().is_some()
     });
     let names: Vec<&ServiceName> = wanted.map(|service| &service.name).collect();
-    graph::closure(stack, names).into_iter().cloned().collect()
+    graph::with_dependencies(stack, names)
 }
 
 fn tell_orphans(world: &WatchContext, stack: &Stack, seen: &Observed) {

@@ -6,7 +6,7 @@ use crate::cli::Context;
 use crate::cli::session::{load_options, tell_loaded};
 use crate::diag::{Diagnostic, Error, Result, Severity};
 use crate::load::{self, Loaded};
-use crate::model::ServiceName;
+use crate::model::{ServiceName, Unusable};
 use crate::plan::{self, Observed, Plan, Request};
 use crate::ui::Format;
 
@@ -24,12 +24,11 @@ pub fn run(_: &Args, context: &Context) -> Result<ExitCode> {
     let stack = &loaded.stack;
     let is_active = |name: &ServiceName| stack.services[name].active;
     // What `up` refuses is an error; what it does not start may stay as it is.
-    let refused = stack.problems_of(is_active).count() > 0;
-    let others = stack.unusable.iter().filter(|one| !one.services.iter().all(is_active));
-    let others = others.map(|one| Diagnostic { severity: Severity::Warning, ..one.problem.clone() });
-    let others: Vec<_> = others.chain(stack.problems_of(is_active).cloned()).collect();
-    loaded.warnings.extend(others);
-    if refused {
+    let (refused, others): (Vec<_>, Vec<_>) = stack.unusable.iter().partition(|one| one.services.iter().all(is_active));
+    let warning = |one: &Unusable| Diagnostic { severity: Severity::Warning, ..one.problem.clone() };
+    loaded.warnings.extend(others.into_iter().map(warning));
+    loaded.warnings.extend(refused.iter().map(|one| one.problem.clone()));
+    if !refused.is_empty() {
         load::in_order(&mut loaded.warnings);
         return Err(Error::configuration(loaded.warnings));
     }

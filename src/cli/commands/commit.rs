@@ -2,9 +2,8 @@
 
 use std::process::ExitCode;
 
-use crate::cli::by_labels::stack_or_labels;
 use crate::cli::compose_options::Index;
-use crate::cli::services::any_container;
+use crate::cli::services::find_one;
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::CommitOptions;
@@ -42,15 +41,12 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
-        let mut found = stack_or_labels(context).await?;
-        let name = found.stack.named(&args.service)?;
         let reference = args.image.as_deref().map(Reference::of);
         if reference.is_some_and(|reference| reference.digest.is_some()) {
             let message = "an image gets its digest when it is pushed: write REPOSITORY or REPOSITORY:TAG";
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let engine = found.engine(context).await?;
-        let container = any_container(&engine, &found.stack, &name).await?;
+        let (engine, container) = find_one(context, &args.service).await?;
         let options = CommitOptions {
             repository: reference.map(|reference| reference.repository.to_owned()),
             tag: reference.and_then(|reference| reference.tag).map(ToOwned::to_owned),
@@ -59,7 +55,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             changes: args.change.clone(),
             pause: args.pause,
         };
-        let id = engine.commit_image(&container.id, name.as_str(), options).await?;
+        let id = engine.commit_image(&container.id, &args.service, options).await?;
         context.screen.out(&format!("{id}\n"))?;
         Ok(ExitCode::SUCCESS)
     })

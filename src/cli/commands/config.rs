@@ -43,8 +43,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let mut loaded = load(context)?;
     if !args.names.is_empty() {
-        let named = args.names.iter().map(|name| loaded.stack.named(name)).collect::<Result<Vec<_>>>()?;
-        let wanted: Vec<_> = graph::closure(&loaded.stack, &named).into_iter().cloned().collect();
+        let wanted = graph::with_dependencies(&loaded.stack, &loaded.stack.all_named(&args.names)?);
         loaded.stack.services.retain(|name, _| wanted.contains(name));
     }
     if lists::show(&args.list, &loaded, args.show_secrets, context)? {

@@ -9,14 +9,13 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::ValueHint;
-use futures_util::{Stream, StreamExt as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use tokio::io::AsyncReadExt as _;
 
 use self::place::{At, From, Side};
-use crate::cli::by_labels::stack_or_labels;
 use crate::cli::compose_options::Index;
-use crate::cli::services::any_container;
-use crate::cli::{Context, block_on};
+use crate::cli::services::find_one;
+use crate::cli::{Context, block_on, inside};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, Owner, PathInfo, Upload};
 use crate::event::Events;
@@ -69,22 +68,14 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             usage("neither is in a container: write one of them as SERVICE:PATH")
         }
         (Side::Inside { service, path }, to) => block_on(async {
-            let (engine, container) = find(context, &service).await?;
+            let (engine, container) = find_one(context, &service).await?;
             Copy { args, context, engine, container }.out(&path, to).await
         }),
         (from, Side::Inside { service, path }) => block_on(async {
-            let (engine, container) = find(context, &service).await?;
+            let (engine, container) = find_one(context, &service).await?;
             Copy { args, context, engine, container }.into(from, &path).await
         }),
     }
-}
-
-async fn find(context: &Context, service: &str) -> Result<(Engine, Container)> {
-    let mut found = stack_or_labels(context).await?;
-    let name = found.stack.named(service)?;
-    let engine = found.engine(context).await?;
-    let container = any_container(&engine, &found.stack, &name).await?;
-    Ok((engine, container))
 }
 
 struct Copy<'a> {
@@ -125,11 +116,7 @@ impl Copy<'_> {
         let base = match target {
             place::Target::Inside => to.canonicalize()?.join(&from.name),
             place::Target::Itself if found.exists.is_some() => to.canonicalize()?,
-            place::Target::Itself => {
-                let whole = std::path::absolute(&to)?;
-                let parent = whole.parent().unwrap_or(Path::new("/")).canonicalize()?;
-                parent.join(whole.file_name().unwrap_or_default())
-            }
+            place::Target::Itself => in_real_folder(&to)?,
         };
         let shutdown = Shutdown::on_signals(&Events::default());
         let (sender, receiver) = tokio::sync::mpsc::channel(PIECES);
@@ -167,12 +154,7 @@ impl Copy<'_> {
             let message = "a tar is not for a terminal: redirect the output, or name a file or folder";
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let mut archive = std::pin::pin!(self.engine.pack(&self.container.id, path));
-        let mut stdout = tokio::io::stdout();
-        while let Some(piece) = archive.next().await {
-            stdout.write_all(&piece?).await?;
-        }
-        stdout.flush().await?;
+        inside::to_stdout(self.engine.pack(&self.container.id, path).map_err(Error::from)).await?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -199,10 +181,8 @@ impl Copy<'_> {
         let real = if follow || seen.is_dir() {
             from.canonicalize()?
         } else {
-            // A link is copied as one; the folder that it is in is looked up.
-            let whole = std::path::absolute(&from)?;
-            let folder = whole.parent().unwrap_or(Path::new("/")).canonicalize()?;
-            folder.join(whole.file_name().unwrap_or_default())
+            // A link is copied as one.
+            in_real_folder(&from)?
         };
         let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let name = if parts.name.is_empty() || parts.name == ".." { name } else { parts.name.clone() };
@@ -230,6 +210,13 @@ impl Copy<'_> {
         self.context.screen.note(&format!("{text} copied to {service}:{target}"));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// A path whose folder has no links; its own name may be one.
+fn in_real_folder(path: &Path) -> io::Result<PathBuf> {
+    let whole = std::path::absolute(path)?;
+    let folder = whole.parent().unwrap_or(Path::new("/")).canonicalize()?;
+    Ok(folder.join(whole.file_name().unwrap_or_default()))
 }
 
 /// A path of this machine as a target.

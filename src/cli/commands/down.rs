@@ -9,9 +9,8 @@ use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::ImageRemoval;
 use crate::event::Event;
-use crate::model::{Service, ServiceName, isolated};
+use crate::model::{Service, ServiceName};
 use crate::plan::{self, Op, Plan, Request};
-use crate::run::snapshot;
 use crate::ui::Screen;
 
 /// Stop services and remove their containers and networks; volumes are kept
@@ -65,12 +64,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     }
     block_on(async {
         let session = Session::open_or_labels(context).await?;
-        // The data of a test run was made for it.
-        let of_test = isolated::is_name(session.stack.name.as_str());
         let request = Request {
             services: session.services(&args.on.services)?,
             volumes: args.volumes,
-            snapshot: (args.volumes && !args.no_snapshot && !of_test).then(snapshot::auto_name),
+            snapshot: session.snapshot_before(args.volumes && !args.no_snapshot),
             remove_orphans: args.remove_orphans,
             ..Request::default()
         };

@@ -38,7 +38,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut here = stack_or_labels(context).await?;
-        let chosen = args.services.iter().map(|name| here.stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let chosen = here.stack.all_named(&args.services)?;
         let engine = here.engine(context).await?;
         let (stack, by_labels) = (here.stack, here.by_labels);
         let containers = engine.containers(stack.name.as_str()).await?;

@@ -58,7 +58,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 async fn show(args: &Args, context: &Context) -> Result<()> {
     let mut found = stack_or_labels(context).await?;
-    let services = args.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
+    let services = found.stack.all_named(&args.services)?;
     let usage = |message| Error::new(ErrorKind::Usage, message);
     // One that can't be understood is reported before the engine is queried.
     for text in [&args.since, &args.until].into_iter().flatten() {

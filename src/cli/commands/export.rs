@@ -6,16 +6,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::ValueHint;
-use futures_util::StreamExt as _;
-use tokio::io::AsyncWriteExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::import::write_new;
-use crate::cli::by_labels::stack_or_labels;
 use crate::cli::compose_options::Index;
-use crate::cli::services::any_container;
+use crate::cli::services::find_one;
 use crate::cli::session::{load_options, tell_loaded};
 use crate::cli::whole_file::WholeFile;
-use crate::cli::{Context, block_on};
+use crate::cli::{Context, block_on, inside};
 use crate::compose::export::{Exported, export};
 use crate::config::node::Node;
 use crate::diag::{Error, ErrorKind, Result, Source};
@@ -91,23 +89,16 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 /// Writes the file system of a service's container.
 async fn container(context: &Context, service: &str, output: &Path) -> Result<ExitCode> {
-    let mut found = stack_or_labels(context).await?;
-    let name = found.stack.named(service)?;
     let to_stdout = output == Path::new("-");
     if to_stdout && std::io::stdout().is_terminal() {
         let message = "a tar is not for a terminal: name a file with -o FILE, or redirect the output";
         return Err(Error::new(ErrorKind::Usage, message));
     }
-    let engine = found.engine(context).await?;
-    let container = any_container(&engine, &found.stack, &name).await?;
-    let mut archive = std::pin::pin!(engine.export(&container.id));
-    let failed = |error: std::io::Error| Error::new(ErrorKind::Other, format_args!("can't export {name}: {error}"));
+    let (engine, container) = find_one(context, service).await?;
+    let failed = |error| Error::new(ErrorKind::Other, format_args!("can't export {service}: {error}"));
+    let mut archive = std::pin::pin!(engine.export(&container.id).map_err(failed));
     if to_stdout {
-        let mut stdout = tokio::io::stdout();
-        while let Some(piece) = archive.next().await {
-            stdout.write_all(&piece.map_err(failed)?).await?;
-        }
-        stdout.flush().await?;
+        inside::to_stdout(archive).await?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut file = WholeFile::create(output)?;
@@ -118,7 +109,7 @@ async fn container(context: &Context, service: &str, output: &Path) -> Result<Ex
             () = shutdown.reached(ShutdownLevel::Stop) => return Err(shutdown.error()),
         };
         match piece {
-            Some(piece) => file.write(&piece.map_err(failed)?)?,
+            Some(piece) => file.write(&piece?)?,
             None => break,
         }
     }

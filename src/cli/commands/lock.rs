@@ -40,7 +40,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             let plan = async |seen: &plan::Observed| {
                 let mut wanted = services.clone();
                 wanted.retain(|name| args.pull || !seen.images.contains_key(&session.stack.services[name].image));
-                let (plan, _) = plan::pull(&session.stack, seen, &Request { services: wanted, ..Request::default() });
+                let (plan, _) =
+                    plan::pull(&session.stack, seen, &Request { services: wanted, ..Request::default() }, false);
                 Ok(Change::new(plan))
             };
             let code = session.change("lock", &on, plan).await?;

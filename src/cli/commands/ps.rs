@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use futures_util::future::join_all;
 use futures_util::try_join;
 use serde::Serialize;
@@ -38,11 +39,11 @@ pub struct Args {
     #[arg(long = "services", conflicts_with = "json")]
     pub names: bool,
     /// Only services in this state: created, running, paused, restarting, exited, dead; repeatable
-    #[arg(long, value_name = "STATE")]
-    pub status: Vec<StatusArg>,
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(ContainerState::ALL.map(ContainerState::as_str)))]
+    pub status: Vec<String>,
     /// Same as `--status`: `status=running`
     #[arg(long, value_name = "status=STATE", hide = true, value_parser = filter)]
-    pub filter: Vec<StatusArg>,
+    pub filter: Vec<String>,
     /// Don't shorten anything to fit the terminal
     #[arg(long)]
     pub no_trunc: bool,
@@ -55,24 +56,11 @@ pub struct Args {
     pub json: bool,
 }
 
-/// `--status`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-#[expect(missing_docs, reason = "see ContainerState")]
-pub enum StatusArg {
-    Created,
-    Running,
-    Paused,
-    Restarting,
-    Stopping,
-    Removing,
-    Exited,
-    Dead,
-}
-
 /// `status=running`
-fn filter(text: &str) -> Result<StatusArg, String> {
-    let state = text.strip_prefix("status=").ok_or("write status=STATE")?;
-    clap::ValueEnum::from_str(state, true)
+fn filter(text: &str) -> Result<String, String> {
+    let state = text.strip_prefix("status=").ok_or("write status=STATE")?.to_lowercase();
+    let known = ContainerState::ALL.iter().any(|known| known.as_str() == state);
+    if known { Ok(state) } else { Err(format!("invalid variant: {}", &text["status=".len()..])) }
 }
 
 /// One row.
@@ -101,8 +89,7 @@ struct Row {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
-        let chosen = args.services.iter().map(|name| found.stack.named(name));
-        let chosen = chosen.collect::<Result<Vec<_>>>()?;
+        let chosen = found.stack.all_named(&args.services)?;
         let engine = found.engine(context).await?;
         let stack = found.stack;
         let project = stack.name.as_str();
@@ -114,9 +101,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         }
         let wanted = |name: &ServiceName| chosen.is_empty() || chosen.contains(name);
         let mut rows = rows(args, &stack, &engine, &containers, wanted).await?;
-        let states: Vec<StatusArg> = args.status.iter().chain(&args.filter).copied().collect();
-        let is_in = |row: &Row| states.iter().any(|state| format!("{state:?}").eq_ignore_ascii_case(row.state));
-        rows.retain(|row| (states.is_empty() || is_in(row)) && (args.orphans || !row.orphan));
+        let states: Vec<&String> = args.status.iter().chain(&args.filter).collect();
+        let is_in = |row: &Row| states.is_empty() || states.iter().any(|state| *state == row.state);
+        rows.retain(|row| is_in(row) && (args.orphans || !row.orphan));
         for row in &mut rows {
             let service = stack.services.get(&row.service);
             let half = intents.iter().find(|intent| service.is_some_and(|service| intent.concerns(&stack, service)));

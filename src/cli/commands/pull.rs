@@ -7,7 +7,7 @@ use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::event::Event;
 use crate::model::{Service, graph};
-use crate::plan::{self, Cause, LeftOut, Observed, Plan, Request};
+use crate::plan::{self, LeftOut, Observed, Request};
 use crate::run::shutdown::ShutdownLevel;
 
 /// Pull the newest images of services
@@ -51,9 +51,9 @@ pub enum PolicyArg {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let stack = load_stack(context)?;
-        let named = args.on.services.iter().map(|name| stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let named = stack.all_named(&args.on.services)?;
         let services = match args.include_deps {
-            true => graph::closure(&stack, &named).into_iter().cloned().collect(),
+            true => graph::with_dependencies(&stack, &named),
             false => named,
         };
         // One by one: what only concerns two of them together is no reason not to pull.
@@ -67,14 +67,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let session = Session::of(context, stack).await?;
         let request = Request { services, ..Request::default() };
         let plan = async |seen: &Observed| {
-            let (mut plan, left_out) = plan::pull(&session.stack, seen, &request);
-            if args.policy == PolicyArg::Missing {
-                let mut missing = Plan::default();
-                for step in plan.steps.into_iter().filter(|step| step.cause == Cause::Missing) {
-                    missing.push(step.op, step.cause, Vec::new());
-                }
-                plan = missing;
-            }
+            let only_missing = args.policy == PolicyArg::Missing;
+            let (plan, left_out) = plan::pull(&session.stack, seen, &request, only_missing);
             for (name, why) in left_out {
                 let message = match why {
                     LeftOut::Built => format!("{name}: left out, it is built (taskava dev build {name})"),

@@ -41,7 +41,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let session = Session::open(context).await?;
         let mut services = session.services(&args.services)?;
         if args.include_deps {
-            services = graph::closure(&session.stack, &services).into_iter().cloned().collect();
+            services = graph::with_dependencies(&session.stack, &services);
         }
         let on_failure = if args.ignore_push_failures { OnFailure::GoOn } else { OnFailure::Stop };
         push(&session, &services, on_failure).await

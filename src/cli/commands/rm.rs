@@ -5,9 +5,7 @@ use std::process::ExitCode;
 use crate::cli::session::{Change, ChangeArgs, Session};
 use crate::cli::{Context, block_on};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::isolated;
 use crate::plan::{self, Observed, Op, Plan, Request};
-use crate::run::snapshot;
 
 /// Remove stopped containers of services; volumes and networks are kept
 ///
@@ -38,12 +36,10 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let session = Session::open_or_labels(context).await?;
-        // The data of a test run was made for it.
-        let of_test = isolated::is_name(session.stack.name.as_str());
         let request = Request {
             services: session.services(&args.on.services)?,
             volumes: args.volumes,
-            snapshot: (args.volumes && !args.no_snapshot && !of_test).then(snapshot::auto_name),
+            snapshot: session.snapshot_before(args.volumes && !args.no_snapshot),
             ..Request::default()
         };
         let plan = async |seen: &Observed| {

@@ -62,7 +62,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 async fn show(args: &Args, context: &Context) -> Result<()> {
     let mut found = stack_or_labels(context).await?;
-    let chosen = args.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
+    let chosen = found.stack.all_named(&args.services)?;
     let engine = found.engine(context).await?;
     let stack = found.stack;
     let mut watch = Watch {

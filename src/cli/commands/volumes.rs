@@ -25,7 +25,7 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
-        let chosen = args.services.iter().map(|name| found.stack.named(name)).collect::<Result<Vec<_>>>()?;
+        let chosen = found.stack.all_named(&args.services)?;
         let engine = found.engine(context).await?;
         let stack = &found.stack;
         let seen = engine.observe(stack).await?;

@@ -72,7 +72,7 @@ fn concerned(started: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
 }
 
 fn names(names: &[String], loaded: &Loaded) -> Result<Vec<ServiceName>> {
-    names.iter().map(|name| loaded.stack.named(name)).collect()
+    loaded.stack.all_named(names)
 }
 
 async fn stay(loaded: Loaded, named: Vec<ServiceName>, poll: bool, context: &Context) -> Result<ExitCode> {

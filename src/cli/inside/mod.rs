@@ -6,6 +6,10 @@ mod pump;
 
 use std::process::ExitCode;
 
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use tokio::io::AsyncWriteExt as _;
+
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
 use crate::engine::Size;
@@ -90,6 +94,18 @@ pub fn variable(text: &str) -> Result<String, String> {
     }
 }
 
+/// Writes an archive to stdout, as it comes.
+///
+/// # Errors
+/// What the archive ends with; when no process reads it.
+pub async fn to_stdout(archive: impl Stream<Item = Result<Bytes>>) -> Result<()> {
+    let (mut archive, mut stdout) = (std::pin::pin!(archive), tokio::io::stdout());
+    while let Some(piece) = archive.next().await {
+        stdout.write_all(&piece?).await?;
+    }
+    Ok(stdout.flush().await?)
+}
+
 /// An exit code of a process as ours.
 pub fn exit_code(code: i64) -> ExitCode {
     ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1))
@@ -154,7 +170,7 @@ pub async fn exec(
 /// Shows what was held back of the output, which was no refusal after all.
 ///
 /// # Errors
-/// When nobody reads it.
+/// When no process reads it.
 pub async fn show_held(ended: Ended) -> Result<()> {
     match ended.held {
         Some(held) => pump::write(Channel::Stdout, &held).await,

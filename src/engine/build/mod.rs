@@ -26,7 +26,7 @@ use self::session::{Offer, Session};
 use self::steps::{Culprit, Steps};
 use super::connect::answer;
 use super::error::{failed, message, status};
-use super::{Builder, Engine, Progress, credentials, labels};
+use super::{Builder, Engine, Progress, credentials, hijack, labels};
 use crate::bounded;
 use crate::context::{self, Context};
 use crate::diag::{Error, ErrorKind, Result};
@@ -235,7 +235,7 @@ impl Work<'_> {
                 body_try_stream(send::archive(context, trouble.clone()))
             }
         };
-        let mut request = Request::post(format!("/build?{}", encode(&query)))
+        let mut request = Request::post(format!("/build?{}", hijack::query(&query)))
             .header("content-type", "application/x-tar")
             .body(body)
             .expect("an encoded query");
@@ -351,22 +351,6 @@ impl Engine {
         });
         docker.export_container("")
     }
-}
-
-/// A query string.
-fn encode(query: &[(&str, String)]) -> String {
-    let escape = |text: &str| {
-        text.bytes().fold(String::new(), |mut out, byte| {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' | b':' => {
-                    out.push(byte.into());
-                }
-                byte => out.push_str(&format!("%{byte:02X}")),
-            }
-            out
-        })
-    };
-    query.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect::<Vec<_>>().join("&")
 }
 
 fn json(value: &impl serde::Serialize) -> String {

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn queries_survive_their_characters() {
-    let query = encode(&[("t", "a/b:1".into()), ("labels", "{\"a\":\"ä&=+ %\"}".into())]);
+    let query = hijack::query(&[("t", "a/b:1".into()), ("labels", "{\"a\":\"ä&=+ %\"}".into())]);
     assert_eq!(query, "t=a/b:1&labels=%7B%22a%22%3A%22%C3%A4%26%3D%2B%20%25%22%7D".replace("%3A", ":"));
 }
 

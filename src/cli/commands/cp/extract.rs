@@ -160,7 +160,7 @@ fn write(entry: &mut impl Read, size: u64, header: &tar::Header, to: &Path) -> i
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(header.mtime().unwrap_or(0)))
 }
 
-/// Without the bits by which a program of a container would run as somebody else here.
+/// Without the bits by which a program of a container would run as another user here.
 #[cfg(unix)]
 fn permissions(mode: u32) -> Permissions {
     std::os::unix::fs::PermissionsExt::from_mode(mode & 0o777)
@@ -250,7 +250,7 @@ mod tests {
         assert_eq!(fs::read(base.join("hard")).unwrap(), b"one");
         assert_eq!(fs::read_link(base.join("link")).unwrap(), Path::new("/etc/passwd"));
         let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(base.join("a")).unwrap().permissions());
-        assert_eq!(mode & 0o7777, 0o755, "it runs as nobody else");
+        assert_eq!(mode & 0o7777, 0o755, "it runs as no other user");
         // Over what is there.
         let again = [(FOLDER, "old/", ""), (FILE, "old/link", "a file now"), (FILE, "old/a", "two")];
         extract(&archive(&again)[..], &base, true, false).unwrap();

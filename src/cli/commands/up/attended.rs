@@ -63,8 +63,7 @@ impl Shown {
     /// # Errors
     /// When a name is not one of the stack's.
     pub(super) fn of(&self, stack: &Stack) -> Result<Vec<String>> {
-        let named = |names: &[String]| names.iter().map(|name| stack.named(name)).collect::<Result<Vec<ServiceName>>>();
-        let (chosen, excluded) = (named(&self.attach)?, named(&self.no_attach)?);
+        let (chosen, excluded) = (stack.all_named(&self.attach)?, stack.all_named(&self.no_attach)?);
         let all = stack.services.keys().filter(|name| chosen.is_empty() || chosen.contains(name));
         Ok(all.filter(|name| !excluded.contains(name)).map(ToString::to_string).collect())
     }
