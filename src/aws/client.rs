@@ -2,12 +2,14 @@
 //! connections.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::Value;
 
+use super::answer::{Answer, AwsError, no_answer, refused};
 use super::sigv4::{self, Request, Signer};
 use super::xml::{self, Node};
 use crate::diag::{Error, ErrorKind, Result};
@@ -15,53 +17,29 @@ use crate::diag::{Error, ErrorKind, Result};
 /// How long an answer may take: LocalStack loads a service when it is asked for the first time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Pauses before a request is sent again after an answer that is a fault of the emulator's own: LocalStack answers 500
+/// ("deadlock detected by _ModuleLock") while it loads services that are first asked for at the same time, and does what
+/// it is asked a moment later. The SDKs of AWS send again after the same answers.
+const AGAIN_AFTER: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1), Duration::from_secs(2)];
+
 /// How long an object may take, one way.
 const LONG_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// What an emulator answered instead of doing it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AwsError {
-    /// HTTP status; 0 when there was no answer.
-    pub status: u16,
-    /// `NoSuchBucket`, `ResourceNotFoundException`, …
-    pub code: String,
-    /// In its words.
-    pub message: String,
-}
-
-impl AwsError {
-    /// Whether it says that there is no such thing.
-    pub fn is_missing(&self) -> bool {
-        let code = self.code.as_str();
-        self.status == 404 || code.contains("NotFound") || code.contains("NoSuch") || code.contains("NonExistent")
-    }
-
-    /// Whether it says that it can't do this at all.
-    pub fn is_unknown(&self) -> bool {
-        self.status == 501
-    }
-}
-
-impl std::fmt::Display for AwsError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.status, self.code.is_empty()) {
-            (0, _) => write!(f, "it did not answer: {}", self.message),
-            (status, true) => write!(f, "it answered {status}: {}", self.message),
-            (status, false) => write!(f, "it answered {status} {}: {}", self.code, self.message),
-        }
-    }
-}
-
-/// What an emulator said, or why it would not.
-pub type Answer<T> = std::result::Result<T, AwsError>;
-
 /// A client of one emulator.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
     address: SocketAddr,
     region: String,
     access_key: &'static str,
+    on_retry: Arc<dyn Fn(&AwsError) + Send + Sync>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Client({})", self.address)
+    }
 }
 
 impl Client {
@@ -78,7 +56,13 @@ impl Client {
             .timeout(PATIENCE)
             .build()
             .map_err(|error| Error::from_source(ErrorKind::Other, error.into()))?;
-        Ok(Self { http, address, region: region.into(), access_key: "test" })
+        Ok(Self { http, address, region: region.into(), access_key: "test", on_retry: Arc::new(|_| {}) })
+    }
+
+    /// The same, which calls `on_retry` with each answer after which a request is sent again.
+    #[must_use]
+    pub fn on_retry(self, on_retry: impl Fn(&AwsError) + Send + Sync + 'static) -> Self {
+        Self { on_retry: Arc::new(on_retry), ..self }
     }
 
     /// The same with credentials that the account does not know.
@@ -108,7 +92,7 @@ impl Client {
         let (target, kind) = (format!("{prefix}.{action}"), format!("application/x-amz-json-{version}"));
         let headers = [("content-type", kind.as_str()), ("x-amz-target", target.as_str())];
         let asked = AwsRequest { service: scope, method: Method::POST, path: "/", query: &[], headers: &headers };
-        let body = self.send(&asked, input.to_string().into_bytes()).await?;
+        let body = self.insist(&asked, input.to_string().into_bytes()).await?;
         if body.trim().is_empty() {
             return Ok(Value::Null);
         }
@@ -172,7 +156,7 @@ impl Client {
         form.extend(input);
         let headers = [("content-type", FORM)];
         let asked = AwsRequest { service: api.scope, method: Method::POST, path: "/", query: &[], headers: &headers };
-        self.send(&asked, sigv4::query_string(&form).into_bytes()).await
+        self.insist(&asked, sigv4::query_string(&form).into_bytes()).await
     }
 
     /// A request to S3; `path` is not encoded yet.
@@ -190,7 +174,7 @@ impl Client {
         body: Vec<u8>,
     ) -> Answer<String> {
         let path = sigv4::encode_path(path);
-        self.send(&AwsRequest { service: S3, method, path: &path, query, headers }, body).await
+        self.insist(&AwsRequest { service: S3, method, path: &path, query, headers }, body).await
     }
 
     /// Asks something that changes nothing: whether the emulator has a service of AWS at all.
@@ -245,6 +229,18 @@ impl Client {
     pub async fn own(&self, path: &str) -> Answer<String> {
         let request = self.http.get(format!("http://{}{path}", self.address));
         read(request.send().await).await
+    }
+
+    /// Sends a request, and again when the answer is a fault that may pass.
+    async fn insist(&self, asked: &AwsRequest<'_>, body: Vec<u8>) -> Answer<String> {
+        for pause in AGAIN_AFTER {
+            match self.send(asked, body.clone()).await {
+                Err(refused) if refused.may_pass() => (self.on_retry)(&refused),
+                answer => return answer,
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.send(asked, body).await
     }
 
     async fn send(&self, asked: &AwsRequest<'_>, body: Vec<u8>) -> Answer<String> {
@@ -363,58 +359,51 @@ async fn read(response: reqwest::Result<reqwest::Response>) -> Answer<String> {
     if status.is_success() { Ok(body) } else { Err(refused(status.as_u16(), &body)) }
 }
 
-/// An error as one of the protocols writes it.
-fn refused(status: u16, body: &str) -> AwsError {
-    let json: Option<Value> = serde_json::from_str(body).ok();
-    let field = |names: &[&str]| {
-        let json = json.as_ref()?;
-        names.iter().find_map(|name| json[*name].as_str()).map(str::to_owned)
-    };
-    let element = |name: &str| xml::read(body, |answer| xml::text(answer, name)).ok().flatten();
-    let code = field(&["__type", "code"]).or_else(|| element("Code")).unwrap_or_default();
-    let message = field(&["message", "Message"]).or_else(|| element("Message"));
-    // `com.amazonaws.sqs#QueueDoesNotExist`
-    let code = code.rsplit('#').next().unwrap_or_default().to_owned();
-    let message = message.unwrap_or_else(|| body.chars().take(200).collect());
-    AwsError { status, code, message: message.trim_end_matches('.').to_owned() }
-}
-
-/// The innermost cause: what is around it repeats the URL.
-pub(super) fn no_answer(error: &dyn std::error::Error) -> AwsError {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    AwsError { status: 0, code: String::new(), message: inner.to_string() }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
 
-    #[test]
-    fn errors_of_every_protocol() {
-        for (body, code, message) in [
-            (
-                r#"{"__type":"ResourceNotFoundException","message":"no such secret."}"#,
-                "ResourceNotFoundException",
-                "no such secret",
-            ),
-            (r#"{"__type":"com.amazonaws.sqs#QueueDoesNotExist","Message":"gone"}"#, "QueueDoesNotExist", "gone"),
-            (
-                "<Error><Code>NoSuchBucket</Code><Message>It is not there</Message></Error>",
-                "NoSuchBucket",
-                "It is not there",
-            ),
-            (
-                "<ErrorResponse><Error><Type>Sender</Type><Code>NotFound</Code><Message>x</Message></Error></ErrorResponse>",
-                "NotFound",
-                "x",
-            ),
-            ("gateway trouble", "", "gateway trouble"),
-        ] {
-            let refused = refused(400, body);
-            assert_eq!((refused.code.as_str(), refused.message.as_str()), (code, message), "{body}");
+    const STATUSES: JsonApi = JsonApi { scope: "sqs", prefix: "AmazonSQS", version: "1.0" };
+
+    /// What comes of a request that is answered with these statuses in turn, and how many answers were called passing.
+    async fn asked(statuses: &'static [u16]) -> (Answer<Value>, usize) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let serving = tokio::spawn(async move {
+            for status in statuses {
+                let (mut stream, _) = listener.accept().await.expect("a client");
+                let _ = stream.read(&mut [0; 4096]).await;
+                let body = r#"{"message": "deadlock detected by _ModuleLock('moto.iam.policy_validation')"}"#;
+                let answer =
+                    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await.expect("an answer");
+            }
+        });
+        let passing = Arc::new(Mutex::new(0));
+        let counted = passing.clone();
+        let client = Client::new(address, "eu-central-1").expect("a client");
+        let client = client.on_retry(move |_| *counted.lock().expect("no panic") += 1);
+        let answer = client.json(STATUSES, "ListQueues", &Value::Null).await;
+        // Whatever was to be answered was asked.
+        serving.await.expect("each is asked for");
+        let passing = *passing.lock().expect("no panic");
+        (answer, passing)
+    }
+
+    #[tokio::test]
+    async fn a_fault_that_passes_is_asked_again_and_a_refusal_is_not() {
+        let (answer, passing) = asked(&[500, 503, 200]).await;
+        assert!(answer.is_ok() && passing == 2, "{answer:?}");
+        let (answer, passing) = asked(&[500, 502, 503, 504, 500]).await;
+        assert!(answer.is_err_and(|refused| refused.status == 500) && passing == 4);
+        for refusal in [&[400], &[404], &[501]] {
+            let (answer, passing) = asked(refusal).await;
+            assert!(answer.is_err() && passing == 0);
         }
     }
 }

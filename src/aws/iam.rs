@@ -3,7 +3,8 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError, QueryApi};
+use super::answer::{Answer, AwsError};
+use super::client::QueryApi;
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::xml::{self, Node, all, text};

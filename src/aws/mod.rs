@@ -2,10 +2,12 @@
 //! reports each change with its cause. No state file: existing resources are queried, and those created for a stack
 //! carry its tag.
 //!
-//! `sigv4` signs, `client` asks, `diff` compares (pure), one file a service of AWS knows how its resources are looked at
-//! and made; `spec` is what they have in common, and lists them. When this happens is `run`'s.
+//! `sigv4` signs, `client` asks, `answer` is what comes back, `diff` compares (pure), one file a service of AWS knows
+//! how its resources are looked at and made; `spec` is what they have in common, and lists them. When this happens is
+//! `run`'s.
 
 mod alarms;
+mod answer;
 mod client;
 mod cognito;
 mod diff;
@@ -34,7 +36,8 @@ use serde_json::Value;
 
 use crate::model::aws::{Properties, Property, ResourceId};
 
-pub use client::{Answer, AwsError, Client, Protocol, Question};
+pub use answer::{Answer, AwsError};
+pub use client::{Client, Protocol, Question};
 pub use diff::{Change, Seen, What, diff};
 pub use reconcile::{Failed, Outcome, ReconcileOptions, compare, look, reconcile, survey};
 

@@ -7,7 +7,8 @@ use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::client::{Answer, AwsError, Client};
+use super::answer::{Answer, AwsError};
+use super::client::Client;
 use super::diff::{Change, Seen, What, diff};
 use super::spec::spec;
 use super::{Emulator, seed};

@@ -8,7 +8,8 @@ use futures_util::future::try_join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError, Client};
+use super::answer::{Answer, AwsError};
+use super::client::Client;
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::xml::{self, Node, all, escape, text, texts};

@@ -1,7 +1,8 @@
 //! SES identities. They can't carry tags, so the owner of one that is no longer declared is unknown: it is kept.
 
 use super::Emulator;
-use super::client::{Answer, QueryApi};
+use super::answer::Answer;
+use super::client::QueryApi;
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::xml::{Node, all, texts};

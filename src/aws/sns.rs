@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use futures_util::future::try_join_all;
 
-use super::client::{Answer, AwsError, QueryApi};
+use super::answer::{Answer, AwsError};
+use super::client::QueryApi;
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::xml::{self, Node, all, text, texts};

@@ -3,7 +3,8 @@
 use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 
-use super::client::{Answer, AwsError, JsonApi};
+use super::answer::{Answer, AwsError};
+use super::client::JsonApi;
 use super::diff::Seen;
 use super::spec::ApiSpec;
 use super::{Emulator, STACK_TAG};

@@ -5,7 +5,7 @@ use futures_util::future::{try_join_all, try_join3};
 use serde_json::{Value, json};
 
 use super::Emulator;
-use super::client::{Answer, AwsError};
+use super::answer::{Answer, AwsError};
 use super::cognito::API;
 use super::diff::Seen;
 use crate::model::aws::{NONE, Properties, Property, Resource, ResourceId, ResourceKind};

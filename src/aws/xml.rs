@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use roxmltree::Document;
 pub(super) use roxmltree::Node;
 
-use super::client::{Answer, no_answer};
+use super::answer::{Answer, no_answer};
 
 /// What `find` finds in an answer; one without a body has nothing in it.
 pub(super) fn read<T>(answer: &str, find: impl FnOnce(Node<'_, '_>) -> T) -> Answer<T> {

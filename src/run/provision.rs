@@ -26,7 +26,12 @@ pub(crate) async fn provision(
     id: &str,
     options: ReconcileOptions,
 ) -> Result<usize> {
-    let emulator = Emulator::new(client(run, service, id, options.fresh).await?, run.stack.name.as_str());
+    let (events, number) = (run.events.clone(), step.id);
+    let client = client(run, service, id, options.fresh).await?.on_retry(move |refused| {
+        let text = format!("{refused}; sent again");
+        events.emit(&Event::StepProgress { step: number, layer: None, text, current: None, total: None });
+    });
+    let emulator = Emulator::new(client, run.stack.name.as_str());
     let declared: Vec<_> = run.stack.declared_in(&service.name).collect();
     let tell = |change: &Change| {
         run.events.emit(&Event::ResourceChanged {

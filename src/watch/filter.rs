@@ -13,8 +13,12 @@ use crate::context;
 use crate::load;
 use crate::model::{MountSource, Service, ServiceName, Stack, WatchAction, WatchRule};
 
-/// A lock that git left behind when it was killed must not hold us forever.
+/// A lock that git left behind when it was killed must not hold us forever: one of this age counts only while files
+/// change.
 const GIT_IS_AT_WORK: Duration = Duration::from_secs(10);
+
+/// A checkout of a large repository, on a slow disk, takes minutes, and writes all the time.
+const GIT_WRITES: Duration = Duration::from_secs(2);
 
 /// A rule with what it leaves out.
 #[derive(Debug)]
@@ -132,11 +136,17 @@ impl Filter {
         self.git.forget();
     }
 
-    /// Whether git is in the middle of changing files.
-    pub(super) fn git_is_at_work(&self) -> bool {
+    /// Whether git is in the middle of changing files; `quiet`: for how long none has changed.
+    pub(super) fn git_is_at_work(&self, quiet: Duration) -> bool {
         let since = self.git.lock().and_then(|lock| std::fs::metadata(lock).ok()?.modified().ok());
-        since.is_some_and(|since| SystemTime::now().duration_since(since).is_ok_and(|age| age < GIT_IS_AT_WORK))
+        let age = since.and_then(|since| SystemTime::now().duration_since(since).ok());
+        age.is_some_and(|age| is_at_work(age, quiet))
     }
+}
+
+/// Whether a lock of git of this age means that git is at work.
+fn is_at_work(age: Duration, quiet: Duration) -> bool {
+    age < GIT_IS_AT_WORK || quiet < GIT_WRITES
 }
 
 impl Watched {
@@ -181,4 +191,16 @@ pub(super) fn mounted<'a>(service: &'a Service, rule: &WatchRule) -> Option<&'a 
         let same = rule.path.starts_with(source) && Path::new(target).starts_with(&mount.target);
         same.then_some(mount.target.as_str())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_old_lock_of_git_counts_while_files_change() {
+        let at_work = |age, quiet| is_at_work(Duration::from_secs(age), Duration::from_secs(quiet));
+        assert!(at_work(1, 9) && at_work(60, 0) && at_work(60, 1));
+        assert!(!at_work(10, 2) && !at_work(600, 60));
+    }
 }

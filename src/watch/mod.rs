@@ -186,7 +186,7 @@ impl Watch {
                 told = self.told.recv(), if !self.polling => self.take_told(told),
                 Some(answer) = self.answers.recv() => self.take_answer(answer),
                 input = self.actions.next() => vec![input],
-                () = until(due) => vec![Input::Tick { held: self.filter.git_is_at_work() }],
+                () = until(due) => vec![Input::Tick { held: self.filter.git_is_at_work(self.state.quiet(self.now())) }],
                 () = until(self.poll_at) => {
                     self.poll_at = None;
                     self.files.ask(self.now(), Job::Rescan(Trust::Times));

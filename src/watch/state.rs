@@ -20,6 +20,9 @@ pub(super) const QUIET: Duration = Duration::from_millis(40);
 pub(super) const LONGEST: Duration = Duration::from_millis(500);
 /// How often it is looked whether git is done with the work tree.
 pub(super) const HELD_PAUSE: Duration = Duration::from_millis(10);
+/// How long nothing must have been touched after git was at work: on a busy machine, the last of thousands of changes are
+/// told late, and would be a second action.
+const AFTER_GIT: Duration = Duration::from_millis(250);
 
 /// Who does something: a service, or the stack as a whole, whose files changed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,6 +204,11 @@ impl State {
         self.burst.as_ref().map(Burst::due)
     }
 
+    /// For how long nothing has been touched.
+    pub(super) fn quiet(&self, now: Duration) -> Duration {
+        self.burst.as_ref().map_or(Duration::MAX, |burst| now.saturating_sub(burst.last))
+    }
+
     /// Takes in what happened, at this time.
     pub(super) fn on(&mut self, input: Input, now: Duration) -> Vec<Effect> {
         match input {
@@ -238,9 +246,8 @@ impl State {
             burst.held = Some(now + HELD_PAUSE);
             return Vec::new();
         }
-        if burst.held.take().is_some() && now < burst.last + QUIET {
-            // What git did last may not have been told yet.
-            burst.held = Some(burst.last + QUIET);
+        if burst.held.take().is_some() && now < burst.last + AFTER_GIT {
+            burst.held = Some(burst.last + AFTER_GIT);
             return Vec::new();
         }
         let burst = self.burst.take();

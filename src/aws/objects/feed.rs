@@ -7,7 +7,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{TryStreamExt as _, stream};
 
 use super::{AT_ONCE, Entry, Put, Putter, SMALL};
-use crate::aws::client::{Answer, AwsError};
+use crate::aws::answer::{Answer, AwsError};
 use crate::byte_channel;
 use crate::diag::{Error, Result};
 

@@ -8,7 +8,8 @@ use reqwest::header::HeaderMap;
 
 use super::list::{Lister, Version};
 use super::{AT_ONCE, Bucket, Content, Entry, Inner, Object, SMALL, Versioning};
-use crate::aws::client::{Answer, AwsError, Client, whole};
+use crate::aws::answer::{Answer, AwsError};
+use crate::aws::client::{Client, whole};
 use crate::aws::xml::{self, text};
 use crate::aws::{s3, sigv4};
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use reqwest::Method;
 
-use crate::aws::client::{Answer, Client};
+use crate::aws::answer::Answer;
+use crate::aws::client::Client;
 use crate::aws::xml::{self, Node, all, text, verbatim};
 
 /// One version of an object, as it is listed.

@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Answer, Client, no_answer};
+use super::answer::{Answer, no_answer};
+use super::client::Client;
 use crate::model::aws::Api;
 
 pub(crate) use feed::Source;

@@ -11,7 +11,8 @@ use reqwest::{Body, Method};
 use super::get::versioning;
 use super::list::{Lister, Version};
 use super::{Bucket, Entry, Versioning, buckets};
-use crate::aws::client::{Answer, AwsError, Client};
+use crate::aws::answer::{Answer, AwsError};
+use crate::aws::client::Client;
 use crate::aws::sigv4;
 
 /// Puts versions of objects into an endpoint.

@@ -107,10 +107,20 @@ fn while_git_is_at_work_nothing_is_looked_at() {
         (3000, HELD, &[]),
         (3005, touched("c"), &[]),
         (3010, TICK, &[]),
-        (3044, TICK, &[]),
-        (3045, TICK, &["look a b c"]),
+        (3254, TICK, &[]),
+        (3255, TICK, &["look a b c"]),
     ]);
     assert_eq!(state.due(), None);
+}
+
+/// A checkout may take longer than a lock that git left behind is believed.
+#[test]
+fn how_long_nothing_was_touched_is_known() {
+    let mut state = State::default();
+    assert_eq!(state.quiet(ms(5)), Duration::MAX);
+    state.on(touched("a"), ms(10));
+    state.on(touched("b"), ms(30));
+    assert_eq!(state.quiet(ms(50)), ms(20));
 }
 
 #[test]
