@@ -53,6 +53,8 @@ pub struct LoadOptions {
     pub project: Option<String>,
     /// Active profiles.
     pub profiles: Vec<String>,
+    /// How many containers services have, instead of what the file says.
+    pub scale: BTreeMap<String, u32>,
     /// Variables that override those of the environment.
     pub variables: BTreeMap<String, String>,
     /// How Compose files are read where there is no services.toml; by default they are not.
@@ -123,6 +125,7 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         // An isolated stack is made from the one that the file describes.
         project: project.filter(|name| !isolated::is_name(name)),
         profiles: options.profiles.clone(),
+        scale: options.scale.clone(),
         env_files: BTreeMap::new(),
         secrets: secrets_among(&taken, &variables),
     };

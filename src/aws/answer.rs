@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::xml;
 
+/// Code of no answer where asking again is of no use: nothing listens, or it took too long already.
+const NO_USE: &str = "RequestTimeout";
+
 /// What an emulator answered instead of doing it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsError {
@@ -22,9 +25,12 @@ impl AwsError {
         self.status == 404 || code.contains("NotFound") || code.contains("NoSuch") || code.contains("NonExistent")
     }
 
-    /// Whether it is a fault of the emulator's own, which may have passed a moment later.
+    /// Whether it is a fault of the emulator's own, or of the connection to it, which may have passed a moment later.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(self.status, 500 | 502..=504)
+        match self.status {
+            0 => self.code != NO_USE,
+            status => matches!(status, 500 | 502..=504),
+        }
     }
 
     /// Whether it says that it can't do this at all.
@@ -63,12 +69,16 @@ pub(super) fn refused(status: u16, body: &str) -> AwsError {
 }
 
 /// The innermost cause: what is around it repeats the URL.
-pub(super) fn no_answer(error: &dyn std::error::Error) -> AwsError {
+pub(super) fn no_answer(error: &(dyn std::error::Error + 'static)) -> AwsError {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;
     }
-    AwsError { status: 0, code: String::new(), message: inner.to_string() }
+    let is_final = std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        error.downcast_ref::<reqwest::Error>().is_some_and(|error| error.is_timeout() || error.is_connect())
+    });
+    let code = if is_final { NO_USE } else { "" };
+    AwsError { status: 0, code: code.into(), message: inner.to_string() }
 }
 
 #[cfg(test)]

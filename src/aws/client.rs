@@ -378,6 +378,9 @@ mod tests {
             for status in statuses {
                 let (mut stream, _) = listener.accept().await.expect("a client");
                 let _ = stream.read(&mut [0; 4096]).await;
+                if *status == 0 {
+                    continue;
+                }
                 let body = r#"{"message": "deadlock detected by _ModuleLock('moto.iam.policy_validation')"}"#;
                 let answer =
                     format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
@@ -399,6 +402,8 @@ mod tests {
     async fn a_fault_that_passes_is_asked_again_and_a_refusal_is_not() {
         let (answer, passing) = asked(&[500, 503, 200]).await;
         assert!(answer.is_ok() && passing == 2, "{answer:?}");
+        let (answer, passing) = asked(&[0, 200]).await;
+        assert!(answer.is_ok() && passing == 1, "a connection that is closed: {answer:?}");
         let (answer, passing) = asked(&[500, 502, 503, 504, 500]).await;
         assert!(answer.is_err_and(|refused| refused.status == 500) && passing == 4);
         for refusal in [&[400], &[404], &[501]] {

@@ -17,7 +17,7 @@ use crate::plan::observed::Container;
 use crate::plan::remains::Remnant;
 use crate::plan::{Observed, Op, Plan};
 use crate::remedy;
-use crate::resolve::name_of_folder;
+use crate::resolve::{name_of_folder, replicas};
 
 /// A stack, and the engine where that had to be asked for it.
 #[derive(Debug)]
@@ -26,20 +26,49 @@ pub struct Found {
     pub stack: Stack,
     /// It is of an engine's labels: no command that needs services.toml can be named as the next one.
     pub by_labels: bool,
+    /// Services have as many containers as services.toml says, and not as many as there are.
+    exactly: bool,
     engine: Option<Engine>,
 }
 
 impl Found {
     /// One that was loaded.
     pub fn of_file(stack: Stack) -> Self {
-        Self { stack, by_labels: false, engine: None }
+        Self { stack, by_labels: false, exactly: false, engine: None }
     }
 
-    /// The engine; found now, unless it was before.
+    /// One that was loaded, for a command that makes it so.
+    pub fn exactly(stack: Stack) -> Self {
+        Self { exactly: true, ..Self::of_file(stack) }
+    }
+
+    /// The engine; found now, unless it was before. From then on the stack has as many containers of each service as there
+    /// are.
     ///
     /// # Errors
     /// When none answers.
     pub async fn engine(&mut self, context: &Context) -> Result<Engine> {
+        let engine = self.connect(context).await?;
+        if !self.exactly {
+            let further = engine.further_containers(self.stack.name.as_str()).await?;
+            replicas::observed(&mut self.stack, further.iter().map(|(name, of)| (name, of)));
+        }
+        Ok(engine)
+    }
+
+    /// The same for a command that lists the containers anyway.
+    ///
+    /// # Errors
+    /// When none answers.
+    pub async fn engine_with_containers(&mut self, context: &Context) -> Result<(Engine, Vec<Container>)> {
+        let engine = self.connect(context).await?;
+        let containers = engine.containers(self.stack.name.as_str()).await?;
+        let further = containers.iter().filter_map(|seen| Some((&seen.service, seen.replica_of.as_ref()?)));
+        replicas::observed(&mut self.stack, further);
+        Ok((engine, containers))
+    }
+
+    async fn connect(&mut self, context: &Context) -> Result<Engine> {
         match self.engine.take() {
             Some(engine) => Ok(engine),
             None => Engine::connect(&context.connect_options()).await,
@@ -133,7 +162,7 @@ pub async fn stack_or_labels(context: &Context) -> Result<Found> {
         Sought::File { root, .. } => root.clone(),
         _ => root(&name, &remains.roots)?,
     };
-    Ok(Found { stack: remains.stack(&name, root), by_labels: true, engine: Some(engine) })
+    Ok(Found { stack: remains.stack(&name, root), by_labels: true, exactly: true, engine: Some(engine) })
 }
 
 /// What an active service lacks: `up` would refuse it, and what runs is what the engine has of it.

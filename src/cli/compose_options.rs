@@ -7,6 +7,8 @@ use clap::{ValueEnum, ValueHint};
 
 use super::context::{ColorArg, FormatArg, Global};
 use crate::diag::{Error, ErrorKind, Result};
+use crate::event::counted;
+use crate::model::{ServiceName, Stack};
 
 /// Global options of docker compose.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -87,16 +89,27 @@ impl Global {
 /// `--index`: which of a service's containers.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub struct Index {
-    /// Number of the container; a service has one
-    #[arg(long, hide = true, value_name = "N", value_parser = the_only_one)]
+    /// Number of the container, where the service has several [default: 1]
+    #[arg(long, value_name = "N")]
     pub index: Option<u32>,
 }
 
-fn the_only_one(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(number @ (0 | 1)) => Ok(number),
-        Ok(_) => Err("a service has one container, number 1".into()),
-        Err(_) => Err("a number".into()),
+impl Index {
+    /// The container that is meant by the name of a service: the service's own, or a further one.
+    ///
+    /// # Errors
+    /// When there is no such service, or no container of this number.
+    pub fn of(self, stack: &Stack, service: &str) -> Result<ServiceName> {
+        let name = stack.named(service)?;
+        let number = match self.index {
+            None | Some(0 | 1) => return Ok(name),
+            Some(number) => number,
+        };
+        let is_it = |one: &&ServiceName| stack.services[*one].replica.as_ref().is_some_and(|one| one.number == number);
+        stack.replicas(&name).find(is_it).cloned().ok_or_else(|| {
+            let has = counted(stack.replicas(&name).count() as u64, "container");
+            Error::new(ErrorKind::Usage, format_args!("{name} has {has}: there is no number {number}"))
+        })
     }
 }
 

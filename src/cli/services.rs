@@ -4,29 +4,21 @@ use std::process::ExitCode;
 
 use super::Context;
 use super::by_labels::stack_or_labels;
+use super::compose_options::Index;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Engine;
-use crate::model::{ServiceName, Stack};
+use crate::model::ServiceName;
 use crate::plan::observed::Container;
-
-/// The container of a service, in any state.
-///
-/// # Errors
-/// When it has none.
-async fn any_container(engine: &Engine, stack: &Stack, service: &ServiceName) -> Result<Container> {
-    let containers = engine.containers(stack.name.as_str()).await?;
-    containers.into_iter().find(|seen| seen.service == *service).ok_or_else(|| none_of(service))
-}
 
 /// The engine, and the container of a service, in any state. Works without services.toml, too.
 ///
 /// # Errors
 /// When there is no such service, or it has no container.
-pub(super) async fn find_one(context: &Context, service: &str) -> Result<(Engine, Container)> {
+pub(super) async fn find_one(context: &Context, service: &str, index: Index) -> Result<(Engine, Container)> {
     let mut found = stack_or_labels(context).await?;
-    let name = found.stack.named(service)?;
-    let engine = found.engine(context).await?;
-    let container = any_container(&engine, &found.stack, &name).await?;
+    let (engine, containers) = found.engine_with_containers(context).await?;
+    let name = index.of(&found.stack, service)?;
+    let container = containers.into_iter().find(|seen| seen.service == name).ok_or_else(|| none_of(&name))?;
     Ok((engine, container))
 }
 
@@ -50,9 +42,8 @@ impl Services {
     /// When there is no such service, or a named one has no container.
     pub async fn find(&self, context: &Context) -> Result<(Engine, Vec<Container>)> {
         let mut found = stack_or_labels(context).await?;
+        let (engine, mut containers) = found.engine_with_containers(context).await?;
         let names = found.stack.all_named(&self.services)?;
-        let engine = found.engine(context).await?;
-        let mut containers = engine.containers(found.stack.name.as_str()).await?;
         containers.retain(|seen| names.is_empty() || names.contains(&seen.service));
         if let Some(missing) = names.iter().find(|name| containers.iter().all(|seen| seen.service != **name)) {
             return Err(none_of(missing));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Context;
 use super::by_labels::{Found, stack_or_labels};
+use super::commands::scale::Scale;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, How};
 use crate::event::{Event, Events, Summary};
@@ -83,12 +84,12 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Loads the stack and finds the engine. Signals are handled from here on.
     pub async fn open(context: &'a Context) -> Result<Self> {
-        Self::open_with(context, async || Ok(Found::of_file(load_stack(context)?))).await
+        Self::open_with(context, async || Ok(Found::exactly(load_stack(context)?))).await
     }
 
     /// The same for a stack that is already loaded.
     pub async fn of(context: &'a Context, stack: Stack) -> Result<Self> {
-        Self::open_with(context, async || Ok(Found::of_file(stack))).await
+        Self::open_with(context, async || Ok(Found::exactly(stack))).await
     }
 
     /// The same to bring services up: what can't be started is refused before an engine is contacted.
@@ -358,7 +359,14 @@ pub fn load_stack(context: &Context) -> Result<Stack> {
 
 /// The same, with the files from which the stack was loaded.
 pub fn load(context: &Context) -> Result<Loaded> {
-    let loaded = load::stack(&load_options(context))?;
+    load_scaled(context, &[])
+}
+
+/// The same, with other numbers of containers than services.toml has for some services.
+pub fn load_scaled(context: &Context, scale: &[Scale]) -> Result<Loaded> {
+    let counts = scale.iter().map(|one| (one.service.clone(), one.replicas)).collect();
+    let loaded = load::stack(&load::LoadOptions { scale: counts, ..load_options(context) })?;
+    scale.iter().try_for_each(|one| loaded.stack.named(&one.service).map(drop))?;
     tell_loaded(context, &loaded);
     Ok(loaded)
 }

@@ -27,7 +27,8 @@ table! {
 pub struct Ports {
     /// Host address.
     pub address: IpAddr,
-    /// Host ports, as many as container ports; none = the engine chooses.
+    /// Host ports, as many as container ports, or several for one: each container of the service gets one. None = the
+    /// engine chooses.
     pub host: Option<RangeInclusive<u16>>,
     /// Ports inside.
     pub container: RangeInclusive<u16>,
@@ -70,7 +71,7 @@ impl Ports {
         };
         let count = |range: &RangeInclusive<u16>| usize::from(range.end() - range.start());
         match &ports.host {
-            Some(host) if count(host) != count(&ports.container) => {
+            Some(host) if count(host) != count(&ports.container) && ports.container.len() > 1 => {
                 Err(format!("the ranges in `{text}` are not equally long"))
             }
             _ => Ok(ports),
@@ -148,6 +149,7 @@ mod tests {
             ("[::1]:80:8080", "::1", Some(80..=80), 8080..=8080, Protocol::Tcp),
             ("127.0.0.1::80", "127.0.0.1", None, 80..=80, Protocol::Tcp),
             ("localhost:0:80", "127.0.0.1", None, 80..=80, Protocol::Tcp),
+            ("8000-8002:80", "127.0.0.1", Some(8000..=8002), 80..=80, Protocol::Tcp),
             ("8000-8002:9000-9002/tcp", "127.0.0.1", Some(8000..=8002), 9000..=9002, Protocol::Tcp),
         ] {
             let address = address.parse().unwrap();
@@ -158,7 +160,7 @@ mod tests {
     #[test]
     fn what_is_no_port() {
         for bad in
-            ["", ":", "0", "65536", "a", "1-", "2-1", "1-2:1", "1:2/sctp", "x:1:1", "1:2:3:4", "-1", " 80", "80/"]
+            ["", ":", "0", "65536", "a", "1-", "2-1", "1-2:1-3", "1:2/sctp", "x:1:1", "1:2:3:4", "-1", " 80", "80/"]
         {
             assert!(Ports::parse(bad).is_err(), "{bad:?}");
         }

@@ -81,6 +81,8 @@ table! {
         working_dir: Option<Spanned<String>>, default "the image's own", example r#"working_dir = "/app""#;
         /// Name of the container on the engine, which only one container can have. Isolated stacks give theirs another.
         container_name: Option<Spanned<String>>, default "project and service", example r#"container_name = "my-db""#;
+        /// How many containers the service has. Those after the first are called `web-2`, `web-3`, …; the service's name leads to all of them. A host port is a range (`"8000-8002:80"`), or left to the engine.
+        replicas: Option<Spanned<u32>>, default "1", example "replicas = 3";
         /// Host name of the container.
         hostname: Option<Spanned<String>>, default "chosen by the engine", example r#"hostname = "db""#;
         /// Networks it joins.

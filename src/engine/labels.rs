@@ -18,6 +18,8 @@ pub(super) const ROOT: &str = "dev.taskava.root";
 pub(super) const SERVICE: &str = "dev.taskava.service";
 /// On a one-off container instead of [`SERVICE`]: the service it is based on.
 pub(super) const ONEOFF: &str = "dev.taskava.oneoff";
+/// On a further container of a service that has several: the service.
+pub(super) const REPLICA_OF: &str = "dev.taskava.replica-of";
 /// Kind of the service.
 pub(super) const KIND: &str = "dev.taskava.kind";
 /// Its dependencies, as a JSON array: the order in which services stop without a services.toml.

@@ -74,6 +74,21 @@ impl Engine {
         Ok(self.all_containers(project).await?.own)
     }
 
+    /// The further containers of services that have several, each with the service it is of.
+    ///
+    /// # Errors
+    /// When the engine does not answer.
+    pub async fn further_containers(&self, project: &str) -> Result<Vec<(ServiceName, ServiceName)>> {
+        let mut filters = labels::filter(project);
+        filters.entry("label".into()).or_default().push(labels::REPLICA_OF.into());
+        let options = ListContainersOptions { all: true, filters: Some(filters), ..Default::default() };
+        let listed = answer(self.docker.list_containers(Some(options))).await;
+        let listed = listed.map_err(|error| failed("can't list containers", &error))?;
+        let name = |seen: &ContainerSummary, label: &str| ServiceName::parse(seen.labels.as_ref()?.get(label)?).ok();
+        let names = |seen: &ContainerSummary| Some((name(seen, labels::SERVICE)?, name(seen, labels::REPLICA_OF)?));
+        Ok(listed.iter().filter_map(names).collect())
+    }
+
     /// All containers of a stack.
     ///
     /// # Errors
@@ -283,6 +298,7 @@ fn container(seen: ContainerSummary, service: &str) -> Option<Container> {
         id: seen.id?,
         name: seen.names?.first()?.trim_start_matches('/').to_owned(),
         service: ServiceName::parse(found.get(service)?).ok()?,
+        replica_of: found.get(labels::REPLICA_OF).and_then(|name| ServiceName::parse(name).ok()),
         instance: label(labels::INSTANCE),
         root: label(labels::ROOT),
         config: serde_json::from_str(&label(labels::CONFIG)).unwrap_or_default(),

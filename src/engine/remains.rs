@@ -82,6 +82,7 @@ fn made(seen: ContainerInspectResponse) -> Option<(Made, PathBuf)> {
     let networks = seen.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let made = Made {
         service,
+        replica_of: found.get(labels::REPLICA_OF).and_then(|name| ServiceName::parse(name).ok()),
         kind: found.remove(labels::KIND).unwrap_or_else(|| "generic".into()),
         depends_on: found.remove(labels::DEPENDS).and_then(|list| serde_json::from_str(&list).ok()).unwrap_or_default(),
         image: config.image.unwrap_or_default(),

@@ -56,6 +56,9 @@ pub(super) fn container(
     all_labels.extend(service.labels.clone());
     all_labels.extend(labels::of_service(&service.name, service.kind, &config));
     all_labels.insert(labels::CAUSE.into(), cause.into());
+    if let Some(replica) = &service.replica {
+        all_labels.insert(labels::REPLICA_OF.into(), replica.of.to_string());
+    }
     let depends_on: Vec<&str> = service.depends_on.keys().map(ServiceName::as_str).collect();
     all_labels.insert(labels::DEPENDS.into(), serde_json::json!(depends_on).to_string());
     let endpoints = service.networks.iter().take(networks);
@@ -93,7 +96,7 @@ pub(super) fn one_off(
 ) -> ContainerCreateBody {
     let mut body = container(stack, service, "", networks, &[]);
     if let Some(all_labels) = &mut body.labels {
-        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE, labels::DEPENDS] {
+        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE, labels::DEPENDS, labels::REPLICA_OF] {
             all_labels.remove(label);
         }
         all_labels.insert(labels::ONEOFF.into(), service.name.to_string());

@@ -67,6 +67,8 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         user,
         working_dir,
         container_name: _,
+        replicas: _,
+        replica: _,
         hostname: _,
         networks: _,
         labels: _,

@@ -42,7 +42,7 @@ pub fn variables_with(
     ids: &IndexMap<ResourceId, String>,
 ) -> Vec<Variable> {
     let mut found: Vec<Variable> = Vec::new();
-    let active = || stack.services.values().filter(|service| service.active);
+    let active = || stack.written().filter(|service| service.active);
     let declared = active().flat_map(|service| declared(service, &reach, ids));
     let named = active().flat_map(|service| named(service, &reach));
     let usual = active().flat_map(|service| usual(stack, service, &reach));

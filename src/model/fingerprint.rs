@@ -24,6 +24,8 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         name: _,
         place: _,
         kind: _,
+        replicas: _,
+        replica: _,
         active: _,
         profiles: _,
         image,

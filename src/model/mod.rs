@@ -44,8 +44,8 @@ pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use ports::{Port, Protocol, PublishedPort};
 pub use service::{
-    Build, BuildOptions, Condition, EnvValue, Logging, Probe, PullPolicy, Readiness, RestartPolicy, Service, Ulimit,
-    WatchAction, WatchRule,
+    Build, BuildOptions, Condition, EnvValue, Logging, Probe, PullPolicy, Readiness, Replica, RestartPolicy, Service,
+    Ulimit, WatchAction, WatchRule,
 };
 
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, similar};
@@ -122,12 +122,26 @@ impl Stack {
         })
     }
 
-    /// Services by their names.
+    /// Services by their names, each with its further containers.
     ///
     /// # Errors
     /// When one of them is not there; as [`Self::named`].
     pub fn all_named(&self, names: &[String]) -> Result<Vec<ServiceName>> {
-        names.iter().map(|name| self.named(name)).collect()
+        let named = names.iter().map(|name| self.named(name)).collect::<Result<Vec<_>>>()?;
+        Ok(named.iter().flat_map(|name| self.replicas(name)).cloned().collect())
+    }
+
+    /// The services as the file has them: without the further containers of those that have several.
+    pub fn written(&self) -> impl Iterator<Item = &Service> {
+        self.services.values().filter(|service| service.replica.is_none())
+    }
+
+    /// A service and its further containers, in order.
+    pub fn replicas<'a>(&'a self, name: &'a ServiceName) -> impl Iterator<Item = &'a ServiceName> {
+        let is_one = move |service: &&Service| {
+            service.name == *name || service.replica.as_ref().is_some_and(|replica| replica.of == *name)
+        };
+        self.services.values().filter(is_one).map(|service| &service.name)
     }
 
     /// A volume of the stack by its name on the engine.

@@ -13,12 +13,25 @@ pub struct Port {
     pub address: IpAddr,
     /// Host port; none = the engine chooses.
     pub host: Option<u16>,
+    /// Last host port of the range that the containers of its service share, where it has several.
+    pub through: Option<u16>,
     /// Port inside.
     pub container: u16,
     /// TCP or UDP.
     pub protocol: Protocol,
     /// Where it is declared.
     pub place: Option<Place>,
+}
+
+impl Port {
+    /// The host port as it is written: `8080`, `8080-8082`; empty = the engine chooses.
+    pub fn written_host(&self) -> String {
+        match (self.host, self.through) {
+            (Some(host), Some(last)) => format!("{host}-{last}"),
+            (Some(host), None) => host.to_string(),
+            (None, _) => String::new(),
+        }
+    }
 }
 
 /// Transport of a port.

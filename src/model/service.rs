@@ -20,6 +20,10 @@ pub struct Service {
     pub place: Option<Place>,
     /// Its kind.
     pub kind: Kind,
+    /// How many containers it has. Each after the first is a service of its own in the stack, see [`Service::replica`].
+    pub replicas: u32,
+    /// Of a further container of a service: which one it is.
+    pub replica: Option<Replica>,
     /// False if it belongs to profiles none of which is active, and no active service needs it.
     pub active: bool,
     /// Profiles it belongs to; empty = always.
@@ -105,6 +109,16 @@ impl Service {
         let restarts = !matches!(self.restart, RestartPolicy::No | RestartPolicy::OnFailure(_));
         self.kind == Kind::Generic && says_nothing && !restarts && self.ports.is_empty() && self.healthcheck.is_none()
     }
+}
+
+/// A further container of a service that has several. It has the service's settings, a name of its own (`web-2`), and what
+/// depends on the service depends on it, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replica {
+    /// The service.
+    pub of: ServiceName,
+    /// Number of the container, from 2: the service itself is number 1.
+    pub number: u32,
 }
 
 /// When an image is pulled.

@@ -271,6 +271,8 @@ pub enum Cause {
     CutOff,
     /// A container of this stack whose service is no longer in services.toml.
     Orphan,
+    /// Its service has fewer containers now.
+    ScaledDown { service: ServiceName, replicas: u32 },
     /// Two containers claim the same service.
     Duplicate,
     /// A container created by `run`.
@@ -326,6 +328,7 @@ impl fmt::Display for Cause {
             Self::BeforeLoss => write!(f, "before it is removed"),
             Self::CutOff => write!(f, "was cut off"),
             Self::Orphan => write!(f, "not in services.toml"),
+            Self::ScaledDown { service, replicas } => write!(f, "{service} is scaled to {replicas}"),
             Self::Duplicate => write!(f, "second container of the service"),
             Self::OneOff { container } => write!(f, "one-off container {container}"),
         }

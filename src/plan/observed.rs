@@ -81,6 +81,8 @@ pub struct Container {
     pub name: String,
     /// Service it belongs to, from its label.
     pub service: ServiceName,
+    /// Of a further container of a service that has several: the service, from its label.
+    pub replica_of: Option<ServiceName>,
     /// The checkout that created it, from its label ([`crate::model::Stack::instance`]).
     pub instance: String,
     /// Folder of the services.toml it was created from, from its label.

@@ -12,7 +12,7 @@ use toml::{Table, Value};
 
 use crate::config::{self, Variables};
 use crate::diag::Source;
-use crate::model::{Protocol, ServiceName, Stack, StackName};
+use crate::model::{Protocol, Replica, ServiceName, Stack, StackName};
 use crate::resolve::{ResolveContext, resolve};
 
 /// What there is of a stack on an engine.
@@ -33,6 +33,8 @@ pub struct Remains {
 pub struct Made {
     /// From its label.
     pub service: ServiceName,
+    /// Of a further container of a service that has several: the service, from its label.
+    pub replica_of: Option<ServiceName>,
     /// From its label: `postgres`.
     pub kind: String,
     /// Services that it depends on, from its label; empty on containers of older versions.
@@ -111,7 +113,15 @@ impl Remains {
         // What an engine has can't be refused; what is odd about it is left out.
         let (config, mut odd) = config::parse(&[source], &Variables::default());
         let around = ResolveContext { root, project: Some(name.to_string()), ..ResolveContext::default() };
-        resolve(&config, &around, &mut odd).stack
+        let mut stack = resolve(&config, &around, &mut odd).stack;
+        for made in &self.containers {
+            let number = made.service.as_str().rsplit_once('-').and_then(|(_, number)| number.parse().ok());
+            let service = stack.services.get_mut(&made.service);
+            if let (Some(service), Some(of), Some(number)) = (service, &made.replica_of, number) {
+                service.replica = Some(Replica { of: of.clone(), number });
+            }
+        }
+        stack
     }
 
     fn service(&self, stack: &StackName, made: &Made) -> Table {
@@ -189,6 +199,7 @@ mod tests {
 
     fn made(service: &str) -> Made {
         Made {
+            replica_of: None,
             service: ServiceName::parse(service).unwrap(),
             kind: "generic".into(),
             depends_on: Vec::new(),

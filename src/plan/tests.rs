@@ -155,6 +155,7 @@ fn container(stack: &Stack, name: &str, state: ContainerState) -> Container {
     let service = stack.services.get(&name);
     let image = service.map_or_else(|| "gone:1".to_owned(), |service| service.image.clone());
     Container {
+        replica_of: None,
         id: format!("id-{name}"),
         name: stack.container_name(&name),
         instance: stack.instance(),

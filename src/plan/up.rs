@@ -2,12 +2,14 @@
 //! must be replaced (dependants first), create and start what is missing (dependencies first).
 
 mod decision;
+mod surplus;
 
 use std::collections::HashMap;
 
 use indexmap::{IndexMap, IndexSet};
 
 use self::decision::Decision;
+pub use self::surplus::orphans;
 use super::observed::Container;
 use super::unusable::{refuse_unusable, refuse_unusable_of};
 use super::{
@@ -125,7 +127,9 @@ pub(super) fn selection<'a>(stack: &'a Stack, request: &Request) -> Vec<&'a Serv
     } else {
         graph::closure(stack, &request.services).into_iter().collect()
     };
-    graph::order(stack).into_iter().filter(|name| names.contains(name)).map(|name| &stack.services[name]).collect()
+    let services =
+        graph::order(stack).into_iter().filter(|name| names.contains(name)).map(|name| &stack.services[name]);
+    services.filter(|service| service.replicas > 0).collect()
 }
 
 /// Numbers of the steps later ones wait for.
@@ -198,6 +202,7 @@ impl<'a> Builder<'a> {
                 }
             }
         }
+        self.scale_down();
         for (name, decision) in decisions {
             let mut after: Vec<StepId> = graph::dependents(self.stack, &name)
                 .iter()
@@ -425,12 +430,4 @@ impl<'a> Builder<'a> {
 /// Whether a request is for a service itself, and not for what depends on it.
 fn is_named(request: &Request, service: &Service) -> bool {
     request.services.is_empty() || request.services.contains(&service.name)
-}
-
-/// Containers of the stack whose service is in services.toml no more.
-pub fn orphans<'a>(stack: &Stack, seen: &'a Observed) -> Vec<&'a Container> {
-    let orphans = seen.containers.iter().filter(|container| !stack.services.contains_key(&container.service));
-    let mut orphans: Vec<_> = orphans.collect();
-    orphans.sort_by(|a, b| (&a.service, &a.id).cmp(&(&b.service, &b.id)));
-    orphans
 }

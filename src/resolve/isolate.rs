@@ -57,7 +57,7 @@ fn isolate_service(service: &mut Service) {
         service.networks = vec!["default".into()];
     }
     let mut ports: Vec<Port> = Vec::new();
-    let known = service.ports.iter().cloned().map(|port| Port { host: None, ..port });
+    let known = service.ports.iter().cloned().map(|port| Port { host: None, through: None, ..port });
     for port in known.chain(own_ports(service)) {
         let same = |other: &Port| (other.container, other.protocol) == (port.container, port.protocol);
         if !ports.iter().any(same) {
@@ -89,6 +89,7 @@ fn own_ports(service: &Service) -> Vec<Port> {
     let loopback = std::net::Ipv4Addr::LOCALHOST.into();
     let port = |container| Port {
         address: loopback,
+        through: None,
         host: None,
         container,
         protocol: Protocol::Tcp,

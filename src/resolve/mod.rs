@@ -11,6 +11,7 @@ pub mod isolate;
 mod mounts;
 pub mod prepared;
 mod ready;
+pub mod replicas;
 mod resources;
 #[cfg(test)]
 pub(crate) mod sample;
@@ -39,6 +40,8 @@ pub struct ResolveContext {
     pub project: Option<String>,
     /// Active profiles.
     pub profiles: Vec<String>,
+    /// How many containers services have, instead of what the file says.
+    pub scale: BTreeMap<String, u32>,
     /// Env files that could be read, by absolute path: name as shown, and entries.
     pub env_files: EnvFiles,
     /// Values of secret variables that the files take.
@@ -155,6 +158,7 @@ pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diag
             }
         }
     }
+    resolver.scaled(&mut services);
     resolver.cycles();
     resolver.activate(&mut services);
     resolver.accounts(&services);

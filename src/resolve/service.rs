@@ -20,7 +20,7 @@ impl Resolver<'_> {
         let kind = entry.kind.as_ref().map_or(Kind::Generic, |kind| kind.value);
         let defaults = kinds::defaults(kind);
         let env = self.env(entry);
-        let ports = ports(entry);
+        let ports = ports(entry, 1);
         let resources = entry.resources.as_ref();
         let command = entry.command.as_ref().map(|command| command.value.0.as_slice());
         let given = Given::declared(&env, entry.entrypoint.as_ref().map(|words| words.0.as_slice()), command);
@@ -51,6 +51,8 @@ impl Resolver<'_> {
             user: entry.user.as_ref().map(|user| user.value.0.clone()),
             working_dir: value(entry.working_dir.as_ref()),
             container_name: value(entry.container_name.as_ref()),
+            replicas: self.replica_count(&name, entry),
+            replica: None,
             hostname: value(entry.hostname.as_ref()),
             ulimits: entry
                 .ulimits
@@ -362,13 +364,18 @@ fn env_value(name: &str, value: &str, origin: Vec<String>) -> EnvValue {
     EnvValue { value: value.into(), secret: secret::is_secret_name(name) || took_secret, origin }
 }
 
-fn ports(entry: &Entry<schema::Service>) -> Vec<Port> {
+/// The ports of a service's container of this number, from 1: of a range of host ports for one port inside, each has its own.
+pub(super) fn ports(entry: &Entry<schema::Service>, number: u32) -> Vec<Port> {
     let mut ports = Vec::new();
     for spec in &entry.ports {
         for (index, container) in spec.container.clone().enumerate() {
-            let host = spec.host.as_ref().and_then(|host| host.clone().nth(index));
+            let index =
+                if spec.container.len() == 1 { Some(number as usize - 1) } else { Some(index).filter(|_| number == 1) };
+            let host = spec.host.as_ref().zip(index).and_then(|(host, index)| host.clone().nth(index));
             let place = Some(spec.place.clone());
-            ports.push(Port { address: spec.address, host, container, protocol: spec.protocol, place });
+            let is_shared = number == 1 && spec.container.len() == 1;
+            let through = spec.host.as_ref().filter(|host| is_shared && host.len() > 1).map(|host| *host.end());
+            ports.push(Port { address: spec.address, host, through, container, protocol: spec.protocol, place });
         }
     }
     ports

@@ -9,7 +9,7 @@ use super::state::Act;
 use super::sync;
 use crate::diag::{Error, ErrorKind, Result};
 use crate::event::{Event, Summary, WatchDone, millis};
-use crate::model::{Failure, Service, ServiceName, WatchAction, WatchRule};
+use crate::model::{Failure, Service, ServiceName, Stack, WatchAction, WatchRule};
 use crate::plan::{Observed, Request};
 use crate::run::failure;
 
@@ -132,9 +132,10 @@ impl Doing<'_> {
     async fn rebuild(&self, worked: &mut impl FnMut()) -> Result<Outcome> {
         let name = &self.service.name;
         let before = sync::container(self.world, name).await.map(|container| container.id);
-        let options = |_: &_, seen: &Observed| {
+        let options = |stack: &Stack, seen: &Observed| {
             must_exist(name, seen)?;
-            Ok(Request { services: vec![name.clone()], no_deps: true, build: true, ..Request::default() })
+            let services = stack.replicas(name).filter(|name| seen.of(name).next().is_some()).cloned().collect();
+            Ok(Request { services, no_deps: true, build: true, ..Request::default() })
         };
         let outcome: Outcome = self.world.apply(options, worked).await?.1.into();
         if outcome.failures.is_empty() && before.is_ok() {

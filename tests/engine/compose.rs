@@ -143,7 +143,9 @@ impl Case {
         let label = format!("dev.taskava.project={}", self.project);
         let mut all = self.described(&label, "dev.taskava.service", &self.project, '-');
         for (name, service) in &mut all {
-            service["depends_on"] = dependencies(&read["services"][name.as_str()], &read["services"]);
+            let first = || read["services"].get(name.rsplit_once('-')?.0);
+            let written = read["services"].get(name.as_str()).or_else(first).expect("it is a service");
+            service["depends_on"] = dependencies(written, &read["services"]);
         }
         all
     }
@@ -157,6 +159,11 @@ impl Case {
             });
             let labels = seen.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
             let name = our_name(&labels[service]);
+            // Each further container of a service is one of its own.
+            let name = match labels.get("com.docker.compose.container-number").map(String::as_str) {
+                None | Some("1") => name,
+                Some(number) => format!("{name}-{number}"),
+            };
             let mut described = describe(&seen, &labels, project, separator);
             if let Some(env) = described["env"].as_array_mut() {
                 // A name alone only takes a variable of the image away.

@@ -50,6 +50,7 @@ mod ready_limits;
 mod ready_log;
 mod registry;
 mod run;
+mod scale;
 mod servers;
 mod snapshot;
 mod stack;

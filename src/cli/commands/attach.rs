@@ -42,8 +42,8 @@ const DETACHED: Duration = Duration::from_secs(3);
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
-        let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
+        let name = args.index.of(&found.stack, &args.service)?;
         let container = found.container(&engine, &name).await?;
         let mut outside = Outside::listen();
         let keys = args.detach_keys.clone();

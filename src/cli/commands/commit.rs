@@ -46,7 +46,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             let message = "an image gets its digest when it is pushed: write REPOSITORY or REPOSITORY:TAG";
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        let (engine, container) = find_one(context, &args.service).await?;
+        let (engine, container) = find_one(context, &args.service, args.index).await?;
         let options = CommitOptions {
             repository: reference.map(|reference| reference.repository.to_owned()),
             tag: reference.and_then(|reference| reference.tag).map(ToOwned::to_owned),

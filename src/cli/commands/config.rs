@@ -65,7 +65,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         context.screen.json(&table)?;
     } else {
         let text = toml::to_string(&table).map_err(|error| Error::from(anyhow::Error::from(error)))?;
-        let dangers = stack.services.values().filter_map(danger::line);
+        let dangers = stack.written().filter_map(danger::line);
         let dangers = dangers.fold(String::new(), |all, line| all + "# " + &line + "\n");
         context.screen.data(&(dangers + &text))?;
     }
@@ -75,7 +75,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 /// A stack as services.toml would say it.
 pub fn resolved(stack: &Stack, secrets: bool) -> Table {
     let show = Show { stack, secrets };
-    let services = stack.services.values().map(|service| (service.name.to_string(), show.service(service).into()));
+    let services = stack.written().map(|service| (service.name.to_string(), show.service(service).into()));
     let volumes = stack.volumes.iter().map(|(key, volume)| (key.clone(), parts::volume(volume).into()));
     let networks = stack.networks.iter().map(|(key, network)| (key.clone(), parts::network(network).into()));
     let mut table = Table::new();
@@ -141,6 +141,8 @@ impl Show<'_> {
             user,
             working_dir,
             container_name,
+            replicas,
+            replica: _,
             hostname,
             networks,
             labels,
@@ -172,6 +174,9 @@ impl Show<'_> {
             ("hostname", hostname),
             ("stop_signal", stop_signal),
         ];
+        if *replicas != 1 {
+            put(&mut table, "replicas", i64::from(*replicas));
+        }
         for (key, value) in optional {
             value.iter().for_each(|value| put(&mut table, key, text(value)));
         }
@@ -212,7 +217,13 @@ impl Show<'_> {
             (name.clone(), text(&shown).into())
         });
         put(&mut table, "env", env.collect::<Table>());
-        let depends_on = depends_on.iter().map(|(name, condition)| (name.to_string(), condition.as_str().into()));
+        let is_written = |name: &crate::model::ServiceName| {
+            self.stack.services.get(name).is_none_or(|other| other.replica.is_none())
+        };
+        let depends_on = depends_on
+            .iter()
+            .filter(|(name, _)| is_written(name))
+            .map(|(name, condition)| (name.to_string(), condition.as_str().into()));
         put(&mut table, "depends_on", depends_on.collect::<Table>());
         let files = files.iter().map(|file| {
             let mut table = Table::new();

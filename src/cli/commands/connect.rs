@@ -49,8 +49,8 @@ struct Opened {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
-        let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
+        let name = found.stack.named(&args.service)?;
         let container = found.container(&engine, &name).await?;
         let Actual { service, unknown } = actual::service(&engine, &found.stack.services[&name], &container).await;
         if let Some(unknown) = unknown {

@@ -68,11 +68,11 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             usage("neither is in a container: write one of them as SERVICE:PATH")
         }
         (Side::Inside { service, path }, to) => block_on(async {
-            let (engine, container) = find_one(context, &service).await?;
+            let (engine, container) = find_one(context, &service, args.index).await?;
             Copy { args, context, engine, container }.out(&path, to).await
         }),
         (from, Side::Inside { service, path }) => block_on(async {
-            let (engine, container) = find_one(context, &service).await?;
+            let (engine, container) = find_one(context, &service, args.index).await?;
             Copy { args, context, engine, container }.into(from, &path).await
         }),
     }

@@ -53,8 +53,8 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
-        let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
+        let name = args.index.of(&found.stack, &args.service)?;
         let alone = format!("or run the command in a new container: taskava dev run {name} …");
         let container = found.container(&engine, &name).await.map_err(|error| match error.kind {
             ErrorKind::Other if !found.by_labels => error.hint(alone),

@@ -69,7 +69,9 @@ pub struct ComposeArgs {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     let args = match (&args.what, &args.service) {
         (Some(What::Compose(args)), _) => args,
-        (None, service) => return block_on(container(context, service.as_deref().unwrap_or_default(), &args.output)),
+        (None, service) => {
+            return block_on(container(context, service.as_deref().unwrap_or_default(), args.index, &args.output));
+        }
     };
     let loaded = load::stack(&load_options(context))?;
     tell_loaded(context, &loaded);
@@ -88,13 +90,13 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 }
 
 /// Writes the file system of a service's container.
-async fn container(context: &Context, service: &str, output: &Path) -> Result<ExitCode> {
+async fn container(context: &Context, service: &str, index: Index, output: &Path) -> Result<ExitCode> {
     let to_stdout = output == Path::new("-");
     if to_stdout && std::io::stdout().is_terminal() {
         let message = "a tar is not for a terminal: name a file with -o FILE, or redirect the output";
         return Err(Error::new(ErrorKind::Usage, message));
     }
-    let (engine, container) = find_one(context, service).await?;
+    let (engine, container) = find_one(context, service, index).await?;
     let failed = |error| Error::new(ErrorKind::Other, format_args!("can't export {service}: {error}"));
     let mut archive = std::pin::pin!(engine.export(&container.id).map_err(failed));
     if to_stdout {

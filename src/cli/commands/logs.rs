@@ -140,9 +140,8 @@ pub(in crate::cli) async fn follow(args: &Args, context: &Context, passing: Pass
 async fn show(args: &Args, context: &Context, sink: &mut Sink, passing: Passing<'_>) -> Result<()> {
     let mut found = stack_or_labels(context).await?;
     let (since, until) = (check_time(args.since.as_deref())?, check_time(args.until.as_deref())?);
-    let engine = found.engine(context).await?;
+    let (engine, containers) = found.engine_with_containers(context).await?;
     let stack = found.stack;
-    let containers = engine.containers(stack.name.as_str()).await?;
     let services = services(args, &stack, &containers)?;
     let wanted = |name: &ServiceName| services.is_empty() || services.contains(name);
     if !containers.iter().any(|container| wanted(&container.service)) {
@@ -238,9 +237,12 @@ fn usage(message: String) -> Error {
 
 /// The requested services; one that exists only on the engine has logs too.
 fn services(args: &Args, stack: &Stack, containers: &[Container]) -> Result<Vec<ServiceName>> {
-    let known = |name: &String| {
-        let orphan = containers.iter().find(|container| container.service.as_str() == name);
-        orphan.map_or_else(|| stack.named(name), |container| Ok(container.service.clone()))
+    if args.index.index.is_some() {
+        return args.services.iter().map(|name| args.index.of(stack, name)).collect();
+    }
+    let known = |name: &String| match containers.iter().find(|container| container.service.as_str() == name) {
+        Some(orphan) if !stack.services.contains_key(&orphan.service) => Ok(vec![orphan.service.clone()]),
+        _ => stack.all_named(std::slice::from_ref(name)),
     };
-    args.services.iter().map(known).collect()
+    Ok(args.services.iter().map(known).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect())
 }

@@ -46,6 +46,7 @@ commands! {
         start Start
         down Down
         create Create
+        scale Scale
         rm Rm
         watch Watch
         ls Ls

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::up::UpArgs;
 use crate::aws::Change;
-use crate::cli::session::{Session, load_stack};
+use crate::cli::session::{Session, load_scaled};
 use crate::cli::{Context, block_on};
 use crate::diag::Result;
 use crate::model::ServiceName;
@@ -89,7 +89,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 }
 
 async fn start<'a>(context: &'a Context, args: &UpPlan) -> Result<Session<'a>> {
-    Session::to_start(context, load_stack(context)?, &args.services, args.change.no_deps).await
+    let stack = load_scaled(context, &args.change.scale)?.stack;
+    Session::to_start(context, stack, &args.services, args.change.no_deps).await
 }
 
 /// `up --dry-run`.

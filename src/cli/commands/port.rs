@@ -33,8 +33,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let (port, protocol) = wanted(args)?;
         let mut found = stack_or_labels(context).await?;
-        let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
+        let name = args.index.of(&found.stack, &args.service)?;
         let container = found.container(&engine, &name).await?;
         let is_meant = |seen: &&crate::model::PublishedPort| {
             port.is_none_or(|port| seen.container == port && seen.protocol == protocol)

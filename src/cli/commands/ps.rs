@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 use clap::builder::PossibleValuesParser;
 use futures_util::future::join_all;
-use futures_util::try_join;
 use serde::Serialize;
 
 use crate::cli::by_labels::stack_or_labels;
@@ -89,11 +88,11 @@ struct Row {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
+        let (engine, mut containers) = found.engine_with_containers(context).await?;
         let chosen = found.stack.all_named(&args.services)?;
-        let engine = found.engine(context).await?;
         let stack = found.stack;
         let project = stack.name.as_str();
-        let (mut containers, intents) = try_join!(engine.containers(project), engine.intents(project))?;
+        let intents = engine.intents(project).await?;
         run::stop::mark(&engine, project, &mut containers).await?;
         let owed = objects::owed(&engine, &stack, &containers).await?;
         if let Some(other) = other_checkout(&stack, &containers) {

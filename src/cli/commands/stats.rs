@@ -62,8 +62,8 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
 
 async fn show(args: &Args, context: &Context) -> Result<()> {
     let mut found = stack_or_labels(context).await?;
-    let chosen = found.stack.all_named(&args.services)?;
     let engine = found.engine(context).await?;
+    let chosen = found.stack.all_named(&args.services)?;
     let stack = found.stack;
     let mut watch = Watch {
         json: args.json || context.format() == Format::Json,

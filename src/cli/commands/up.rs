@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use self::attended::{Ends, Shown};
+use super::scale::Scale;
 use super::{logs, plan as plan_command, watch};
 use crate::cli::session::{self, Change, ChangeArgs, Session, tell_notes, tell_orphans};
 use crate::cli::{Context, block_on};
@@ -74,6 +75,9 @@ pub struct UpArgs {
     /// When to pull images [default: the service's `pull`, else missing]
     #[arg(long, value_name = "WHEN")]
     pub pull: Option<PullArg>,
+    /// Number of containers of a service, instead of its `replicas`; repeatable
+    #[arg(long, value_name = "SERVICE=N")]
+    pub scale: Vec<Scale>,
     /// Build images even if their source files did not change
     #[arg(long)]
     pub build: bool,
@@ -155,7 +159,7 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         return plan_command::show_up(context, args.on.services.clone(), args.change.clone());
     }
     // Once: what is watched afterwards is what was brought up, and an edit in between is a change.
-    let loaded = session::load(context)?;
+    let loaded = session::load_scaled(context, &args.change.scale)?;
     if args.watch {
         watch::check(&args.on.services, &loaded)?;
     }

@@ -36,8 +36,8 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
-        let name = found.stack.named(&args.service)?;
         let engine = found.engine(context).await?;
+        let name = found.stack.named(&args.service)?;
         let container = found.container(&engine, &name).await?;
         let stack = found.stack;
         let service = &actual::service(&engine, &stack.services[&name], &container).await.service;

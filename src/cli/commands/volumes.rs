@@ -25,8 +25,8 @@ pub struct Args {
 pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     block_on(async {
         let mut found = stack_or_labels(context).await?;
-        let chosen = found.stack.all_named(&args.services)?;
         let engine = found.engine(context).await?;
+        let chosen = found.stack.all_named(&args.services)?;
         let stack = &found.stack;
         let seen = engine.observe(stack).await?;
         let services = |volume: &str| -> Vec<ServiceName> {

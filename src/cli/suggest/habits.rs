@@ -26,7 +26,6 @@ pub(super) const HABITS: &[(&str, &str, Here)] = &[
     ("*", "--dry-run", Instead("taskava dev plan up, or --dry-run after `up`, `create` or `down`")),
     ("*", "--insecure-registry", Instead("leave it out: it is a setting of the engine (`insecure-registries`)")),
     ("*", "--workdir", Instead("--project-directory FOLDER")),
-    ("*", "--scale", Instead("a second service in services.toml: a service has one container")),
     ("*", "--interactive=false", Instead("--no-stdin")),
     ("*", "--no-tty=false", Instead("-t")),
     ("*", "--tty=false", Instead("-T")),
@@ -36,7 +35,6 @@ pub(super) const HABITS: &[(&str, &str, Here)] = &[
     ("alpha", "", Instead("taskava dev plan for dry-run, taskava dev watch for watch; the others are not available")),
     ("bridge", "", Instead("taskava dev export compose, then docker compose bridge on that file")),
     ("publish", "", Instead("taskava dev export compose, then docker compose publish with that file")),
-    ("scale", "", Instead("a second service in services.toml: a service has one container")),
     // Of docker itself, and words that are tried.
     ("inspect", "", Instead("taskava dev explain SERVICE")),
     ("list", "", Instead("taskava dev ls, or taskava dev ps")),

@@ -43,6 +43,7 @@ fn value(row: Row) -> &'static str {
         ("--filter", _) => "name=x",
         ("--publish", _) => "8080",
         ("--volume", _) => "/a:/b",
+        ("--scale", _) => "web=3",
         ("--since" | "--until", _) => "10m",
         ("--tail", _) => "5",
         (_, "int") => "1",
@@ -149,7 +150,7 @@ fn the_table_has_only_words_of_docker_compose() {
 fn what_is_typed_is_answered_for_its_command() {
     for (line, said) in [
         ("build --ssh default", "taskava dev build has no --ssh; instead: `secrets`"),
-        ("-p x --file a.toml up --scale web=3", "taskava dev up has no --scale; instead: a second service"),
+        ("-p x --file a.toml build --force-rm", "taskava dev build has no --force-rm; instead: leave it out"),
         ("--dry-run up", "taskava dev has no --dry-run; instead: taskava dev plan"),
         ("exec --interactive=false db sh", "taskava dev exec has no --interactive=false; instead: --no-stdin"),
         ("up --detach=false", "taskava dev up has no --detach=false; instead: leave out --detach"),

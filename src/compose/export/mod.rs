@@ -30,7 +30,7 @@ pub fn export(stack: &Stack, written: &Node) -> Exported {
     let mut exporter =
         Exporter { stack, raw: Raw::new(written), notes: Vec::new(), secrets: Vec::new(), configs: Vec::new() };
     let services: Vec<_> =
-        stack.services.values().map(|service| (service.name.to_string(), exporter.service(service))).collect();
+        stack.written().map(|service| (service.name.to_string(), exporter.service(service))).collect();
     let mut root =
         vec![("name".to_owned(), Yaml::text(stack.name.as_str())), ("services".to_owned(), Yaml::Map(services))];
     let volumes = stack.volumes.iter().map(|(key, volume)| (key.clone(), exporter.volume(volume)));

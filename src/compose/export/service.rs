@@ -48,6 +48,8 @@ impl Exporter<'_> {
             user,
             working_dir,
             container_name,
+            replicas,
+            replica: _,
             hostname,
             networks,
             labels,
@@ -109,6 +111,9 @@ impl Exporter<'_> {
         word(&mut map, "working_dir", working_dir);
         word(&mut map, "container_name", container_name);
         word(&mut map, "hostname", hostname);
+        if *replicas != 1 {
+            map.push(("scale".into(), Yaml::plain(*replicas)));
+        }
         if options.network_mode.is_none() && (*networks != ["default"] || !endpoint(options, "default").is_empty()) {
             map.push(("networks".into(), joined(networks, options)));
         }
@@ -331,8 +336,8 @@ impl Exporter<'_> {
     fn depends_on(&mut self, service: &Service, own: &mut Map) -> Yaml {
         let mut map = Map::new();
         let mut all_said = true;
-        for (name, condition) in &service.depends_on {
-            let dependency = &self.stack.services[name];
+        let written = service.depends_on.iter().map(|(name, condition)| (name, condition, &self.stack.services[name]));
+        for (name, condition, dependency) in written.filter(|(.., dependency)| dependency.replica.is_none()) {
             let word = match (condition, dependency.kind, health(dependency)) {
                 (Condition::Started, ..) => "service_started",
                 (Condition::Ready, Kind::Job, _) => "service_completed_successfully",
@@ -392,7 +397,7 @@ fn port_text(port: &Port) -> String {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     };
-    let host = port.host.map(|host| host.to_string()).unwrap_or_default();
+    let host = port.written_host();
     let protocol = if port.protocol.as_str() == "tcp" { "" } else { "/udp" };
     format!("{address}:{host}:{}{protocol}", port.container)
 }

@@ -56,15 +56,8 @@ impl Importer<'_> {
         for (key, part) in entry.node.map().into_iter().flatten() {
             match key.as_str() {
                 "resources" => self.deploy_resources(draft, part),
-                "replicas" => {
-                    if !matches!(self.value(&part.node).as_str(), "0" | "1") {
-                        self.lost(
-                            &part.key,
-                            &format!("replicas: {}", self.value(&part.node)),
-                            "there is one container a service; for several, declare several services",
-                        );
-                    }
-                }
+                "replicas" if draft.node.get("scale").is_none() => self.replicas(draft, "replicas", part),
+                "replicas" => {}
                 "restart_policy" if draft.node.get("restart").is_none() => self.deploy_restart(draft, part),
                 "restart_policy" => {}
                 "mode" if part.node.raw() == Some("replicated") => {}

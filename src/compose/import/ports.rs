@@ -30,7 +30,8 @@ impl Importer<'_> {
                 self.notes.push(Note::lost(&node.place, message, "write it as [[address:]host:]container[/protocol]"));
                 continue;
             };
-            if let Some(text) = self.port(written, &node.place) {
+            let several = self.replica_count(draft.node) > 1;
+            if let Some(text) = self.port(written, &node.place, several) {
                 let item = self.item(&node.place, text);
                 items.push(item);
             }
@@ -67,8 +68,8 @@ impl Importer<'_> {
         Some(written)
     }
 
-    /// A port in our notation.
-    fn port(&mut self, written: Written, place: &Place) -> Option<String> {
+    /// A port in our notation. `several`: each container of the service gets a host port out of a range.
+    fn port(&mut self, written: Written, place: &Place, several: bool) -> Option<String> {
         let protocol = written.protocol.map(|protocol| self.evaluate(&protocol).to_lowercase()).unwrap_or_default();
         let protocol = match protocol.as_str() {
             "" | "tcp" => "",
@@ -86,7 +87,7 @@ impl Importer<'_> {
         if let Some((first, _)) = host
             .as_deref()
             .and_then(|host| host.split_once('-'))
-            .filter(|(first, _)| !container.contains('-') && !first.contains('$'))
+            .filter(|(first, _)| !several && !container.contains('-') && !first.contains('$'))
         {
             let message = format!("one port out of {} has no counterpart", host.as_deref().unwrap_or_default());
             self.notes.push(Note::lost(

@@ -7,6 +7,7 @@ use crate::compose::read::Document;
 use crate::compose::toml::{Field, Value};
 use crate::compose::yaml::{Entry, Node};
 use crate::diag::Place;
+use crate::model::Kind;
 
 /// The variable that names active profiles.
 const ACTIVE: &str = "COMPOSE_PROFILES";
@@ -78,6 +79,27 @@ impl Importer<'_> {
         draft.push(Field::new("profiles", Value::from_iter([ZERO.to_owned()])));
         let message = format!("`{}` is not started, as `{words}` says", self.name(draft.name));
         self.changed(&place, message, format!("it has the profile `{ZERO}`, which nothing activates"));
+    }
+
+    /// How many containers a service has.
+    pub(super) fn replicas(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let count = self.replica_count(draft.node);
+        // None at all is a profile.
+        if count <= 1 {
+            return;
+        }
+        if !matches!(draft.kind, Kind::Generic | Kind::Job) {
+            let remedy = "its data is that of one server; for several, declare several services";
+            return self.lost(&entry.key, &format!("{key}: {count}"), remedy);
+        }
+        let field = self.field("replicas", &entry.key, Value::Integer(count.into()));
+        draft.push(field);
+    }
+
+    /// How many containers a service has, as `scale`, else `deploy.replicas`, says.
+    pub(super) fn replica_count(&self, service: &Node) -> u32 {
+        let written = service.get("scale").or_else(|| service.get("deploy")?.get("replicas"));
+        written.and_then(|node| self.value(node).trim().parse().ok()).unwrap_or(1)
     }
 
     /// Whether a dependency is on something that may not run, and so is left out: what is depended on is started here.

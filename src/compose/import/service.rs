@@ -155,7 +155,7 @@ impl Importer<'_> {
             "labels" => self.pairs(draft, "labels", entry),
             "extra_hosts" => self.extra_hosts(draft, entry),
             "profiles" => self.profiles(draft, entry),
-            "scale" if matches!(self.value(node).as_str(), "0" | "1") => {}
+            "scale" => self.replicas(draft, "scale", entry),
             "develop" => self.develop(draft, entry),
             "post_start" => self.post_start(draft, entry),
             EXTENSION => {}

@@ -9,9 +9,7 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
         // These are defaults, or only concern how Compose shows things.
         "use_api_socket" if off => return None,
         "attach" => return None,
-        "scale" if node.raw() == Some("1") => return None,
         "isolation" | "cpu_count" | "cpu_percent" => "it only exists on Windows",
-        "scale" => "there is one container a service",
         "external_links" => "join the other container's network: declare it under `[networks]` with `external = true`",
         "blkio_config" => "`resources` limits memory and CPU only",
         "pre_stop" => "handle the stop signal in the service",

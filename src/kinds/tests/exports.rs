@@ -8,6 +8,7 @@ fn named(name: &str, kind: Kind, variables: &[(&str, &str)], ports: &[u16]) -> S
     service.name = ServiceName::parse(name).unwrap();
     let port = |container: &u16| Port {
         address: std::net::Ipv4Addr::LOCALHOST.into(),
+        through: None,
         host: None,
         container: *container,
         protocol: Protocol::Tcp,

@@ -48,6 +48,8 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         user: None,
         working_dir: None,
         container_name: None,
+        replicas: 1,
+        replica: None,
         hostname: None,
         networks: vec!["default".into()],
         labels: IndexMap::new(),

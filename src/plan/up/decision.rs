@@ -97,7 +97,10 @@ impl Builder<'_> {
         if !container.is_up() {
             return None;
         }
-        let together = service.options.restart_with.iter().filter_map(|name| decided(name));
+        let together = self.decisions.iter().filter(|(name, _)| {
+            let of = self.stack.services[*name].replica.as_ref().map_or(*name, |replica| &replica.of);
+            service.options.restart_with.iter().any(|other| other == of.as_str())
+        });
         let mut restarted =
             together.filter(|(_, decision)| matches!(decision, Decision::Replace(_) | Decision::Restart(_)));
         restarted.next().map(|(name, _)| Decision::Restart(cause(name)))

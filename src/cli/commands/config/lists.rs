@@ -39,7 +39,7 @@ pub struct List {
 /// Shows the names that were asked for; false if none were.
 pub(super) fn show(list: &List, loaded: &Loaded, secrets: bool, context: &Context) -> Result<bool> {
     let stack = &loaded.stack;
-    let active = || stack.services.values().filter(|service| service.active);
+    let active = || stack.written().filter(|service| service.active);
     if let Some(names) = &list.hash {
         pairs(&hashes(names, loaded)?, " ", context)?;
         return Ok(true);

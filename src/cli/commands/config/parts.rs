@@ -70,7 +70,7 @@ pub(super) fn port_text(port: &Port) -> String {
         std::net::IpAddr::V4(address) => address.to_string(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
     };
-    let host = port.host.map(|host| host.to_string()).unwrap_or_default();
+    let host = port.written_host();
     let protocol = if port.protocol == crate::model::Protocol::Udp { "/udp" } else { "" };
     format!("{address}:{host}:{}{protocol}", port.container)
 }

@@ -111,6 +111,7 @@ fn ports(spec: &Ports) -> impl Iterator<Item = Port> {
     spec.container.clone().enumerate().map(move |(index, container)| Port {
         address: spec.address,
         host: host(index),
+        through: None,
         container,
         protocol: spec.protocol,
         place: None,
