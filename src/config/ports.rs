@@ -13,8 +13,8 @@ table! {
     PortTable "Ports" {
         /// Port inside the container.
         container: u16, default "", example "container = 5432";
-        /// Port on the host. Without it, the engine chooses a free one.
-        host: Option<u16>, default "chosen by the engine", example "host = 5432";
+        /// Port on the host. Without it, a free one is chosen, the same each time as long as it is free.
+        host: Option<u16>, default "chosen", example "host = 5432";
         /// Host address to bind to.
         address: Option<String>, default "127.0.0.1", example r#"address = "0.0.0.0""#;
         /// Transport.

@@ -49,7 +49,7 @@ table! {
         command: Option<Spanned<Words>>, default "the image's own", example r#"command = "redis-server --appendonly yes""#;
         /// Overrides the image's entrypoint.
         entrypoint: Option<Words>, default "the image's own", example r#"entrypoint = ["/docker-entrypoint.sh"]"#;
-        /// Published ports: `[address:][host:]container[/protocol]`; ranges are allowed. Bound to 127.0.0.1 unless an address is given. Without a host port, the engine chooses a free one.
+        /// Published ports: `[address:][host:]container[/protocol]`; ranges are allowed. Bound to 127.0.0.1 unless an address is given. Without a host port, a free one is chosen, the same each time as long as it is free.
         ports: Vec<Spanned<Ports>>, default "none", example r#"ports = ["5432:5432", "0.0.0.0:8080:80", 9000]"#;
         /// Environment variables.
         env: Pairs, default "", example r#"env = { POSTGRES_PASSWORD = "${POSTGRES_PASSWORD:-taskava}" }"#;

@@ -20,6 +20,8 @@ pub(super) const SERVICE: &str = "dev.taskava.service";
 pub(super) const ONEOFF: &str = "dev.taskava.oneoff";
 /// On a further container of a service that has several: the service.
 pub(super) const REPLICA_OF: &str = "dev.taskava.replica-of";
+/// Host ports that were chosen for the container where services.toml names none, JSON: `{"5432/tcp": 20432}`.
+pub(super) const CHOSEN_PORTS: &str = "dev.taskava.chosen-ports";
 /// Kind of the service.
 pub(super) const KIND: &str = "dev.taskava.kind";
 /// Its dependencies, as a JSON array: the order in which services stop without a services.toml.

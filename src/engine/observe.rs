@@ -299,6 +299,7 @@ fn container(seen: ContainerSummary, service: &str) -> Option<Container> {
         name: seen.names?.first()?.trim_start_matches('/').to_owned(),
         service: ServiceName::parse(found.get(service)?).ok()?,
         replica_of: found.get(labels::REPLICA_OF).and_then(|name| ServiceName::parse(name).ok()),
+        chosen_ports: serde_json::from_str(&label(labels::CHOSEN_PORTS)).unwrap_or_default(),
         instance: label(labels::INSTANCE),
         root: label(labels::ROOT),
         config: serde_json::from_str(&label(labels::CONFIG)).unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! Converts a service to requests of the Engine API.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use bollard::models::{
@@ -59,6 +59,11 @@ pub(super) fn container(
     if let Some(replica) = &service.replica {
         all_labels.insert(labels::REPLICA_OF.into(), replica.of.to_string());
     }
+    let chosen = service.ports.iter().filter_map(|port| Some((port_key(port), port.chosen?)));
+    let chosen: BTreeMap<String, u16> = chosen.collect();
+    if !chosen.is_empty() {
+        all_labels.insert(labels::CHOSEN_PORTS.into(), serde_json::json!(chosen).to_string());
+    }
     let depends_on: Vec<&str> = service.depends_on.keys().map(ServiceName::as_str).collect();
     all_labels.insert(labels::DEPENDS.into(), serde_json::json!(depends_on).to_string());
     let endpoints = service.networks.iter().take(networks);
@@ -96,7 +101,9 @@ pub(super) fn one_off(
 ) -> ContainerCreateBody {
     let mut body = container(stack, service, "", networks, &[]);
     if let Some(all_labels) = &mut body.labels {
-        for label in [labels::SERVICE, labels::CONFIG, labels::CAUSE, labels::DEPENDS, labels::REPLICA_OF] {
+        for label in
+            [labels::SERVICE, labels::CONFIG, labels::CAUSE, labels::DEPENDS, labels::REPLICA_OF, labels::CHOSEN_PORTS]
+        {
             all_labels.remove(label);
         }
         all_labels.insert(labels::ONEOFF.into(), service.name.to_string());
@@ -237,7 +244,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     for port in &service.ports {
         let binding = PortBinding {
             host_ip: Some(port.address.to_string()),
-            host_port: Some(port.host.map(|host| host.to_string()).unwrap_or_default()),
+            host_port: Some(port.host.or(port.chosen).map(|host| host.to_string()).unwrap_or_default()),
         };
         ports.entry(port_key(port)).or_default().get_or_insert_default().push(binding);
     }

@@ -15,6 +15,8 @@ pub struct Port {
     pub host: Option<u16>,
     /// Last host port of the range that the containers of its service share, where it has several.
     pub through: Option<u16>,
+    /// Host port that was chosen for a container, where services.toml names none; `host` stays none.
+    pub chosen: Option<u16>,
     /// Port inside.
     pub container: u16,
     /// TCP or UDP.

@@ -103,8 +103,10 @@ pub struct Container {
     pub status: String,
     /// Created at, seconds since 1970 by the engine's clock.
     pub created: i64,
-    /// Published ports.
+    /// Published ports; none while it does not run.
     pub ports: Vec<PublishedPort>,
+    /// Host ports that were chosen for it, from its label: `5432/tcp` → 20432.
+    pub chosen_ports: BTreeMap<String, u16>,
     /// Its endpoint in each network, by the network's name on the engine.
     pub networks: BTreeMap<String, Endpoint>,
     /// Its volumes by their name on the engine, and where they are mounted.

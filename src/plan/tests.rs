@@ -156,6 +156,7 @@ fn container(stack: &Stack, name: &str, state: ContainerState) -> Container {
     let image = service.map_or_else(|| "gone:1".to_owned(), |service| service.image.clone());
     Container {
         replica_of: None,
+        chosen_ports: BTreeMap::new(),
         id: format!("id-{name}"),
         name: stack.container_name(&name),
         instance: stack.instance(),

@@ -90,6 +90,7 @@ fn own_ports(service: &Service) -> Vec<Port> {
     let port = |container| Port {
         address: loopback,
         through: None,
+        chosen: None,
         host: None,
         container,
         protocol: Protocol::Tcp,

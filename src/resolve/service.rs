@@ -375,7 +375,15 @@ pub(super) fn ports(entry: &Entry<schema::Service>, number: u32) -> Vec<Port> {
             let place = Some(spec.place.clone());
             let is_shared = number == 1 && spec.container.len() == 1;
             let through = spec.host.as_ref().filter(|host| is_shared && host.len() > 1).map(|host| *host.end());
-            ports.push(Port { address: spec.address, host, through, container, protocol: spec.protocol, place });
+            ports.push(Port {
+                address: spec.address,
+                host,
+                through,
+                chosen: None,
+                container,
+                protocol: spec.protocol,
+                place,
+            });
         }
     }
     ports

@@ -4,7 +4,8 @@
 pub mod actual;
 pub mod address;
 mod apply;
-pub(crate) mod failure;
+mod chosen_ports;
+pub mod failure;
 pub mod lock;
 pub mod objects;
 pub mod ports;

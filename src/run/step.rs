@@ -1,6 +1,7 @@
 //! Carries out one step of a plan with engine calls.
 
 mod contents;
+mod start;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -12,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::shutdown::ShutdownLevel;
 use super::stop::Stop;
-use super::{Run, actual, failure, objects, ports, postgres_data_check, process_identity, views, wait};
+use super::{Run, actual, chosen_ports, failure, objects, ports, postgres_data_check, process_identity, views, wait};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Copied, Progress};
 use crate::event::{self, Event};
@@ -37,6 +38,8 @@ pub(super) struct RunState {
     pub(super) started: Vec<ServiceName>,
     /// For containers that had run before: the time of the last log line of that run, by the engine's clock.
     pub(super) earlier: HashMap<ServiceName, jiff::Timestamp>,
+    /// Host ports that were chosen for containers.
+    pub(super) chosen_ports: BTreeSet<u16>,
     /// Held while views are created: services may share one.
     pub(super) views: Rc<Mutex<()>>,
     /// Those of them whose readiness is a log line.
@@ -134,12 +137,6 @@ fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::Other, format_args!("{name} is not part of this stack"))
 }
 
-/// In the words of Docker 20.10 ("no available IPv4 addresses on this network's address pools") and of later ones.
-fn is_out_of_addresses(error: &Error) -> bool {
-    let text = error.to_string();
-    text.contains("no available") && text.contains("address")
-}
-
 fn is_missing_network(error: &Error) -> bool {
     let text = error.to_string();
     text.contains("network ") && text.contains("not found")
@@ -218,6 +215,7 @@ impl Doing<'_> {
         create_folders(service);
         let viewing = views::settle(engine, stack, service, self.run.events, &turn).await?;
         let service = viewing.as_ref().unwrap_or(service);
+        let service = &chosen_ports::choose(self.run, service, &mut self.known.borrow_mut().chosen_ports);
         let mut created = engine.create(stack, service, &declared, &cause).await;
         if created.as_ref().is_err_and(is_missing_network) {
             // Removed since it was looked at.
@@ -272,70 +270,6 @@ impl Doing<'_> {
         match postgres_data_check::discard_half_booted(self.run, service, &id, volume).await? {
             true => self.create(service).await,
             false => Ok(()),
-        }
-    }
-
-    async fn start(&self, service: &Service) -> Result<()> {
-        let id = self.container(&service.name)?;
-        // Each time, so that a run that was cut off before it is made up for.
-        self.run.engine.put_files(&id, &service.files).await?;
-        // Noted before: a start that is cut off may have happened.
-        self.known.borrow_mut().started.push(service.name.clone());
-        if self.run.seen.containers.iter().any(|seen| seen.id == id)
-            && let Some(at) = self.run.engine.last_line_at(&id).await
-        {
-            self.known.borrow_mut().earlier.insert(service.name.clone(), at);
-        }
-        // Where that is not possible there is still the log.
-        if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, &id).await {
-            self.known.borrow_mut().listening.insert(service.name.clone(), listening);
-        }
-        let mut started = self.run.engine.start(&id, &service.name).await;
-        if started.as_ref().is_err_and(|error| error.to_string().contains("is ambiguous")) {
-            for short in &service.networks {
-                self.run.engine.settle_network(self.run.stack, &self.run.stack.networks[short].name).await?;
-            }
-            started = self.run.engine.start(&id, &service.name).await;
-        }
-        match started {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind == ErrorKind::Port => Err(self.port_taken(service, error).await),
-            Err(error) if is_out_of_addresses(&error) => Err(self.full_network(service, &error)),
-            // Another process removed it since it was looked at.
-            Err(error) if is_missing_network(&error) => {
-                Err(error.hint("run the command again: containers of a network that was removed are recreated"))
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The same message for each service, so that they become one report.
-    fn full_network(&self, service: &Service, error: &Error) -> Error {
-        let text = error.to_string();
-        let named = |short: &&String| text.contains(&self.run.stack.networks[*short].name);
-        let Some(short) = service.networks.iter().find(named).or(service.networks.first()) else {
-            return unknown(&text);
-        };
-        let network = &self.run.stack.networks[short];
-        let hint = match &network.subnet {
-            Some(subnet) => format!(
-                "write a larger `subnet` than {subnet} in [networks.{short}], or leave it out: the engine chooses one then"
-            ),
-            None => format!("write a larger one: `subnet = \"10.99.0.0/16\"` in [networks.{short}]"),
-        };
-        Error::new(ErrorKind::Other, format_args!("network {} has no free address", network.name)).hint(hint)
-    }
-
-    async fn port_taken(&self, service: &Service, error: Error) -> Error {
-        let name = &service.name;
-        let other = format!("publish another port: `ports` of [services.{name}] in services.local.toml");
-        match ports::holder(self.run.engine, self.run.stack, service).await {
-            Some(holder) => {
-                let free = holder.remedy.unwrap_or_else(|| "end it".into());
-                let message = format!("can't start {name}: {}", holder.text);
-                Error::new(ErrorKind::Port, message).hint(format!("{free}; or {other}"))
-            }
-            None => error.hint(other),
         }
     }
 

@@ -29,11 +29,16 @@ pub(crate) fn describe(
     let image = image.trim_end_matches(":latest").replace(&format!("{}/", project.trim_end_matches('p')), "[own]/");
     let mut env = config.env.unwrap_or_default();
     env.sort();
+    // Of ours, where the file leaves the host port open, one is chosen.
+    let chosen: BTreeMap<String, u16> =
+        labels.get("dev.taskava.chosen-ports").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let mut ports = Vec::new();
     for (container, bindings) in host.port_bindings.unwrap_or_default() {
         for binding in bindings.unwrap_or_default() {
             let address = binding.host_ip.filter(|address| !address.is_empty()).unwrap_or_else(|| "0.0.0.0".into());
-            ports.push(format!("{address}:{}:{container}", binding.host_port.unwrap_or_default()));
+            let host = binding.host_port.unwrap_or_default();
+            let is_chosen = chosen.get(&container).is_some_and(|port| port.to_string() == host);
+            ports.push(format!("{address}:{}:{container}", if is_chosen { "" } else { &host }));
         }
     }
     ports.sort();

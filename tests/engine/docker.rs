@@ -232,7 +232,7 @@ pub(crate) fn remove_images(label: &str) {
 
 /// Removes an image, if it is there. A container that a janitor is just removing holds its image for a moment.
 pub(crate) fn remove_image(image: &str) {
-    for _ in 0..40 {
+    for _ in 0..240 {
         match try_engine(async |docker| docker.remove_image(image, None::<RemoveImageOptions>, None).await) {
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => {
                 std::thread::sleep(Duration::from_millis(250));

@@ -50,6 +50,7 @@ mod ready_limits;
 mod ready_log;
 mod registry;
 mod run;
+mod same_ports;
 mod scale;
 mod servers;
 mod snapshot;

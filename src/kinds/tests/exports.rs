@@ -9,6 +9,7 @@ fn named(name: &str, kind: Kind, variables: &[(&str, &str)], ports: &[u16]) -> S
     let port = |container: &u16| Port {
         address: std::net::Ipv4Addr::LOCALHOST.into(),
         through: None,
+        chosen: None,
         host: None,
         container: *container,
         protocol: Protocol::Tcp,

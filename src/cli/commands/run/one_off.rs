@@ -112,6 +112,7 @@ fn ports(spec: &Ports) -> impl Iterator<Item = Port> {
         address: spec.address,
         host: host(index),
         through: None,
+        chosen: None,
         container,
         protocol: spec.protocol,
         place: None,
