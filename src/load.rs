@@ -2,24 +2,31 @@
 //! that the paths it names exist and are inside the project.
 
 mod found;
+mod git;
+mod parts;
 mod paths;
 pub mod pins;
+mod reading;
 pub mod sought;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind as Io, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::config::{self, Config, MAX_BYTES, Variables, dotenv};
+use crate::config::interpolate::{self, Used};
+use crate::config::node::{Node, Value};
+use crate::config::scope::{Scope, Scopes};
+use crate::config::{self, Variables, dotenv};
 use crate::diag::{Diagnostic, Error, ErrorKind, Place, Result, Severity, Source};
 use crate::model::secret::is_secret_name;
-use crate::model::{ServiceName, Stack, StackName, Unusable, isolated};
+use crate::model::{Stack, StackName, Unusable, isolated};
 use crate::resolve::isolate::isolate;
-use crate::resolve::{EnvFiles, MustBe, PathUse, ResolveContext, resolve};
+use crate::resolve::{ResolveContext, absolute, resolve};
 pub use found::compose_file;
 use found::{First, Found};
+use parts::{Parts, put_together};
 use paths::{OfService, check_paths};
+use reading::Reading;
 
 /// The file next to it that overrides it, for one machine.
 pub const OVERRIDE: &str = "services.local.toml";
@@ -74,31 +81,45 @@ pub struct Loaded {
     pub notes: Vec<String>,
     /// All files that were read.
     pub files: Vec<PathBuf>,
-    /// services.toml and its overrides, as they were read.
-    pub sources: Vec<Arc<Source>>,
+    /// services.toml, its overrides, and the files that they include and extend, as they were read.
+    pub sources: Vec<(PathBuf, Arc<Source>)>,
     /// The variables that they use, and what each stands for.
     pub variables: BTreeMap<String, String>,
 }
 
-/// Finds, reads and resolves a stack. All problems of all its files are reported at once.
-pub fn stack(options: &LoadOptions) -> Result<Loaded> {
+/// The files of a stack, read and put together.
+struct Files {
+    reading: Reading,
+    parts: Parts,
+    /// Canonical folder of the first file.
+    folder: PathBuf,
+    /// The name of the stack that is asked for.
+    project: Option<String>,
+    /// The variables of services.toml.
+    variables: Variables,
+}
+
+/// Finds and reads the files of a stack.
+fn files(options: &LoadOptions) -> Result<Files> {
     let here = std::env::current_dir().map_err(|error| {
         Error::new(ErrorKind::Other, format_args!("the current folder can't be read: {error}"))
             .hint("change to a folder that exists")
     })?;
     let found = Found::of(options, &here)?;
-    let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
-    let mut sources = Vec::new();
+    let mut reading = Reading::new(here);
+    let mut texts = Vec::new();
     let (mut project, mut notes) = (options.project.clone(), Vec::new());
+    let read = |reading: &mut Reading, file: &Path| Some((file.to_path_buf(), reading.toml(file, None)?));
     let folder = match found.first {
         First::Toml(file) => {
-            sources.extend(reading.toml(&file));
+            texts.extend(read(&mut reading, &file));
             file.parent().unwrap_or(Path::new("/")).to_path_buf()
         }
         First::Compose(files, convert) => {
             let converted = convert(&files, &reading.here, &options.env_files)?;
-            let name = converted.files.first().map(|file| reading.shown(file)).unwrap_or_default();
-            sources.push(Arc::new(Source { name: format!("{name} as services.toml"), text: converted.text }));
+            let first = converted.files.first().cloned().unwrap_or_default();
+            let name = format!("{} as services.toml", reading.shown(&first));
+            texts.push((first, Arc::new(Source { name, text: converted.text })));
             reading.files.extend(converted.files);
             project = project.or_else(|| std::env::var(COMPOSE_PROJECT).ok().filter(|name| !name.is_empty()));
             notes = converted.notes;
@@ -108,17 +129,55 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
     // Files named explicitly come after those found.
     let (local, more) = (folder.join(OVERRIDE), found.more);
     if found.with_override && !more.contains(&local) {
-        sources.extend(local.exists().then(|| reading.toml(&local)).flatten());
+        texts.extend(local.exists().then(|| read(&mut reading, &local)).flatten());
     }
-    let before = sources.len();
-    sources.extend(more.iter().filter_map(|file| reading.toml(file)));
+    let before = texts.len();
+    texts.extend(more.iter().filter_map(|file| read(&mut reading, file)));
     let variables = reading.variables(options, &folder)?;
-    if sources.is_empty() || sources.len() < before + more.len() {
+    if texts.is_empty() || texts.len() < before + more.len() {
         return Err(Error::configuration(reading.problems));
     }
-    let mut taken = BTreeSet::new();
-    let (config, problems) = config::parse_noting(&sources, &variables, &mut taken);
-    reading.problems.extend(problems);
+    let main = Scope { around: variables.clone(), folder: folder.clone(), within: folder.clone(), ..Scope::default() };
+    let Some(mut parts) = put_together(&mut reading, options, texts, main) else {
+        in_order(&mut reading.problems);
+        return Err(Error::configuration(reading.problems));
+    };
+    parts.notes.splice(0..0, notes);
+    Ok(Files { reading, parts, folder, project, variables })
+}
+
+/// The whole configuration as it is written, before variables are put in: those of services.toml. What other files say of theirs
+/// is settled, as nothing else knows them.
+///
+/// # Errors
+/// As [`stack`], as far as the files can't be read.
+pub fn written(options: &LoadOptions) -> Result<Node> {
+    let Files { parts: Parts { mut root, scopes, .. }, .. } = files(options)?;
+    let home = std::env::home_dir();
+    let settle = |node: &mut Node, scopes: &Scopes| {
+        if let (Value::String(text), Some(scope)) = (&mut node.value, scopes.elsewhere(&node.place)) {
+            *text = absolute(&scope.folder, home.as_deref(), text).display().to_string();
+        }
+    };
+    interpolate::settle(&mut root, &scopes);
+    if let Some(Value::Table(services)) = root.get_mut("services").map(|services| &mut services.value) {
+        for env_file in services.values_mut().filter_map(|item| item.node.get_mut("env_file")) {
+            match &mut env_file.value {
+                Value::Array(items) => items.iter_mut().for_each(|item| settle(item, &scopes)),
+                _ => settle(env_file, &scopes),
+            }
+        }
+    }
+    Ok(root)
+}
+
+/// Finds, reads and resolves a stack. All problems of all its files are reported at once.
+pub fn stack(options: &LoadOptions) -> Result<Loaded> {
+    let Files { mut reading, parts, folder, project, variables } = files(options)?;
+    let Parts { root, scopes, mut used, texts: sources, notes } = parts;
+    let found = std::mem::take(&mut reading.problems);
+    let (config, problems) = config::understand(root, &scopes, found, &mut used);
+    reading.problems = problems;
     let mut around = ResolveContext {
         root: folder,
         home: std::env::home_dir(),
@@ -127,10 +186,11 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         profiles: options.profiles.clone(),
         scale: options.scale.clone(),
         env_files: BTreeMap::new(),
-        secrets: secrets_among(&taken, &variables),
+        secrets: secrets_among(&used),
+        scopes,
     };
     let parsed = reading.problems.len();
-    let (env_files, mut of_services) = reading.env_files(&config, &around, &variables);
+    let (env_files, mut of_services) = reading.env_files(&config, &around);
     around.env_files = env_files;
     let Reading { files, mut problems, .. } = reading;
     let mut resolved = resolve(&config, &around, &mut problems);
@@ -168,167 +228,24 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         Some(name) => isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
-    let used = taken.into_iter().filter_map(|name| Some((variables.get(&name)?.value.clone(), name)));
-    let variables = used.map(|(value, name)| (name, value)).collect();
+    // The same name may stand for something else in an included file.
+    let value = |(name, values): (String, BTreeSet<String>)| {
+        let own = variables.get(&name).map(|variable| variable.value.clone());
+        Some((name, own.or_else(|| values.into_iter().next())?))
+    };
+    let variables = used.into_iter().filter_map(value).collect();
     Ok(Loaded { stack, warnings: problems, notes, files, sources, variables })
 }
 
 /// Values of used variables whose names mark them as secret. The place of the value does not matter: a command has no
 /// names.
-fn secrets_among(taken: &BTreeSet<String>, variables: &Variables) -> BTreeSet<String> {
-    let secret = taken.iter().filter(|name| is_secret_name(name));
-    secret.filter_map(|name| variables.get(name)).map(|variable| variable.value.clone()).collect()
+fn secrets_among(used: &Used) -> BTreeSet<String> {
+    used.iter().filter(|(name, _)| is_secret_name(name)).flat_map(|(_, values)| values.iter().cloned()).collect()
 }
 
 fn isolated_name(name: &str) -> Result<StackName> {
     StackName::parse(name)
         .map_err(|message| Error::new(ErrorKind::Usage, format_args!("`{name}` can't name a project: {message}")))
-}
-
-/// Reads files and collects problems.
-struct Reading {
-    here: PathBuf,
-    files: Vec<PathBuf>,
-    problems: Vec<Diagnostic>,
-}
-
-impl Reading {
-    /// A path as shown: relative to the current folder, if that is shorter.
-    fn shown(&self, path: &Path) -> String {
-        let here = self.here.canonicalize().unwrap_or_else(|_| self.here.clone());
-        match path.strip_prefix(&here) {
-            Ok(inside) => inside.display().to_string(),
-            Err(_) => {
-                let up = here.ancestors().skip(1).take(3).enumerate().find_map(|(level, folder)| {
-                    let inside = path.strip_prefix(folder).ok()?;
-                    Some(Path::new(&"../".repeat(level + 1)).join(inside).display().to_string())
-                });
-                let full = path.display().to_string();
-                up.filter(|up| up.len() < full.len()).unwrap_or(full)
-            }
-        }
-    }
-
-    /// Reads an optional file.
-    fn optional(&mut self, path: &Path) -> Option<Arc<Source>> {
-        if path.exists() { self.text(path, None) } else { None }
-    }
-
-    /// Reads a services.toml. Windows line ends have no effect, also in multi-line strings.
-    fn toml(&mut self, path: &Path) -> Option<Arc<Source>> {
-        let source = self.text(path, None)?;
-        if !source.text.contains("\r\n") {
-            return Some(source);
-        }
-        Some(Arc::new(Source { name: source.name.clone(), text: source.text.replace("\r\n", "\n") }))
-    }
-
-    /// Reads a file; `place` is where it is mentioned.
-    fn text(&mut self, path: &Path, place: Option<&Place>) -> Option<Arc<Source>> {
-        let name = self.shown(path);
-        let mut bytes = Vec::new();
-        let read = std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));
-        self.files.push(path.to_path_buf());
-        if let Err(error) = read {
-            let reason = match error.kind() {
-                Io::NotFound => "it doesn't exist".into(),
-                Io::IsADirectory => "it is a folder".into(),
-                Io::PermissionDenied => "permission denied".into(),
-                _ => error.to_string(),
-            };
-            self.problems.push(Diagnostic::error(place.cloned(), format!("{name} can't be read: {reason}")));
-            return None;
-        }
-        if bytes.len() > MAX_BYTES {
-            let message = format!("{name} is larger than {} MiB", MAX_BYTES >> 20);
-            self.problems.push(Diagnostic::error(place.cloned(), message));
-            return None;
-        }
-        match String::from_utf8(bytes) {
-            Ok(text) => Some(Arc::new(Source { name, text })),
-            Err(error) => {
-                let at = error.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-                let place = Place { source: Arc::new(Source { name, text }), span: at..at + '\u{fffd}'.len_utf8() };
-                let hint = "save the file as UTF-8";
-                self.problems.push(Diagnostic::error(place, "the text is not valid UTF-8").hint(hint));
-                None
-            }
-        }
-    }
-
-    /// Those that are given, the process environment, then `.env` or the files that are read instead of it.
-    ///
-    /// # Errors
-    /// When one of these files doesn't exist.
-    fn variables(&mut self, options: &LoadOptions, folder: &Path) -> Result<Variables> {
-        let mut variables = Variables::default();
-        for (name, value) in &options.variables {
-            variables.add(name, value, "the caller");
-        }
-        add_environment(&mut variables);
-        let mut sources = Vec::new();
-        if options.env_files.is_empty() {
-            sources.extend(self.optional(&folder.join(".env")));
-        }
-        for file in &options.env_files {
-            let path = self.here.join(file);
-            if !path.is_file() {
-                let message = format!("--env-file: {} doesn't exist", path.display());
-                return Err(
-                    Error::new(ErrorKind::Usage, message).hint("name a file of variables, or leave it out for .env")
-                );
-            }
-            sources.extend(self.text(&path, None));
-        }
-        // What was added first counts.
-        for source in sources.into_iter().rev() {
-            let (entries, problems) = dotenv::parse(&source, &variables);
-            // Other tools read this file too, and not every one of its lines is for us.
-            self.problems
-                .extend(problems.into_iter().map(|problem| Diagnostic { severity: Severity::Warning, ..problem }));
-            // The last of two lines with one name counts, as in a shell.
-            for entry in entries.into_iter().rev() {
-                variables.add(entry.name, entry.value, format!("{}:{}", source.name, entry.line));
-            }
-        }
-        Ok(variables)
-    }
-
-    /// Every env file that a service names, read once.
-    fn env_files(
-        &mut self,
-        config: &Config,
-        around: &ResolveContext,
-        variables: &Variables,
-    ) -> (EnvFiles, Vec<OfService>) {
-        let (mut read, mut missing) = (BTreeMap::new(), Vec::new());
-        let services = config.services.iter().map(|(name, service)| (ServiceName::parse(name).ok(), service));
-        for (service, file) in
-            services.flat_map(|(name, service)| service.env_file.0.iter().map(move |file| (name.clone(), file)))
-        {
-            let path = around.absolute(file);
-            let inside = PathUse {
-                path: path.clone(),
-                written: file.value.clone(),
-                role: "env file",
-                must_be: MustBe::File,
-                place: file.place.clone(),
-                service,
-            };
-            let problems = check_paths(config, around, &[inside]);
-            if !problems.is_empty() {
-                missing.extend(problems);
-            } else if !read.contains_key(&path)
-                && let Some(source) = self.text(&path, Some(&file.place))
-            {
-                let (entries, problems) = dotenv::parse(&source, variables);
-                self.problems.extend(problems);
-                read.insert(path, (source.name.clone(), entries));
-            }
-        }
-        (read, missing)
-    }
 }
 
 /// By file and place, so that the list reads like the files; without duplicates and mere consequences.
@@ -361,7 +278,7 @@ pub(crate) fn in_order(problems: &mut Vec<Diagnostic>) {
 pub fn read_env_file(path: &Path) -> Result<Vec<(String, String)>> {
     let here = std::env::current_dir()?;
     let path = here.join(path);
-    let mut reading = Reading { here, files: Vec::new(), problems: Vec::new() };
+    let mut reading = Reading::new(here);
     let mut variables = Variables::default();
     add_environment(&mut variables);
     let entries = reading.text(&path, None).map(|source| {

@@ -215,3 +215,165 @@ fn schema_prints_what_is_checked_in() {
     let checked_in = std::fs::read_to_string("docs/services.schema.json").expect("it is checked in");
     taskava("ok", &["schema"]).success().stdout_eq(snapbox::Data::text(checked_in).raw());
 }
+
+#[test]
+fn what_is_included_is_exported_as_it_is_there() {
+    let exported = taskava("ok/include", &["export", "compose"]).success().stderr_eq("");
+    let exported = String::from_utf8_lossy(&exported.get_output().stdout).into_owned();
+    for line in [
+        // Variables of services.toml stay, those of other files are known to them alone.
+        "image: api:${TAG}",
+        "POSTGRES_DB: local",
+        "COMMAND: $${KEPT} own",
+        "REGION: shop-main-main",
+        "- ./shop/init:/init:ro",
+        "GREETING: hello",
+    ] {
+        assert!(exported.contains(line), "{line} is not in\n{exported}");
+    }
+    let env_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/ok/include/shop/seed.env");
+    assert!(exported.contains(&format!("- {}", env_file.display())), "{exported}");
+}
+
+#[test]
+fn each_value_of_several_files_knows_its_own() {
+    let stack = load(Path::new("tests/fixtures/ok/include/services.toml")).expect("it is a good file").stack;
+    let origin = |service: &str, name: &str| {
+        let origin = &stack.services[service].env[name].origin;
+        origin.iter().map(|step| step.replace("tests/fixtures/ok/include/", "")).collect::<Vec<_>>()
+    };
+    assert_eq!(origin("db", "POSTGRES_DB"), ["services.local.toml:2:23", "overrides shop/services.toml:11:23"]);
+    assert_eq!(
+        origin("db", "REGION"),
+        ["[env] shop/services.toml:5:10", "TAG from .env:2", "OF_MAIN from .env:3"],
+        "the environment of the whole comes first"
+    );
+    assert_eq!(origin("mail", "GREETING"), ["mail/services.toml:4:20", "GREETING from mail.env:1"]);
+    assert_eq!(origin("worker", "LEVEL"), ["services.toml:16:17", "overrides common/base.toml:4:17"]);
+    assert_eq!(origin("worker", "FROM"), ["common/base.toml:4:32", "OF_MAIN from .env:3"]);
+}
+
+/// A repository with a stack, and its commit; later ones have nothing to do with it.
+fn repository(folder: &Path) -> String {
+    let git = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        command.args(["-c", "user.name=t", "-c", "user.email=t@t", "-c", "commit.gpgsign=false"]).args(arguments);
+        let output = command.current_dir(folder).output().expect("git runs");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).expect("it is UTF-8").trim().to_owned()
+    };
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("created");
+        std::fs::write(path, text).expect("written");
+    };
+    let stack = "include = \"../services.toml\"\n[services.mail]\nextends = { file = \"base.toml\", service = \"base\" }\n\
+                 image = \"mail:${TAG}\"\nvolumes = [\"../files:/f\"]\n";
+    write("deploy/services.toml", stack);
+    write("deploy/.env", "TAG=pinned\n");
+    write("deploy/base.toml", "[services.base]\nrestart = \"always\"\n");
+    write("services.toml", "allow_outside = [\"/etc\"]\n[services.top]\nimage = \"top:1\"\n");
+    write("files/x", "x");
+    git(&["init", "--quiet", "--initial-branch=main"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    write("deploy/.env", "TAG=later\n");
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "two"]);
+    commit
+}
+
+#[test]
+fn a_file_of_a_repository_is_fetched_once_at_its_commit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (repository_folder, cache) = (folder.path().join("mail repo.git"), folder.path().join("cache"));
+    std::fs::create_dir_all(&repository_folder).expect("a folder");
+    let commit = repository(&repository_folder);
+    let write = |include: &str| {
+        let text = format!("project = \"p\"\ninclude = [{include}]\n[services.a]\nimage = \"a:1\"\n");
+        std::fs::write(folder.path().join("services.toml"), text).expect("written");
+    };
+    let url = format!("file://{}", repository_folder.display());
+    let taskava = |arguments: &[&str]| {
+        let command = snapbox::cmd::Command::new(env!("CARGO_BIN_EXE_taskava")).env("XDG_CACHE_HOME", &cache);
+        command.env("GIT_DIR", "/nowhere").arg("dev").args(arguments).current_dir(folder.path()).assert()
+    };
+    let output = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+
+    write(&format!("{{ git = \"{url}\", rev = \"{commit}\", path = \"deploy\" }}"));
+    let shown = taskava(&["config"]).success().stderr_eq("");
+    let shown = output(&shown.get_output().stdout);
+    assert!(shown.contains("image = \"mail:pinned\"") && shown.contains("restart = \"always\""), "{shown}");
+    assert!(shown.contains("[services.top]") && shown.contains("/files:/f\""), "{shown}");
+    let checked = taskava(&["check"]).success();
+    assert_eq!(output(&checked.get_output().stdout), "services.toml is valid: 3 services\n");
+
+    let unknown = commit.chars().rev().collect::<String>();
+    write(&format!("{{ git = \"{url}\", rev = \"{unknown}\" }}"));
+    let refused = taskava(&["check"]).code(2);
+    let refused = output(&refused.get_output().stderr);
+    assert!(refused.contains(&format!("has no commit {unknown}")) && refused.contains("git ls-remote"), "{refused}");
+    write(&format!("{{ git = \"{url}\", rev = \"{commit}\", path = \"../services.toml\" }}"));
+    let refused = taskava(&["check"]).code(2);
+    assert!(output(&refused.get_output().stderr).contains("is outside the repository"), "{refused:?}");
+    write(&format!("{{ git = \"{url}\", rev = \"{commit}\", path = \"none.toml\" }}"));
+    let refused = taskava(&["check"]).code(2);
+    assert!(
+        output(&refused.get_output().stderr).contains("the included file `none.toml` doesn't exist"),
+        "{refused:?}"
+    );
+    let left: Vec<_> = std::fs::read_dir(
+        std::fs::read_dir(cache.join("taskava/git")).expect("listed").next().expect("one").expect("an entry").path(),
+    )
+    .expect("listed")
+    .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
+    .collect();
+    assert_eq!(left, [commit.clone()], "nothing is left of what failed");
+
+    std::fs::remove_dir_all(&repository_folder).expect("removed");
+    write(&format!("{{ git = \"{url}\", rev = \"{commit}\", path = \"deploy/services.toml\" }}"));
+    taskava(&["check"]).success();
+    write(&format!("{{ git = \"{url}\", rev = \"{unknown}\" }}"));
+    let refused = taskava(&["check"]).code(2);
+    assert!(output(&refused.get_output().stderr).contains("can't be fetched: "), "{refused:?}");
+}
+
+#[test]
+fn what_was_fetched_cannot_allow_itself_more() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let repository_folder = folder.path().join("r");
+    std::fs::create_dir_all(&repository_folder).expect("a folder");
+    std::fs::write(
+        repository_folder.join("evil.toml"),
+        "allow_outside = [\"/etc\"]\n[services.e]\nimage = \"e:1\"\nvolumes = [\"/etc/hostname:/h\"]\n",
+    )
+    .expect("written");
+    let commit = repository(&repository_folder);
+    let text = format!(
+        "project = \"p\"\ninclude = {{ git = \"file://{}\", rev = \"{commit}\", path = \"evil.toml\" }}\n",
+        repository_folder.display()
+    );
+    std::fs::write(folder.path().join("services.toml"), text).expect("written");
+    let command = snapbox::cmd::Command::new(env!("CARGO_BIN_EXE_taskava")).env("XDG_CACHE_HOME", folder.path());
+    let refused = command.args(["dev", "check"]).current_dir(folder.path()).assert().code(2);
+    let refused = String::from_utf8_lossy(&refused.get_output().stderr).into_owned();
+    assert!(refused.contains("allow it in services.toml: allow_outside = [\"/etc/hostname\"]"), "{refused}");
+    assert!(refused.contains(&format!("--> r@{}:evil.toml:4:12", &commit[..12])), "{refused}");
+}
+
+#[test]
+fn a_compose_file_can_be_included() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("mail")).expect("a folder");
+    let compose = "services:\n  mail:\n    image: mail:${TAG}\n    volumes: [./x:/x]\n";
+    std::fs::write(folder.path().join("mail/compose.yaml"), compose).expect("written");
+    std::fs::write(folder.path().join("mail/.env"), "TAG=7\n").expect("written");
+    std::fs::write(folder.path().join("mail/x"), "").expect("written");
+    let text = "project = \"p\"\ninclude = \"mail\"\n[services.a]\nimage = \"a:1\"\n";
+    std::fs::write(folder.path().join("services.toml"), text).expect("written");
+    let command = snapbox::cmd::Command::new(env!("CARGO_BIN_EXE_taskava"));
+    let shown = command.args(["dev", "config"]).current_dir(folder.path()).assert().success();
+    let shown = String::from_utf8_lossy(&shown.get_output().stdout).into_owned();
+    assert!(shown.contains("image = \"mail:7\"") && shown.contains("\"./mail/x:/x\""), "{shown}");
+}

@@ -242,6 +242,9 @@ Docker socket may be mounted without that.
 **Overrides.** `services.local.toml` next to `services.toml` overrides it: tables are merged key by key, everything else is
 replaced. It is for settings of one machine and is not committed. With `--file other.toml` it is not read.
 
+**Several files.** `include` makes the services of other files part of the stack; `extends` lets a service build on another one. Paths
+are relative to the folder of the file that they are written in, and places in messages name that file.
+
 **Interpolation**, in all strings:
 
 | written | gives |

@@ -2,14 +2,15 @@
 //!
 //! Forms: `${VAR}`, `${VAR:-default}` (unset or empty), `${VAR-default}` (unset), `${VAR:?message}`, `${VAR?message}`;
 //! `$$` is a dollar sign, and a `$` before anything else stays as it is. Defaults may hold variables themselves.
-//! First match wins: process environment, `.env`, the file's `[env]`.
+//! First match wins: process environment, `.env`, the file's `[env]`. Each file of a stack has its own ([`super::scope`]).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use indexmap::IndexMap;
 
 use super::node::{Node, Value};
+use super::scope::Scopes;
 use crate::diag::{Diagnostic, Place};
 
 /// What `${…}` can refer to.
@@ -61,8 +62,15 @@ pub struct Expanded {
 /// Something a text took.
 #[derive(Debug, PartialEq)]
 pub enum Taken {
-    /// A variable, and where it came from.
-    Variable(String, String),
+    /// A variable.
+    Variable {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+        /// Where it came from.
+        origin: String,
+    },
     /// The default written in the text, as a range of its bytes.
     Default(Range<usize>),
 }
@@ -145,7 +153,8 @@ impl Expander<'_> {
         let operand = operator.strip_prefix(':').unwrap_or(operator);
         if let Some(variable) = set.filter(|_| operator.is_empty() || operand.starts_with(['-', '?'])) {
             self.out.text.push_str(&variable.value);
-            self.out.taken.push(Taken::Variable(name.into(), variable.origin.clone()));
+            let (value, origin) = (variable.value.clone(), variable.origin.clone());
+            self.out.taken.push(Taken::Variable { name: name.into(), value, origin });
         } else if operand.starts_with('-') {
             self.default(span.end - operand.len()..span.end - 1);
         } else if let Some(message) = operand.strip_prefix('?') {
@@ -193,23 +202,28 @@ pub(crate) fn closing(text: &str, start: usize, end: usize) -> Option<usize> {
     None
 }
 
-/// Puts variables into all strings of a document, its own `[env]` first. Adds the names of those that were used to `names`.
-pub fn document(root: &mut Node, variables: &Variables, problems: &mut Vec<Diagnostic>, names: &mut BTreeSet<String>) {
-    let mut all = variables.clone();
+/// The variables that were used, by name, and each value that they stood for.
+pub type Used = BTreeMap<String, BTreeSet<String>>;
+
+/// Puts variables into all strings of a document, into its own `[env]` first; each file has its own variables.
+pub fn document(root: &mut Node, scopes: &Scopes, problems: &mut Vec<Diagnostic>, used: &mut Used) {
     if let Some(env) = root.get_mut("env") {
-        walk(env, variables, false, problems, names);
-        if let Value::Table(table) = &env.value {
-            for (name, item) in table {
-                if let Some(value) = scalar(&item.node) {
-                    all.add(name, value, format!("[env] {}", item.node.place));
-                }
-            }
-        }
+        Walk { variables: &|place| &scopes.of(place).around, problems, used }.node(env, false);
     }
     let Value::Table(table) = &mut root.value else { return };
     for (_, item) in table.iter_mut().filter(|(key, _)| *key != "env") {
-        walk(&mut item.node, &all, false, problems, names);
+        within_scopes(&mut item.node, scopes, problems, used);
     }
+}
+
+/// Puts variables into all strings of a part of a document.
+pub fn within_scopes(node: &mut Node, scopes: &Scopes, problems: &mut Vec<Diagnostic>, used: &mut Used) {
+    Walk { variables: &|place| &scopes.of(place).variables, problems, used }.node(node, false);
+}
+
+/// The same with these variables, wherever a string is written.
+pub fn strings(node: &mut Node, variables: &Variables, problems: &mut Vec<Diagnostic>, used: &mut Used) {
+    Walk { variables: &|_| variables, problems, used }.node(node, false);
 }
 
 /// A plain value as text.
@@ -223,39 +237,66 @@ pub fn scalar(node: &Node) -> Option<String> {
     }
 }
 
-fn walk(
-    node: &mut Node,
-    variables: &Variables,
-    placeholders: bool,
-    problems: &mut Vec<Diagnostic>,
-    names: &mut BTreeSet<String>,
-) {
+/// Puts variables into what other files than the main one say, so that the rest is left for somebody who knows only its own.
+pub fn settle(root: &mut Node, scopes: &Scopes) {
+    settle_in(root, scopes, false);
+}
+
+fn settle_in(node: &mut Node, scopes: &Scopes, placeholders: bool) {
     match &mut node.value {
-        Value::Array(items) => items.iter_mut().for_each(|item| walk(item, variables, placeholders, problems, names)),
+        Value::Array(items) => items.iter_mut().for_each(|item| settle_in(item, scopes, placeholders)),
         Value::Table(table) => {
             for (key, item) in table {
-                walk(&mut item.node, variables, placeholders || key == "exports", problems, names);
+                settle_in(&mut item.node, scopes, placeholders || key == "exports");
             }
         }
-        Value::String(text) if text.contains('$') => {
-            let expanded = expand(text, variables, placeholders);
-            for fault in expanded.faults {
-                let place = within(&node.place, text, fault.span);
-                problems.push(Diagnostic::error(place, fault.message).hint(fault.hint));
+        Value::String(text) => {
+            if let Some(scope) = scopes.elsewhere(&node.place).filter(|_| text.contains('$')) {
+                let settled = expand(text, &scope.variables, placeholders).text;
+                *text = if placeholders { settled } else { settled.replace('$', "$$") };
             }
-            for taken in expanded.taken {
-                node.story.push(match taken {
-                    Taken::Variable(name, origin) => {
-                        let story = format!("{name} from {origin}");
-                        names.insert(name);
-                        story
-                    }
-                    Taken::Default(span) => format!("default in {}", within(&node.place, text, span)),
-                });
-            }
-            *text = expanded.text;
         }
         _ => {}
+    }
+}
+
+struct Walk<'a> {
+    /// The variables that count at a place.
+    variables: &'a dyn Fn(&Place) -> &'a Variables,
+    problems: &'a mut Vec<Diagnostic>,
+    used: &'a mut Used,
+}
+
+impl Walk<'_> {
+    /// `placeholders`: `${name}` in lower case is kept.
+    fn node(&mut self, node: &mut Node, placeholders: bool) {
+        match &mut node.value {
+            Value::Array(items) => items.iter_mut().for_each(|item| self.node(item, placeholders)),
+            Value::Table(table) => {
+                for (key, item) in table {
+                    self.node(&mut item.node, placeholders || key == "exports");
+                }
+            }
+            Value::String(text) if text.contains('$') => {
+                let expanded = expand(text, (self.variables)(&node.place), placeholders);
+                for fault in expanded.faults {
+                    let place = within(&node.place, text, fault.span);
+                    self.problems.push(Diagnostic::error(place, fault.message).hint(fault.hint));
+                }
+                for taken in expanded.taken {
+                    node.story.push(match taken {
+                        Taken::Variable { name, value, origin } => {
+                            let story = format!("{name} from {origin}");
+                            self.used.entry(name).or_default().insert(value);
+                            story
+                        }
+                        Taken::Default(span) => format!("default in {}", within(&node.place, text, span)),
+                    });
+                }
+                *text = expanded.text;
+            }
+            _ => {}
+        }
     }
 }
 
@@ -334,7 +375,9 @@ mod tests {
     #[test]
     fn says_what_was_taken() {
         let taken = expanded("${SET}${NONE:-d}").taken;
-        assert_eq!(taken, [Taken::Variable("SET".into(), "environment".into()), Taken::Default(14..15)]);
+        let [name, value, origin] = ["SET", "value", "environment"].map(ToString::to_string);
+        let variable = Taken::Variable { name, value, origin };
+        assert_eq!(taken, [variable, Taken::Default(14..15)]);
     }
 
     #[test]

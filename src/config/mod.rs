@@ -1,7 +1,7 @@
 //! Text → [`Config`]: what services.toml says, with the place of everything. No I/O, no clock, no environment.
 //!
-//! The steps, in order: `node` parses a text and merges the override into it, `interpolate` puts variables in, `decode`
-//! turns the tree into the types of `schema`. All of them collect every problem instead of stopping at the first. What
+//! The steps, in order: `node` parses a text and merges the override into it, `include` and `extend` add what other files say,
+//! `interpolate` puts variables in, `decode` turns the tree into the types of `schema`. All of them collect every problem instead of stopping at the first. What
 //! the words mean together (unknown dependencies, duplicate ports, …) is `resolve`'s; the plain words of the
 //! model (kinds, policies) are shared with it.
 
@@ -9,7 +9,9 @@ pub mod aws;
 pub mod decode;
 pub mod describe;
 pub mod dotenv;
+pub mod extend;
 pub mod forms;
+pub mod include;
 pub mod interpolate;
 pub mod lockfile;
 pub mod mounts;
@@ -18,10 +20,10 @@ mod options;
 pub mod ports;
 pub mod scalars;
 pub mod schema;
+pub mod scope;
 pub(crate) mod template;
 pub mod words;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use interpolate::Variables;
@@ -29,7 +31,9 @@ pub use schema::Config;
 
 use crate::diag::{Diagnostic, Severity, Source};
 use decode::{Decode, Reader};
+use interpolate::Used;
 use node::{Node, Value};
+use scope::Scopes;
 
 /// The file that describes a stack.
 pub const FILE: &str = "services.toml";
@@ -41,33 +45,34 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 pub const MAX_SERVICES: usize = 500;
 
 /// Parses services.toml and the override files that follow it, later ones winning key by key. `variables` are what the
-/// surroundings offer to `${…}`; the file's own `[env]` comes after them.
+/// surroundings offer to `${…}`; the file's own `[env]` comes after them. Files that it includes or extends are not read: that is
+/// `load`'s, which puts the parts together for [`understand`].
 ///
 /// Always returns what could be understood; the diagnostics tell whether it can be used.
 pub fn parse(files: &[Arc<Source>], variables: &Variables) -> (Config, Vec<Diagnostic>) {
-    parse_noting(files, variables, &mut BTreeSet::new())
-}
-
-/// The same; adds the names of the variables that were used to `taken`.
-pub fn parse_noting(
-    files: &[Arc<Source>],
-    variables: &Variables,
-    taken: &mut BTreeSet<String>,
-) -> (Config, Vec<Diagnostic>) {
     let mut problems = Vec::new();
-    let mut root: Option<Node> = None;
-    for file in files {
-        match Node::parse(file) {
-            Ok(node) => match &mut root {
-                Some(root) => root.merge(node),
-                None => root = Some(node),
-            },
-            Err(errors) => problems.extend(errors),
-        }
-    }
+    let nodes = files.iter().filter_map(|file| Node::parse(file).map_err(|errors| problems.extend(errors)).ok());
+    let root = nodes.collect::<Vec<_>>().into_iter().reduce(|mut root, over| {
+        root.merge(over);
+        root
+    });
     // With a syntax error anything said about the rest would be guesswork.
     let Some(mut root) = root.filter(|_| problems.is_empty()) else { return (Config::default(), problems) };
-    interpolate::document(&mut root, variables, &mut problems, taken);
+    let mut scopes = Scopes::of_variables(variables);
+    scopes.main.define(root.get("env"));
+    let used = &mut Used::default();
+    extend::extend(&mut root, &mut scopes, &mut |_, _, _| None, &mut problems, used);
+    understand(root, &scopes, problems, used)
+}
+
+/// The tree of a whole stack → [`Config`]. `problems`: what was found so far. Adds the variables that are used to `used`.
+pub fn understand(
+    mut root: Node,
+    scopes: &Scopes,
+    mut problems: Vec<Diagnostic>,
+    used: &mut Used,
+) -> (Config, Vec<Diagnostic>) {
+    interpolate::document(&mut root, scopes, &mut problems, used);
     let mut reader = Reader::new(problems);
     let config = Config::decode(&root, &mut reader).unwrap_or_default();
     let mut problems = reader.finish();

@@ -106,7 +106,7 @@ impl Node {
                 }
             }
             (_, value) => {
-                let story = vec![format!("overrides {}", self.place)];
+                let story = std::iter::once(format!("overrides {}", self.place)).chain(over.story).collect();
                 *self = Self { value, place: over.place, story };
             }
         }
@@ -120,7 +120,15 @@ impl Node {
         }
     }
 
-    /// The same for changing it.
+    /// Takes a key out of a table.
+    pub fn take(&mut self, key: &str) -> Option<Item> {
+        match &mut self.value {
+            Value::Table(table) => table.shift_remove(key),
+            _ => None,
+        }
+    }
+
+    /// What a table holds under a key, for changing it.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Self> {
         match &mut self.value {
             Value::Table(table) => table.get_mut(key).map(|item| &mut item.node),

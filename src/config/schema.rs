@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::aws::Aws;
 use super::decode::{Decode, Map, Reader, Spanned, SpannedRaw, table};
 use super::describe::Shape;
+use super::extend::Extends;
 use super::forms::{Cpus, DependsOn, OneOrMany, Pairs, Scalar, Size, UlimitSpec, Words};
+use super::include::Include;
 use super::mounts::MountSpec;
 use super::node::{Node, Value};
 use super::ports::Ports;
@@ -17,6 +19,8 @@ table! {
     Config "Top level" {
         /// Name of the stack: prefix of its containers, networks and volumes.
         project: Option<Spanned<String>>, default "name of the folder", example r#"project = "taskava""#;
+        /// Other files whose services, volumes, networks and `[aws]` become part of the stack.
+        include: OneOrMany<Include>, default "none", example r#"include = ["../shop/services.toml", { git = "https://git.example/team/mail.git", rev = "0123456789abcdef0123456789abcdef01234567" }]"#;
         /// The services, by name. Other services reach a service by its name as the host name.
         services: Map<Service>, default "", example "[services.postgres]\nkind = \"postgres\"";
         /// Named volumes with settings. Volumes without settings need no declaration.
@@ -35,6 +39,8 @@ table! {
 table! {
     /// A service.
     Service "Services" {
+        /// Service that it builds on, of the stack or of another file.
+        extends: Option<Extends>, default "none", example r#"extends = { file = "common.toml", service = "base" }"#;
         /// Kind of the service: determines how readiness is probed and which defaults apply.
         kind: Option<Spanned<Kind>>, default "generic", example r#"kind = "postgres""#;
         /// Image to run. With `build`, the name of the image that is built.

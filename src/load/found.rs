@@ -52,7 +52,8 @@ pub fn compose_file(folder: &Path) -> Option<PathBuf> {
     STACK_FILES[1..].iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 
-fn canonical(path: &Path, here: &Path) -> Option<PathBuf> {
+/// A path without links in its folder; none if there is no such folder.
+pub(super) fn canonical(path: &Path, here: &Path) -> Option<PathBuf> {
     // The folder is made canonical, not the file: a link to a shared services.toml is a file of the folder it is in.
     let folder = here.join(path.parent()?).canonicalize().ok()?;
     Some(folder.join(path.file_name()?))

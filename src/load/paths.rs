@@ -17,7 +17,7 @@ pub(super) struct OfService {
 /// What is wrong with the paths that a configuration uses.
 pub(super) fn check_paths(config: &Config, around: &ResolveContext, paths: &[PathUse]) -> Vec<OfService> {
     let real = |path: &Path| path.canonicalize().ok();
-    let allowed = config.allow_outside.iter().filter_map(|path| real_or_will_be(&around.absolute(path)));
+    let allowed = config.allow_outside.iter().filter_map(|path| real_or_will_be(&around.absolute(path, &path.place)));
     let allowed: Vec<PathBuf> = allowed.collect();
     let (mut problems, mut wrong_folders) = (Vec::new(), Vec::<&Path>::new());
     for used in paths {
@@ -47,9 +47,17 @@ pub(super) fn check_paths(config: &Config, around: &ResolveContext, paths: &[Pat
             let kind = if used.must_be == MustBe::File { "file" } else { "folder" };
             let message = format!("the {role} `{written}` is not a {kind}");
             problems.push(of(Diagnostic::error(used.place.clone(), message)));
-        } else if !path.starts_with(&around.root) && !allowed.iter().any(|allowed| path.starts_with(allowed)) {
+        } else if !path.starts_with(&around.root)
+            && !path.starts_with(&around.scopes.of(&used.place).within)
+            && !allowed.iter().any(|allowed| path.starts_with(allowed))
+        {
             let message = format!("the {role} `{written}` is outside the project, at {}", path.display());
-            let hint = format!("if that is intended, allow it at the top of the file: allow_outside = [\"{written}\"]");
+            let hint = match around.scopes.elsewhere(&used.place) {
+                Some(scope) if scope.is_fetched => {
+                    format!("if that is intended, allow it in services.toml: allow_outside = [\"{}\"]", path.display())
+                }
+                _ => format!("if that is intended, allow it at the top of the file: allow_outside = [\"{written}\"]"),
+            };
             problems.push(of(Diagnostic::error(used.place.clone(), message).hint(hint)));
         } else if is_new {
             let message = format!("the {role} `{written}` doesn't exist: `up` creates the folder");

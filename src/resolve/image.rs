@@ -18,7 +18,7 @@ impl Resolver<'_> {
                 Some(image) if entry.build.is_none() => image.into(),
                 _ if entry.build.is_some() => format!("{}-{name}:latest", self.name),
                 _ => {
-                    if !entry.broken {
+                    if !entry.broken && entry.extends.is_none() {
                         let message = format!("service `{name}` has neither `image` nor `build`");
                         self.error_hint(
                             &entry.key,
@@ -71,7 +71,7 @@ impl Resolver<'_> {
         } else {
             dockerfile.clone()
         };
-        let path = self.around.absolute(&file.to_string_lossy());
+        let path = self.around.absolute(&file.to_string_lossy(), &build.place);
         self.paths.push(PathUse {
             path,
             written: shown,

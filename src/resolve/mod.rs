@@ -22,6 +22,7 @@ use std::path::{Component, Path, PathBuf};
 
 use indexmap::IndexMap;
 
+use crate::config::scope::Scopes;
 use crate::config::{Config, dotenv};
 use crate::diag::{Diagnostic, Lines, Place, similar};
 use crate::model::{Network, Port, Service, ServiceName, Stack, StackName, Unusable, Volume, fingerprint_of};
@@ -46,29 +47,35 @@ pub struct ResolveContext {
     pub env_files: EnvFiles,
     /// Values of secret variables that the files take.
     pub secrets: BTreeSet<String>,
+    /// What is around each file.
+    pub scopes: Scopes,
 }
 
 impl ResolveContext {
-    /// A path as written, made absolute without looking at the file system.
-    pub fn absolute(&self, path: &str) -> PathBuf {
-        let path = match (path.strip_prefix('~'), &self.home) {
-            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
-                home.join(rest.trim_start_matches('/'))
-            }
-            _ => self.root.join(path),
-        };
-        let mut out = PathBuf::new();
-        for part in path.components() {
-            match part {
-                Component::ParentDir => {
-                    out.pop();
-                }
-                Component::CurDir => {}
-                part => out.push(part),
-            }
-        }
-        out
+    /// A path as it is written at a place, made absolute without looking at the file system: relative to the folder of that file.
+    pub fn absolute(&self, path: &str, place: &Place) -> PathBuf {
+        let folder = self.scopes.elsewhere(place).map_or(&self.root, |scope| &scope.folder);
+        absolute(folder, self.home.as_deref(), path)
     }
+}
+
+/// A path as written, made absolute without looking at the file system. `home`: what `~` stands for.
+pub fn absolute(folder: &Path, home: Option<&Path>, path: &str) -> PathBuf {
+    let path = match (path.strip_prefix('~'), home) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        _ => folder.join(path),
+    };
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            part => out.push(part),
+        }
+    }
+    out
 }
 
 /// A path that is used, and the condition that it must fulfil.

@@ -48,7 +48,7 @@ impl Resolver<'_> {
     fn mount_source(&mut self, spec: &Spanned<MountSpec>) -> MountSource {
         let Some(source) = &spec.source else { return MountSource::Anonymous };
         if source.starts_with(['.', '/', '~']) {
-            let path = self.around.absolute(source);
+            let path = self.around.absolute(source, &spec.place);
             if path.file_name().is_some_and(|name| name == "docker.sock") {
                 let message = "the Docker socket gives the container full control of this machine";
                 self.problems.push(Diagnostic::warning(spec.place.clone(), message));

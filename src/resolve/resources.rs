@@ -37,8 +37,10 @@ impl Resolver<'_> {
             let mut options = strings(&volume.options);
             // The engine knows nothing of the project's folder.
             let is_bind = options.get("o").is_some_and(|o| o.split(',').any(|option| option == "bind"));
-            if let Some(device) = options.get_mut("device").filter(|device| is_bind && !device.is_empty()) {
-                *device = self.around.absolute(device).display().to_string();
+            if let Some(device) = volume.options.0.get("device").filter(|device| is_bind && !device.value.0.is_empty())
+            {
+                let path = self.around.absolute(&device.value.0, &device.place).display().to_string();
+                options.insert("device".into(), path);
             }
             let driver = volume.driver.clone();
             self.volumes.insert(key.clone(), Volume { name, external, adopt, driver, options, labels });

@@ -82,7 +82,7 @@ impl Resolver<'_> {
 
     /// Notes a path that is used, and makes it absolute.
     pub(super) fn path(&mut self, written: &str, role: &'static str, must_be: MustBe, place: &Place) -> PathBuf {
-        let path = self.around.absolute(written);
+        let path = self.around.absolute(written, place);
         if written.is_empty() {
             self.error(place, format!("the path of the {role} is empty"));
         } else {
@@ -111,7 +111,7 @@ impl Resolver<'_> {
     fn env(&mut self, entry: &Entry<schema::Service>) -> IndexMap<String, EnvValue> {
         let mut env = IndexMap::new();
         for file in &entry.env_file.0 {
-            let path = self.around.absolute(file);
+            let path = self.around.absolute(file, &file.place);
             if let Some((shown, entries)) = self.around.env_files.get(&path) {
                 for line in entries {
                     let origin = vec![format!("{shown}:{}", line.line)];
@@ -123,7 +123,9 @@ impl Resolver<'_> {
             let origin = self.origin("", value);
             env.insert(name.clone(), env_value(name, &value.value.0, origin));
         }
-        for (name, value) in &self.config.env.0 {
+        // Each file shares its own with the services that it declares.
+        let shared = self.around.scopes.elsewhere(&entry.key).map_or(&self.config.env, |scope| &scope.env);
+        for (name, value) in &shared.0 {
             if !env.contains_key(name) {
                 let origin = self.origin("[env] ", value);
                 env.insert(name.clone(), env_value(name, &value.value.0, origin));

@@ -59,8 +59,10 @@ impl Filter {
                 rules.push(Watched { hit, path, own, docker });
             }
         }
-        // Those that are not there may come.
-        let optional = [load::OVERRIDE, ".env"].map(|name| stack.root.join(name));
+        // Those that are not there may come: the override of services.toml, and variables of each file.
+        let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+        let beside = folders.into_iter().map(|folder| folder.join(".env"));
+        let optional: Vec<PathBuf> = beside.chain([load::OVERRIDE, ".env"].map(|name| stack.root.join(name))).collect();
         let stack_files = files.iter().chain(&optional).flat_map(|file| [file.clone(), real(file)]).collect();
         let mounts = stack.services.values().flat_map(|service| &service.mounts).filter(|mount| !mount.read_only);
         let writable = mounts.filter_map(|mount| match &mount.source {

@@ -110,7 +110,7 @@ fn words(plan: &Plan) -> Vec<String> {
 pub(super) fn edited(
     options: &crate::load::LoadOptions,
     stack: &Stack,
-    sources: &[Arc<Source>],
+    sources: &[(PathBuf, Arc<Source>)],
     files: &[PathBuf],
 ) -> Option<PathBuf> {
     let any = || files.first().cloned();
@@ -118,10 +118,11 @@ pub(super) fn edited(
     if now.stack == *stack {
         return None;
     }
-    // Files are read in the order of the sources, env files come last.
-    let mut pairs = now.files.iter().zip(&now.sources).enumerate();
-    let other = pairs.find(|(at, (_, source))| sources.get(*at).is_none_or(|before| before.text != source.text));
-    other.map(|(_, (path, _))| path.clone()).or_else(any)
+    let text = |path: &PathBuf, all: &[(PathBuf, Arc<Source>)]| {
+        all.iter().find(|(other, _)| other == path).map(|(_, source)| source.text.clone())
+    };
+    let other = now.sources.iter().find(|(path, source)| text(path, sources).as_ref() != Some(&source.text));
+    other.map(|(path, _)| path.clone()).or_else(any)
 }
 
 /// Loads the files again.

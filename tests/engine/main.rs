@@ -31,6 +31,7 @@ mod failure;
 mod failure_reports;
 mod gc_images;
 mod in_container;
+mod include;
 mod interrupt;
 mod kill_matrix;
 mod lifecycle;

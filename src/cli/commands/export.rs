@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::ValueHint;
 use futures_util::{StreamExt as _, TryStreamExt as _};
@@ -15,8 +14,7 @@ use crate::cli::session::{load_options, tell_loaded};
 use crate::cli::whole_file::WholeFile;
 use crate::cli::{Context, block_on, inside};
 use crate::compose::export::{Exported, export};
-use crate::config::node::Node;
-use crate::diag::{Error, ErrorKind, Result, Source};
+use crate::diag::{Error, ErrorKind, Result};
 use crate::event::Events;
 use crate::load;
 use crate::run::shutdown::{Shutdown, ShutdownLevel};
@@ -73,9 +71,10 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
             return block_on(container(context, service.as_deref().unwrap_or_default(), args.index, &args.output));
         }
     };
-    let loaded = load::stack(&load_options(context))?;
+    let options = load_options(context);
+    let loaded = load::stack(&options)?;
     tell_loaded(context, &loaded);
-    let exported = export(&loaded.stack, &written(&loaded.sources)?);
+    let exported = export(&loaded.stack, &load::written(&options)?);
     if context.format() == Format::Json {
         let notes: Vec<String> = exported.notes.iter().map(ToString::to_string).collect();
         let value = serde_json::json!({ "v": crate::event::VERSION, "text": exported.text, "notes": notes });
@@ -128,17 +127,4 @@ fn put(args: &ComposeArgs, context: &Context, exported: &Exported) -> Result<()>
         context.screen.data(&exported.text)?;
     }
     Ok(())
-}
-
-/// The configuration as it is written, before variables are put in.
-fn written(sources: &[Arc<Source>]) -> Result<Node> {
-    let mut root: Option<Node> = None;
-    for source in sources {
-        let node = Node::parse(source).map_err(Error::configuration)?;
-        match &mut root {
-            Some(root) => root.merge(node),
-            None => root = Some(node),
-        }
-    }
-    root.ok_or_else(|| Error::new(crate::diag::ErrorKind::Other, "there is no configuration to export"))
 }

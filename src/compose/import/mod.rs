@@ -395,11 +395,6 @@ impl<'a> Importer<'a> {
     }
 
     fn absolute(&self, path: &str) -> PathBuf {
-        let around = crate::resolve::ResolveContext {
-            root: self.document.folder.clone(),
-            home: std::env::home_dir(),
-            ..Default::default()
-        };
-        around.absolute(path)
+        crate::resolve::absolute(&self.document.folder, std::env::home_dir().as_deref(), path)
     }
 }

@@ -1,0 +1,45 @@
+//! A stack of several files: what is included and extended runs, and `watch` follows edits of each file.
+
+use crate::docker;
+use crate::stack::{Stack, image};
+use crate::watch::Watching;
+
+const SERVICE: &str = "image = \"image:busybox\"\ncommand = [\"sleep\", \"1000\"]\nstop_signal = \"SIGKILL\"\n";
+
+#[test]
+fn included_services_run_and_edits_of_their_files_are_applied() {
+    let stack = Stack::new(
+        "include",
+        "include = \"shop\"\n[services.app]\nextends = { file = \"base/base.toml\", service = \"base\" }\n\
+         env = { A = \"1\" }\ndepends_on = { cache = \"started\" }\n",
+    );
+    let file = |name: &str, text: &str| stack.file(name, &text.replace("image:busybox", image("image:busybox")));
+    let cache = |level: &str| {
+        let more = "volumes = [\"./data:/data:ro\"]\nenv = { FROM = \"${FROM:-none}\", LEVEL = ";
+        format!("[services.cache]\n{SERVICE}{more}\"{level}\" }}\n")
+    };
+    let base = format!("[services.base]\n{SERVICE}");
+    file("base/base.toml", &base);
+    file("shop/services.toml", &cache("1"));
+    file("shop/data/x", "of the shop");
+    stack.up();
+    assert_eq!(stack.dev(&["exec", "cache", "cat", "/data/x"]).ends(0).stdout, "of the shop");
+
+    let watching = Watching::start(&stack, &[]);
+    let changes = |path: &str, times: usize| {
+        let reloaded = watching.wait("watch-reloaded", times);
+        assert_eq!(reloaded["path"], path);
+        reloaded["changes"].to_string()
+    };
+    file("shop/services.toml", &cache("2"));
+    let change = changes("shop/services.toml", 1);
+    assert!(change.contains("cache recreated (config changed: env.LEVEL)"), "{change}");
+    file("base/base.toml", &(base + "env = { B = \"2\" }\n"));
+    let change = changes("base/base.toml", 2);
+    assert!(change.contains("app recreated (config changed: env.B)"), "{change}");
+    file("shop/.env", "FROM=dotenv\n");
+    let change = changes("shop/.env", 3);
+    assert!(change.contains("cache recreated (config changed: env.FROM)"), "{change}");
+    let env = docker::inspect(&stack.container("app")).env;
+    assert!(["A=1", "B=2"].iter().all(|one| env.contains(&(*one).to_owned())), "{env:?}");
+}
