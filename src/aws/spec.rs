@@ -3,7 +3,7 @@
 
 use futures_util::future::LocalBoxFuture;
 
-use super::client::Answer;
+use super::answer::Answer;
 use super::diff::Seen;
 use super::{Emulator, alarms, cognito, dynamodb, iam, kms, logs, s3, secrets, ses, sns, sqs, ssm};
 use crate::model::aws::{Api, Property, Resource, ResourceId};

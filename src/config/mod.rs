@@ -10,6 +10,7 @@ pub mod decode;
 pub mod describe;
 pub mod dotenv;
 pub mod forms;
+pub mod hooks;
 pub mod interpolate;
 pub mod lockfile;
 pub mod mounts;

@@ -5,6 +5,7 @@ pub mod actual;
 pub mod address;
 mod apply;
 pub(crate) mod failure;
+mod hooks;
 pub mod lock;
 pub mod objects;
 pub mod ports;
