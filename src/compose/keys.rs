@@ -12,7 +12,7 @@ static KEYS: LazyLock<Vec<&str>> = LazyLock::new(|| {
     (table.fields)().iter().map(|field| field.key).collect()
 });
 
-/// Those that Compose has no words for. They travel as they are written, under `x-taskava`.
+/// Those that Compose has no words for; of `hooks` this is `ready` only. They travel as they are written, under `x-taskava`.
 const OWN: [&str; 3] = ["ready", "hooks", "exports"];
 
 /// Where a key stands among the others; none of one that is no key of a service.

@@ -149,7 +149,7 @@ impl<T: Decode> Decode for OneOrMany<T> {
 }
 
 /// A command: a string that is split as a shell does (but run without one), or the list of its words.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Words(pub Vec<String>);
 
 impl Decode for Words {

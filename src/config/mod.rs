@@ -11,6 +11,7 @@ pub mod describe;
 pub mod dotenv;
 pub mod extend;
 pub mod forms;
+pub mod hooks;
 pub mod include;
 pub mod interpolate;
 pub mod lockfile;

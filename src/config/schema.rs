@@ -7,6 +7,7 @@ use super::decode::{Decode, Map, Reader, Spanned, SpannedRaw, table};
 use super::describe::Shape;
 use super::extend::Extends;
 use super::forms::{Cpus, DependsOn, OneOrMany, Pairs, Scalar, Size, UlimitSpec, Words};
+use super::hooks::Hooks;
 use super::include::Include;
 use super::mounts::MountSpec;
 use super::node::{Node, Value};
@@ -77,7 +78,7 @@ table! {
         profiles: Vec<Spanned<String>>, default "always active", example r#"profiles = ["app"]"#;
         /// What to do when files change, while `up --watch` or `watch` runs.
         watch: Vec<Spanned<WatchSpec>>, default "nothing", example r#"watch = [{ path = "src", action = "restart" }]"#;
-        /// Commands to run inside the container when it becomes ready, each time it was started. If one fails, the service has failed.
+        /// Commands to run inside the container at points of its life.
         hooks: Option<Hooks>, default "none", example r#"hooks = { ready = ["psql -f /seed.sql"] }"#;
         /// Variables that `env` prints for the application, instead of those of the kind. The placeholders `${host}`, `${port}` (the first port) and `${port.5432}` are replaced.
         exports: Map<Spanned<String>>, default "the kind's own", example r#"exports = { SEARCH_URL = "http://${host}:${port.9200}" }"#;
@@ -266,14 +267,6 @@ table! {
         driver: Option<String>, default "json-file", example r#"driver = "journald""#;
         /// Options of the driver.
         options: Pairs, default "none", example r#"options = { tag = "api" }"#;
-    }
-}
-
-table! {
-    /// Commands run at points in the life cycle of a service.
-    Hooks "Hooks" {
-        /// Commands to run inside the container when it becomes ready, each time it was started.
-        ready: Vec<Spanned<Words>>, default "none", example r#"ready = ["psql -f /seed.sql"]"#;
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) fn compose(word: &str) -> Option<&'static str> {
         "pull_policy" => "what compose calls `pull_policy` is `pull` here",
         "stop_grace_period" => "what compose calls `stop_grace_period` is `stop_timeout` here",
         "links" => "services on one network reach each other by name; the order of starting is `depends_on`",
+        "post_start" | "pre_stop" => "hooks are written `hooks = { post_start = [\"…\"], pre_stop = [\"…\"] }`",
         "service_healthy" | "service_completed_successfully" => {
             "write \"ready\": for a job it means that it ended with exit code 0"
         }

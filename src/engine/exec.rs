@@ -11,6 +11,7 @@ use super::connect::answer;
 use super::error::failed;
 use super::ops::short;
 use crate::diag::Result;
+use crate::model::Hook;
 
 /// How a command inside a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +39,8 @@ impl Engine {
     /// # Errors
     /// As above.
     pub async fn exec_as(&self, id: &str, user: &str, command: &[String]) -> Result<Executed> {
-        self.executed(id, Some(user), command, Vec::new(), Bytes::new()).await
+        let options = CreateExecOptions { user: Some(user.into()), ..Default::default() };
+        self.executed(id, command, options, Bytes::new()).await
     }
 
     /// The same with variables (`NAME=value`) in its environment, and something on its standard input.
@@ -46,27 +48,41 @@ impl Engine {
     /// # Errors
     /// As above.
     pub async fn exec_with(&self, id: &str, command: &[String], env: Vec<String>, input: Bytes) -> Result<Executed> {
-        self.executed(id, None, command, env, input).await
+        let options = CreateExecOptions { env: Some(env), ..Default::default() };
+        self.executed(id, command, options, input).await
+    }
+
+    /// Runs a hook inside a container.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn exec_hook(&self, id: &str, hook: &Hook) -> Result<Executed> {
+        let Hook { command, user, working_dir, env, privileged } = hook;
+        let options = CreateExecOptions {
+            user: user.clone(),
+            working_dir: working_dir.clone(),
+            env: Some(env.iter().map(|(name, value)| format!("{name}={value}")).collect()),
+            privileged: privileged.then_some(true),
+            ..Default::default()
+        };
+        self.executed(id, command, options, Bytes::new()).await
     }
 
     async fn executed(
         &self,
         id: &str,
-        user: Option<&str>,
         command: &[String],
-        env: Vec<String>,
+        options: CreateExecOptions<String>,
         input: Bytes,
     ) -> Result<Executed> {
         let failed =
             |error: Bollard| failed(format_args!("can't run `{}` in {}", command.join(" "), short(id)), &error);
         let options = CreateExecOptions {
             cmd: Some(command.to_vec()),
-            user: user.map(Into::into),
-            env: Some(env),
             attach_stdin: Some(!input.is_empty()),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            ..Default::default()
+            ..options
         };
         let exec = answer(self.docker.create_exec(id, options)).await.map_err(failed)?;
         self.finish_exec(&exec.id, input).await.map_err(failed)

@@ -82,10 +82,10 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         nano_cpus: _,
         logging: _,
         exports: _,
-        ready_hooks,
+        hooks,
         options: _,
     } = service;
-    let what = (name, kind, platform, command, entrypoint, user, working_dir, tmpfs, ready_hooks, depends_on, files);
+    let what = (name, kind, platform, command, entrypoint, user, working_dir, tmpfs, hooks, depends_on, files);
     add(hash, "service", &format!("{what:?}"));
     for (variable, value) in env {
         add(hash, variable, &value.value);

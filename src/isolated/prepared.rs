@@ -134,7 +134,8 @@ async fn save(
     key: &str,
 ) -> Result<bool> {
     let (engine, notes) = (options.engine, Notes::default());
-    let stop = Stop { engine, events: options.events, shutdown: options.shutdown, notes: &notes, timeout: None };
+    let (events, shutdown) = (options.events, options.shutdown);
+    let stop = Stop { engine, events, shutdown, notes: &notes, timeout: None, hooks: true };
     let servers: Vec<_> = made.iter().filter(|container| chosen.servers.contains(&container.service)).collect();
     let clean = servers.iter().map(async |container| {
         let service = &stack.services[&container.service];

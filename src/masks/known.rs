@@ -117,8 +117,13 @@ impl Found {
             _ => None,
         };
         let health = service.healthcheck.as_ref().map(|check| &check.test);
-        for words in commands.chain(watch).chain(probe).chain(health).chain(&service.ready_hooks) {
+        for words in
+            commands.chain(watch).chain(probe).chain(health).chain(service.hooks.all().map(|hook| &hook.command))
+        {
             self.words(words);
+        }
+        for (name, value) in service.hooks.all().flat_map(|hook| &hook.env) {
+            self.named(is_secret_name(name), value);
         }
         for probe in [&service.ready.probe, &service.own] {
             if let Probe::Postgres { password: Some(password), .. } | Probe::Redis { password: Some(password), .. } =
@@ -270,7 +275,7 @@ env = { UPSTREAM = "http://u:p%40ss-of-url@h/x", TLS_KEY = """-----BEGIN KEY----
 MIIEvQIBADANBgkqhkiG
 -----END KEY-----""", LOG_LEVEL = "debugging" }
 exports = { API_TOKEN = "pw-exported", API_URL = "http://x:pw-in-url@${host}:${port}/" }
-hooks = { ready = [["login", "--password=pw-of-hook"]] }
+hooks = { ready = [["login", "--password=pw-of-hook"]], pre_stop = [{ command = "bye", env = { TOKEN = "token-of-hook" } }] }
 ports = ["80"]
 [services.aws]
 kind = "ministack"
@@ -292,6 +297,7 @@ users = { "dev@x.test" = "Pw-of-dev1", "ada@x.test" = { password = "Pw-of-ada1",
             "pw-exported",
             "pw-in-url",
             "pw-of-hook",
+            "token-of-hook",
             "pw-in-json",
             "pw-plain",
             "pw-secure",

@@ -12,6 +12,9 @@ pub fn of(service: &Service) -> Vec<String> {
     if options.privileged {
         found.push("privileged".to_owned());
     }
+    if service.hooks.all().any(|hook| hook.privileged) {
+        found.push("privileged hooks".to_owned());
+    }
     let namespaces = [
         ("network_mode", &options.network_mode),
         ("pid", &options.pid),

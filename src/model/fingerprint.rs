@@ -61,7 +61,7 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
         nano_cpus,
         logging,
         exports: _,
-        ready_hooks: _,
+        hooks: _,
         options,
     } = service;
     let optional = |text: &Option<String>| text.clone().unwrap_or_default();

@@ -13,6 +13,7 @@ pub mod fingerprint;
 pub mod gpus;
 pub mod graph;
 mod health;
+mod hooks;
 mod image_env;
 pub mod isolated;
 mod kind;
@@ -36,6 +37,7 @@ use indexmap::IndexMap;
 
 pub use failure::{Endpoint, Failure};
 pub use health::HealthCheck;
+pub use hooks::{Hook, Hooks};
 pub use isolated::{Isolation, Owner};
 pub use kind::Kind;
 pub use mount::{Held, InlineFile, Mount, MountOptions, MountSource, Tmpfs};

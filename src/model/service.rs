@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::options::ContainerOptions;
-use super::{HealthCheck, InlineFile, Kind, Mount, Port, ServiceName, Tmpfs};
+use super::{HealthCheck, Hooks, InlineFile, Kind, Mount, Port, ServiceName, Tmpfs};
 use crate::diag::Place;
 
 /// One service.
@@ -95,8 +95,8 @@ pub struct Service {
     pub logging: Logging,
     /// Variables for the application: name → template (`postgres://${host}:${port}/x`).
     pub exports: IndexMap<String, String>,
-    /// Commands run inside when it becomes ready, each time it was started.
-    pub ready_hooks: Vec<Vec<String>>,
+    /// Commands run inside at points of its life.
+    pub hooks: Hooks,
     /// What the engine takes as it is written.
     pub options: ContainerOptions,
 }

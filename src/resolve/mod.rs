@@ -6,6 +6,7 @@
 
 mod aws;
 mod declared;
+mod hooks;
 mod image;
 pub mod isolate;
 mod mounts;

@@ -66,11 +66,7 @@ impl Resolver<'_> {
             memory: resources.and_then(|r| r.memory).map(|size| size.0),
             nano_cpus: resources.and_then(|r| r.cpus).map(|cpus| cpus.0),
             exports: self.exports(entry, &ports),
-            ready_hooks: entry
-                .hooks
-                .iter()
-                .flat_map(|hooks| hooks.ready.iter().map(|words| words.value.0.clone()))
-                .collect(),
+            hooks: self.hooks(entry),
             options: entry.options.clone(),
             place: Some(entry.key.clone()),
             kind,
@@ -346,9 +342,6 @@ impl Resolver<'_> {
         }
         for profile in entry.profiles.iter().filter(|profile| profile.is_empty()) {
             self.error(&profile.place, "the name of a profile can't be empty");
-        }
-        for hook in entry.hooks.iter().flat_map(|hooks| &hooks.ready).filter(|words| words.0.is_empty()) {
-            self.error(&hook.place, "the command is empty");
         }
         if let Some(command) = entry.command.as_ref().filter(|command| command.value.0.is_empty()) {
             self.error_hint(&command.place, "the command is empty", "remove the key to run the image's own command");

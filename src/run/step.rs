@@ -108,7 +108,13 @@ pub(super) async fn carry_out(
         Op::PutBack { service } => return boxed(|| doing.finish_putting_back(&run.stack.services[service])).await,
         Op::Create { service } => boxed(|| doing.create(&run.stack.services[service])).await,
         Op::CheckData { service, volume } => boxed(|| doing.check_data(&run.stack.services[service], volume)).await,
-        Op::Start { service } => boxed(|| doing.start(&run.stack.services[service])).await,
+        Op::Start { service } => {
+            let service = &run.stack.services[service];
+            match boxed(|| doing.start(service)).await {
+                Ok(()) => return boxed(|| doing.post_start_hooks(service)).await,
+                failed => failed,
+            }
+        }
         Op::Stop { service, container } => boxed(|| doing.stop(service, container)).await,
         Op::Remove { service, container } => boxed(|| doing.remove(service, container)).await,
         Op::RemoveNetwork { network } => run.engine.remove_network(run.stack, network).await,
@@ -292,7 +298,8 @@ impl Doing<'_> {
 
     async fn stop(&self, name: &ServiceName, container: &str) -> Result<()> {
         self.check_ports().await?;
-        let stop = Stop::of(self.run);
+        // What a container of `run` runs is not what hooks are about.
+        let stop = Stop { hooks: !matches!(self.step.cause, Cause::OneOff { .. }), ..Stop::of(self.run) };
         let discarded = |service: &Service| {
             objects::is_discarded(self.run.stack, self.run.seen, service, &self.known.borrow().discarded)
         };

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Run;
 use super::lock::{self, Notes, Stopping};
 use super::shutdown::{Shutdown, ShutdownLevel};
+use super::{Run, hooks};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::{Engine, Inspected};
 use crate::event::{Event, Events, millis};
@@ -98,6 +98,8 @@ pub(crate) struct Stop<'a> {
     pub(crate) notes: &'a Notes,
     /// Time that every container has; otherwise each service's own.
     pub(crate) timeout: Option<Duration>,
+    /// Whether services' `pre_stop` hooks are run.
+    pub(crate) hooks: bool,
 }
 
 /// How waiting for the end of a container ended.
@@ -118,6 +120,7 @@ impl<'a> Stop<'a> {
             shutdown: run.shutdown,
             notes: &run.notes,
             timeout: run.stop_timeout,
+            hooks: true,
         }
     }
 
@@ -151,13 +154,17 @@ impl<'a> Stop<'a> {
             // One that was requested by a run that has ended has the rest of its time. When that is over without an end, it is
             // asked once more: it may have been long ago, and much may have happened in it since.
             let ago = self.note(container).filter(|note| is_same_process(&seen, note));
-            let ago = match ago.and_then(|note| note.under_way(now())) {
-                Some(ago) => ago,
-                None => self.ask(container, &seen, &signal, most).await.map(|()| Duration::ZERO)?,
+            let ago = ago.and_then(|note| note.under_way(now()));
+            let telling = self.tell(name, service.is_some_and(saves), ago.unwrap_or_default());
+            let stopping = async {
+                if ago.is_none() {
+                    self.ask(container, &seen, &signal, service, (least, most)).await?;
+                }
+                let ago = ago.unwrap_or_default();
+                self.wait(container, least.saturating_sub(ago), most.saturating_sub(ago)).await
             };
-            let telling = self.tell(name, service.is_some_and(saves), ago);
             tokio::select! {
-                waited = self.wait(container, least.saturating_sub(ago), most.saturating_sub(ago)) => waited?,
+                waited = stopping => waited?,
                 never = telling => match never {},
                 () = self.shutdown.reached(ShutdownLevel::Kill) => Waited::Hurried,
             }
@@ -173,15 +180,32 @@ impl<'a> Stop<'a> {
         Ok(())
     }
 
-    /// Sends the stop signal; noted before, and after.
-    async fn ask(&self, container: &str, seen: &Inspected, signal: &str, most: Duration) -> Result<()> {
-        self.notes.begin(Stopping {
-            container: container.into(),
-            started_at: seen.started_at.clone().unwrap_or_default(),
-            since: now(),
-            grace: millis(most),
-            signalled: false,
-        });
+    /// Runs the hooks and sends the stop signal. Noted before: a container whose hooks were run is not one that runs as
+    /// usual, and the next run has to finish what this one began. And after, with the time of the signal.
+    async fn ask(
+        &self,
+        container: &str,
+        seen: &Inspected,
+        signal: &str,
+        service: Option<&Service>,
+        (least, most): (Duration, Duration),
+    ) -> Result<()> {
+        let begin = || {
+            self.notes.begin(Stopping {
+                container: container.into(),
+                started_at: seen.started_at.clone().unwrap_or_default(),
+                since: now(),
+                grace: millis(most),
+                signalled: false,
+            });
+        };
+        begin();
+        // In one that waits for its next start nothing can be run.
+        let runs = seen.running && !seen.restarting;
+        if let Some(service) = service.filter(|service| self.hooks && runs && !service.hooks.pre_stop.is_empty()) {
+            hooks::before_stop(self.engine, self.events, service, container, least).await;
+            begin();
+        }
         self.engine.signal(container, signal).await?;
         self.notes.signalled(container);
         Ok(())

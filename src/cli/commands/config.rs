@@ -15,8 +15,8 @@ use crate::cli::whole_file;
 use crate::config::scalars::show_duration;
 use crate::diag::{Error, Result};
 use crate::model::{
-    Build, BuildOptions, HealthCheck, Mount, MountOptions, MountSource, Probe, Readiness, Service, Stack, WatchRule,
-    danger, graph, secret,
+    Build, BuildOptions, HealthCheck, Hook, Hooks, Mount, MountOptions, MountSource, Probe, Readiness, Service, Stack,
+    WatchRule, danger, graph, secret,
 };
 use crate::ui::Format;
 
@@ -156,7 +156,7 @@ impl Show<'_> {
             nano_cpus,
             logging,
             exports,
-            ready_hooks,
+            hooks,
             options,
         } = service;
         let mut table = Table::new();
@@ -241,11 +241,37 @@ impl Show<'_> {
         put(&mut table, "watch", self.watch(watch));
         let exports = exports.iter().map(|(name, template)| (name.clone(), self.url(template).into()));
         put(&mut table, "exports", exports.collect::<Table>());
-        let hooks = ready_hooks.iter().map(|words| self.words(words)).collect::<Vec<_>>();
-        if !hooks.is_empty() {
-            put(&mut table, "hooks", Table::from_iter([("ready".to_owned(), Value::from(hooks))]));
+        put(&mut table, "hooks", self.hooks(hooks));
+        table
+    }
+
+    fn hooks(&self, hooks: &Hooks) -> Table {
+        let mut table = Table::new();
+        for (key, hooks) in hooks.named() {
+            put(&mut table, key, hooks.iter().map(|hook| self.hook(hook)).collect::<Vec<_>>());
         }
         table
+    }
+
+    fn hook(&self, hook: &Hook) -> Value {
+        let Hook { command, user, working_dir, env, privileged } = hook;
+        let mut table = Table::new();
+        for (key, value) in [("user", user), ("working_dir", working_dir)] {
+            value.iter().for_each(|value| put(&mut table, key, text(value)));
+        }
+        if *privileged {
+            put(&mut table, "privileged", true);
+        }
+        let env = env.iter().map(|(name, value)| {
+            let masked = !self.secrets && secret::is_secret_name(name);
+            (name.clone(), if masked { secret::MASK.into() } else { self.url(&text(value)).into() })
+        });
+        put(&mut table, "env", env.collect::<Table>());
+        if table.is_empty() {
+            return self.words(command);
+        }
+        put(&mut table, "command", self.words(command));
+        table.into()
     }
 
     fn mounts(&self, mounts: &[Mount]) -> Vec<Value> {

@@ -2,9 +2,10 @@
 //!
 //! Variables are kept: where services.toml has `${POSTGRES_PASSWORD:-x}`, the Compose file does too. Settings that
 //! Compose does not support go into its extension `x-taskava`, where `import` finds them again. `health` converts
-//! probes to health checks, `service` writes one service with `parts`, `yaml` the text.
+//! probes to health checks, `service` writes one service with `hooks` and `parts`, `yaml` the text.
 
 mod health;
+mod hooks;
 mod parts;
 mod raw;
 mod service;

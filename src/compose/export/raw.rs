@@ -59,7 +59,14 @@ impl<'a> Raw<'a> {
         let table = self.root.get("services").and_then(|services| services.get(service)).map(|node| &node.value);
         let Some(Value::Table(table)) = table else { return Vec::new() };
         let others = table.iter().filter(|(key, _)| !keys::has_words(key));
-        others.map(|(key, item)| (key.clone(), verbatim(&item.node, key == "exports"))).collect()
+        let own = others.filter_map(|(key, item)| {
+            let value = match key.as_str() {
+                "hooks" => Yaml::Map(vec![("ready".into(), verbatim(item.node.get("ready")?, false))]),
+                key => verbatim(&item.node, key == "exports"),
+            };
+            Some((key.clone(), value))
+        });
+        own.collect()
     }
 
     /// The same at the top of the file.

@@ -62,9 +62,9 @@ impl Exporter<'_> {
             memory,
             nano_cpus,
             logging,
+            hooks,
             // In our own words, with what else Compose has none for.
             exports: _,
-            ready_hooks: _,
             options,
         } = service;
         let name = name.as_str();
@@ -127,6 +127,7 @@ impl Exporter<'_> {
         });
         put(&mut map, "ulimits", Yaml::Map(ulimits.collect()));
         put(&mut map, "extra_hosts", Yaml::texts(extra_hosts));
+        self.hooks(&mut map, &service.name, hooks);
         word(&mut map, "stop_signal", stop_signal);
         map.push(("stop_grace_period".into(), Yaml::text(&show_duration(*stop_timeout))));
         if *restart != RestartPolicy::No {
@@ -204,15 +205,19 @@ impl Exporter<'_> {
 
     fn words(&self, map: &mut Map, name: &str, key: &str, resolved: Option<&[String]>) {
         let Some(resolved) = resolved else { return };
-        let value = match self.raw.of(name, key).map(|node| &node.value) {
+        map.push((key.into(), self.words_as_written(self.raw.of(name, key), resolved)));
+    }
+
+    /// A command, with the variables that it is written with.
+    pub(super) fn words_as_written(&self, written: Option<&Node>, resolved: &[String]) -> Yaml {
+        match written.map(|node| &node.value) {
             Some(Value::String(text)) if self.raw.has_variables(text) => Yaml::Text(to_compose(text)),
             Some(Value::Array(items)) if items.len() == resolved.len() => {
                 let words = items.iter().zip(resolved).map(|(item, word)| self.raw.templated(text(item), word));
                 Yaml::List(words.collect())
             }
             _ => Yaml::texts(resolved),
-        };
-        map.push((key.into(), value));
+        }
     }
 
     fn environment(&self, service: &Service) -> Yaml {

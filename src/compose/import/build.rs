@@ -41,7 +41,7 @@ impl Importer<'_> {
                     fields.push(field);
                 }
                 "args" => {
-                    let args = self.build_args(&part.node);
+                    let args = self.assigned(&part.node, "build argument");
                     let field = self.field("args", &part.key, Value::Map(args));
                     fields.push(field);
                 }
@@ -107,21 +107,6 @@ impl Importer<'_> {
         }
         self.files.push((path, text));
         Field::new("dockerfile", written)
-    }
-
-    fn build_args(&mut self, node: &Node) -> Vec<Field> {
-        let node = crate::compose::merge::pairs(node.clone(), &['=']);
-        let mut fields = Vec::new();
-        for (name, arg) in node.map().into_iter().flatten() {
-            let value = match arg.node.is_null() {
-                true => self.passed_on(name, arg, "build argument"),
-                false => Some(self.text(&arg.node)),
-            };
-            let Some(value) = value else { continue };
-            let field = self.field(name, &arg.key, value);
-            fields.push(field);
-        }
-        fields
     }
 
     fn build_secrets(&mut self, node: &Node) -> Option<Field> {

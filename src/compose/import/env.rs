@@ -8,20 +8,25 @@ use crate::compose::yaml::{Entry, Node};
 
 impl Importer<'_> {
     pub(super) fn environment(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let fields = self.assigned(&entry.node, "variable");
+        let field = self.field("env", &entry.key, Value::Map(fields));
+        draft.push(field);
+    }
+
+    /// Names with values: a mapping or a list of `NAME=value`. What has no value takes that of the environment.
+    pub(super) fn assigned(&mut self, node: &Node, what: &str) -> Vec<Field> {
         let mut fields = Vec::new();
-        let node = pairs(entry.node.clone(), &['=']);
-        for (name, variable) in node.map().into_iter().flatten() {
-            let value = match variable.node.is_null() {
-                true => self.passed_on(name, variable, "variable"),
-                false => Some(self.text(&variable.node)),
+        for (name, entry) in pairs(node.clone(), &['=']).map().into_iter().flatten() {
+            let value = match entry.node.is_null() {
+                true => self.passed_on(name, entry, what),
+                false => Some(self.text(&entry.node)),
             };
             let Some(value) = value else { continue };
             let name = self.evaluate(name);
-            let field = self.field(&name, &variable.key, value);
+            let field = self.field(&name, &entry.key, value);
             fields.push(field);
         }
-        let field = self.field("env", &entry.key, Value::Map(fields));
-        draft.push(field);
+        fields
     }
 
     /// What is written without a value takes that of the environment; none where it is not set there, as with Compose.

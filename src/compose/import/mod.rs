@@ -1,12 +1,13 @@
 //! A Compose document → the text of a services.toml, and a note for everything that could not be converted exactly.
 //!
-//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `gpus`, `limits`,
+//! This file handles the document as a whole; `service` converts the keys of one service with `build`, `env`, `gpus`, `hooks`, `limits`,
 //! `mounts`, `names`, `ports`, `profiles` and `wait`; `notes` sorts the notes; `top` converts volumes and networks. Pure except for one
 //! check: whether a path exists.
 
 mod build;
 mod env;
 mod gpus;
+mod hooks;
 mod limits;
 mod mounts;
 mod names;

@@ -157,7 +157,7 @@ impl Importer<'_> {
             "profiles" => self.profiles(draft, entry),
             "scale" => self.replicas(draft, "scale", entry),
             "develop" => self.develop(draft, entry),
-            "post_start" => self.post_start(draft, entry),
+            "post_start" | "pre_stop" => self.hooks(draft, key, entry),
             EXTENSION => {}
             key if key.starts_with("x-") => {}
             key => {
@@ -323,9 +323,15 @@ impl Importer<'_> {
                 Some(templates) => placeholders(templates),
                 None => self.verbatim(&entry.node),
             };
-            draft.fields.retain(|field| field.key != *key);
-            let field = self.field(key, &entry.key, value);
-            draft.push(field);
+            match value {
+                // Those that Compose has keys for are there already.
+                Value::Map(hooks) if key == "hooks" => draft.map("hooks").extend(hooks),
+                value => {
+                    draft.fields.retain(|field| field.key != *key);
+                    let field = self.field(key, &entry.key, value);
+                    draft.push(field);
+                }
+            }
         }
     }
 

@@ -142,31 +142,6 @@ impl Importer<'_> {
         let field = self.field("healthcheck", &entry.key, Value::Map(fields));
         draft.push(field);
     }
-
-    /// `post_start` is the nearest to our hooks.
-    pub(super) fn post_start(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
-        let mut hooks = Vec::new();
-        for node in entry.node.list().unwrap_or_default() {
-            for key in ["user", "privileged", "working_dir", "environment"] {
-                if let Some(place) = node.map().and_then(|map| map.get(key)).map(|entry| entry.key.clone()) {
-                    self.lost(&place, key, "hooks run as the service itself does");
-                }
-            }
-            let Some(command) = node.get("command") else { continue };
-            let value = match command.list() {
-                Some(_) => self.texts(command),
-                None => Value::Text(self.text(command)),
-            };
-            hooks.push(Item::from(value));
-        }
-        self.changed(
-            &entry.key,
-            "`post_start` becomes `hooks.ready`",
-            "it runs when the service is ready, not as soon as it started",
-        );
-        let field = self.field("hooks", &entry.key, Value::Map(vec![Field::new("ready", Value::List(hooks))]));
-        draft.push(field);
-    }
 }
 
 /// Adds a dependency; the stronger condition wins.

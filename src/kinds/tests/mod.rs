@@ -63,7 +63,7 @@ fn service(kind: Kind, env: IndexMap<String, EnvValue>) -> Service {
         nano_cpus: None,
         logging: Logging { max_size: "10m".into(), max_files: 3, driver: None, options: Default::default() },
         exports: IndexMap::new(),
-        ready_hooks: Vec::new(),
+        hooks: Default::default(),
         options: crate::model::options::ContainerOptions::default(),
     }
 }

@@ -1,11 +1,11 @@
-//! What must be done inside a service before it is ready: declared AWS resources, saved objects, and ready hooks.
+//! What must be done inside a service before it is ready: declared AWS resources, saved objects, and hooks.
 
 use super::{Doing, Ended};
 use crate::aws;
-use crate::diag::{Error, ErrorKind, Result};
+use crate::diag::Result;
 use crate::model::Service;
 use crate::run::shutdown::ShutdownLevel;
-use crate::run::{actual, failure, objects, provision};
+use crate::run::{actual, failure, hooks, objects, provision};
 
 impl Doing<'_> {
     /// Objects of an emulator in which nothing is declared; in others that comes after what is declared.
@@ -56,19 +56,20 @@ impl Doing<'_> {
         if !self.known.borrow().started.contains(&service.name) {
             return Ok(());
         }
-        for command in &service.ready_hooks {
-            let error = match self.run.engine.exec(id, command).await {
-                Ok(executed) if executed.code == 0 => continue,
-                Ok(executed) => {
-                    let (command, code) = (command.join(" "), executed.code);
-                    let message = format!("its ready hook `{command}` exited with code {code}: {}", executed.output);
-                    Error::new(ErrorKind::Crashed, message)
-                        .hint(format!("edit `hooks.ready` of [services.{}]", service.name))
-                }
-                Err(error) => error,
-            };
-            return Err(Ended::Failed(Box::new(failure::of_error(Some(service), &error))));
+        let done = hooks::after_start(self.run.engine, service, id, "ready").await;
+        done.map_err(|error| Ended::Failed(Box::new(failure::of_error(Some(service), &error))))
+    }
+
+    /// Commands inside as soon as it was started.
+    pub(super) async fn post_start_hooks(&self, service: &Service) -> Result<(), Ended> {
+        let done = async {
+            let id = self.container(&service.name)?;
+            hooks::after_start(self.run.engine, service, &id, "post_start").await
+        };
+        tokio::select! {
+            // It did start: what explains failures of that is not asked.
+            done = done => done.map_err(|error| Ended::Failed(Box::new(failure::of_error(Some(service), &error)))),
+            () = self.run.shutdown.reached(ShutdownLevel::Stop) => Err(Ended::Cancelled),
         }
-        Ok(())
     }
 }
