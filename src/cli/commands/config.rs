@@ -212,8 +212,7 @@ impl Show<'_> {
             (name.clone(), text(&shown).into())
         });
         put(&mut table, "env", env.collect::<Table>());
-        let depends_on = depends_on.iter().map(|(name, condition)| (name.to_string(), condition.as_str().into()));
-        put(&mut table, "depends_on", depends_on.collect::<Table>());
+        put(&mut table, "depends_on", parts::dependencies(depends_on));
         let files = files.iter().map(|file| {
             let mut table = Table::new();
             put(&mut table, "target", text(&file.target));
