@@ -34,6 +34,13 @@ pub const OVERRIDE: &str = "services.local.toml";
 /// The variable that names a stack that is made from Compose files.
 const COMPOSE_PROJECT: &str = "COMPOSE_PROJECT_NAME";
 
+/// Variables of docker compose that nothing reads beside a services.toml, and what says the same.
+const OF_COMPOSE: [(&str, &str); 3] = [
+    ("COMPOSE_FILE", "-f FILE (or TASKAVA_FILE)"),
+    (COMPOSE_PROJECT, "-p NAME (or TASKAVA_PROJECT)"),
+    ("COMPOSE_PROFILES", "--profile NAME (or TASKAVA_PROFILES)"),
+];
+
 /// Compose files as the text of a services.toml.
 #[derive(Debug)]
 pub struct Converted {
@@ -79,6 +86,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// What could not be carried over from Compose files, the most serious first.
     pub notes: Vec<String>,
+    /// One line about variables of docker compose that are set, and not read here.
+    pub unread: Option<String>,
     /// All files that were read.
     pub files: Vec<PathBuf>,
     /// services.toml, its overrides, and the files that they include and extend, as they were read.
@@ -97,6 +106,8 @@ struct Files {
     project: Option<String>,
     /// The variables of services.toml.
     variables: Variables,
+    /// It is made from Compose files.
+    is_compose: bool,
 }
 
 /// Finds and reads the files of a stack.
@@ -109,6 +120,7 @@ fn files(options: &LoadOptions) -> Result<Files> {
     let mut reading = Reading::new(here);
     let mut texts = Vec::new();
     let (mut project, mut notes) = (options.project.clone(), Vec::new());
+    let is_compose = matches!(found.first, First::Compose(..));
     let read = |reading: &mut Reading, file: &Path| Some((file.to_path_buf(), reading.toml(file, None)?));
     let folder = match found.first {
         First::Toml(file) => {
@@ -143,7 +155,7 @@ fn files(options: &LoadOptions) -> Result<Files> {
         return Err(Error::configuration(reading.problems));
     };
     parts.notes.splice(0..0, notes);
-    Ok(Files { reading, parts, folder, project, variables })
+    Ok(Files { reading, parts, folder, project, variables, is_compose })
 }
 
 /// The whole configuration as it is written, before variables are put in: those of services.toml. What other files say of theirs
@@ -173,7 +185,7 @@ pub fn written(options: &LoadOptions) -> Result<Node> {
 
 /// Finds, reads and resolves a stack. All problems of all its files are reported at once.
 pub fn stack(options: &LoadOptions) -> Result<Loaded> {
-    let Files { mut reading, parts, folder, project, variables } = files(options)?;
+    let Files { mut reading, parts, folder, project, variables, is_compose } = files(options)?;
     let Parts { root, scopes, mut used, texts: sources, notes } = parts;
     let found = std::mem::take(&mut reading.problems);
     let (config, problems) = config::understand(root, &scopes, found, &mut used);
@@ -228,13 +240,27 @@ pub fn stack(options: &LoadOptions) -> Result<Loaded> {
         Some(name) => isolate(resolved.stack, isolated_name(name)?, None),
         None => resolved.stack,
     };
+    let unread = if is_compose { None } else { unread(options, &used) };
     // The same name may stand for something else in an included file.
     let value = |(name, values): (String, BTreeSet<String>)| {
         let own = variables.get(&name).map(|variable| variable.value.clone());
         Some((name, own.or_else(|| values.into_iter().next())?))
     };
     let variables = used.into_iter().filter_map(value).collect();
-    Ok(Loaded { stack, warnings: problems, notes, files, sources, variables })
+    Ok(Loaded { stack, warnings: problems, notes, unread, files, sources, variables })
+}
+
+/// Which variables of docker compose the environment has that nothing reads, and what to use instead of each. One whose option is
+/// given, or that the file takes itself, needs no mention.
+fn unread(options: &LoadOptions, used: &Used) -> Option<String> {
+    let given = [!options.files.is_empty(), options.project.is_some(), !options.profiles.is_empty()];
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let unread = OF_COMPOSE.iter().zip(given);
+    let unread = unread.filter(|((name, _), given)| !given && is_set(name) && !used.contains_key(*name));
+    let (names, instead): (Vec<&str>, Vec<&str>) = unread.map(|(one, _)| *one).unzip();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    let line = || format!("{} {verb} not read beside a services.toml: use {}", names.join(", "), instead.join(", "));
+    (!names.is_empty()).then(line)
 }
 
 /// Values of used variables whose names mark them as secret. The place of the value does not matter: a command has no

@@ -365,3 +365,29 @@ fn too_few_open_files_are_named_wherever_they_are_missed() {
     });
     assert!(missed.count() > 0, "some limit is too low for the program and not for the shell");
 }
+
+#[test]
+fn variables_of_docker_compose_that_nothing_reads_are_pointed_out_once() {
+    let folder = folder(&[
+        (
+            "services.toml",
+            "project = \"${COMPOSE_PROJECT_NAME:-x}\"\n[services.a]\nimage = \"a:1\"\nprofiles = [\"p\"]\n",
+        ),
+        ("compose.yaml", "services: { a: { image: 'a:1' } }\n"),
+    ]);
+    let said = |args: &[&str]| {
+        let mut command = taskava(folder.path(), &[&["dev", "check"], args].concat());
+        let set = [("COMPOSE_FILE", "compose.yaml"), ("COMPOSE_PROJECT_NAME", "y"), ("COMPOSE_PROFILES", "p")];
+        let output = command.envs(set).output().expect("the binary runs");
+        assert!(output.status.success(), "{output:?}");
+        text(&output.stderr)
+    };
+    // The name of the project is taken by the file.
+    let line = "COMPOSE_FILE, COMPOSE_PROFILES are not read beside a services.toml: use -f FILE (or TASKAVA_FILE), \
+                --profile NAME (or TASKAVA_PROFILES)\n";
+    assert_eq!(said(&[]), line);
+    assert_eq!(said(&["--profile", "p", "-f", "services.toml"]), "");
+    assert_eq!(said(&["--quiet"]), "");
+    assert_eq!(said(&["--format", "json"]), "");
+    assert_eq!(said(&["-f", "compose.yaml"]), "", "with Compose files they count");
+}

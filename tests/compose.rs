@@ -314,3 +314,22 @@ fn a_folder_of_compose_files_becomes_a_table() {
     }
     assert!(table.ends_with("3 files: 1 same, 1 said, 1 refused; 0 that docker compose refuses.\n"), "{table}");
 }
+
+/// What docker compose itself would need more for than an engine.
+#[test]
+fn what_has_no_container_is_said_in_a_line_each() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let compose = "services:\n  web: { image: nginx, models: [llm], label_file: none.labels, networks: [back],\n    \
+                   labels: { 'map.${STAGE}': kept }, depends_on: { gone: { condition: service_started, required: false } } }\n\
+                   networks: { back: { name: team/back } }\nmodels: { llm: { model: ai/some } }\n";
+    std::fs::write(folder.path().join("compose.yaml"), compose).expect("a file");
+    let said = dev(folder.path(), &["import"]);
+    assert_eq!(said.status.code(), Some(0), "{}", text(&said.stderr));
+    let said = text(&said.stderr);
+    assert_eq!(said.matches("models").count(), 1, "{said}");
+    assert!(said.contains("`models` has no counterpart (2 times, first here): run the model outside"), "{said}");
+    assert!(said.contains("the label file `none.labels` can't be read: ") && !said.contains("gone"), "{said}");
+    let written = std::fs::read_to_string(folder.path().join("services.toml")).expect("a file");
+    assert!(written.contains("\"map.${STAGE}\" = \"kept\"") && written.contains("name = \"team/back\""), "{written}");
+    assert_eq!(dev(folder.path(), &["check"]).status.code(), Some(0), "{written}");
+}

@@ -374,6 +374,9 @@ pub fn load_scaled(context: &Context, scale: &[Scale]) -> Result<Loaded> {
 /// Shows the warnings about services.toml, and what of Compose files could not be carried over.
 pub fn tell_loaded(context: &Context, loaded: &Loaded) {
     loaded.notes.iter().for_each(|note| context.screen.note(note));
+    if let Some(unread) = loaded.unread.as_ref().filter(|_| context.format() != crate::ui::Format::Json) {
+        context.screen.note(unread);
+    }
     if !loaded.warnings.is_empty() {
         context.screen.diagnostics(&loaded.warnings);
     }

@@ -1,16 +1,17 @@
 //! Docker Compose files: into services.toml (`import`) and back (`export`).
 //!
-//! `read` finds and joins the files (with `surroundings`, which knows the variables around them, the only I/O), `yaml`, `merge` and
-//! `paths` are what it joins them with, `template` translates
-//! `${…}`, `keys` knows those of a service. `import` turns the joined document into the text of a services.toml, laid out by `toml`; `export` writes a
-//! [`Stack`](crate::model::Stack) as a Compose file. What one side can't say becomes a [`Note`], and what Compose can't say
-//! travels in its extension `x-taskava`. `in_memory` runs a stack from Compose files directly.
+//! `read` finds and joins the files (with `surroundings`, which knows the variables around them, and `labels`, which reads files of
+//! labels, the only I/O), `yaml`, `merge` and `paths` are what it joins them with, `template` translates `${…}`, `keys` knows those of
+//! a service. `import` turns the joined document into the text of a services.toml, laid out by `toml`; `export` writes a
+//! [`Stack`](crate::model::Stack) as a Compose file. What one side can't say becomes a [`Note`], and what Compose can't say travels
+//! in its extension `x-taskava`. `in_memory` runs a stack from Compose files directly.
 
 pub mod export;
 pub mod guess;
 pub mod import;
 pub mod in_memory;
 mod keys;
+mod labels;
 mod merge;
 mod paths;
 pub mod read;

@@ -99,25 +99,26 @@ pub fn read(files: &[PathBuf], here: &Path, target: Option<&Path>, env_files: &[
     }
     let mut root = root.ok_or_else(|| Error::new(ErrorKind::Usage, "no Compose file was named"))?;
     reader.put_in(&mut root, &local, None);
+    reader.label_files(&mut root);
     let Reader { files, comments, variables, notes, .. } = reader;
     Ok(Document { root, folder, files, comments, variables, notes })
 }
 
-struct Reader {
-    here: PathBuf,
+pub(super) struct Reader {
+    pub(super) here: PathBuf,
     /// Where relative paths of the result start.
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     texts: HashMap<PathBuf, Arc<Node>>,
     /// How many documents were put together: files may include each other again and again.
     documents: usize,
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
     comments: HashMap<String, Comments>,
-    variables: Variables,
-    notes: Vec<Note>,
+    pub(super) variables: Variables,
+    pub(super) notes: Vec<Note>,
 }
 
 impl Reader {
-    fn evaluated(&self, node: &Node) -> Option<String> {
+    pub(super) fn evaluated(&self, node: &Node) -> Option<String> {
         node.raw().map(|text| template::evaluate(text, &self.variables))
     }
 
@@ -215,7 +216,7 @@ impl Reader {
                     self.notes.push(Note::lost(
                         &path.place,
                         format!("`{text}` is not on this machine"),
-                        "download it, and include the copy",
+                        "a commit of a repository can be included by services.toml: include = { git = \"…\", rev = \"…\", path = \"…\" }",
                     ));
                     continue;
                 }

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
-use super::decode::{Decode, Map, Reader, Spanned, choice, table};
+use super::decode::{Decode, Entry, Map, Reader, Spanned, choice, table};
 use super::describe::Shape;
 use super::node::{Node, Value};
 use super::{interpolate, scalars, words};
-use crate::diag::Place;
-use crate::model::{Condition, Kind, Protocol, PullPolicy, RestartPolicy, WatchAction};
+use crate::model::{Condition, Dependency, Kind, Protocol, PullPolicy, RestartPolicy, WatchAction};
 
 impl Decode for Kind {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
@@ -219,22 +218,53 @@ impl Decode for Pairs {
     }
 }
 
+table! {
+    /// How a service depends on another.
+    DependencySpec "Dependencies" {
+        /// What it waits for.
+        condition: Option<Condition>, default "ready", example r#"condition = "started""#;
+        /// Whether the other service is needed. Otherwise it is not started for this one: where it is missing or inactive, it is not waited for, and where it fails, this one starts nevertheless.
+        required: Option<bool>, default "true", example "required = false";
+        /// Whether it is restarted when `up` or `restart` restarts or recreates the other one.
+        restart: Option<bool>, default "false", example "restart = true";
+    }
+}
+
+impl Decode for Dependency {
+    fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &node.value {
+            Value::String(_) => return Condition::decode(node, reader).map(Self::on),
+            Value::Table(_) => {}
+            _ => {
+                reader.wrong::<Self>(node);
+                return None;
+            }
+        }
+        let DependencySpec { condition, required, restart } = DependencySpec::decode(node, reader)?;
+        let condition = condition.unwrap_or(Condition::Ready);
+        Some(Self { condition, required: required.unwrap_or(true), restart: restart.unwrap_or(false) })
+    }
+    fn shape() -> Shape {
+        Shape::Any(vec![Condition::shape(), DependencySpec::shape()])
+    }
+}
+
 /// `["postgres"]` or `{ postgres = "started" }`.
 #[derive(Debug, Clone, Default)]
-pub struct DependsOn(pub IndexMap<String, (Place, Condition)>);
+pub struct DependsOn(pub Map<Dependency>);
 
 impl Decode for DependsOn {
     fn decode(node: &Node, reader: &mut Reader) -> Option<Self> {
         let mut all = IndexMap::new();
         if let Value::Array(_) = &node.value {
             for name in Vec::<Spanned<String>>::decode(node, reader)? {
-                if all.insert(name.value.clone(), (name.place.clone(), Condition::Ready)).is_some() {
+                let entry = Entry { key: name.place.clone(), value: Dependency::on(Condition::Ready), broken: false };
+                if all.insert(name.value.clone(), entry).is_some() {
                     reader.error(&name.place, format_args!("`{}` is listed twice", name.value));
                 }
             }
         } else if let Value::Table(_) = &node.value {
-            let map = Map::<Condition>::decode(node, reader)?;
-            all.extend(map.into_iter().map(|(name, entry)| (name, (entry.key, entry.value))));
+            all = Map::decode(node, reader)?;
         } else {
             reader.wrong::<Self>(node);
             return None;
@@ -242,7 +272,7 @@ impl Decode for DependsOn {
         Some(Self(all))
     }
     fn shape() -> Shape {
-        Shape::Any(vec![Shape::List(Box::new(Shape::Text("a service"))), Shape::Map(Box::new(Condition::shape()))])
+        Shape::Any(vec![Shape::List(Box::new(Shape::Text("a service"))), Shape::Map(Box::new(Dependency::shape()))])
     }
     fn absent() -> Option<Self> {
         Some(Self::default())

@@ -237,7 +237,7 @@ pub fn scalar(node: &Node) -> Option<String> {
     }
 }
 
-/// Puts variables into what other files than the main one say, so that the rest is left for somebody who knows only its own.
+/// Puts variables into what files with other variables than the main one say, so that only those of the main file are left.
 pub fn settle(root: &mut Node, scopes: &Scopes) {
     settle_in(root, scopes, false);
 }
@@ -251,7 +251,7 @@ fn settle_in(node: &mut Node, scopes: &Scopes, placeholders: bool) {
             }
         }
         Value::String(text) => {
-            if let Some(scope) = scopes.elsewhere(&node.place).filter(|_| text.contains('$')) {
+            if let Some(scope) = scopes.elsewhere(&node.place).filter(|scope| scope.file != 0 && text.contains('$')) {
                 let settled = expand(text, &scope.variables, placeholders).text;
                 *text = if placeholders { settled } else { settled.replace('$', "$$") };
             }

@@ -68,8 +68,8 @@ table! {
         files: Vec<Spanned<FileSpec>>, default "none", example r#"files = [{ target = "/etc/app.conf", content = "debug = true" }]"#;
         /// tmpfs mounts (file systems in memory): `target[:options]`.
         tmpfs: OneOrMany<Spanned<String>>, default "none", example r#"tmpfs = ["/tmp:size=64m"]"#;
-        /// Services that must be ready before it starts; `started` if it is enough that they run.
-        depends_on: DependsOn, default "nothing", example r#"depends_on = { postgres = "ready", mail = "started" }"#;
+        /// Services that must be ready before it starts; `started` if it is enough that they run. With a table, also whether they are required, and whether it is restarted with them.
+        depends_on: DependsOn, default "nothing", example r#"depends_on = { postgres = "ready", mail = "started", search = { required = false, restart = true } }"#;
         /// Probe that determines when the service is ready.
         ready: Option<Spanned<ReadySpec>>, default "as its kind defines", example r#"ready = { http = "http://:8080/health" }"#;
         /// Health check of the container, which `docker ps` shows. A generic service without `ready` is ready when its command succeeds; other kinds are probed in their own way nevertheless.

@@ -15,8 +15,7 @@ use super::nameless::Kept;
 use crate::model::gpus::Gpus;
 use crate::model::options::ContainerOptions;
 use crate::model::{
-    Held, Logging, Mount, MountOptions, MountSource, Probe, RestartPolicy, Service, ServiceName, Stack, fingerprint,
-    nameless,
+    Held, Logging, Mount, MountOptions, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint, nameless,
 };
 
 /// Rows and columns of a terminal.
@@ -64,7 +63,8 @@ pub(super) fn container(
     if !chosen.is_empty() {
         all_labels.insert(labels::CHOSEN_PORTS.into(), serde_json::json!(chosen).to_string());
     }
-    let depends_on: Vec<&str> = service.depends_on.keys().map(ServiceName::as_str).collect();
+    let depends_on = service.depends_on.iter().filter(|(_, on)| on.required);
+    let depends_on: Vec<&str> = depends_on.map(|(name, _)| name.as_str()).collect();
     all_labels.insert(labels::DEPENDS.into(), serde_json::json!(depends_on).to_string());
     let endpoints = service.networks.iter().take(networks);
     let endpoints = endpoints.map(|short| (stack.networks[short].name.clone(), endpoint(service, short))).collect();
@@ -111,7 +111,7 @@ pub(super) fn one_off(
     let endpoints = body.networking_config.iter_mut().filter_map(|config| config.endpoints_config.as_mut());
     for endpoint in endpoints.flat_map(HashMap::values_mut) {
         // The service's own container has these.
-        *endpoint = EndpointSettings::default();
+        *endpoint = EndpointSettings { links: endpoint.links.take(), ..Default::default() };
     }
     if let Some(host) = &mut body.host_config {
         host.auto_remove = Some(options.remove);
@@ -132,12 +132,14 @@ pub(super) fn one_off(
 
 /// What a container is called in a network: its service's name, and its others; with what is fixed of its addresses there.
 pub(super) fn endpoint(service: &Service, network: &str) -> EndpointSettings {
-    let ContainerOptions { aliases, ipv4_address, ipv6_address, mac_address, .. } = &service.options;
+    let ContainerOptions { aliases, external_links, ipv4_address, ipv6_address, mac_address, .. } = &service.options;
+    let link = |link: &String| if link.contains(':') { link.clone() } else { format!("{link}:{link}") };
     let (ipv4, ipv6) = (ipv4_address.get(network).cloned(), ipv6_address.get(network).cloned());
     let is_first = service.networks.first().is_some_and(|first| first == network);
     let own = std::iter::once(service.name.to_string());
     EndpointSettings {
         aliases: Some(own.chain(aliases.iter().cloned()).collect()),
+        links: (!external_links.is_empty()).then(|| external_links.iter().map(link).collect()),
         mac_address: mac_address.clone().filter(|_| is_first),
         ipam_config: (ipv4.is_some() || ipv6.is_some()).then(|| EndpointIpamConfig {
             ipv4_address: ipv4,
@@ -153,6 +155,17 @@ fn namespace(stack: &Stack, written: Option<&String>) -> Option<String> {
     let written = written?;
     let host = written.strip_prefix("service:").and_then(|name| stack.services.get_key_value(name));
     Some(host.map_or_else(|| written.clone(), |(name, _)| format!("container:{}", stack.container_name(name))))
+}
+
+/// Whose volumes it has, in the engine's words.
+fn volumes_from(stack: &Stack, written: &str) -> String {
+    if let Some(other) = written.strip_prefix("container:") {
+        return other.into();
+    }
+    let (name, mode) = written.split_once(':').map_or((written, ""), |(name, mode)| (name, mode));
+    let host = stack.services.get_key_value(name);
+    let container = host.map_or_else(|| name.to_owned(), |(name, _)| stack.container_name(name));
+    if mode.is_empty() { container } else { format!("{container}:{mode}") }
 }
 
 /// Those that are published, and those that are only declared.
@@ -197,8 +210,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         device_cgroup_rules,
         sysctls,
         network_mode,
-        // Of the plan.
-        restart_with: _,
+        volumes_from: others,
         pid,
         ipc,
         uts,
@@ -214,6 +226,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         expose: _,
         // Of its endpoints.
         aliases: _,
+        external_links: _,
         ipv4_address: _,
         ipv6_address: _,
         mac_address: _,
@@ -263,6 +276,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         devices: (!devices.is_empty()).then(|| devices.iter().map(|written| device(written)).collect()),
         device_cgroup_rules: some(device_cgroup_rules),
         sysctls: map(sysctls),
+        volumes_from: some(&others.iter().map(|written| volumes_from(stack, written)).collect()),
         pid_mode: namespace(stack, pid.as_ref()),
         ipc_mode: namespace(stack, ipc.as_ref()),
         uts_mode: uts.clone(),

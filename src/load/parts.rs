@@ -187,7 +187,7 @@ impl Includer<'_> {
         let is_fetched = within.is_some();
         let within = within.unwrap_or_else(|| folder.clone());
         let file = self.included.len();
-        let mut scope = Scope { around, folder, within, is_fetched, file, ..Scope::default() };
+        let mut scope = Scope { around, folder, within, file, is_fetched, ..Scope::default() };
         let mut node = match Node::parse(&source) {
             Ok(node) => node,
             Err(errors) => {
@@ -239,6 +239,11 @@ impl Includer<'_> {
             let toml = path.join(FILE);
             path = if toml.is_file() { toml } else { compose().unwrap_or(toml) };
         }
+        let outside = |within: &PathBuf| !path.starts_with(within) || path.exists() && !is_inside(&path, within);
+        if within.as_ref().is_some_and(outside) {
+            self.error(place, format!("`{written}` is outside the repository"), "include a file of the repository");
+            return None;
+        }
         let Some(found) = canonical(&path, &base).filter(|path| path.is_file()) else {
             let hint = match (&spec.git, written) {
                 (Some(_), _) => "write its `path` in the repository, at that commit".into(),
@@ -248,10 +253,6 @@ impl Includer<'_> {
             self.error(place, format!("the included file `{written}` doesn't exist"), hint).label = Some(label);
             return None;
         };
-        if within.as_ref().is_some_and(|within| !is_inside(&found, within)) {
-            self.error(place, format!("`{written}` is outside the repository"), "include a file of the repository");
-            return None;
-        }
         Some((found, within))
     }
 

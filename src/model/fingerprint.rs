@@ -93,8 +93,7 @@ pub fn fingerprint(stack: &Stack, service: &Service) -> BTreeMap<String, String>
     let log_options = lines(logging.options.iter().map(|(name, value)| format!("{name}={value}")));
     add("logging.driver", logging.driver.clone().unwrap_or_default());
     add("logging.options", log_options);
-    // Only the planner looks at one of them.
-    for (key, value) in options.written().into_iter().filter(|(key, _)| key.own != "restart_with") {
+    for (key, value) in options.written() {
         add(key.own, option(value));
     }
     add("logging", if default { String::new() } else { format!("{} {}", logging.max_size, logging.max_files) });

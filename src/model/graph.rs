@@ -2,7 +2,7 @@
 
 use indexmap::IndexSet;
 
-use super::{ServiceName, Stack};
+use super::{Dependency, ServiceName, Stack};
 
 /// Services in dependency order: each after everything it depends on, otherwise as in the file.
 /// A dependency cycle (refused by `resolve`) ends where it was entered.
@@ -10,7 +10,7 @@ pub fn order(stack: &Stack) -> Vec<&ServiceName> {
     closure(stack, stack.services.keys())
 }
 
-/// The given services with all they depend on, in dependency order.
+/// The given services with all they need, in dependency order. A dependency that is not required counts where it is active or given.
 pub fn closure<'a>(stack: &'a Stack, names: impl IntoIterator<Item = &'a ServiceName>) -> Vec<&'a ServiceName> {
     fn visit<'a>(
         stack: &'a Stack,
@@ -26,10 +26,20 @@ pub fn closure<'a>(stack: &'a Stack, names: impl IntoIterator<Item = &'a Service
             out.push(name);
         }
     }
-    let (mut seen, mut out) = (IndexSet::new(), Vec::new());
+    let (mut seen, mut out, mut needed) = (IndexSet::new(), Vec::new(), IndexSet::new());
+    let mut queue = Vec::new();
     for name in names {
         visit(stack, name, &mut seen, &mut out);
+        queue.push(name);
     }
+    while let Some(name) = queue.pop() {
+        let Some(service) = stack.services.get(name).filter(|_| needed.insert(name)) else { continue };
+        let counts = |(other, on): &(&ServiceName, &Dependency)| {
+            on.required || stack.services.get(*other).is_some_and(|other| other.active)
+        };
+        queue.extend(service.depends_on.iter().filter(counts).map(|(other, _)| other));
+    }
+    out.retain(|name| needed.contains(name));
     out
 }
 

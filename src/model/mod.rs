@@ -46,8 +46,8 @@ pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use ports::{Port, Protocol, PublishedPort};
 pub use service::{
-    Build, BuildOptions, Condition, EnvValue, Logging, Probe, PullPolicy, Readiness, Replica, RestartPolicy, Service,
-    Ulimit, WatchAction, WatchRule,
+    Build, BuildOptions, Condition, Dependency, EnvValue, Logging, Probe, PullPolicy, Readiness, Replica,
+    RestartPolicy, Service, Ulimit, WatchAction, WatchRule,
 };
 
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, similar};
@@ -97,7 +97,7 @@ impl Stack {
     /// Whether a service has done its work when it exits with code 0: [`Service::is_one_shot`], and no active service waits
     /// until it is ready.
     pub fn may_end(&self, service: &Service) -> bool {
-        let waits = |other: &Service| other.active && other.depends_on.get(&service.name) == Some(&Condition::Ready);
+        let waits = |other: &Service| other.active && other.waits_until_ready(&service.name);
         service.is_one_shot() && !self.services.values().any(waits)
     }
 

@@ -26,6 +26,8 @@ macro_rules! container_options {
             sysctls: Pairs, compose "sysctls", default "none", example r#"sysctls = { "net.core.somaxconn" = 1024 }"#;
             /// Network instead of those of the stack: `host`, `none`, that of another service (`service:NAME`) or container (`container:NAME`). Ports are published by the service whose network it is.
             network_mode: Text, compose "network_mode", default "its own", example r#"network_mode = "service:vpn""#;
+            /// Services (`NAME[:ro]`) and other containers (`container:NAME[:ro]`) whose volumes and bind mounts it has too.
+            volumes_from: Set, compose "volumes_from", default "none", example r#"volumes_from = ["data:ro"]"#;
             /// PID namespace: `host`, `service:NAME` or `container:NAME`.
             pid: Text, compose "pid", default "its own", example r#"pid = "host""#;
             /// IPC namespace: `host`, `shareable`, `private`, `none`, `service:NAME` or `container:NAME`.
@@ -46,10 +48,10 @@ macro_rules! container_options {
             tty: Flag, compose "tty", default "false", example "tty = true";
             /// Keeps standard input open.
             stdin_open: Flag, compose "stdin_open", default "false", example "stdin_open = true";
-            /// Services that it depends on and is restarted with, whenever `up` or `restart` restarts or recreates one of them.
-            restart_with: Set, compose "depends_on.restart", default "none", example r#"restart_with = ["postgres"]"#;
             /// Other names under which services reach it, in all its networks.
             aliases: Set, compose "networks.aliases", default "none", example r#"aliases = ["api.test"]"#;
+            /// Containers outside of the stack that it reaches under another name, in networks that both are in: `container[:name]`.
+            external_links: Set, compose "external_links", default "none", example r#"external_links = ["legacy_db_1:db"]"#;
             /// Fixed IPv4 address in a network that has a `subnet`, by the network's name.
             ipv4_address: Pairs, compose "networks.ipv4_address", default "chosen by the engine", example r#"ipv4_address = { backend = "172.30.0.10" }"#;
             /// Fixed IPv6 address in a network, likewise.
@@ -226,10 +228,12 @@ macro_rules! declare {
 container_options!(declare);
 
 impl ContainerOptions {
-    /// The services whose namespaces it uses: they run before it, and it can't stay when their containers are recreated.
+    /// The services whose namespaces or volumes it uses: they run before it, and it can't stay when their containers are recreated.
     pub fn hosts(&self) -> impl Iterator<Item = &str> {
-        let all = [&self.network_mode, &self.pid, &self.ipc].into_iter().flatten();
-        all.filter_map(|written| written.strip_prefix("service:"))
+        let namespaces = [&self.network_mode, &self.pid, &self.ipc].into_iter().flatten();
+        let namespaces = namespaces.filter_map(|written| written.strip_prefix("service:"));
+        let volumes = self.volumes_from.iter().filter(|written| !written.starts_with("container:"));
+        namespaces.chain(volumes.map(|written| written.split_once(':').map_or(written.as_str(), |(name, _)| name)))
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Service {
     /// Memory file systems.
     pub tmpfs: Vec<Tmpfs>,
     /// Its dependencies, and what it waits for.
-    pub depends_on: IndexMap<ServiceName, Condition>,
+    pub depends_on: IndexMap<ServiceName, Dependency>,
     /// When it is ready.
     pub ready: Readiness,
     /// The container's own health check, if services.toml sets one.
@@ -102,6 +102,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// Whether it waits until another one is ready.
+    pub fn waits_until_ready(&self, other: &ServiceName) -> bool {
+        self.depends_on.get(other).is_some_and(|on| on.condition == Condition::Ready)
+    }
+
     /// Whether it has done its work when its process exits with code 0, as docker compose sees it: nothing says that it keeps
     /// running, neither a kind, a probe, a port nor a restart policy.
     pub fn is_one_shot(&self) -> bool {
@@ -203,6 +208,25 @@ pub enum Condition {
     Started,
     /// It is ready; for a job: it exited with code 0.
     Ready,
+}
+
+/// How a service depends on another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dependency {
+    /// What it waits for.
+    pub condition: Condition,
+    /// It starts the other, and does not start without it. Otherwise it waits for it only where it is started anyway, and starts
+    /// also where it fails.
+    pub required: bool,
+    /// It is restarted when the other is restarted or recreated.
+    pub restart: bool,
+}
+
+impl Dependency {
+    /// One that is required, and nothing more.
+    pub fn on(condition: Condition) -> Self {
+        Self { condition, required: true, restart: false }
+    }
 }
 
 impl Condition {

@@ -24,7 +24,7 @@ use crate::model::{Kind, MountSource, Service, ServiceName, Stack, graph};
 /// When something that is not this stack's is in the way, when an external network or volume is missing, when `start` is
 /// asked for a service that has no container, or when an image is not the one that `--frozen` allows.
 pub fn up(stack: &Stack, seen: &Observed, request: &Request) -> Result<Plan> {
-    let services = selection(stack, request);
+    let mut services = selection(stack, request);
     refuse_unusable(stack, request)?;
     let is_renewed = |intent: &&Intent| {
         let mut named = services.iter().filter(|service| request.renew && is_named(request, service));
@@ -38,6 +38,7 @@ pub fn up(stack: &Stack, seen: &Observed, request: &Request) -> Result<Plan> {
         let decision = builder.decide(service)?;
         builder.decisions.insert(service.name.clone(), decision);
     }
+    services.extend(builder.followers());
     if !request.start_only && !request.no_recreate {
         builder.edited = networks::edited(stack, seen, &services).into_iter().cloned().collect();
     }
@@ -348,12 +349,12 @@ impl<'a> Builder<'a> {
     /// The steps that have to be done before a service starts because of what it depends on. A job that is done already
     /// has none; what it depends on counts then, as its dependants still need that.
     fn gates(&self, service: &Service, found: &mut Vec<StepId>) {
-        for (dependency, condition) in &service.depends_on {
+        for (dependency, on) in &service.depends_on {
             if self.decisions.get(dependency) == Some(&Decision::Done) {
                 self.gates(&self.stack.services[dependency], found);
             }
             let (started, ready) = (self.names.started.get(dependency), self.names.ready.get(dependency));
-            found.extend(gate(*condition, started.copied(), ready.copied()));
+            found.extend(gate(on.condition, started.copied(), ready.copied()));
         }
     }
 

@@ -253,7 +253,8 @@ impl Resolver<'_> {
         }
         let mut queue: Vec<ServiceName> = services.values().filter(|s| s.active).map(|s| s.name.clone()).collect();
         while let Some(name) = queue.pop() {
-            for dependency in services[&name].depends_on.keys().cloned().collect::<Vec<_>>() {
+            let needed = services[&name].depends_on.iter().filter(|(_, on)| on.required).map(|(name, _)| name.clone());
+            for dependency in needed.collect::<Vec<_>>() {
                 if let Some(service) = services.get_mut(&dependency).filter(|service| !service.active) {
                     service.active = true;
                     queue.push(dependency);
@@ -332,14 +333,14 @@ fn visit<'a>(
     }
     done.insert(name, false);
     path.push(name);
-    for (dependency, (place, _)) in &service.depends_on.0 {
+    for (dependency, entry) in &service.depends_on.0 {
         match done.get(dependency.as_str()) {
             Some(true) => {}
             Some(false) => {
                 let start = path.iter().position(|step| step == dependency).unwrap_or(0);
                 let mut cycle: Vec<&str> = path[start..].to_vec();
                 cycle.push(dependency);
-                found.push((cycle.join(" → "), place.clone()));
+                found.push((cycle.join(" → "), entry.key.clone()));
             }
             None => visit(config, dependency, path, done, found),
         }

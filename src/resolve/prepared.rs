@@ -54,7 +54,8 @@ pub fn select(stack: &Stack, services: &[ServiceName]) -> Selection {
 
 /// Whether nothing of what a job does stays outside of the servers it works on.
 fn keeps_to_itself(job: &Service) -> bool {
-    job.mounts.iter().all(|mount| mount.read_only || mount.source == MountSource::Anonymous)
+    job.options.volumes_from.is_empty()
+        && job.mounts.iter().all(|mount| mount.read_only || mount.source == MountSource::Anonymous)
 }
 
 /// Whether a server's data can be moved out of its volumes.

@@ -106,7 +106,9 @@ impl Resolver<'_> {
     }
 
     pub(super) fn check_resource_name(&mut self, what: &str, name: &str, place: &Place) {
-        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+        // The engine takes a slash in the name of a network alone.
+        let may_have = |c: char| c == '/' && what == "network";
+        let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-') || may_have(c);
         if name.len() > 200 || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) {
             let hint = "use letters, digits, `_`, `.` and `-`, beginning with a letter or digit";
             self.error_hint(place, format!("`{name}` can't name a {what}"), hint);

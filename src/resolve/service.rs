@@ -11,8 +11,8 @@ use crate::config::schema;
 use crate::diag::{Diagnostic, Lines, Place, similar};
 use crate::kinds::{self, Given};
 use crate::model::{
-    Condition, EnvValue, Kind, Logging, Port, Protocol, RestartPolicy, Service, ServiceName, Ulimit, WatchAction,
-    WatchRule, secret,
+    Condition, Dependency, EnvValue, Kind, Logging, Port, Protocol, RestartPolicy, Service, ServiceName, Ulimit,
+    WatchAction, WatchRule, secret,
 };
 
 impl Resolver<'_> {
@@ -172,31 +172,29 @@ impl Resolver<'_> {
         entry.exports.iter().map(|(name, text)| (name.clone(), text.value.value.clone())).collect()
     }
 
-    fn depends_on(&mut self, name: &ServiceName, entry: &Entry<schema::Service>) -> IndexMap<ServiceName, Condition> {
+    fn depends_on(&mut self, name: &ServiceName, entry: &Entry<schema::Service>) -> IndexMap<ServiceName, Dependency> {
         let mut all = IndexMap::new();
-        for (dependency, (place, condition)) in &entry.depends_on.0 {
+        for (dependency, on) in &entry.depends_on.0 {
             let known = self.config.services.contains_key(dependency);
             match ServiceName::parse(dependency) {
                 Ok(dependency) if known => {
-                    all.insert(dependency, *condition);
+                    all.insert(dependency, on.value);
                 }
                 // The bad name is reported where it is declared.
                 Err(_) if known => {}
-                _ => self.unknown_service(name, dependency, place, "depends on"),
+                // It is not waited for.
+                _ if !on.required => {}
+                _ => self.unknown_service(name, dependency, &on.key, "depends on"),
             }
         }
         // Whose namespace it uses has to run.
         for host in entry.options.hosts() {
             match ServiceName::parse(host) {
                 Ok(other) if self.config.services.contains_key(host) && other != *name => {
-                    all.entry(other).or_insert(Condition::Started);
+                    all.entry(other).or_insert(Dependency::on(Condition::Started)).required = true;
                 }
-                _ => self.unknown_service(name, host, &entry.key, "uses a namespace of"),
+                _ => self.unknown_service(name, host, &entry.key, "uses a namespace or the volumes of"),
             }
-        }
-        for other in entry.options.restart_with.iter().filter(|other| !all.contains_key(other.as_str())) {
-            let message = format!("`{name}` is to be restarted with `{other}`, but does not depend on it");
-            self.error_hint(&entry.key, message, format!("add it: depends_on = [\"{other}\"]"));
         }
         all
     }

@@ -155,7 +155,7 @@ impl Walk<'_> {
         let running = self.plan.steps.iter().filter(|step| has(step, Status::Running) && is_call(step));
         let mut room = AT_ONCE.saturating_sub(running.count());
         let slow_first = self.plan.steps.iter().any(|step| has(step, Status::Waiting) && self.is_slow_and_next(step));
-        let free = |step: &&Step| has(step, Status::Waiting) && step.after.iter().all(|id| self.lets_go_on(*id));
+        let free = |step: &&Step| has(step, Status::Waiting) && step.after.iter().all(|id| self.lets_start(step, *id));
         let (mut found, mut held) = (Vec::new(), false);
         for step in self.plan.steps.iter().filter(free) {
             if is_start(step) && (!may_start || slow_first && !self.is_slow(step)) {
@@ -184,7 +184,20 @@ impl Walk<'_> {
     fn is_slow_and_next(&self, step: &Step) -> bool {
         let is_being_made =
             |id: StepId| self.status[id - 1] == Status::Running && matches!(self.plan.step(id).op, Op::Create { .. });
-        self.is_slow(step) && step.after.iter().all(|id| self.lets_go_on(*id) || is_being_made(*id))
+        self.is_slow(step) && step.after.iter().all(|id| self.lets_start(step, *id) || is_being_made(*id))
+    }
+
+    /// Whether a step need no longer wait for another one.
+    fn lets_start(&self, step: &Step, id: StepId) -> bool {
+        let is_over = matches!(self.status[id - 1], Status::Failed | Status::Skipped);
+        self.lets_go_on(id) || is_over && self.is_optional(step, id)
+    }
+
+    /// Whether a service only waits for another one that it does not require.
+    fn is_optional(&self, step: &Step, id: StepId) -> bool {
+        let (Op::Start { service }, Some(other)) = (&step.op, self.plan.step(id).op.service()) else { return false };
+        let service = self.run.stack.services.get(service);
+        service.and_then(|service| service.depends_on.get(other)).is_some_and(|on| !on.required)
     }
 
     fn lets_go_on(&self, id: StepId) -> bool {
@@ -233,7 +246,12 @@ impl Walk<'_> {
         if self.lets_go_on(failed) {
             return;
         }
-        let waiting: Vec<&Step> = self.plan.steps.iter().filter(|step| step.after.contains(&failed)).collect();
+        let waiting: Vec<&Step> = self
+            .plan
+            .steps
+            .iter()
+            .filter(|step| step.after.contains(&failed) && !self.is_optional(step, failed))
+            .collect();
         for step in waiting {
             if self.status[step.id - 1] != Status::Waiting {
                 continue;

@@ -204,7 +204,9 @@ fn dependencies(service: &toml::Value, services: &toml::Value) -> Value {
         }
         Some(toml::Value::Table(table)) => table
             .iter()
-            .map(|(name, condition)| (name.clone(), word(name, condition.as_str().unwrap_or_default())))
+            .map(|(name, on)| {
+                (name.clone(), word(name, on.get("condition").unwrap_or(on).as_str().unwrap_or_default()))
+            })
             .collect(),
         _ => BTreeMap::new(),
     };

@@ -220,11 +220,8 @@ impl Show<'_> {
         let is_written = |name: &crate::model::ServiceName| {
             self.stack.services.get(name).is_none_or(|other| other.replica.is_none())
         };
-        let depends_on = depends_on
-            .iter()
-            .filter(|(name, _)| is_written(name))
-            .map(|(name, condition)| (name.to_string(), condition.as_str().into()));
-        put(&mut table, "depends_on", depends_on.collect::<Table>());
+        let depends_on = depends_on.iter().filter(|(name, _)| is_written(name));
+        put(&mut table, "depends_on", parts::dependencies(depends_on));
         let files = files.iter().map(|file| {
             let mut table = Table::new();
             put(&mut table, "target", text(&file.target));

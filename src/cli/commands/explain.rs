@@ -12,9 +12,7 @@ use crate::cli::{Context, block_on};
 use crate::diag::{Place, Result};
 use crate::engine::Inspected;
 use crate::kinds;
-use crate::model::{
-    Condition, EnvValue, Kind, MountSource, PublishedPort, Service, ServiceName, graph, nameless, secret,
-};
+use crate::model::{EnvValue, Kind, MountSource, PublishedPort, Service, ServiceName, graph, nameless, secret};
 use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{self, Cause, Intent, Observed, Request};
 use crate::run::once::{self, ProbeResult};
@@ -171,9 +169,10 @@ impl Explained<'_> {
             line("mount", &format!("volume {volume} → {target}  (anonymous; kept until down -v or up -V)"));
         }
         line("would do", &self.would_do());
-        for (name, condition) in &service.depends_on {
-            let until = if *condition == Condition::Ready { "ready" } else { "started" };
-            line("waits for", &format!("{name} ({until})"));
+        for (name, on) in &service.depends_on {
+            let required = if on.required { "" } else { ", not required" };
+            let restart = if on.restart { ", restarted with it" } else { "" };
+            line("waits for", &format!("{name} ({}{required}{restart})", on.condition.as_str()));
         }
         let dependents = graph::dependents(&self.session.stack, &service.name);
         if !dependents.is_empty() {

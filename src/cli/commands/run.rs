@@ -120,7 +120,8 @@ async fn make(args: &Args, context: &Context) -> Result<Result<CreatedOneOff, Ex
     let events = if context.format() == Format::Json { Events::default() } else { session.events.clone() };
     let lock = session.lock("run", &args.waiting, &events).await?;
     let seen = session.observe().await?;
-    let services = if args.no_deps { Vec::new() } else { service.depends_on.keys().cloned().collect() };
+    let needed = service.depends_on.iter().filter(|(name, on)| on.required || stack.services[*name].active);
+    let services = if args.no_deps { Vec::new() } else { needed.map(|(name, _)| name.clone()).collect() };
     let pull = args.pull.map(Into::into);
     let (build, remove_orphans) = (args.build, args.remove_orphans);
     let request = Request { services, pull, build, remove_orphans, ..Request::default() };

@@ -327,8 +327,7 @@ impl Exporter<'_> {
     /// The kind, where `import` would not come to it by itself.
     fn kind(&self, service: &Service, own: &mut Map) {
         let run = service.entrypoint.as_deref().filter(|words| !words.is_empty()).or(service.command.as_deref());
-        let waited_for =
-            self.stack.services.values().any(|other| other.depends_on.get(&service.name) == Some(&Condition::Ready));
+        let waited_for = self.stack.services.values().any(|other| other.waits_until_ready(&service.name));
         let built = service.build.is_some() && self.raw.of(service.name.as_str(), "image").is_none();
         let image = if built { "" } else { &service.image };
         let guessed = guess::kind(image, run).unwrap_or(Kind::Generic);
@@ -341,9 +340,9 @@ impl Exporter<'_> {
     fn depends_on(&mut self, service: &Service, own: &mut Map) -> Yaml {
         let mut map = Map::new();
         let mut all_said = true;
-        let written = service.depends_on.iter().map(|(name, condition)| (name, condition, &self.stack.services[name]));
-        for (name, condition, dependency) in written.filter(|(.., dependency)| dependency.replica.is_none()) {
-            let word = match (condition, dependency.kind, health(dependency)) {
+        let written = service.depends_on.iter().map(|(name, on)| (name, on, &self.stack.services[name]));
+        for (name, on, dependency) in written.filter(|(.., dependency)| dependency.replica.is_none()) {
+            let word = match (on.condition, dependency.kind, health(dependency)) {
                 (Condition::Started, ..) => "service_started",
                 (Condition::Ready, Kind::Job, _) => "service_completed_successfully",
                 (Condition::Ready, _, Health::Check(_) | Health::Image) => "service_healthy",
@@ -356,11 +355,10 @@ impl Exporter<'_> {
                     "service_started"
                 }
             };
-            let mut on = vec![("condition".to_owned(), Yaml::text(word))];
-            if service.options.restart_with.iter().any(|other| other == name.as_str()) {
-                on.push(("restart".into(), Yaml::plain(true)));
-            }
-            map.push((name.to_string(), Yaml::Map(on)));
+            let mut words = vec![("condition".to_owned(), Yaml::text(word))];
+            words.extend(on.restart.then(|| ("restart".to_owned(), Yaml::plain(true))));
+            words.extend((!on.required).then(|| ("required".to_owned(), Yaml::plain(false))));
+            map.push((name.to_string(), Yaml::Map(words)));
         }
         if let Some(written) = self.raw.of(service.name.as_str(), "depends_on").filter(|_| !all_said) {
             own.push(("depends_on".into(), verbatim(written, false)));

@@ -84,11 +84,17 @@ impl Importer<'_> {
     }
 
     pub(super) fn pair_fields(&mut self, node: &Node) -> Vec<Field> {
+        // Compose puts variables into lines of a list as a whole, and not into keys.
+        let is_list = node.list().is_some();
         let node = pairs(node.clone(), &['=']);
         let mut fields = Vec::new();
-        for (name, entry) in node.map().into_iter().flatten() {
+        for (written, entry) in node.map().into_iter().flatten() {
             let value = self.text(&entry.node);
-            let name = self.evaluate(name);
+            let name = if is_list { self.evaluate(written) } else { written.clone() };
+            if name.replace('$', "$$") != *written && is_list {
+                let message = format!("the name `{written}` is written as it is now: `{name}`");
+                self.changed(&entry.key, message, "names have no variables here");
+            }
             let field = self.field(&name, &entry.key, value);
             fields.push(field);
         }

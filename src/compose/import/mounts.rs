@@ -253,32 +253,25 @@ impl Importer<'_> {
 
     /// The volumes of other services, which are mounted here too.
     pub(super) fn volumes_from(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let mut items = Vec::new();
         for node in entry.node.list().unwrap_or_default() {
             let text = self.value(node);
-            let (name, mode) = text.split_once(':').unwrap_or((&text, "rw"));
-            let other = self.services().find(|(other, _)| *other == name);
-            let Some((_, service)) = other.filter(|_| name != draft.name && mode == "rw") else {
+            let (name, mode) = text.split_at(text.find(':').unwrap_or(text.len()));
+            let is_service = self.services().any(|(other, _)| *other == *name && name != draft.name);
+            if is_service {
+                // As docker compose has it.
+                depend(draft, Field::new(self.name(name), "started"));
+                items.push(self.item(&node.place, format!("{}{}", self.name(name), mode.trim_end_matches(":rw"))));
+            } else if name == "container" {
+                let text = self.text(node);
+                items.push(self.item(&node.place, text));
+            } else {
                 let remedy = "write those volumes under `volumes` of this service";
                 self.lost(&node.place, &format!("volumes_from: {text}"), remedy);
-                continue;
-            };
-            let before = draft.list("volumes").len();
-            if let Some(volumes) = service.node.map().and_then(|map| map.get("volumes")) {
-                self.mounts(draft, volumes);
             }
-            // What both have is mounted once.
-            let all = draft.list("volumes");
-            let new = all.split_off(before.min(all.len()));
-            for item in new {
-                if !all.iter().any(|other| other.value == item.value) {
-                    all.push(item);
-                }
-            }
-            // As docker compose has it.
-            depend(draft, Field::new(self.name(name), "started"));
-            shorten(draft);
-            let message = format!("the volumes that `{name}` declares are mounted into `{}` too", draft.name);
-            self.changed(&node.place, message, "those that only its image declares are not");
         }
+        shorten(draft);
+        let field = self.field("volumes_from", &entry.key, Value::List(items));
+        draft.push(field);
     }
 }

@@ -102,22 +102,16 @@ impl Importer<'_> {
         written.and_then(|node| self.value(node).trim().parse().ok()).unwrap_or(1)
     }
 
-    /// Whether a dependency is on something that may not run, and so is left out: what is depended on is started here.
-    pub(super) fn leaves_out(&mut self, draft: &Draft<'_>, name: &str, place: &Place, required: bool) -> bool {
+    /// Whether a dependency is on something that never runs, and so is left out: what is depended on is started here.
+    pub(super) fn leaves_out(&mut self, draft: &Draft<'_>, name: &str, place: &Place) -> bool {
         let Some(service) = self.services().find(|(other, _)| *other == name).map(|(_, entry)| &entry.node) else {
             return false;
         };
-        let why = if self.zero(service).is_some() && self.zero(draft.node).is_none() {
-            "is scaled to zero"
-        } else {
-            let (own, profiles) = (self.profiles_of(draft.node), self.profiles_of(service));
-            let runs_along = profiles.is_empty() || !own.is_empty() && own.iter().all(|own| profiles.contains(own));
-            if required || runs_along {
-                return false;
-            }
-            "is in a profile that may be inactive, and is not required"
-        };
-        let message = format!("`{}` does not depend on `{}`, which {why}", self.name(draft.name), self.name(name));
+        if self.zero(service).is_none() || self.zero(draft.node).is_some() {
+            return false;
+        }
+        let (own, other) = (self.name(draft.name), self.name(name));
+        let message = format!("`{own}` does not depend on `{other}`, which is scaled to zero");
         self.changed(place, message, "what is in `depends_on` is always started; write it there where you want that");
         true
     }

@@ -2,6 +2,9 @@
 
 use crate::compose::yaml::Node;
 
+/// One line for all places that name models.
+const MODELS: &str = "run the model outside of the stack, and give its address in `env`";
+
 /// What to do about a key of a service; none when it changes nothing.
 pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
     let off = node.boolean() == Some(false);
@@ -10,10 +13,9 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
         "use_api_socket" if off => return None,
         "attach" => return None,
         "isolation" | "cpu_count" | "cpu_percent" => "it only exists on Windows",
-        "external_links" => "join the other container's network: declare it under `[networks]` with `external = true`",
         "blkio_config" => "`resources` limits memory and CPU only",
-        "label_file" => "write the labels under `labels`",
-        "provider" | "models" => "run what it provides outside of the stack, and give its address in `env`",
+        "models" => MODELS,
+        "provider" => "run what it provides outside of the stack, and give its address in `env`",
         "use_api_socket" => "mount the socket: volumes = [\"/var/run/docker.sock:/var/run/docker.sock\"]",
         "credential_spec" => "it only exists on Windows",
         _ => "it is not a key of the Compose specification; remove it",
@@ -23,7 +25,7 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
 /// What to do about a key at the top of the file.
 pub(super) fn top_level(key: &str) -> &'static str {
     match key {
-        "models" => "run the model outside of the stack, and give its address in `env`",
+        "models" => MODELS,
         "include" => "write what it includes into services.toml",
         _ => "it is not a key of the Compose specification; remove it",
     }

@@ -18,21 +18,32 @@ impl Importer<'_> {
             }
         };
         for (name, node, long) in all {
-            if self.services().all(|(other, _)| other != name) {
+            let said = |key: &str| long.and_then(|long| long.get(key)).and_then(Node::boolean);
+            let (optional, restart) = (said("required") == Some(false), said("restart") == Some(true));
+            let is_missing = self.services().all(|(other, _)| other != name);
+            // It is not waited for, with docker compose either.
+            if is_missing && optional {
+                continue;
+            }
+            if is_missing {
                 let message = format!("`{}` depends on `{name}`, which doesn't exist", draft.name);
                 self.notes.push(Note::lost(&node.place, message, "the dependency is left out"));
                 continue;
             }
-            let required = long.and_then(|long| long.get("required")).and_then(Node::boolean) != Some(false);
-            if self.leaves_out(draft, &name, &node.place, required) {
+            if !optional && self.leaves_out(draft, &name, &node.place) {
                 continue;
-            }
-            if long.and_then(|long| long.get("restart")).and_then(Node::boolean) == Some(true) {
-                draft.list("restart_with").push(Item::from(Value::Text(self.name(&name))));
             }
             let condition = long.and_then(|long| long.get("condition")).and_then(Node::raw);
             let ready = matches!(condition, Some("service_healthy" | "service_completed_successfully"));
-            let mut field = Field::new(self.name(&name), if ready { "ready" } else { "started" });
+            let condition = if ready { "ready" } else { "started" };
+            let mut words = Vec::new();
+            if optional || restart {
+                words.push(Field::new("condition", condition));
+                words.extend(optional.then(|| Field::new("required", false)));
+                words.extend(restart.then(|| Field::new("restart", true)));
+            }
+            let value = if words.is_empty() { Value::from(condition) } else { Value::Map(words) };
+            let mut field = Field::new(self.name(&name), value);
             if long.is_none() {
                 field.above = self.above(&node.place);
                 field.right = self.right(&node.place);
@@ -49,7 +60,7 @@ impl Importer<'_> {
             let text = self.value(node);
             // What it is called there is one of its other names.
             let name = text.split_once(':').map_or(text.as_str(), |(name, _)| name);
-            if self.services().any(|(other, _)| other == name) && !self.leaves_out(draft, name, &node.place, true) {
+            if self.services().any(|(other, _)| other == name) && !self.leaves_out(draft, name, &node.place) {
                 depend(draft, Field::new(self.name(name), "started"));
             }
         }
@@ -144,13 +155,17 @@ impl Importer<'_> {
     }
 }
 
-/// Adds a dependency; the stronger condition wins.
-pub(super) fn depend(draft: &mut Draft<'_>, field: Field) {
+/// Adds a dependency; the stronger condition wins, and what is required once is required.
+pub(super) fn depend(draft: &mut Draft<'_>, mut field: Field) {
     let all = draft.map("depends_on");
-    match all.iter_mut().find(|other| other.key == field.key) {
-        Some(other) if other.value == Value::from("started") => other.value = field.value,
-        Some(_) => {}
-        None => all.push(field),
+    let Some(other) = all.iter_mut().find(|other| other.key == field.key) else { return all.push(field) };
+    let required = |value: &Value| matches!(value, Value::Text(_));
+    let is_required = required(&other.value) || required(&field.value);
+    if other.value == Value::from("started") {
+        std::mem::swap(&mut other.value, &mut field.value);
+    }
+    if let (Value::Map(words), true) = (&mut other.value, is_required) {
+        words.retain(|word| word.key != "required");
     }
 }
 

@@ -143,8 +143,7 @@ image = "inside:1"
 network_mode = "service:vpn"
 [services.beside]
 image = "beside:1"
-depends_on = ["vpn"]
-restart_with = ["vpn"]
+depends_on = { vpn = { restart = true } }
 [services.other]
 image = "other:1"
 depends_on = ["vpn"]
@@ -167,6 +166,29 @@ depends_on = ["vpn"]
     (inside.network_of, inside.state) = (Some("gone".into()), ContainerState::Created);
     let plan = up(&before, &seen, &base_request()).unwrap();
     assert!(plan.changes().any(|step| step.op.to_string() == "create inside"), "{plan}");
+}
+
+#[test]
+fn what_is_not_required_is_waited_for_where_it_runs_anyway() {
+    let text = r#"
+[services.api]
+image = "api:1"
+depends_on = { search = { required = false }, cache = { required = false }, gone = { required = false } }
+[services.search]
+image = "search:1"
+profiles = ["search"]
+[services.cache]
+image = "cache:1"
+"#;
+    let stack = stack(text);
+    let steps = |request: &Request| up(&stack, &Observed::default(), request).unwrap().to_string();
+    let services = |names: &[&str]| names.iter().map(|name| ServiceName::parse(name).unwrap()).collect();
+    let all = steps(&base_request());
+    assert!(!all.contains("search") && all.find("wait cache") < all.find("start api"), "{all}");
+    let one = steps(&Request { services: services(&["api"]), ..base_request() });
+    assert!(!one.contains("search") && one.contains("start cache"), "{one}");
+    let both = steps(&Request { services: services(&["api", "search"]), ..base_request() });
+    assert!(both.find("wait search") < both.find("start api"), "{both}");
 }
 
 #[test]

@@ -87,8 +87,8 @@ proptest! {
         for (name, service) in &stack.services {
             let Some(start) = find(&plan, |op| matches!(op, Op::Start { service } if service == name)) else { continue };
             let before = before(&plan, start);
-            for (dependency, condition) in &service.depends_on {
-                let gate = find(&plan, |op| match (op, condition) {
+            for (dependency, on) in &service.depends_on {
+                let gate = find(&plan, |op| match (op, on.condition) {
                     (Op::WaitReady { service }, Condition::Ready) => service == dependency,
                     (Op::Start { service }, Condition::Started) => service == dependency,
                     _ => false,

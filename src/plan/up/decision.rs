@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{Kind, PullPolicy, Service, ServiceName, built, fingerprint};
+use crate::model::{Kind, PullPolicy, Service, ServiceName, built, fingerprint, graph};
 use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks, unusable};
 
@@ -23,7 +23,7 @@ pub(super) enum Decision {
     Done,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     pub(super) fn decide(&self, service: &Service) -> Result<Decision> {
         let Some(container) = self.seen.of(&service.name).next() else {
             if self.request.start_only {
@@ -74,6 +74,20 @@ impl Builder<'_> {
         })
     }
 
+    /// Decides on running services that nothing asks for, and that are restarted with one that is.
+    pub(super) fn followers(&mut self) -> Vec<&'a Service> {
+        let mut found = Vec::new();
+        for name in graph::order(self.stack) {
+            let service = &self.stack.services[name];
+            let container = self.seen.of(name).next().filter(|_| !self.decisions.contains_key(name));
+            if let Some(decision @ Decision::Restart(_)) = container.and_then(|seen| self.moved(service, seen)) {
+                self.decisions.insert(name.clone(), decision);
+                found.push(service);
+            }
+        }
+        found
+    }
+
     /// What follows for a service from what is done with those whose namespaces it uses, or with which it is restarted.
     fn moved(&self, service: &Service, container: &Container) -> Option<Decision> {
         let cause = |dependency: &ServiceName| Cause::DependencyRecreated { dependency: dependency.clone() };
@@ -97,10 +111,8 @@ impl Builder<'_> {
         if !container.is_up() {
             return None;
         }
-        let together = self.decisions.iter().filter(|(name, _)| {
-            let of = self.stack.services[*name].replica.as_ref().map_or(*name, |replica| &replica.of);
-            service.options.restart_with.iter().any(|other| other == of.as_str())
-        });
+        let together = service.depends_on.iter().filter(|(_, on)| on.restart);
+        let together = together.filter_map(|(name, _)| decided(name.as_str()));
         let mut restarted =
             together.filter(|(_, decision)| matches!(decision, Decision::Replace(_) | Decision::Restart(_)));
         restarted.next().map(|(name, _)| Decision::Restart(cause(name)))

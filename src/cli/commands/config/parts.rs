@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use toml::{Table, Value};
 
 use crate::model::options::Written;
-use crate::model::{Logging, Network, Port, Volume};
+use crate::model::{Dependency, Logging, Network, Port, ServiceName, Volume};
 
 /// Adds a key unless there is nothing to say.
 pub(super) fn put(table: &mut Table, key: &str, value: impl Into<Value>) {
@@ -30,6 +30,22 @@ pub(super) fn list<'a>(values: impl IntoIterator<Item = &'a String>) -> Value {
 
 pub(super) fn pairs(pairs: &IndexMap<String, String>) -> Table {
     pairs.iter().map(|(name, value)| (name.clone(), text(value).into())).collect()
+}
+
+/// What a service depends on; tables last, as always.
+pub(super) fn dependencies<'a>(all: impl Iterator<Item = (&'a ServiceName, &'a Dependency)>) -> Table {
+    let value = |on: &Dependency| -> Value {
+        if *on == Dependency::on(on.condition) {
+            return on.condition.as_str().into();
+        }
+        let mut table = Table::from_iter([("condition".to_owned(), on.condition.as_str().into())]);
+        table.extend((!on.required).then(|| ("required".to_owned(), false.into())));
+        table.extend(on.restart.then(|| ("restart".to_owned(), true.into())));
+        table.into()
+    };
+    let all = all.map(|(name, on)| (name.to_string(), value(on)));
+    let (tables, plain): (Vec<_>, Vec<_>) = all.partition(|(_, value)| value.is_table());
+    plain.into_iter().chain(tables).collect()
 }
 
 /// An option that the engine takes as it is written.
