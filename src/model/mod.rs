@@ -8,6 +8,7 @@
 pub mod aws;
 pub mod built;
 pub mod danger;
+mod dependency;
 mod failure;
 pub mod fingerprint;
 pub mod gpus;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+pub use dependency::{Condition, Dependency};
 pub use failure::{Endpoint, Failure};
 pub use health::HealthCheck;
 pub use hooks::{Hook, Hooks};
@@ -46,8 +48,8 @@ pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use ports::{Port, Protocol, PublishedPort};
 pub use service::{
-    Build, BuildOptions, Condition, Dependency, EnvValue, Logging, Probe, PullPolicy, Readiness, Replica,
-    RestartPolicy, Service, Ulimit, WatchAction, WatchRule,
+    Build, BuildOptions, EnvValue, Logging, Probe, PullPolicy, Readiness, Replica, RestartPolicy, Service, Ulimit,
+    WatchAction, WatchRule,
 };
 
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, similar};
