@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::{MustBe, PathUse, Resolver};
 use crate::config::decode::{Entry, Spanned};
-use crate::config::forms::Scalar;
+use crate::config::forms::{Scalar, UlimitSpec};
 use crate::config::schema;
 use crate::diag::{Diagnostic, Lines, Place, similar};
 use crate::kinds::{self, Given};
@@ -52,11 +52,7 @@ impl Resolver<'_> {
             working_dir: value(entry.working_dir.as_ref()),
             container_name: value(entry.container_name.as_ref()),
             hostname: value(entry.hostname.as_ref()),
-            ulimits: entry
-                .ulimits
-                .iter()
-                .map(|(k, v)| (k.clone(), Ulimit { soft: v.value.0, hard: v.value.1 }))
-                .collect(),
+            ulimits: entry.ulimits.iter().map(limit).collect(),
             extra_hosts: entry.extra_hosts.as_ref().map(|hosts| hosts.value.0.clone()).unwrap_or_default(),
             stop_signal: value(entry.stop_signal.as_ref()),
             stop_timeout: entry.stop_timeout.unwrap_or(defaults.stop_timeout),
@@ -365,6 +361,11 @@ fn ports(entry: &Entry<schema::Service>) -> Vec<Port> {
         }
     }
     ports
+}
+
+/// A limit by its name.
+pub(super) fn limit((name, written): (&String, &Entry<UlimitSpec>)) -> (String, Ulimit) {
+    (name.clone(), Ulimit { soft: written.value.0, hard: written.value.1 })
 }
 
 fn value(at: Option<&Spanned<String>>) -> Option<String> {

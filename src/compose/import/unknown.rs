@@ -13,7 +13,6 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
         "isolation" | "cpu_count" | "cpu_percent" => "it only exists on Windows",
         "scale" => "there is one container a service",
         "external_links" => "join the other container's network: declare it under `[networks]` with `external = true`",
-        "blkio_config" => "`resources` limits memory and CPU only",
         "label_file" => "write the labels under `labels`",
         "provider" | "models" => "run what it provides outside of the stack, and give its address in `env`",
         "use_api_socket" => "mount the socket: volumes = [\"/var/run/docker.sock:/var/run/docker.sock\"]",
