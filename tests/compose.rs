@@ -127,6 +127,70 @@ fn variables_beside_a_file_elsewhere_count_for_it() {
 }
 
 #[test]
+fn an_image_is_mounted_there_and_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mount = "{ type: image, source: 'models:${TAG:-1}', target: /models, image: { subpath: small } }";
+    let compose = format!("services: {{ web: {{ image: nginx, volumes: [{mount}] }} }}\n");
+    std::fs::write(folder.path().join("compose.yaml"), compose).expect("a file");
+    let ok = |args: &[&str]| {
+        let output = dev(folder.path(), args);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        std::fs::read_to_string(folder.path().join("services.toml")).expect("a file")
+    };
+    let first = ok(&["import"]);
+    let expected = r#"volumes = [{ image = "models:${TAG:-1}", target = "/models", subpath = "small" }]"#;
+    assert!(first.contains(expected), "{first}");
+    ok(&["export", "compose", "--output", "compose.yaml", "--force"]);
+    let again = ok(&["import", "--force"]);
+    assert!(again.contains(expected), "{again}");
+}
+
+#[test]
+fn what_the_engines_builder_can_not_do_is_one_line_each() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(folder.path().join("Dockerfile"), "FROM scratch").expect("a file");
+    std::fs::write(folder.path().join("id_rsa"), "a key").expect("a file");
+    let build = "context: ., ssh: [default, 'key=./id_rsa', 'agent=./a.sock'], cache_to: [type=inline, 'type=local,dest=x'], \
+                 ulimits: { nofile: 10 }, privileged: true, entitlements: [network.host], isolation: process, \
+                 additional_contexts: { lib: ../lib }, platforms: [linux/amd64, linux/arm64]";
+    let compose = format!("services: {{ web: {{ build: {{ {build} }} }} }}\n");
+    std::fs::write(folder.path().join("compose.yaml"), compose).expect("a file");
+    let output = dev(folder.path(), &["import"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for what in [
+        "`ssh: key=./id_rsa` has no counterpart: add it to an SSH agent with ssh-add, and write: ssh = [\"key\"]",
+        "`cache_to: type=local,dest=x` has no counterpart: the engine exports \"type=inline\" only",
+        "`build.privileged` has no counterpart: the engine's own builder grants none",
+        "`build.entitlements` has no counterpart",
+        "`build.isolation` has no counterpart: it only exists on Windows",
+        "`build.additional_contexts` has no counterpart",
+        "`build.platforms` is left out: it is built for the platform that it runs on; for several: docker buildx",
+    ] {
+        assert_eq!(said.matches(what).count(), 1, "{what}\n{said}");
+    }
+    let written = std::fs::read_to_string(folder.path().join("services.toml")).expect("a file");
+    let kept = "build = { context = \".\", ssh = [\"default\", \"agent=./a.sock\"], cache_to = [\"type=inline\"], ulimits = { nofile = 10 } }";
+    assert!(written.contains("[services.web.build]") || written.contains(kept), "{written}");
+}
+
+#[test]
+fn limits_of_disks_come_over() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let limits = "weight: 300, weight_device: [{ path: /dev/sda, weight: 400 }], \
+                  device_read_bps: [{ path: /dev/sda, rate: 12mb }], device_write_iops: [{ path: /dev/sda, rate: 30 }]";
+    let compose = format!("services: {{ web: {{ image: nginx, blkio_config: {{ {limits} }} }} }}\n");
+    std::fs::write(folder.path().join("compose.yaml"), compose).expect("a file");
+    let output = dev(folder.path(), &["import"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(!text(&output.stderr).contains("no counterpart"), "{}", text(&output.stderr));
+    let written = std::fs::read_to_string(folder.path().join("services.toml")).expect("a file");
+    let lines = "blkio_weight = 300\nblkio_weight_device = { \"/dev/sda\" = 400 }\ndevice_read_bps = { \"/dev/sda\" = \"12mb\" }\n\
+                 device_write_iops = { \"/dev/sda\" = 30 }\n";
+    assert!(written.contains(lines), "{written}");
+}
+
+#[test]
 fn nothing_is_overwritten() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let compose = "services: { web: { image: nginx } }\n";
@@ -236,7 +300,7 @@ fn what_is_too_much_is_refused_before_it_is_worked_on_and_the_most_is_quick() {
 fn a_compose_file_is_enough() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a file");
-    let web = "{ image: 'nginx:${TAG:-1}', container_name: mine, blkio_config: { weight: 300 } }";
+    let web = "{ image: 'nginx:${TAG:-1}', container_name: mine, credential_spec: { file: x.json } }";
     write(
         "compose.yaml",
         &format!("name: shop\nservices:\n  web: {web}\n  db: {{ image: 'redis:7', profiles: [full] }}\n"),
@@ -251,7 +315,7 @@ fn a_compose_file_is_enough() {
     };
     let (code, out, err) = run("", &[], &["check"]);
     assert_eq!((code, &*out), (Some(0), "compose.yaml is valid: 2 services (1 in inactive profiles)\n"), "{err}");
-    assert_eq!(err.matches("blkio_config").count(), 1, "{err}");
+    assert_eq!(err.matches("credential_spec").count(), 1, "{err}");
     let (_, out, err) = run("deep", &[], &["config"]);
     assert!(out.contains("project = \"shop\"") && out.contains("image = \"nginx:2\""), "{out}{err}");
     let services = |env: &[(&str, &str)], args: &[&str]| run("", env, &[args, &["config", "--services"]].concat()).1;
@@ -294,7 +358,7 @@ fn a_folder_of_compose_files_becomes_a_table() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (name, service) in [
         ("one", "image: a"),
-        ("two", "image: a, blkio_config: { weight: 9 }"),
+        ("two", "image: a, credential_spec: { file: x }"),
         ("three", "image: a, ports: ['1:http']"),
     ] {
         std::fs::create_dir(folder.path().join(name)).expect("a folder");

@@ -20,12 +20,8 @@ pub fn convert(files: &[PathBuf], here: &Path, env_files: &[PathBuf]) -> Result<
             .hint("name the file that has them with --file")
             .hint("or create a services.toml here: taskava dev init --fresh"));
     }
-    let unwritten = imported.files.iter().map(|(path, _)| {
-        let name = path.strip_prefix(&document.folder).unwrap_or(path).display();
-        format!("{name} is inline in the Compose file: taskava dev import writes it, and a services.toml that names it")
-    });
     // What is only done in another way matters when the file is converted.
     let lost = imported.notes.iter().filter(|note| note.lost);
-    let notes = unwritten.chain(lost.map(ToString::to_string)).collect();
+    let notes = lost.map(ToString::to_string).collect();
     Ok(Converted { folder: document.folder, files: document.files, text: imported.text, notes })
 }

@@ -3,13 +3,15 @@
 use super::decode::{Decode, Reader, Spanned, table};
 use super::describe::Shape;
 use super::node::{Node, Value};
-use crate::model::MountOptions;
+use crate::model::{MountOptions, RECURSIVE};
 
 table! {
     /// A volume or bind mount in its long form.
     MountTable "Mounts" {
         /// Volume name, or path on the host (`./…`, `/…`, `~/…`). Without it, an anonymous volume, kept until `down -v` or `up -V`.
         source: Option<String>, default "an anonymous volume", example r#"source = "postgres-data""#;
+        /// Image whose files are mounted, read-only; instead of `source`. It is pulled where it is missing. Docker 28 and newer have such mounts.
+        image: Option<String>, default "none", example r#"image = "models:1""#;
         /// Path inside the container where it is mounted.
         target: String, default "", example r#"target = "/var/lib/postgresql/data""#;
         /// Mounts it read-only.
@@ -20,8 +22,12 @@ table! {
         propagation: Option<Spanned<String>>, default "rprivate", example r#"propagation = "rshared""#;
         /// A new volume does not begin with what the image has there.
         nocopy: Option<bool>, default "false", example "nocopy = true";
-        /// Folder in the volume that is mounted.
+        /// Folder in the volume or image that is mounted.
         subpath: Option<String>, default "all of it", example r#"subpath = "uploads""#;
+        /// What becomes of mounts below a path: `enabled` = mounted too, read-only as far as the kernel can; `disabled` = left out; `writable` = not read-only; `readonly` = read-only, or the container is refused.
+        recursive: Option<Spanned<String>>, default "enabled", example r#"recursive = "disabled""#;
+        /// SELinux label that a path or volume gets: `z` = shared between containers, `Z` = of this container alone. Without SELinux it changes nothing.
+        selinux: Option<Spanned<String>>, default "none", example r#"selinux = "z""#;
         /// `up` creates a folder where there is nothing at the path.
         create_host_path: Option<bool>, default "false: it must exist", example "create_host_path = true";
     }
@@ -32,6 +38,8 @@ table! {
 pub struct MountSpec {
     /// Volume name or path as written.
     pub source: Option<String>,
+    /// Image that is mounted instead.
+    pub image: Option<String>,
     /// Where, inside.
     pub target: String,
     /// Read-only.
@@ -68,16 +76,18 @@ impl MountSpec {
                 // What compose files carry for other platforms changes nothing here.
                 "rw" | "cached" | "delegated" | "consistent" => {}
                 "nocopy" => more.no_copy = true,
+                "z" | "Z" => more.selinux = Some(option.into()),
                 option if PROPAGATION.contains(&option) => more.propagation = Some(option.into()),
                 _ => {
                     return Err(format!(
-                        "`{option}` is not an option of a mount: ro, rw, nocopy, {}",
+                        "`{option}` is not an option of a mount: ro, rw, nocopy, z, Z, {}",
                         PROPAGATION.join(", ")
                     ));
                 }
             }
         }
-        Ok(Self { source: source.map(Into::into), target: target.into(), read_only, shared: false, options: more })
+        let (source, target) = (source.map(Into::into), target.into());
+        Ok(Self { source, image: None, target, read_only, shared: false, options: more })
     }
 }
 
@@ -89,21 +99,31 @@ impl Decode for MountSpec {
                 reader.check(node, Self::parse(&text))
             }
             Value::Table(_) => MountTable::decode(node, reader).map(|table| {
-                let unknown = |one: &&Spanned<String>| !PROPAGATION.contains(&one.as_str());
-                if let Some(propagation) = table.propagation.as_ref().filter(unknown) {
-                    let message = format!("`{}` is not a propagation: {}", propagation.value, PROPAGATION.join(", "));
-                    reader.error(&propagation.place, message);
+                let words: [(_, _, &[&str]); 3] = [
+                    (&table.propagation, "propagation", &PROPAGATION),
+                    (&table.recursive, "value of `recursive`", &RECURSIVE),
+                    (&table.selinux, "label", &["z", "Z"]),
+                ];
+                for (written, what, known) in words {
+                    if let Some(word) = written.as_ref().filter(|word| !known.contains(&word.as_str())) {
+                        let message = format!("`{}` is not a {what}: {}", word.value, known.join(", "));
+                        reader.error(&word.place, message);
+                    }
                 }
+                let text = |at: Option<Spanned<String>>| at.map(|at| at.value);
                 Self {
                     source: table.source,
+                    image: table.image,
                     target: table.target,
                     read_only: table.read_only.unwrap_or(false),
                     shared: table.shared.unwrap_or(false),
                     options: MountOptions {
-                        propagation: table.propagation.map(|propagation| propagation.value),
+                        propagation: text(table.propagation),
                         no_copy: table.nocopy.unwrap_or(false),
                         subpath: table.subpath,
                         create: table.create_host_path.unwrap_or(false),
+                        selinux: text(table.selinux),
+                        recursive: text(table.recursive).filter(|word| word != "enabled"),
                     },
                 }
             }),

@@ -9,8 +9,8 @@ use super::node::{Item, Node};
 use super::scalars;
 use crate::model::gpus;
 use crate::model::options::{
-    Addresses, Bytes, Capabilities, ContainerOptions, Devices, Flag, Gpus, List, Number, OptionType, Pairs, Set, Swap,
-    Text, container_options,
+    Addresses, Bytes, Capabilities, ContainerOptions, Devices, Flag, Gpus, List, Number, OptionType, Pairs, Rates, Set,
+    Swap, Text, container_options,
 };
 
 /// How an option of a type is read.
@@ -82,6 +82,17 @@ impl Read for Gpus {
             }
         }
         list.0.into_iter().map(|item| item.value.0).collect()
+    }
+}
+
+impl Read for Rates {
+    type Form = Map<Size>;
+
+    fn value(rates: Self::Form, node: &Node, reader: &mut Reader) -> Self::Value {
+        for device in rates.keys().filter(|device| !device.starts_with('/')) {
+            reader.error(&node.place, format_args!("`{device}` is not the path of a device such as \"/dev/sda\""));
+        }
+        rates.into_iter().map(|(device, rate)| (device, rate.value.0)).collect()
     }
 }
 

@@ -123,12 +123,18 @@ table! {
         context: Option<String>, default ".", example r#"context = ".""#;
         /// Dockerfile, relative to the context.
         dockerfile: Option<String>, default "Dockerfile", example r#"dockerfile = "docker/api/Dockerfile""#;
+        /// The text of the Dockerfile, instead of a file. A variable of the Dockerfile is written `$${NAME}`.
+        dockerfile_inline: Option<String>, default "none", example r#"dockerfile_inline = "FROM busybox:1.37\nCOPY . /app""#;
         /// Build stage to build.
         target: Option<String>, default "the last one", example r#"target = "dev""#;
         /// Build arguments.
         args: Pairs, default "none", example r#"args = { VERSION = "1.2" }"#;
         /// Images whose layers may be reused.
         cache_from: OneOrMany<String>, default "none", example r#"cache_from = ["registry.example/api:cache"]"#;
+        /// `type=inline`: the image carries what another build needs to use it in `cache_from`. Only BuildKit does that.
+        cache_to: OneOrMany<Spanned<String>>, default "none", example r#"cache_to = ["type=inline"]"#;
+        /// SSH agents that steps with `RUN --mount=type=ssh` can use, as `ID` or `ID=socket`; without a socket, the one of `SSH_AUTH_SOCK`. Only BuildKit does that.
+        ssh: OneOrMany<Spanned<String>>, default "none", example r#"ssh = ["default"]"#;
         /// Build secrets: the file of each, by ID.
         secrets: Map<String>, default "none", example r#"secrets = { npmrc = ".npmrc" }"#;
         /// Further names of the image.
@@ -141,6 +147,8 @@ table! {
         extra_hosts: Option<Hosts>, default "none", example r#"extra_hosts = { "host.docker.internal" = "host-gateway" }"#;
         /// Size of /dev/shm while it is built.
         shm_size: Option<Size>, default "the builder's own", example r#"shm_size = "256m""#;
+        /// Resource limits of the steps, as one number or as soft and hard.
+        ulimits: Map<UlimitSpec>, default "the builder's own", example "ulimits = { nofile = 65536 }";
         /// Builds every step each time, without the cache.
         no_cache: Option<bool>, default "false", example "no_cache = true";
         /// Looks for newer base images each time.

@@ -22,8 +22,11 @@ const WORTH_A_THREAD: usize = 64;
 /// As [`Context::list`].
 pub fn content(build: &Build) -> Result<Content> {
     let context = Context::list(build)?;
-    let dockerfile = bounded::file(&context.dockerfile_source, bounded::WRITTEN);
-    let dockerfile = dockerfile.map_err(|error| unreadable(&context.dockerfile_source, &error))?;
+    let dockerfile = match &build.inline {
+        Some(text) => text.clone().into_bytes(),
+        None => bounded::file(&context.dockerfile_source, bounded::WRITTEN)
+            .map_err(|error| unreadable(&context.dockerfile_source, &error))?,
+    };
     let entries: Vec<&Entry> = context.entries.iter().filter(|entry| entry.path != context.dockerfile).collect();
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(entries.len() / WORTH_A_THREAD + 1);
     let items = thread::scope(|scope| {
@@ -46,6 +49,7 @@ fn item(entry: &Entry) -> Result<Item> {
             hash.update(b"link ");
             hash.update(target.as_os_str().as_encoded_bytes());
         }
+        What::Text(text) => hash.update([b"file ", text.as_bytes()].concat()),
         What::File(_) => {
             hash.update(b"file ");
             let file = File::open(&entry.source).map_err(|error| unreadable(&entry.source, &error))?;

@@ -57,6 +57,8 @@ pub enum What {
     File(u64),
     /// A symbolic link; it is sent as such, wherever it leads.
     Link(PathBuf),
+    /// A file that is not on disk: the Dockerfile of services.toml.
+    Text(String),
 }
 
 impl Context {
@@ -66,13 +68,16 @@ impl Context {
     /// When something can't be read ([`ErrorKind::Image`]), or a pattern of .dockerignore makes no sense.
     pub fn list(build: &Build) -> Result<Self> {
         let dockerfile_source = build.context.join(&build.dockerfile);
-        let dockerfile = inside(&build.context, &dockerfile_source);
+        let dockerfile = build.inline.is_none().then(|| inside(&build.context, &dockerfile_source)).flatten();
         let ignore = ignore(build)?;
         let hides_dockerfile = dockerfile.as_ref().is_none_or(|path| ignore.leaves_out(path));
         let mut listing = Listing { ignore, dockerfile: dockerfile.as_deref(), entries: Vec::new() };
         listing.folder(&build.context, "")?;
         let mut entries = listing.entries;
-        if dockerfile.is_none() {
+        if let Some(text) = &build.inline {
+            let what = What::Text(text.clone());
+            entries.push(Entry { path: OUTSIDE.into(), source: PathBuf::new(), what, mode: 0o644, modified: 0 });
+        } else if dockerfile.is_none() {
             entries.extend(entry(OUTSIDE.into(), dockerfile_source.clone())?);
         }
         let root = build.context.canonicalize().map_err(|error| unreadable(&build.context, &error))?;

@@ -13,6 +13,7 @@ fn write(root: &Path, path: &str, text: &str) {
 
 fn build(context: &Path, dockerfile: &str) -> Build {
     Build {
+        inline: None,
         context: context.into(),
         dockerfile: dockerfile.into(),
         target: None,

@@ -285,7 +285,8 @@ impl Engine {
                 .map_err(|error| failed(format_args!("can't connect {} to network {network}", options.name), &error))?;
         }
         self.put_files(&created.id, &service.files).await?;
-        Ok((created.id, created.warnings))
+        let ignored = super::mounts::ignored(self.about.api, service);
+        Ok((created.id, created.warnings.into_iter().chain(ignored).collect()))
     }
 
     /// Listens to a container without a terminal that is not started yet: nothing of its output is missed.

@@ -45,6 +45,8 @@ pub struct Inspected {
     pub image_id: String,
     /// Its environment, `NAME=value`: the image's and its own.
     pub env: Vec<String>,
+    /// Its first process, by the number that the engine's machine has for it.
+    pub pid: Option<i64>,
     /// What it starts.
     pub entrypoint: Vec<String>,
     /// Arguments of that, or the command where there is no entrypoint.
@@ -138,6 +140,7 @@ fn inspected(seen: bollard::models::ContainerInspectResponse) -> Inspected {
         error: state.error.filter(|error| !error.is_empty()),
         restarts: seen.restart_count.unwrap_or_default(),
         health: state.health.and_then(health),
+        pid: state.pid.filter(|pid| *pid > 0),
         started_at: state.started_at,
         finished_at: state.finished_at,
         ports: ports.into_iter().flat_map(|(key, bindings)| published(&key, bindings.unwrap_or_default())).collect(),

@@ -22,6 +22,7 @@ mod isolated;
 mod labels;
 pub mod logs;
 mod managed_images;
+mod mounts;
 mod nameless;
 mod networks;
 mod observe;

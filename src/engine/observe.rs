@@ -63,7 +63,8 @@ impl Engine {
             false => None,
         };
         let owed = BTreeSet::new();
-        Ok(Observed { containers, one_offs, helpers, networks, volumes, intents, owed, images, compose })
+        let api = self.about.api;
+        Ok(Observed { api, containers, one_offs, helpers, networks, volumes, intents, owed, images, compose })
     }
 
     /// The containers of a stack's services, whatever their state, in one call.
@@ -226,7 +227,13 @@ impl Engine {
     }
 
     async fn images(&self, stack: &Stack) -> Result<BTreeMap<String, Image>> {
-        let references: BTreeSet<&str> = stack.services.values().map(|service| service.image.as_str()).collect();
+        let mounted = stack.services.values().flat_map(|service| &service.mounts);
+        let mounted = mounted.filter_map(|mount| match &mount.source {
+            crate::model::MountSource::Image(image) => Some(image.as_str()),
+            _ => None,
+        });
+        let own = stack.services.values().map(|service| service.image.as_str());
+        let references: BTreeSet<&str> = own.chain(mounted).collect();
         let seen = join_all(references.into_iter().map(|reference| async move {
             self.image(reference).await.map(|image| image.map(|image| (reference.to_owned(), image)))
         }));

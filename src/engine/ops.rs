@@ -59,7 +59,8 @@ impl Engine {
             let connected = self.docker.connect_network(network, request).await;
             connected.map_err(|error| failed(format_args!("can't connect {name} to network {network}"), &error))?;
         }
-        Ok((created.id, created.warnings))
+        let ignored = super::mounts::ignored(self.about.api, service);
+        Ok((created.id, created.warnings.into_iter().chain(ignored).collect()))
     }
 
     /// The name is in use. If a call was cut off after the engine had carried it out, the container is our own.

@@ -5,18 +5,16 @@ use std::time::Duration;
 
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, EndpointIpamConfig, EndpointSettings, HealthConfig, HostConfig,
-    HostConfigLogConfig, Mount as ApiMount, MountBindOptions, MountType, MountVolumeOptions, NetworkingConfig,
-    PortBinding, ResourcesUlimits, RestartPolicy as ApiRestart, RestartPolicyNameEnum,
+    HostConfigLogConfig, NetworkingConfig, PortBinding, ResourcesBlkioWeightDevice, ResourcesUlimits,
+    RestartPolicy as ApiRestart, RestartPolicyNameEnum, ThrottleDevice,
 };
 use indexmap::IndexMap;
 
-use super::labels;
 use super::nameless::Kept;
+use super::{labels, mounts};
 use crate::model::gpus::Gpus;
 use crate::model::options::ContainerOptions;
-use crate::model::{
-    Held, Logging, Mount, MountOptions, MountSource, Probe, RestartPolicy, Service, Stack, fingerprint, nameless,
-};
+use crate::model::{Logging, Probe, RestartPolicy, Service, Stack, fingerprint};
 
 /// Rows and columns of a terminal.
 pub type Size = (u16, u16);
@@ -243,6 +241,12 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         cpu_quota,
         cpu_rt_period,
         cpu_rt_runtime,
+        blkio_weight,
+        blkio_weight_device,
+        device_read_bps,
+        device_write_bps,
+        device_read_iops,
+        device_write_iops,
         cpuset,
         dns_search,
         dns_opt,
@@ -263,7 +267,8 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     }
     HostConfig {
         port_bindings: Some(ports),
-        mounts: Some(mounts(stack, service, kept)),
+        mounts: Some(mounts::of(stack, service, kept)),
+        binds: some(&mounts::binds(stack, service)),
         tmpfs: Some(service.tmpfs.iter().map(|tmpfs| (tmpfs.target.clone(), tmpfs.options.clone())).collect()),
         network_mode: match network_mode {
             Some(_) => namespace(stack, network_mode.as_ref()),
@@ -298,6 +303,12 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
         cpu_quota: *cpu_quota,
         cpu_realtime_period: *cpu_rt_period,
         cpu_realtime_runtime: *cpu_rt_runtime,
+        blkio_weight: blkio_weight.and_then(|weight| weight.try_into().ok()),
+        blkio_weight_device: weights(blkio_weight_device),
+        blkio_device_read_bps: rates(device_read_bps),
+        blkio_device_write_bps: rates(device_write_bps),
+        blkio_device_read_iops: rates(device_read_iops),
+        blkio_device_write_iops: rates(device_write_iops),
         cpuset_cpus: cpuset.clone(),
         dns_search: some(dns_search),
         dns_options: some(dns_opt),
@@ -317,80 +328,24 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
     }
 }
 
+fn rates(rates: &IndexMap<String, u64>) -> Option<Vec<ThrottleDevice>> {
+    let rate = |(path, rate): (&String, &u64)| ThrottleDevice {
+        path: Some(path.clone()),
+        rate: Some(i64::try_from(*rate).unwrap_or(i64::MAX)),
+    };
+    (!rates.is_empty()).then(|| rates.iter().map(rate).collect())
+}
+
+fn weights(weights: &IndexMap<String, u64>) -> Option<Vec<ResourcesBlkioWeightDevice>> {
+    let weight = |(path, weight): (&String, &u64)| ResourcesBlkioWeightDevice {
+        path: Some(path.clone()),
+        weight: Some(usize::try_from(*weight).unwrap_or(usize::MAX)),
+    };
+    (!weights.is_empty()).then(|| weights.iter().map(weight).collect())
+}
+
 fn port_key(port: &crate::model::Port) -> String {
     format!("{}/{}", port.container, port.protocol.as_str())
-}
-
-fn mounts(stack: &Stack, service: &Service, kept: &[Kept]) -> Vec<ApiMount> {
-    let is_kept = |mount: &&Mount| {
-        let target = nameless::clean(&mount.target);
-        mount.source == MountSource::Anonymous && kept.iter().any(|kept| kept.place.target == target)
-    };
-    let declared = service.mounts.iter().filter(|mount| !is_kept(mount)).map(|mount| api_mount(stack, mount));
-    declared.chain(kept.iter().map(|kept| kept_mount(stack, kept))).collect()
-}
-
-fn kept_mount(stack: &Stack, kept: &Kept) -> ApiMount {
-    let mut all_labels = labels::of_stack(stack);
-    all_labels.extend(labels::of_place(&kept.place));
-    ApiMount {
-        target: Some(kept.place.target.clone()),
-        source: Some(kept.volume.clone()),
-        typ: Some(MountType::VOLUME),
-        volume_options: Some(MountVolumeOptions { labels: Some(all_labels), ..Default::default() }),
-        ..Default::default()
-    }
-}
-
-fn api_mount(stack: &Stack, mount: &Mount) -> ApiMount {
-    let volume = match &mount.source {
-        MountSource::Volume(short) => Some(&stack.volumes[short]),
-        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
-    };
-    // The engine silently creates a volume again that was removed a moment ago: then its labels must show whose it is.
-    let labels = volume.filter(|volume| !volume.external).map(|volume| {
-        let mut labels = labels::of_stack(stack);
-        labels.extend(volume.labels.clone());
-        MountVolumeOptions { labels: Some(labels), ..Default::default() }
-    });
-    let mut read_only = mount.read_only;
-    let (typ, source) = match &mount.source {
-        MountSource::Volume(short) => (MountType::VOLUME, Some(stack.volumes[short].name.clone())),
-        MountSource::Bind(path) => (MountType::BIND, Some(path.display().to_string())),
-        MountSource::View { of, held } => match held {
-            Held::Volume(name) => return super::views::mount(stack, name, &mount.target),
-            Held::File(path) => (MountType::BIND, Some(path.clone())),
-            Held::Itself => (MountType::BIND, Some(of.display().to_string())),
-            // Whatever comes, nothing is written where the developer's stack writes.
-            Held::Unknown => {
-                read_only = true;
-                (MountType::BIND, Some(of.display().to_string()))
-            }
-        },
-        MountSource::Anonymous => (MountType::VOLUME, None),
-    };
-    let MountOptions { propagation, no_copy, subpath, create } = mount.options.clone();
-    let has_options = labels.is_some() || no_copy || subpath.is_some();
-    let volume_options = has_options.then(|| MountVolumeOptions {
-        no_copy: no_copy.then_some(true),
-        subpath,
-        ..labels.unwrap_or_default()
-    });
-    let propagation = propagation.and_then(|propagation| propagation.parse().ok());
-    let bind_options = (propagation.is_some() || create).then(|| MountBindOptions {
-        propagation,
-        create_mountpoint: create.then_some(true),
-        ..Default::default()
-    });
-    ApiMount {
-        target: Some(mount.target.clone()),
-        source,
-        typ: Some(typ),
-        read_only: read_only.then_some(true),
-        volume_options,
-        bind_options,
-        ..Default::default()
-    }
 }
 
 /// The engine's own drivers keep logs in files of a bounded size; others have no such options.

@@ -95,6 +95,9 @@ fn add_service(hash: &mut Sha256, service: &Service, left: &mut u64) -> io::Resu
         if let MountSource::Bind(path) | MountSource::View { of: path, .. } = &mount.source {
             add_files(hash, path, left)?;
         }
+        if let MountSource::Image(image) = &mount.source {
+            add(hash, "mounted image", image);
+        }
     }
     Ok(())
 }

@@ -259,7 +259,7 @@ fn full_disk(stack: &Stack, service: &Service) -> [&'static str; 2] {
             let volume = stack.volumes.get(short);
             volume.is_some_and(|volume| volume.options.get("type").is_some_and(|kind| kind == "tmpfs"))
         }
-        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => false,
+        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => false,
     });
     if !service.tmpfs.is_empty() {
         ["a memory file system of the container is full", "raise `size=` in `tmpfs` of services.{service}"]
@@ -281,6 +281,8 @@ fn reset(service: &Service, data_path: Option<&str>) -> String {
     match service.mounts.iter().find(|mount| holds_data(&mount.target)).map(|mount| &mount.source) {
         Some(MountSource::Bind(path)) => format!("empty {}", path.display()),
         Some(MountSource::Volume(_)) => "taskava dev down -v {service}".into(),
-        Some(MountSource::View { .. } | MountSource::Anonymous) | None => "taskava dev up -V {service}".into(),
+        Some(MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_)) | None => {
+            "taskava dev up -V {service}".into()
+        }
     }
 }

@@ -141,6 +141,7 @@ fn parts(service: &Service) -> Label {
         ("secrets", ids.join("\n")),
         ("target", build.target.clone().unwrap_or_default()),
         ("tags", build.options.tags.join("\n")),
+        ("cache_to", if build.options.inline_cache { "inline".into() } else { String::new() }),
         ("labels", build.options.labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect()),
     ];
     let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());

@@ -146,6 +146,7 @@ fn option(value: Written<'_>) -> String {
         Written::Bytes(bytes) => bytes.to_string(),
         Written::Set(texts) => lines(texts.iter().cloned()),
         Written::List(texts) => texts.join("\n"),
+        Written::Rates(rates) => lines(rates.iter().map(|(name, rate)| format!("{name}={rate}"))),
         Written::Pairs(pairs) => lines(pairs.iter().map(|(name, value)| format!("{name}={value}"))),
     }
 }
@@ -181,11 +182,13 @@ fn mounts(stack: &Stack, mounts: &[Mount]) -> String {
             // How the engine holds a view is not known before it is made.
             MountSource::Bind(source) | MountSource::View { of: source, .. } => path(stack, source),
             MountSource::Anonymous => String::new(),
+            MountSource::Image(image) => format!("image {image}"),
         };
         let (words, _) = mount.options.words();
         let options = words.iter().fold(String::new(), |text, word| format!("{text},{word}"));
         let subpath = mount.options.subpath.as_ref().map(|path| format!(":{path}")).unwrap_or_default();
-        format!("{source}:{}:{}{options}{subpath}", mount.target, if mount.read_only { "ro" } else { "rw" })
+        let recursive = mount.options.recursive.as_ref().map(|word| format!(",{word}")).unwrap_or_default();
+        format!("{source}:{}:{}{options}{recursive}{subpath}", mount.target, if mount.read_only { "ro" } else { "rw" })
     }))
 }
 

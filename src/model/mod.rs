@@ -42,7 +42,7 @@ pub use health::HealthCheck;
 pub use hooks::{Hook, Hooks};
 pub use isolated::{Isolation, Owner};
 pub use kind::Kind;
-pub use mount::{Held, InlineFile, Mount, MountOptions, MountSource, Tmpfs};
+pub use mount::{Held, InlineFile, Mount, MountOptions, MountSource, RECURSIVE, Tmpfs};
 pub use nameless::Place;
 pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;

@@ -28,17 +28,25 @@ pub struct MountOptions {
     pub propagation: Option<String>,
     /// Of a volume: it does not begin with what the image has there.
     pub no_copy: bool,
-    /// Of a volume: the folder in it that is mounted.
+    /// Of a volume or image: the folder in it that is mounted.
     pub subpath: Option<String>,
     /// Of a host path: a folder is created where there is nothing.
     pub create: bool,
+    /// SELinux label that it gets: `z` or `Z`.
+    pub selinux: Option<String>,
+    /// Of a host path: what becomes of mounts below it, one of [`RECURSIVE`].
+    pub recursive: Option<String>,
 }
+
+/// What can become of mounts below a host path.
+pub const RECURSIVE: [&str; 4] = ["enabled", "disabled", "writable", "readonly"];
 
 impl MountOptions {
     /// The words for them in the short form, and whether they say everything.
     pub fn words(&self) -> (Vec<&str>, bool) {
         let words = self.propagation.as_deref().into_iter().chain(self.no_copy.then_some("nocopy"));
-        (words.collect(), self.subpath.is_none() && !self.create)
+        let words = words.chain(self.selinux.as_deref());
+        (words.collect(), self.subpath.is_none() && !self.create && self.recursive.is_none())
     }
 }
 
@@ -58,6 +66,8 @@ pub enum MountSource {
     },
     /// An anonymous volume ([`super::nameless`]).
     Anonymous,
+    /// The files of an image, by its reference. Always read-only.
+    Image(String),
 }
 
 /// What the engine mounts for a view. Found or created by `run::views` before a container is created.

@@ -86,6 +86,18 @@ macro_rules! container_options {
             cpu_rt_period: Number, compose "cpu_rt_period", default "the engine's own", example "cpu_rt_period = 1000000";
             /// Realtime CPU time in each period, in microseconds.
             cpu_rt_runtime: Number, compose "cpu_rt_runtime", default "none", example "cpu_rt_runtime = 950000";
+            /// Share of the disks' time beside other containers, from 10 to 1000.
+            blkio_weight: Number, compose "blkio_config.weight", default "500", example "blkio_weight = 300";
+            /// The same for a device, by its path.
+            blkio_weight_device: Rates, compose "blkio_config.weight_device", default "none", example r#"blkio_weight_device = { "/dev/sda" = 400 }"#;
+            /// Bytes that it may read from a device in a second, by its path.
+            device_read_bps: Rates, compose "blkio_config.device_read_bps", default "no limit", example r#"device_read_bps = { "/dev/sda" = "10m" }"#;
+            /// Bytes that it may write to a device in a second.
+            device_write_bps: Rates, compose "blkio_config.device_write_bps", default "no limit", example r#"device_write_bps = { "/dev/sda" = "10m" }"#;
+            /// Times that it may read from a device in a second.
+            device_read_iops: Rates, compose "blkio_config.device_read_iops", default "no limit", example r#"device_read_iops = { "/dev/sda" = 100 }"#;
+            /// Times that it may write to a device in a second.
+            device_write_iops: Rates, compose "blkio_config.device_write_iops", default "no limit", example r#"device_write_iops = { "/dev/sda" = 100 }"#;
             /// Cores that it may use.
             cpuset: Text, compose "cpuset", default "all", example r#"cpuset = "0,1""#;
             /// Domain name inside.
@@ -128,6 +140,8 @@ pub enum Written<'a> {
     List(&'a [String]),
     /// Texts by name.
     Pairs(&'a IndexMap<String, String>),
+    /// Numbers by the path of a device.
+    Rates(&'a IndexMap<String, u64>),
 }
 
 /// A type of options.
@@ -191,6 +205,8 @@ option_types! {
     List: Vec<String>, texts => (!texts.is_empty()).then_some(Written::List(texts));
     /// One IP address or a list of them, in their order.
     Addresses: Vec<String>, texts => (!texts.is_empty()).then_some(Written::List(texts));
+    /// Numbers or sizes in bytes by the path of a device.
+    Rates: IndexMap<String, u64>, rates => (!rates.is_empty()).then_some(Written::Rates(rates));
     /// A table of texts.
     Pairs: IndexMap<String, String>, pairs => (!pairs.is_empty()).then_some(Written::Pairs(pairs));
 }

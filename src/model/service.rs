@@ -157,6 +157,8 @@ pub struct Build {
     pub context: PathBuf,
     /// Dockerfile, relative to the context.
     pub dockerfile: String,
+    /// The text of the Dockerfile, instead of a file.
+    pub inline: Option<String>,
     /// Stage to build.
     pub target: Option<String>,
     /// Build arguments.
@@ -186,6 +188,12 @@ pub struct BuildOptions {
     pub no_cache: bool,
     /// Newer base images are looked for.
     pub pull: bool,
+    /// Limits of the steps by name (`nofile`).
+    pub ulimits: IndexMap<String, Ulimit>,
+    /// The image carries what another build needs to use its layers as a cache.
+    pub inline_cache: bool,
+    /// SSH agents by id: their socket, absolute; none = that of the environment (`SSH_AUTH_SOCK`).
+    pub ssh: IndexMap<String, Option<PathBuf>>,
 }
 
 /// The value of an environment variable and its origin.

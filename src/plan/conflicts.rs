@@ -5,6 +5,9 @@ use super::{Observed, Request};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::{MountSource, PullPolicy, Service, Stack};
 
+/// The first version of the engine's API with mounts of images, that of Docker 28.
+const IMAGE_MOUNTS: (u32, u32) = (1, 48);
+
 /// Refuses to make a service's container when something it needs is missing or not this stack's.
 pub(super) fn check(stack: &Stack, seen: &Observed, request: &Request, service: &Service) -> Result<()> {
     for short in &service.networks {
@@ -13,6 +16,14 @@ pub(super) fn check(stack: &Stack, seen: &Observed, request: &Request, service: 
     for mount in &service.mounts {
         if let MountSource::Volume(short) = &mount.source {
             refuse_volume(stack, seen, short)?;
+        }
+        if let (MountSource::Image(image), true) = (&mount.source, seen.api < IMAGE_MOUNTS) {
+            let (name, (major, minor)) = (&service.name, seen.api);
+            let message = format!(
+                "can't mount image {image} into {name}: the engine has API {major}.{minor}, and image mounts need 1.48"
+            );
+            let hint = "use Docker 28 or newer, or copy what is needed into a volume";
+            return Err(Error::new(ErrorKind::Engine, message).hint(hint));
         }
     }
     let never = request.pull.unwrap_or(service.pull) == PullPolicy::Never;

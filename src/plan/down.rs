@@ -118,7 +118,7 @@ pub fn removable_volumes(stack: &Stack, seen: &Observed, request: &Request) -> B
     let used_by = |service: &crate::model::Service| -> Vec<String> {
         let volume = |mount: &crate::model::Mount| match &mount.source {
             MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
-            MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
+            MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => None,
         };
         service.mounts.iter().filter_map(volume).collect()
     };

@@ -83,6 +83,14 @@ pub(super) fn pull_of(service: &Service, request: &Request) -> Op {
     Op::Pull { service: service.name.clone(), image: service.image.clone(), pinned }
 }
 
+/// The step that fetches an image that is only mounted into a service.
+pub(super) fn mounted(stack: &Stack, service: &Service, image: &str, request: &Request) -> Op {
+    match stack.builder(image) {
+        Some(builder) => Op::Build { service: builder.name.clone(), image: image.to_owned() },
+        None => pull_of(&Service { image: image.to_owned(), ..service.clone() }, request),
+    }
+}
+
 /// With `--frozen`, every image that is not built has to be the one of the lock file. One that is pulled in any case will be.
 pub(super) fn refuse_unpinned(stack: &Stack, seen: &Observed, request: &Request, services: &[&Service]) -> Result<()> {
     let Some(pins) = &request.frozen else { return Ok(()) };

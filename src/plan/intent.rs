@@ -62,7 +62,7 @@ impl Intent {
     pub fn concerns(&self, stack: &Stack, service: &Service) -> bool {
         let mounts = |mount: &crate::model::Mount| match &mount.source {
             MountSource::Volume(short) => self.volumes.contains(&stack.volumes[short].name),
-            MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => false,
+            MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => false,
         };
         self.services.contains(service.name.as_str()) || service.mounts.iter().any(mounts)
     }
@@ -151,7 +151,7 @@ pub(super) fn leftovers(seen: &Observed) -> impl Iterator<Item = Op> + '_ {
 pub fn volumes(stack: &Stack, seen: &[Volume], service: &Service) -> BTreeSet<String> {
     let named = service.mounts.iter().filter_map(|mount| match &mount.source {
         MountSource::Volume(short) => Some(stack.volumes[short].name.clone()),
-        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
+        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => None,
     });
     named.filter(|name| seen.iter().any(|volume| volume.name == *name)).collect()
 }

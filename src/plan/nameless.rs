@@ -58,7 +58,7 @@ pub(super) fn data_volume(stack: &Stack, seen: &Observed, service: &Service) -> 
     let declared = service.mounts.iter().filter(|mount| is_in(&mount.target)).map(|mount| {
         let volume = match &mount.source {
             MountSource::Volume(short) => Some(&stack.volumes[short]).filter(|volume| !volume.external),
-            MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
+            MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => None,
         };
         (mount.target.as_str(), volume.map(|volume| volume.name.as_str()))
     });

@@ -37,7 +37,7 @@ pub fn notes(stack: &Stack, seen: &Observed, request: &Request, plan: &Plan) -> 
     found.extend(services.iter().filter_map(|service| hidden_by_image(seen, service, plan)));
     let used = services.iter().flat_map(|service| &service.mounts).filter_map(|mount| match &mount.source {
         MountSource::Volume(short) => Some(short),
-        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => None,
+        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => None,
     });
     let used: BTreeSet<&String> = used.collect();
     found.extend(used.into_iter().filter_map(|short| differing(stack, seen, short)));

@@ -13,6 +13,8 @@ use crate::model::{Place, PublishedPort, Service, ServiceName, built};
 /// Everything of one stack on the engine, from a fixed number of list calls.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Observed {
+    /// The version of the engine's API.
+    pub api: (u32, u32),
     /// Containers that carry the stack's label, in any state.
     pub containers: Vec<Container>,
     /// One-off containers (`run`) of the stack; `service` is the one they are based on. They do not belong to the

@@ -46,6 +46,7 @@ impl<'a> Over<'a> {
                 MountSource::Volume(short) => format!("volume {}", stack.volumes[short].name),
                 MountSource::Bind(path) | MountSource::View { of: path, .. } => path.display().to_string(),
                 MountSource::Anonymous => "an anonymous volume".into(),
+                MountSource::Image(image) => format!("image {image}"),
             },
         }
     }
@@ -61,7 +62,7 @@ impl<'a> Over<'a> {
                         let inside = path.strip_prefix(&stack.root).map(|path| format!("./{}:", path.display()));
                         inside.unwrap_or_else(|_| format!("{}:", path.display()))
                     }
-                    MountSource::Anonymous => String::new(),
+                    MountSource::Anonymous | MountSource::Image(_) => String::new(),
                 };
                 format!("volumes = [\"{source}{target}\"]")
             }

@@ -293,7 +293,7 @@ fn mounting<'a>(stack: &'a Stack, seen: &Observed, volume: &str, read_only: bool
     }
     let is_it = |mount: &crate::model::Mount| match &mount.source {
         MountSource::Volume(short) => stack.volumes[short].name == volume && (read_only || !mount.read_only),
-        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => false,
+        MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => false,
     };
     stack.services.values().filter(|service| service.mounts.iter().any(is_it)).map(|service| &service.name).collect()
 }

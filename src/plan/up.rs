@@ -375,11 +375,25 @@ impl<'a> Builder<'a> {
             steps.extend(self.network(network));
         }
         for mount in &service.mounts {
-            if let MountSource::Volume(volume) = &mount.source {
-                steps.extend(self.volume(volume));
+            match &mount.source {
+                MountSource::Volume(volume) => steps.extend(self.volume(volume)),
+                MountSource::Image(image) => steps.extend(self.mounted_image(service, image)),
+                MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => {}
             }
         }
         steps
+    }
+
+    /// The step that fetches an image that is only mounted, where it is missing.
+    fn mounted_image(&mut self, service: &Service, image: &str) -> Option<StepId> {
+        let known = self.names.images.get(image).copied();
+        if known.is_some() || self.seen.images.contains_key(image) {
+            return known;
+        }
+        let op = fetch::mounted(self.stack, service, image, self.request);
+        let step = self.plan.push(op, Cause::Missing, Vec::new());
+        self.names.images.insert(image.to_owned(), step);
+        Some(step)
     }
 
     fn network(&mut self, short: &str) -> Option<StepId> {

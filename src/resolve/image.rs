@@ -2,10 +2,11 @@
 
 use indexmap::IndexMap;
 
+use super::service::limit;
 use super::{MustBe, PathUse, Resolver, strings};
 use crate::config::decode::Entry;
 use crate::config::schema;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Place};
 use crate::kinds;
 use crate::model::reference::Reference;
 use crate::model::{Build, BuildOptions, Kind, Service, ServiceName, Unusable};
@@ -30,11 +31,16 @@ impl Resolver<'_> {
                 }
             };
         };
+        self.reference(image, &image.place)
+    }
+
+    /// A reference as it is written, with the tag filled in.
+    pub(super) fn reference(&mut self, image: &str, place: &Place) -> String {
         if let Err(message) = check_image(image) {
-            self.error(&image.place, format!("`{}` is not an image: {message}", image.value));
-            return image.value.clone();
+            self.error(place, format!("`{image}` is not an image: {message}"));
+            return image.into();
         }
-        if Reference::of(image).version().is_none() { format!("{}:latest", image.value) } else { image.value.clone() }
+        if Reference::of(image).version().is_none() { format!("{image}:latest") } else { image.into() }
     }
 
     /// LocalStack's images that exit at once without an account: said before gigabytes are pulled. Only the container's own
@@ -72,14 +78,29 @@ impl Resolver<'_> {
             dockerfile.clone()
         };
         let path = self.around.absolute(&file.to_string_lossy(), &build.place);
-        self.paths.push(PathUse {
-            path,
-            written: shown,
-            role: "dockerfile",
-            must_be: MustBe::File,
-            place: build.place.clone(),
-            service: self.current.clone(),
+        if spec.dockerfile_inline.is_none() {
+            self.paths.push(PathUse {
+                path,
+                written: shown,
+                role: "dockerfile",
+                must_be: MustBe::File,
+                place: build.place.clone(),
+                service: self.current.clone(),
+            });
+        } else if spec.dockerfile.is_some() {
+            let message = "`dockerfile` and `dockerfile_inline` exclude each other";
+            self.error_hint(&build.place, message, "remove one of them");
+        }
+        for cache in spec.cache_to.0.iter().filter(|cache| cache.value != "type=inline") {
+            let hint = "write \"type=inline\" and push the image; for other kinds: docker buildx build --cache-to";
+            self.error_hint(&cache.place, format!("the engine can't export a cache as `{}`", cache.value), hint);
+        }
+        let ssh = spec.ssh.0.iter().map(|written| match written.split_once('=') {
+            // Whether it is there, the build sees: it belongs to no container.
+            Some((id, socket)) => (id.to_owned(), Some(self.around.absolute(socket, &written.place))),
+            None => (written.value.clone(), None),
         });
+        let ssh = ssh.collect();
         let secrets = spec
             .secrets
             .iter()
@@ -88,6 +109,7 @@ impl Resolver<'_> {
         Some(Build {
             context,
             dockerfile,
+            inline: spec.dockerfile_inline.clone(),
             target: spec.target.clone(),
             args: strings(&spec.args),
             cache_from: spec.cache_from.0.clone(),
@@ -100,6 +122,9 @@ impl Resolver<'_> {
                 shm_size: spec.shm_size.map(|size| size.0),
                 no_cache: spec.no_cache.unwrap_or(false),
                 pull: spec.pull.unwrap_or(false),
+                ulimits: spec.ulimits.iter().map(limit).collect(),
+                inline_cache: !spec.cache_to.0.is_empty(),
+                ssh,
             },
         })
     }

@@ -20,9 +20,9 @@ impl Resolver<'_> {
                 self.error_hint(&spec.place, message, "leave it out");
             }
             self.check_options(spec, &source);
-            let MountSpec { target, read_only, shared, options, .. } = &spec.value;
-            let (target, options) = (target.clone(), options.clone());
-            mounts.push(Mount { source, target, read_only: *read_only, shared: *shared, options, place });
+            let MountSpec { target, read_only, shared, options, image, .. } = &spec.value;
+            let (target, options, read_only) = (target.clone(), options.clone(), *read_only || image.is_some());
+            mounts.push(Mount { source, target, read_only, shared: *shared, options, place });
         }
         for tmpfs in &entry.tmpfs.0 {
             let target = tmpfs.split_once(':').map_or(tmpfs.value.as_str(), |(target, _)| target);
@@ -33,19 +33,36 @@ impl Resolver<'_> {
 
     /// Each option is for paths or for volumes.
     fn check_options(&mut self, spec: &Spanned<MountSpec>, source: &MountSource) {
-        let MountOptions { propagation, no_copy, subpath, create } = &spec.options;
+        let MountOptions { propagation, no_copy, subpath, create, selinux, recursive } = &spec.options;
         let is_path = matches!(source, MountSource::Bind(_));
-        let of_paths = [("propagation", propagation.is_some()), ("create_host_path", *create)];
-        let of_volumes = [("nocopy", *no_copy), ("subpath", subpath.is_some())];
-        for (key, _) in of_paths.into_iter().filter(|(_, is_set)| *is_set && !is_path) {
-            self.error_hint(&spec.place, format!("`{key}` is for paths"), "leave it out");
+        let is_image = matches!(source, MountSource::Image(_));
+        let for_what = [
+            ("propagation", propagation.is_some(), is_path, "paths"),
+            ("create_host_path", *create, is_path, "paths"),
+            ("recursive", recursive.is_some(), is_path, "paths"),
+            ("nocopy", *no_copy, !is_path && !is_image, "volumes"),
+            ("subpath", subpath.is_some(), !is_path, "volumes and images"),
+            ("selinux", selinux.is_some(), !is_image, "paths and volumes"),
+        ];
+        for (key, _, _, what) in for_what.into_iter().filter(|(_, is_set, fits, _)| *is_set && !fits) {
+            self.error_hint(&spec.place, format!("`{key}` is for {what}"), "leave it out");
         }
-        for (key, _) in of_volumes.into_iter().filter(|(_, is_set)| *is_set && is_path) {
-            self.error_hint(&spec.place, format!("`{key}` is for volumes"), "leave it out");
+        // With a label it is created through an older part of the engine's API, which has neither.
+        for (key, is_set) in [("recursive", recursive.is_some()), ("subpath", subpath.is_some())] {
+            if is_set && selinux.is_some() {
+                let message = format!("`selinux` and `{key}` exclude each other");
+                self.error_hint(&spec.place, message, "remove one of them; a folder can be labelled with chcon");
+            }
         }
     }
 
     fn mount_source(&mut self, spec: &Spanned<MountSpec>) -> MountSource {
+        if let Some(image) = &spec.image {
+            if spec.source.is_some() {
+                self.error_hint(&spec.place, "`image` and `source` exclude each other", "remove one of them");
+            }
+            return MountSource::Image(self.reference(image, &spec.place));
+        }
         let Some(source) = &spec.source else { return MountSource::Anonymous };
         if source.starts_with(['.', '/', '~']) {
             let path = self.around.absolute(source, &spec.place);

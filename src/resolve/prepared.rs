@@ -67,7 +67,7 @@ fn is_movable(stack: &Stack, service: &Service) -> bool {
             let of_it = |other: &Mount| other.source == MountSource::Volume(short.clone());
             stack.services.values().any(|other| other.name != service.name && other.mounts.iter().any(of_it))
         }
-        MountSource::Anonymous => false,
+        MountSource::Anonymous | MountSource::Image(_) => false,
     };
     own && kinds::is_movable(service) && !data_mounts(service).any(|mount| shared(&mount))
 }

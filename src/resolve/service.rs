@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::{MustBe, PathUse, Resolver};
 use crate::config::decode::{Entry, Spanned};
-use crate::config::forms::Scalar;
+use crate::config::forms::{Scalar, UlimitSpec};
 use crate::config::schema;
 use crate::diag::{Diagnostic, Lines, Place, similar};
 use crate::kinds::{self, Given};
@@ -54,11 +54,7 @@ impl Resolver<'_> {
             replicas: self.replica_count(&name, entry),
             replica: None,
             hostname: value(entry.hostname.as_ref()),
-            ulimits: entry
-                .ulimits
-                .iter()
-                .map(|(k, v)| (k.clone(), Ulimit { soft: v.value.0, hard: v.value.1 }))
-                .collect(),
+            ulimits: entry.ulimits.iter().map(limit).collect(),
             extra_hosts: entry.extra_hosts.as_ref().map(|hosts| hosts.value.0.clone()).unwrap_or_default(),
             stop_signal: value(entry.stop_signal.as_ref()),
             stop_timeout: entry.stop_timeout.unwrap_or(defaults.stop_timeout),
@@ -380,6 +376,11 @@ pub(super) fn ports(entry: &Entry<schema::Service>, number: u32) -> Vec<Port> {
         }
     }
     ports
+}
+
+/// A limit by its name.
+pub(super) fn limit((name, written): (&String, &Entry<UlimitSpec>)) -> (String, Ulimit) {
+    (name.clone(), Ulimit { soft: written.value.0, hard: written.value.1 })
 }
 
 fn value(at: Option<&Spanned<String>>) -> Option<String> {

@@ -170,9 +170,10 @@ impl<'a> Stop<'a> {
             }
         };
         if !matches!(waited, Waited::Ended) {
+            let ignored = is_ignored(container, &seen, service, &signal);
             let code = self.kill(container, name).await?;
             if matches!(waited, Waited::TimeIsOver) && code == Some(KILLED) {
-                self.events.emit(&killed(name, service, &signal, least));
+                self.events.emit(&killed(name, service, &signal, least, ignored));
             }
         }
         self.settle(container, name, &seen, least).await?;
@@ -278,13 +279,25 @@ fn saves(service: &Service) -> bool {
     kinds::defaults(service.kind).keeps_data
 }
 
+/// Whether the first process of a container does nothing about its stop signal. False where that is not known: an init process
+/// passes it on, and the processes of another machine can't be looked at.
+fn is_ignored(container: &str, seen: &Inspected, service: Option<&Service>, signal: &str) -> bool {
+    let Some(pid) = seen.pid.filter(|_| service.is_none_or(|service| !service.options.init)) else { return false };
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    // A process of this machine with the same number may be another one.
+    read("cgroup").contains(container) && crate::model::signal::is_handled(&read("status"), signal) == Some(false)
+}
+
 /// What is said of a container that did not end by itself.
-fn killed(name: &ServiceName, service: Option<&Service>, signal: &str, grace: Duration) -> Event {
+fn killed(name: &ServiceName, service: Option<&Service>, signal: &str, grace: Duration, ignored: bool) -> Event {
     let time = format!("{} s", grace.as_secs_f64());
+    let what = match ignored {
+        true => format!("{name} ignored {signal} for {time} and was killed"),
+        false => format!("{name} did not end within {time} of {signal} and was killed"),
+    };
     let table = format!("[services.{name}] in services.toml");
     let Some(service) = service else {
-        let message = format!("{name} ignored {signal} for {time} and was killed");
-        return Event::Warning { message, hint: None };
+        return Event::Warning { message: what, hint: None };
     };
     if saves(service) {
         return Event::Warning {
@@ -300,8 +313,5 @@ fn killed(name: &ServiceName, service: Option<&Service>, signal: &str, grace: Du
         }
         true => "another `stop_signal`, which its program handles, or a longer `stop_timeout`",
     };
-    Event::Warning {
-        message: format!("{name} ignored {signal} for {time} and was killed{lost}"),
-        hint: Some(format!("{remedy}: of {table}")),
-    }
+    Event::Warning { message: format!("{what}{lost}"), hint: Some(format!("{remedy}: of {table}")) }
 }

@@ -67,7 +67,7 @@ impl Filter {
         let mounts = stack.services.values().flat_map(|service| &service.mounts).filter(|mount| !mount.read_only);
         let writable = mounts.filter_map(|mount| match &mount.source {
             MountSource::Bind(source) => Some(real(source)),
-            MountSource::Volume(_) | MountSource::View { .. } | MountSource::Anonymous => None,
+            _ => None,
         });
         let writable = writable.collect();
         Self { rules, writable, git: GitIgnores::of(&stack.root), stack_files, docker_files }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions};
+use futures_util::TryStreamExt as _;
 
 use crate::docker;
 use crate::stack::{Output, Stack, image};
@@ -239,4 +240,87 @@ fn ctrl_c_ends_a_build() {
     let output = running.finish().ends(130);
     assert!(output.took < std::time::Duration::from_secs(60), "{:?}", output.took);
     assert_eq!(built.stack.state("app"), "none");
+}
+
+#[test]
+fn the_dockerfile_of_services_toml_is_built_by_both_builders() {
+    let inline = "build = { context = \"app\", dockerfile_inline = \"\"\"\nFROM image:busybox\nLABEL test=LABEL\nARG WHO=you\n\
+                  COPY . /context\nRUN cd /context && (ls; echo $${WHO} ${FROM:-me}) | tr '\\\\n' ' ' > /made\n\"\"\" }";
+    let built = Built::new("inline", "", inline);
+    built.stack.edit("LABEL test=LABEL", &format!("LABEL test={}", built.stack.project));
+    built.stack.file("app/file", "");
+    std::fs::remove_file(built.stack.path().join("app/Dockerfile")).expect("a file");
+    built.stack.up();
+    assert_eq!(built.printed(), "file you me ");
+    built.stack.dev(&["plan", "--exit-code"]).ends(0);
+    built.stack.edit("echo $", "echo then $");
+    let plan = built.stack.dev(&["plan", "--exit-code"]).ends(10).stdout;
+    assert!(plan.contains("build changed: dockerfile"), "{plan}");
+    built.classic(&["build"]).ends(0);
+    built.stack.up();
+    assert_eq!(built.printed(), "file then you me ");
+    built.stack.edit("RUN cd", "RUN false && cd");
+    built.stack.dev(&["build"]).ends(4).says(&["with its `dockerfile_inline`: "]);
+}
+
+#[test]
+fn a_step_talks_to_an_ssh_agent_of_this_machine() {
+    use std::io::{Read as _, Write as _};
+    // A line that is longer than a message of the session.
+    const ANSWER: usize = 100_000;
+    let talk = "import os, socket; s = socket.socket(socket.AF_UNIX); s.connect(os.environ['SSH_AUTH_SOCK']); \
+                s.sendall(b'ping' * 20000); s.shutdown(socket.SHUT_WR); \
+                open('/made', 'w').write(str(len(b''.join(iter(lambda: s.recv(4096), b'')))))";
+    let inline = format!(
+        "build = {{ context = \"app\", ssh = [\"default\", \"other=agent/socket\"], dockerfile_inline = \"\"\"\n\
+         FROM image:python\nLABEL test=LABEL\nRUN --mount=type=ssh,id=other python3 -c \"{talk}\"\n\"\"\" }}"
+    );
+    let built = Built::new("ssh", "", &inline);
+    built.stack.edit("LABEL test=LABEL", &format!("LABEL test={}", built.stack.project));
+    std::fs::create_dir(built.stack.path().join("agent")).expect("a folder");
+    let socket = built.stack.path().join("agent/socket");
+    let agent = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let answering = std::thread::spawn(move || {
+        let (mut connection, _) = agent.accept().expect("a connection");
+        let mut asked = Vec::new();
+        connection.read_to_end(&mut asked).expect("all of it");
+        connection.write_all(&vec![b'x'; ANSWER]).expect("it listens");
+        asked
+    });
+    let run = |agent: Option<&std::path::Path>, arguments: &[&str]| {
+        let mut command = built.stack.command(arguments);
+        match agent {
+            Some(agent) => command.env("SSH_AUTH_SOCK", agent),
+            None => command.env_remove("SSH_AUTH_SOCK"),
+        };
+        crate::stack::Running::start(&mut command).finish()
+    };
+    run(None, &["build"]).ends(4).says(&["no SSH agent runs for `ssh = [\"default\"]`", "ssh-add"]);
+    let key = built.stack.file("key", "a key");
+    run(Some(&key), &["build"]).ends(4).says(&["key is not the socket of an SSH agent", "ssh-add"]);
+    run(Some(&socket), &["up"]).ends(0);
+    assert_eq!(answering.join().expect("an agent"), b"ping".repeat(20_000));
+    assert_eq!(built.printed(), ANSWER.to_string());
+    built.classic(&["build"]).ends(4).says(&["SSH agents need BuildKit"]);
+}
+
+#[test]
+fn steps_have_their_limits_and_an_image_carries_its_cache() {
+    let built = Built::new(
+        "limits",
+        "RUN ulimit -n > /made",
+        "build = { context = \"app\", ulimits = { nofile = { soft = 123, hard = 456 } }, cache_to = [\"type=inline\"] }",
+    );
+    built.stack.up();
+    let said = docker::engine(async |docker| docker.version().await).api_version.expect("a version");
+    // Docker 23 and newer.
+    if said.as_str() >= "1.42" {
+        assert_eq!(built.printed(), "123\n");
+    }
+    let name = &built.image.name;
+    let saved = docker::engine(async |docker| docker.export_image(name).try_collect::<Vec<_>>().await).concat();
+    assert!(memchr::memmem::find(&saved, b"moby.buildkit.cache.v0").is_some(), "no cache in {} bytes", saved.len());
+    built.classic(&["build", "--no-cache"]).ends(0);
+    built.stack.up();
+    assert_eq!(built.printed(), "123\n");
 }

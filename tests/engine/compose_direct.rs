@@ -34,7 +34,7 @@ fn a_stack_runs_from_a_compose_file_and_nothing_is_written() {
                  init: true\n    \
                  command: [sh, -c, 'echo $$GREETING; exec sleep 100000']\n    \
                  environment: {{ GREETING: '{greeting}' }}\n    \
-                 blkio_config: {{ weight: 300 }}\n    \
+                 credential_spec: {{ file: x.json }}\n    \
                  depends_on: [store]\n  \
                store:\n    \
                  image: {}\n    \
@@ -49,12 +49,12 @@ fn a_stack_runs_from_a_compose_file_and_nothing_is_written() {
     std::fs::create_dir(folder.path().join("deep")).expect("a folder");
     let before = names(folder.path());
     let up = dev(folder.path(), &project, &["up"]).ends(0);
-    assert_eq!(up.stderr.matches("blkio_config").count(), 1, "{}", up.stderr);
+    assert_eq!(up.stderr.matches("credential_spec").count(), 1, "{}", up.stderr);
 
     let deep = folder.path().join("deep");
     let ps = dev(&deep, &project, &["ps"]).ends(0);
     assert!(ps.stdout.contains("web") && ps.stdout.contains("store"), "{ps:?}");
-    assert!(!ps.stderr.contains("blkio_config"), "said by what starts something: {}", ps.stderr);
+    assert!(!ps.stderr.contains("credential_spec"), "said by what starts something: {}", ps.stderr);
     assert!(dev(&deep, &project, &["logs", "web"]).ends(0).stdout.contains("first"));
     dev(&deep, &project, &["connect", "store", "--", "SET", "kept", "yes"]).ends(0);
 
@@ -76,4 +76,29 @@ fn a_stack_runs_from_a_compose_file_and_nothing_is_written() {
     dev(folder.path(), &project, &["down", "-v", "-y", "--no-snapshot"]).ends(0);
     assert_eq!(names(folder.path()), before, "nothing is written");
     assert_eq!(docker::left(&format!("dev.taskava.project={project}")), [""; 0]);
+}
+
+#[test]
+fn a_dockerfile_inside_a_compose_file_is_built_and_nothing_is_written() {
+    let folder = tempfile::TempDir::with_prefix("taskava-").expect("a folder");
+    let project = format!("t-{}-direct-own", std::process::id());
+    let text = format!(
+        "services:\n  \
+           web:\n    \
+             build:\n      \
+               dockerfile_inline: |\n        \
+                 FROM {}\n        \
+                 ARG WHO=you\n        \
+                 RUN echo $${{WHO}} ${{GREETS:-greets}} > /made\n    \
+             command: [cat, /made]\n",
+        image("image:busybox"),
+    );
+    std::fs::write(folder.path().join("compose.yaml"), text).expect("a file");
+    let before = names(folder.path());
+    let up = dev(folder.path(), &project, &["up"]).ends(0);
+    assert!(!up.stderr.contains("inline"), "{}", up.stderr);
+    assert!(dev(folder.path(), &project, &["logs", "web"]).ends(0).stdout.contains("you greets"));
+    dev(folder.path(), &project, &["down"]).ends(0);
+    docker::remove_image(&format!("{project}-web:latest"));
+    assert_eq!(names(folder.path()), before, "nothing is written");
 }

@@ -38,6 +38,7 @@ mod kill_matrix;
 mod lifecycle;
 mod locks;
 mod logs;
+mod mounts;
 mod networks;
 mod never_early;
 mod never_left;

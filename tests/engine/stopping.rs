@@ -200,7 +200,7 @@ fn what_is_being_stopped_is_shown_and_finished_by_stop_too() {
     cut.finish();
     let explained = stack.dev(&["explain", "deaf"]).ends(0).stdout;
     assert!(explained.contains("stop deaf (stopping), start deaf"), "{explained}");
-    stack.dev(&["stop", "deaf"]).ends(0).says(&["deaf ignored SIGTERM for 3 s and was killed"]);
+    stack.dev(&["stop", "deaf"]).ends(0).says(&["deaf did not end within 3 s of SIGTERM and was killed"]);
     assert_eq!(both(|service| stack.state(service)), ["running", "exited"]);
     // Started behind our back it is another process.
     docker::restart(&stack.container("deaf"));

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use toml::{Table, Value};
 
-use self::parts::{list, number, option, pairs, port_text, put, resources, text};
+use self::parts::{limits, list, number, option, pairs, port_text, put, resources, text};
 use crate::cli::Context;
 use crate::cli::session::load;
 use crate::cli::whole_file;
@@ -204,11 +204,7 @@ impl Show<'_> {
         // Tables last: a plain key after a `[table]` would belong to it.
         tables.into_iter().for_each(|(key, value)| put(&mut table, key, value));
         put(&mut table, "labels", pairs(labels));
-        let ulimits = ulimits.iter().map(|(name, limit)| {
-            let both = [("soft".to_owned(), limit.soft.into()), ("hard".to_owned(), limit.hard.into())];
-            (name.clone(), Value::Table(Table::from_iter(both)))
-        });
-        put(&mut table, "ulimits", ulimits.collect::<Table>());
+        put(&mut table, "ulimits", limits(ulimits));
         put(&mut table, "resources", resources(*memory, *nano_cpus));
         put(&mut table, "logging", parts::logging(logging));
         build.iter().for_each(|build| put(&mut table, "build", self.build(build)));
@@ -276,10 +272,12 @@ impl Show<'_> {
             let source = match &mount.source {
                 MountSource::Volume(name) => Some(name.clone()),
                 MountSource::Bind(path) | MountSource::View { of: path, .. } => Some(self.path(path)),
-                MountSource::Anonymous => None,
+                MountSource::Anonymous | MountSource::Image(_) => None,
             };
             let (words, all_said) = mount.options.words();
+            let image = if let MountSource::Image(image) = &mount.source { Some(image) } else { None };
             let short = !mount.shared
+                && image.is_none()
                 && all_said
                 && !mount.target.contains(':')
                 && !source.as_ref().is_some_and(|source| source.contains(':'));
@@ -291,15 +289,18 @@ impl Show<'_> {
             }
             let mut table = Table::new();
             source.iter().for_each(|source| put(&mut table, "source", text(source)));
+            image.iter().for_each(|image| put(&mut table, "image", text(image)));
             put(&mut table, "target", text(&mount.target));
             put(&mut table, "read_only", mount.read_only);
-            let MountOptions { propagation, no_copy, subpath, create } = &mount.options;
+            let MountOptions { propagation, no_copy, subpath, create, selinux, recursive } = &mount.options;
             for (key, on) in [("shared", mount.shared), ("nocopy", *no_copy), ("create_host_path", *create)] {
                 if on {
                     put(&mut table, key, true);
                 }
             }
-            for (key, value) in [("propagation", propagation), ("subpath", subpath)] {
+            let texts =
+                [("propagation", propagation), ("subpath", subpath), ("selinux", selinux), ("recursive", recursive)];
+            for (key, value) in texts {
                 value.iter().for_each(|value| put(&mut table, key, text(value)));
             }
             table.into()
@@ -319,7 +320,10 @@ impl Show<'_> {
     fn build(&self, build: &Build) -> Table {
         let mut table = Table::new();
         put(&mut table, "context", text(&self.path(&build.context)));
-        put(&mut table, "dockerfile", text(&build.dockerfile));
+        match &build.inline {
+            Some(dockerfile) => put(&mut table, "dockerfile_inline", text(dockerfile)),
+            None => put(&mut table, "dockerfile", text(&build.dockerfile)),
+        }
         build.target.iter().for_each(|target| put(&mut table, "target", text(target)));
         put(&mut table, "cache_from", list(&build.cache_from));
         let args = build.args.iter().map(|(name, value)| {
@@ -327,7 +331,16 @@ impl Show<'_> {
             (name.clone(), if masked { secret::MASK.into() } else { self.url(&text(value)).into() })
         });
         put(&mut table, "args", args.collect::<Table>());
-        let BuildOptions { tags, labels, network, extra_hosts, shm_size, no_cache, pull } = &build.options;
+        let BuildOptions { tags, labels, network, extra_hosts, shm_size, no_cache, pull, ulimits, inline_cache, ssh } =
+            &build.options;
+        if *inline_cache {
+            put(&mut table, "cache_to", vec![Value::from("type=inline")]);
+        }
+        let agent = |(id, socket): (&String, &Option<std::path::PathBuf>)| match socket {
+            Some(socket) => Value::from(text(&format!("{id}={}", self.path(socket)))),
+            None => Value::from(text(id)),
+        };
+        put(&mut table, "ssh", ssh.iter().map(agent).collect::<Vec<_>>());
         put(&mut table, "tags", list(tags));
         put(&mut table, "extra_hosts", list(extra_hosts));
         network.iter().for_each(|network| put(&mut table, "network", text(network)));
@@ -337,6 +350,7 @@ impl Show<'_> {
                 put(&mut table, key, true);
             }
         }
+        put(&mut table, "ulimits", limits(ulimits));
         put(&mut table, "labels", pairs(labels));
         let secrets = build.secrets.iter().map(|(id, path)| (id.clone(), text(&self.path(path)).into()));
         put(&mut table, "secrets", secrets.collect::<Table>());

@@ -156,6 +156,7 @@ impl Explained<'_> {
             let source = match &mount.source {
                 MountSource::Volume(short) => format!("volume {}", self.session.stack.volumes[short].name),
                 MountSource::Bind(path) => path.display().to_string(),
+                MountSource::Image(image) => format!("image {image}"),
                 MountSource::View { of, .. } => format!("view of {}", of.display()),
                 // Listed below, with what the image declares.
                 MountSource::Anonymous => continue,

@@ -63,12 +63,6 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
     if let Some(output) = &output {
         write_new(output, &imported.text, args.force)?;
         make_folders(&imported.folders)?;
-        for (path, text) in &imported.files {
-            // One that is the same already was written by an earlier import.
-            if std::fs::read_to_string(path).ok().as_ref() != Some(text) {
-                write_new(path, text, args.force)?;
-            }
-        }
     }
     report(args, context, &document, &imported, output.as_deref(), &here)?;
     match output {
@@ -119,7 +113,6 @@ fn report(
             "files": document.files,
             "services": imported.services,
             "folders": imported.folders,
-            "written": imported.files.iter().map(|(path, _)| path).collect::<Vec<_>>(),
             "notes": imported.notes.iter().map(note).collect::<Vec<_>>(),
         });
         return Ok(screen.json(&value)?);
@@ -139,13 +132,6 @@ fn report(
         match output {
             Some(_) => screen.note(&format!("created {shown}, as docker compose does when it starts")),
             None => screen.note(&format!("create {shown}: docker compose would")),
-        }
-    }
-    for (path, _) in &imported.files {
-        let shown = path.strip_prefix(here).unwrap_or(path).display();
-        match output {
-            Some(_) => screen.note(&format!("created {shown}: the Compose file has it inline")),
-            None => screen.note(&format!("create {shown} with what the Compose file has inline")),
         }
     }
     let lost = imported.notes.iter().filter(|note| note.lost).count();

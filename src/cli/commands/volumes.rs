@@ -32,7 +32,9 @@ pub fn run(args: &Args, context: &Context) -> Result<ExitCode> {
         let services = |volume: &str| -> Vec<ServiceName> {
             let is_of = |mount: &crate::model::Mount| match &mount.source {
                 MountSource::Volume(short) => stack.volumes[short].name == volume,
-                MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous => false,
+                MountSource::Bind(_) | MountSource::View { .. } | MountSource::Anonymous | MountSource::Image(_) => {
+                    false
+                }
             };
             let declared = stack.services.values().filter(|one| one.mounts.iter().any(is_of)).map(|one| &one.name);
             let mounted = seen.containers.iter().filter(|one| one.volumes.contains_key(volume));

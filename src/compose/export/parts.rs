@@ -1,10 +1,12 @@
 //! Parts of a service in Compose's words that need nothing but themselves.
 
+use indexmap::IndexMap;
+
 use super::put;
 use super::yaml::Yaml;
 use crate::model::gpus::Gpus;
 use crate::model::options::{ContainerOptions, Key, Written};
-use crate::model::{BuildOptions, Logging, MountOptions};
+use crate::model::{BuildOptions, Logging, MountOptions, Ulimit};
 
 type Map = Vec<(String, Yaml)>;
 
@@ -18,7 +20,23 @@ pub(super) fn option(key: Key, value: Written<'_>) -> Yaml {
         Written::Bytes(bytes) => Yaml::text(&size_text(bytes)),
         Written::Set(texts) | Written::List(texts) => Yaml::texts(texts),
         Written::Pairs(pairs) => Yaml::pairs(pairs),
+        Written::Rates(rates) => {
+            let value = if key.own == "blkio_weight_device" { "weight" } else { "rate" };
+            let rate = |(path, rate): (&String, &u64)| {
+                Yaml::Map(vec![("path".into(), Yaml::text(path)), (value.into(), Yaml::plain(rate))])
+            };
+            Yaml::List(rates.iter().map(rate).collect())
+        }
     }
+}
+
+/// The options that are parts of another key of Compose.
+pub(super) fn parts_of(compose: &str, options: &ContainerOptions) -> Yaml {
+    let parts = options.written().into_iter().filter_map(|(key, value)| {
+        let part = key.compose.strip_prefix(compose)?.strip_prefix('.')?;
+        Some((part.to_owned(), option(key, value)))
+    });
+    Yaml::Map(parts.collect())
 }
 
 /// The networks of a service, with what it is called there and its addresses.
@@ -41,9 +59,10 @@ pub(super) fn endpoint(options: &ContainerOptions, network: &str) -> Map {
 
 /// What the long form of a mount says besides its source and target.
 pub(super) fn mount_options(options: &MountOptions) -> Map {
-    let MountOptions { propagation, no_copy, subpath, create } = options;
+    let MountOptions { propagation, no_copy, subpath, create, selinux, recursive } = options;
     let mut map = Map::new();
-    for (key, value) in [("propagation", propagation), ("subpath", subpath)] {
+    let texts = [("propagation", propagation), ("subpath", subpath), ("selinux", selinux), ("recursive", recursive)];
+    for (key, value) in texts {
         map.extend(value.as_ref().map(|value| (key.to_owned(), Yaml::text(value))));
     }
     for (key, on) in [("nocopy", *no_copy), ("create_host_path", *create)] {
@@ -54,7 +73,21 @@ pub(super) fn mount_options(options: &MountOptions) -> Map {
 
 /// What the builder takes as it is written.
 pub(super) fn build_options(map: &mut Map, options: &BuildOptions) {
-    let BuildOptions { tags, labels, network, extra_hosts, shm_size, no_cache, pull } = options;
+    let BuildOptions {
+        tags,
+        labels,
+        network,
+        extra_hosts,
+        shm_size,
+        no_cache,
+        pull,
+        ulimits,
+        inline_cache,
+        // With its paths.
+        ssh: _,
+    } = options;
+    map.extend(inline_cache.then(|| ("cache_to".to_owned(), Yaml::List(vec![Yaml::text("type=inline")]))));
+    put(map, "ulimits", limits(ulimits));
     put(map, "tags", Yaml::texts(tags));
     put(map, "labels", Yaml::pairs(labels));
     map.extend(network.as_ref().map(|network| ("network".to_owned(), Yaml::text(network))));
@@ -63,6 +96,15 @@ pub(super) fn build_options(map: &mut Map, options: &BuildOptions) {
     for (key, on) in [("no_cache", *no_cache), ("pull", *pull)] {
         map.extend(on.then(|| (key.to_owned(), Yaml::plain(true))));
     }
+}
+
+/// Limits by name.
+pub(super) fn limits(limits: &IndexMap<String, Ulimit>) -> Yaml {
+    let limits = limits.iter().map(|(name, limit)| {
+        let bounds = [("soft", limit.soft), ("hard", limit.hard)];
+        (name.clone(), Yaml::Map(bounds.map(|(key, bound)| (key.to_owned(), Yaml::plain(bound))).into()))
+    });
+    Yaml::Map(limits.collect())
 }
 
 fn gpus(requests: &[String]) -> Yaml {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use super::health::{self, Health, health};
-use super::parts::{build_options, endpoint, joined, log_driver, mount_options, option, size_text};
+use super::parts::{build_options, endpoint, joined, limits, log_driver, mount_options, option, parts_of, size_text};
 use super::raw::{text, verbatim};
 use super::yaml::Yaml;
 use super::{Exporter, put};
@@ -119,13 +119,10 @@ impl Exporter<'_> {
         }
         put(&mut map, "labels", Yaml::pairs(labels));
         // Those of its networks and dependencies are written with them.
+        put(&mut map, "blkio_config", parts_of("blkio_config", options));
         let options = options.written().into_iter().filter(|(key, _)| !key.compose.contains('.'));
         map.extend(options.map(|(key, value)| (key.compose.to_owned(), option(key, value))));
-        let ulimits = ulimits.iter().map(|(name, limit)| {
-            let bounds = [("soft", limit.soft), ("hard", limit.hard)];
-            (name.clone(), Yaml::Map(bounds.map(|(key, bound)| (key.to_owned(), Yaml::plain(bound))).into()))
-        });
-        put(&mut map, "ulimits", Yaml::Map(ulimits.collect()));
+        put(&mut map, "ulimits", limits(ulimits));
         put(&mut map, "extra_hosts", Yaml::texts(extra_hosts));
         self.hooks(&mut map, &service.name, hooks);
         word(&mut map, "stop_signal", stop_signal);
@@ -146,7 +143,10 @@ impl Exporter<'_> {
 
     fn build(&mut self, name: &str, build: &Build) -> Yaml {
         let mut map = vec![("context".to_owned(), Yaml::text(&self.path(&build.context)))];
-        if build.dockerfile != "Dockerfile" {
+        if let Some(dockerfile) = &build.inline {
+            let written = self.raw.of(name, "build").and_then(|build| build.get("dockerfile_inline")).and_then(text);
+            map.push(("dockerfile_inline".into(), self.raw.templated(written, dockerfile)));
+        } else if build.dockerfile != "Dockerfile" {
             map.push(("dockerfile".into(), Yaml::text(&build.dockerfile)));
         }
         if let Some(target) = &build.target {
@@ -167,6 +167,11 @@ impl Exporter<'_> {
             secrets.push(Yaml::Map(vec![("source".into(), Yaml::text(&source)), ("target".into(), Yaml::text(id))]));
         }
         put(&mut map, "secrets", Yaml::List(secrets));
+        let agent = |(id, socket): (&String, &Option<std::path::PathBuf>)| match socket {
+            Some(socket) => Yaml::text(&format!("{id}={}", self.path(socket))),
+            None => Yaml::text(id),
+        };
+        put(&mut map, "ssh", Yaml::List(build.options.ssh.iter().map(agent).collect()));
         build_options(&mut map, &build.options);
         Yaml::Map(map)
     }
@@ -292,7 +297,7 @@ impl Exporter<'_> {
         let mount = |(index, mount): (usize, &crate::model::Mount)| {
             let written = written.get(index).and_then(|node| match text(node) {
                 Some(text) => (split(text, ':').len() > 1).then(|| split(text, ':')[0]),
-                None => node.get("source").and_then(text),
+                None => node.get("source").or(node.get("image")).and_then(text),
             });
             let kept =
                 written.filter(|source| source.starts_with('~') || self.raw.has_variables(source)).map(to_compose);
@@ -301,18 +306,26 @@ impl Exporter<'_> {
                 MountSource::Bind(path) | MountSource::View { of: path, .. } => {
                     Some(self.path(path).replace('$', "$$"))
                 }
+                MountSource::Image(image) => Some(image.replace('$', "$$")),
                 MountSource::Anonymous => None,
             });
             let target = mount.target.replace('$', "$$");
             let (words, all_said) = mount.options.words();
-            let is_path = !matches!(mount.source, MountSource::Volume(_) | MountSource::Anonymous);
-            if let (true, Some(source)) = (mount.shared || !all_said, &source) {
-                let kind = if is_path { "bind" } else { "volume" };
+            let kind = match mount.source {
+                MountSource::Volume(_) | MountSource::Anonymous => "volume",
+                MountSource::Bind(_) | MountSource::View { .. } => "bind",
+                MountSource::Image(_) => "image",
+            };
+            if let (true, Some(source)) = (mount.shared || !all_said || kind == "image", &source) {
                 let long = [("type", kind), ("source", source.as_str()), ("target", target.as_str())];
                 let mut long: Map =
                     long.into_iter().map(|(key, text)| (key.to_owned(), Yaml::Text(text.into()))).collect();
                 long.extend(mount.read_only.then(|| ("read_only".to_owned(), Yaml::plain(true))));
                 put(&mut long, kind, Yaml::Map(mount_options(&mount.options)));
+                // Compose has it among the options of paths, whatever is mounted.
+                if let (Some(selinux), "volume") = (&mount.options.selinux, kind) {
+                    put(&mut long, "bind", Yaml::Map(vec![("selinux".into(), Yaml::text(selinux))]));
+                }
                 let shared = mount.shared.then(|| ("shared".to_owned(), Yaml::plain(true)));
                 put(&mut long, EXTENSION, Yaml::Map(shared.into_iter().collect()));
                 return Yaml::Map(long);

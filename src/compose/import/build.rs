@@ -31,11 +31,7 @@ impl Importer<'_> {
             }
             match key.as_str() {
                 "context" => {}
-                "dockerfile_inline" => {
-                    let field = self.inline(draft.name, &value, part);
-                    fields.push(field);
-                }
-                "dockerfile" | "target" => {
+                "dockerfile" | "dockerfile_inline" | "target" => {
                     let text = self.text(&part.node);
                     let field = self.field(key, &part.key, text);
                     fields.push(field);
@@ -74,8 +70,14 @@ impl Importer<'_> {
                 "platforms" => self.changed(
                     &part.key,
                     "`build.platforms` is left out",
-                    "it is built for the platform that it runs on",
+                    "it is built for the platform that it runs on; for several: docker buildx build --platform",
                 ),
+                "ulimits" => {
+                    let limits = self.limits(&part.node);
+                    fields.push(Field::new("ulimits", Value::Map(limits)));
+                }
+                "cache_to" => fields.extend(self.cache_to(part)),
+                "ssh" => fields.extend(self.ssh(part)),
                 "secrets" => fields.extend(self.build_secrets(&part.node)),
                 "no_cache" | "privileged" | "pull" if part.node.boolean() == Some(false) => {}
                 key => self.lost(&part.key, &format!("build.{key}"), of_build(key)),
@@ -90,23 +92,40 @@ impl Importer<'_> {
         draft.push(field);
     }
 
-    /// A Dockerfile inside the Compose file becomes a file beside services.toml.
-    fn inline(&mut self, service: &str, context: &str, part: &Entry) -> Field {
-        let name = format!("Dockerfile.{}", self.name(service));
-        let text = self.value(&part.node);
-        let path = self.document.folder.join(&name);
-        // Relative to the context.
-        let context = self.absolute(context);
-        let written = match context.strip_prefix(&self.document.folder) {
-            Ok(inside) => "../".repeat(inside.components().count()) + &name,
-            Err(_) => path.display().to_string(),
-        };
-        if part.node.raw().is_some_and(|raw| raw.replace("$$", "").contains('$')) {
-            let message = format!("the variables in `dockerfile_inline` have their values of now in {name}");
-            self.changed(&part.key, message, "use `args` and ARG for what changes");
+    /// Caches that the engine's own builder can export.
+    fn cache_to(&mut self, part: &Entry) -> Option<Field> {
+        let mut items = Vec::new();
+        for node in part.node.list().unwrap_or_default() {
+            match self.value(node).as_str() {
+                "type=inline" => items.push(Item::from("type=inline")),
+                other => {
+                    let remedy = "the engine exports \"type=inline\" only; otherwise: docker buildx build --cache-to";
+                    self.lost(&node.place, &format!("cache_to: {other}"), remedy);
+                }
+            }
         }
-        self.files.push((path, text));
-        Field::new("dockerfile", written)
+        (!items.is_empty()).then(|| self.field("cache_to", &part.key, Value::List(items)))
+    }
+
+    /// SSH agents: `ID` or `ID=socket`. A path to a key is left to an agent.
+    fn ssh(&mut self, part: &Entry) -> Option<Field> {
+        let mut items = Vec::new();
+        for (id, entry) in crate::compose::merge::pairs(part.node.clone(), &['=']).map().into_iter().flatten() {
+            let path = if entry.node.is_null() { String::new() } else { self.value(&entry.node) };
+            let is_file = !path.is_empty() && self.absolute(&path).is_file();
+            match path.as_str() {
+                "" => items.push(self.item(&entry.key, id.as_str())),
+                path if is_file => {
+                    let remedy = format!("add it to an SSH agent with ssh-add, and write: ssh = [\"{id}\"]");
+                    self.lost(&entry.key, &format!("ssh: {id}={path}"), remedy);
+                }
+                _ => {
+                    let written = self.text(&entry.node);
+                    items.push(self.item(&entry.key, format!("{id}={written}")));
+                }
+            }
+        }
+        (!items.is_empty()).then(|| self.field("ssh", &part.key, Value::List(items)))
     }
 
     fn build_secrets(&mut self, node: &Node) -> Option<Field> {
@@ -170,9 +189,9 @@ impl Importer<'_> {
 fn of_build(key: &str) -> &'static str {
     match key {
         "additional_contexts" => "copy what is needed into the context, or use `FROM` with an image",
-        "ssh" => "use `build.secrets`, or fetch the sources before",
-        "ulimits" | "privileged" | "isolation" | "entitlements" => "the builder's own settings apply",
-        "cache_to" | "provenance" | "sbom" => "it only means something to a registry",
+        "privileged" | "entitlements" => "the engine's own builder grants none: docker buildx build --allow",
+        "isolation" => "it only exists on Windows",
+        "provenance" | "sbom" => "it only means something to a registry",
         _ => "it is not a key of the Compose specification; remove it",
     }
 }

@@ -7,7 +7,7 @@ use crate::compose::yaml::{Entry, Node};
 use crate::config::scalars;
 use crate::kinds;
 use crate::model::Kind;
-use crate::model::options::Type;
+use crate::model::options::{ContainerOptions, Type};
 
 impl Importer<'_> {
     pub(super) fn memory(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
@@ -66,6 +66,36 @@ impl Importer<'_> {
         }
         let above = self.above(&entry.key);
         draft.comment("resources", above);
+    }
+
+    /// `blkio_config`: each part is an option of its own.
+    pub(super) fn blkio(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        for (key, part) in entry.node.map().into_iter().flatten() {
+            let is_it = |known: &str| known.strip_prefix("blkio_config.") == Some(key.as_str());
+            match ContainerOptions::KEYS.iter().find(|(known, _)| is_it(known.compose)) {
+                // A weight of 0 is none.
+                Some(_) if part.node.is_null() || self.value(&part.node) == "0" => {}
+                Some((known, of)) => self.option(draft, known.own, *of, part),
+                None => {
+                    self.lost(&part.key, &format!("blkio_config.{key}"), "it is not a key of the Compose specification")
+                }
+            }
+        }
+    }
+
+    /// Rates or weights of devices: a list of `path` and `rate` or `weight`.
+    pub(super) fn rates(&mut self, draft: &mut Draft<'_>, key: &str, entry: &Entry) {
+        let mut fields = Vec::new();
+        for node in entry.node.list().unwrap_or_default() {
+            let (Some(path), Some(rate)) = (node.get("path"), node.get("rate").or(node.get("weight"))) else {
+                continue;
+            };
+            let (name, text) = (self.value(path), self.text(rate));
+            let rate = text.parse().map_or(Value::Text(text), Value::Integer);
+            fields.push(Field::new(name, rate));
+        }
+        let field = self.field(key, &entry.key, Value::Map(fields));
+        draft.push(field);
     }
 
     fn deploy_resources(&mut self, draft: &mut Draft<'_>, part: &Entry) {
@@ -155,8 +185,14 @@ impl Importer<'_> {
     }
 
     pub(super) fn ulimits(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
+        let fields = self.limits(&entry.node);
+        let field = self.field("ulimits", &entry.key, Value::Map(fields));
+        draft.push(field);
+    }
+
+    pub(super) fn limits(&mut self, node: &Node) -> Vec<Field> {
         let mut fields = Vec::new();
-        for (name, limit) in entry.node.map().into_iter().flatten() {
+        for (name, limit) in node.map().into_iter().flatten() {
             let number = |node: &Node| self.value(node).parse::<i64>().unwrap_or(-1);
             let value = match (limit.node.get("soft"), limit.node.get("hard")) {
                 (Some(soft), Some(hard)) => Value::Map(vec![
@@ -167,8 +203,7 @@ impl Importer<'_> {
             };
             fields.push(Field::new(name, value));
         }
-        let field = self.field("ulimits", &entry.key, Value::Map(fields));
-        draft.push(field);
+        fields
     }
 
     pub(super) fn logging(&mut self, draft: &mut Draft<'_>, entry: &Entry) {

@@ -55,8 +55,6 @@ pub struct Imported {
     pub notes: Vec<Note>,
     /// Folders that Compose makes when it needs them, and services.toml expects to be there.
     pub folders: Vec<PathBuf>,
-    /// Files that services.toml names, and their content: what Compose files have inline.
-    pub files: Vec<(PathBuf, String)>,
     /// The services, by the name they have in services.toml.
     pub services: Vec<String>,
 }
@@ -71,7 +69,6 @@ struct Importer<'a> {
     renamed: HashMap<String, String>,
     allow_outside: IndexSet<String>,
     folders: BTreeSet<PathBuf>,
-    files: Vec<(PathBuf, String)>,
     /// Where the lines of each file begin.
     lines: HashMap<String, Lines>,
     /// Comment lines that were put somewhere.
@@ -93,7 +90,6 @@ pub fn import(document: &Document, options: Options) -> Imported {
         renamed: HashMap::new(),
         allow_outside: IndexSet::new(),
         folders: BTreeSet::new(),
-        files: Vec::new(),
         lines: HashMap::new(),
         taken: HashSet::new(),
         unset: HashSet::new(),
@@ -108,7 +104,7 @@ pub fn import(document: &Document, options: Options) -> Imported {
     }
     let text = render(&tables);
     let notes = notes::arranged(notes, document, &text);
-    Imported { text, notes, folders: importer.folders.into_iter().collect(), files: importer.files, services }
+    Imported { text, notes, folders: importer.folders.into_iter().collect(), services }
 }
 
 /// The name Compose gives a project, in its own notation: the variable's of `.env`, else what the file says, else the folder's.

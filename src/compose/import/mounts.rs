@@ -8,6 +8,7 @@ use crate::compose::toml::{Field, Item, Value};
 use crate::compose::yaml::{Entry, Node};
 use crate::compose::{EXTENSION, Note};
 use crate::diag::Place;
+use crate::model::RECURSIVE;
 
 impl Importer<'_> {
     pub(super) fn mounts(&mut self, draft: &mut Draft<'_>, entry: &Entry) {
@@ -40,11 +41,10 @@ impl Importer<'_> {
         let (mut words, evaluated) = (Vec::new(), self.evaluate(options));
         for option in evaluated.split(',') {
             match option {
-                "ro" | "nocopy" | "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" => {
+                "ro" | "nocopy" | "private" | "rprivate" | "shared" | "rshared" | "slave" | "rslave" | "z" | "Z" => {
                     words.push(option);
                 }
                 "" | "rw" | "cached" | "delegated" | "consistent" => {}
-                "z" | "Z" => self.lost(place, option, "SELinux labels are not set; label the folder with chcon"),
                 other => self.lost(place, &format!(":{other}"), "the engine's default for mounts applies"),
             }
         }
@@ -60,16 +60,22 @@ impl Importer<'_> {
         let evaluated = |this: &Self, entry: &Entry| this.value(&entry.node);
         let propagation = node.get("bind").and_then(|bind| bind.get("propagation")).map(|node| self.value(node));
         words.extend(propagation.as_deref().filter(|propagation| !propagation.is_empty()));
-        for part in ["bind", "volume", "tmpfs"] {
+        let selinux = node.get("bind").and_then(|bind| bind.get("selinux")).map(|node| self.value(node));
+        words.extend(selinux.as_deref().filter(|label| matches!(*label, "z" | "Z")));
+        for part in ["bind", "volume", "tmpfs", "image"] {
             for (key, entry) in node.get(part).and_then(Node::map).into_iter().flatten() {
                 match (part, key.as_str()) {
                     ("bind", "create_host_path") if evaluated(self, entry) == "true" => {
                         options.push(Field::new("create_host_path", true));
                     }
-                    ("bind", "create_host_path" | "propagation") | ("tmpfs", "size" | "mode") => {}
+                    ("bind", "recursive") if RECURSIVE.contains(&evaluated(self, entry).as_str()) => {
+                        let word = evaluated(self, entry);
+                        options.extend((word != "enabled").then(|| Field::new("recursive", word)));
+                    }
+                    ("bind", "create_host_path" | "propagation" | "selinux") | ("tmpfs", "size" | "mode") => {}
                     ("volume", "nocopy") if evaluated(self, entry) == "true" => words.push("nocopy"),
                     ("volume", "nocopy") => {}
-                    ("volume", "subpath") => options.push(Field::new("subpath", self.text(&entry.node))),
+                    ("volume" | "image", "subpath") => options.push(Field::new("subpath", self.text(&entry.node))),
                     _ => self.lost(&entry.key, &format!("{part}.{key}"), "the engine's default for mounts applies"),
                 }
             }
@@ -86,6 +92,14 @@ impl Importer<'_> {
             }
             Some("bind" | "volume") | None => {
                 self.mount(draft, text("source").as_deref(), &target, &words, options, &node.place);
+            }
+            Some("image") => {
+                let source = self.template(&text("source").unwrap_or_default(), &node.place);
+                let target = self.template(&target, &node.place);
+                let mut fields = vec![Field::new("image", source), Field::new("target", target)];
+                fields.extend(options);
+                let item = self.item(&node.place, Value::Map(fields));
+                draft.list("volumes").push(item);
             }
             Some("tmpfs") => {
                 let tmpfs = |key: &str| node.get("tmpfs").and_then(|tmpfs| tmpfs.get(key)).cloned();
@@ -144,6 +158,7 @@ impl Importer<'_> {
                     fields.push(match *word {
                         "ro" => Field::new("read_only", true),
                         "nocopy" => Field::new("nocopy", true),
+                        "z" | "Z" => Field::new("selinux", *word),
                         propagation => Field::new("propagation", propagation),
                     });
                 }

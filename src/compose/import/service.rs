@@ -144,6 +144,7 @@ impl Importer<'_> {
             "links" => self.links(draft, entry),
             "healthcheck" => self.healthcheck(draft, entry),
             "deploy" => self.deploy(draft, entry),
+            "blkio_config" => self.blkio(draft, entry),
             "mem_limit" => self.memory(draft, entry),
             "cpus" => self.cpus(draft, entry),
             "ulimits" => self.ulimits(draft, entry),
@@ -202,6 +203,7 @@ impl Importer<'_> {
             Type::Number => self.number(draft, key, entry),
             Type::Set | Type::List | Type::Addresses | Type::Capabilities => self.list(draft, key, entry),
             Type::Pairs => self.pairs(draft, key, entry),
+            Type::Rates => self.rates(draft, key, entry),
         }
     }
 

@@ -13,7 +13,6 @@ pub(super) fn of_service(key: &str, node: &Node) -> Option<&'static str> {
         "use_api_socket" if off => return None,
         "attach" => return None,
         "isolation" | "cpu_count" | "cpu_percent" => "it only exists on Windows",
-        "blkio_config" => "`resources` limits memory and CPU only",
         "models" => MODELS,
         "provider" => "run what it provides outside of the stack, and give its address in `env`",
         "use_api_socket" => "mount the socket: volumes = [\"/var/run/docker.sock:/var/run/docker.sock\"]",

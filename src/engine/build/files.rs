@@ -64,14 +64,12 @@ impl Files {
         respond: &mut SendResponse<Bytes>,
     ) -> io::Result<()> {
         let entries = self.asked(call.headers());
-        let mut head = Response::new(());
-        head.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
-        let mut to = Sending(respond.send_response(head, false).map_err(io::Error::other)?);
+        let mut to = Sending::begin(respond)?;
         for entry in &entries {
             to.packet(ANNOUNCE, &proto::write(2, &announced(entry))).await?;
         }
         to.packet(ANNOUNCE, &[]).await?;
-        let mut from = Receiving { body: call.into_body(), have: BytesMut::new(), packets: VecDeque::new() };
+        let mut from = Receiving::new(call.into_body());
         while let Some(packet) = from.next().await? {
             let number = |field: u64| {
                 let found = proto::fields(&packet).find(|(number, _)| *number == field);
@@ -90,12 +88,16 @@ impl Files {
                 _ => {}
             }
         }
-        let mut end = HeaderMap::new();
-        end.insert("grpc-status", HeaderValue::from_static("0"));
-        to.0.send_trailers(end).map_err(io::Error::other)
+        to.end()
     }
 
     async fn content(&self, entry: &Entry, id: u64, to: &mut Sending) -> io::Result<()> {
+        if let What::Text(text) = &entry.what {
+            for piece in text.as_bytes().chunks(PIECE) {
+                to.packet(CONTENT, &[number(3, id), proto::write(4, piece)].concat()).await?;
+            }
+            return to.packet(CONTENT, &number(3, id)).await;
+        }
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", entry.source.display()));
         let folder = if entry.source == self.dockerfile.source {
             std::path::Path::new("/")
@@ -126,6 +128,7 @@ fn announced(entry: &Entry) -> Vec<u8> {
         [proto::write(1, entry.path.as_bytes()), number(6, entry.modified.saturating_mul(1_000_000_000))].concat();
     let rest = match &entry.what {
         What::Folder => number(2, (mode | FOLDER).into()),
+        What::Text(text) => [number(2, mode.into()), number(5, text.len() as u64)].concat(),
         What::File(size) => [number(2, mode.into()), number(5, *size)].concat(),
         What::Link(to) => {
             let to = to.as_os_str().as_encoded_bytes();
@@ -146,19 +149,35 @@ fn number(field: u8, mut number: u64) -> Vec<u8> {
     out
 }
 
-/// Where packets go.
-struct Sending(h2::SendStream<Bytes>);
+/// Where messages go.
+pub(super) struct Sending(h2::SendStream<Bytes>);
 
 impl Sending {
-    /// Waits until the builder accepts more.
+    /// Begins to answer a call.
+    pub(super) fn begin(respond: &mut SendResponse<Bytes>) -> io::Result<Self> {
+        let mut head = Response::new(());
+        head.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+        respond.send_response(head, false).map(Self).map_err(io::Error::other)
+    }
+
+    /// Ends the answer: all went well.
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        let mut end = HeaderMap::new();
+        end.insert("grpc-status", HeaderValue::from_static("0"));
+        self.0.send_trailers(end).map_err(io::Error::other)
+    }
+
     async fn packet(&mut self, kind: u64, rest: &[u8]) -> io::Result<()> {
         let kind = if kind == ANNOUNCE { Vec::new() } else { number(1, kind) };
-        let length = kind.len() + rest.len();
-        let mut frame = BytesMut::with_capacity(length + 5);
+        self.message(&[&kind, rest].concat()).await
+    }
+
+    /// Sends a message in its frame. Waits until the builder accepts more.
+    pub(super) async fn message(&mut self, message: &[u8]) -> io::Result<()> {
+        let mut frame = BytesMut::with_capacity(message.len() + 5);
         frame.put_u8(0);
-        frame.put_u32(u32::try_from(length).map_err(io::Error::other)?);
-        frame.put_slice(&kind);
-        frame.put_slice(rest);
+        frame.put_u32(u32::try_from(message.len()).map_err(io::Error::other)?);
+        frame.put_slice(message);
         let mut frame = frame.freeze();
         while frame.has_remaining() {
             self.0.reserve_capacity(frame.len());
@@ -171,16 +190,20 @@ impl Sending {
     }
 }
 
-/// Where packets come from.
-struct Receiving {
+/// Where messages come from.
+pub(super) struct Receiving {
     body: h2::RecvStream,
     have: BytesMut,
     packets: VecDeque<Bytes>,
 }
 
 impl Receiving {
-    /// The next packet; none when the builder has nothing more to say.
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+    pub(super) fn new(body: h2::RecvStream) -> Self {
+        Self { body, have: BytesMut::new(), packets: VecDeque::new() }
+    }
+
+    /// The next message; none when the builder has nothing more to say.
+    pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             if let Some(packet) = self.packets.pop_front() {
                 return Ok(Some(packet));

@@ -5,6 +5,7 @@ mod files;
 mod proto;
 mod send;
 mod session;
+mod ssh;
 mod steps;
 
 use std::collections::HashMap;
@@ -109,6 +110,8 @@ impl Engine {
         let content =
             tokio::task::spawn_blocking(move || context::content(&asked)).await.map_err(anyhow::Error::from)??;
         let mut own = build.clone();
+        // What the builder takes for it.
+        own.args.extend(own.options.inline_cache.then(|| ("BUILDKIT_INLINE_CACHE".into(), "1".into())));
         own.args.extend(how.args.iter().cloned());
         let build = &own;
         let work = Work { engine: self, service, build, how, label: content.label(service) };
@@ -120,8 +123,9 @@ impl Engine {
                 Err(Declined::NotThere(why)) => why,
             },
         };
-        if !build.secrets.is_empty() {
-            let message = format!("can't build {}: build secrets need BuildKit, but {why}", service.image);
+        let missing = [("build secrets", !build.secrets.is_empty()), ("SSH agents", !build.options.ssh.is_empty())];
+        if let Some((what, _)) = missing.into_iter().find(|(_, asked)| *asked) {
+            let message = format!("can't build {}: {what} need BuildKit, but {why}", service.image);
             return Err(Error::new(ErrorKind::Image, message)
                 .hint("use BuildKit: unset DOCKER_BUILDKIT, or upgrade the engine"));
         }
@@ -158,6 +162,7 @@ impl Work<'_> {
         let dockerfile = apart.as_ref().map(|(_, dockerfile)| dockerfile.path.clone());
         let offer = Offer {
             files: apart.map(|(context, dockerfile)| Files { context, dockerfile }),
+            agents: ssh::agents(&self.service.image, self.build)?,
             secrets: self.build.secrets.iter().map(|(id, path)| (id.clone(), path.clone())).collect(),
             config_dir: self.engine.config_dir.clone(),
             trouble: trouble.clone(),
@@ -178,8 +183,10 @@ impl Work<'_> {
 
     async fn classic(&self, tell: &mut dyn FnMut(Progress)) -> Result<()> {
         let trouble = Trouble::default();
-        let dockerfile = self.build.context.join(&self.build.dockerfile);
-        let dockerfile = bounded::text(&dockerfile, bounded::WRITTEN).unwrap_or_default();
+        let dockerfile = self.build.inline.clone().unwrap_or_else(|| {
+            let path = self.build.context.join(&self.build.dockerfile);
+            bounded::text(&path, bounded::WRITTEN).unwrap_or_default()
+        });
         let found = credentials::for_build(&self.engine.config_dir, &dockerfile).await?;
         let found: HashMap<String, DockerCredentials> =
             found.into_iter().map(|(registry, found)| (registry, found.into_bollard())).collect();
@@ -206,6 +213,9 @@ impl Work<'_> {
         query.extend(options.tags.iter().map(|tag| ("t", tag.clone())));
         query.extend(options.network.clone().map(|network| ("networkmode", network)));
         query.extend((!options.extra_hosts.is_empty()).then(|| ("extrahosts", options.extra_hosts.join(","))));
+        let limits = options.ulimits.iter().map(|(name, limit)| Limit { name, soft: limit.soft, hard: limit.hard });
+        let limits: Vec<Limit<'_>> = limits.collect();
+        query.extend((!limits.is_empty()).then(|| ("ulimits", json(&limits))));
         query.extend(options.shm_size.map(|size| ("shmsize", size.to_string())));
         query
     }
@@ -286,6 +296,15 @@ impl Work<'_> {
     }
 }
 
+/// A limit of the steps, in the engine's words.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Limit<'a> {
+    name: &'a str,
+    soft: i64,
+    hard: i64,
+}
+
 /// How a build ended that did not succeed.
 enum Ended {
     /// The engine did not begin; its status and words.
@@ -358,8 +377,10 @@ fn json(value: &impl serde::Serialize) -> String {
 }
 
 fn build_failed(reference: &str, build: &Build, text: &str, culprit: Option<Culprit>) -> Error {
-    let from = build.context.join(&build.dockerfile);
-    let from = from.display();
+    let from = match &build.inline {
+        Some(_) => "its `dockerfile_inline`".to_owned(),
+        None => build.context.join(&build.dockerfile).display().to_string(),
+    };
     let (what, output) = match culprit {
         None => (format!("can't build {reference} with {from}: {}", without_frames(text)), Vec::new()),
         Some(Culprit { name, why, lines }) => {

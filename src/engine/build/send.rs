@@ -72,6 +72,10 @@ fn append(archive: &mut tar::Builder<byte_channel::Writer>, entry: &Entry, conte
             header.set_entry_type(tar::EntryType::Symlink);
             archive.append_link(&mut header, &entry.path, target)
         }
+        What::Text(text) => {
+            header.set_size(text.len() as u64);
+            archive.append_data(&mut header, &entry.path, text.as_bytes())
+        }
         What::File(_) => {
             // It may have become a link, to something that must not be in the image.
             let file = byte_channel::open_within(context.folder_of(entry), &entry.source)?;
@@ -116,6 +120,7 @@ mod tests {
         let build = Build {
             context: root.into(),
             dockerfile: "Dockerfile".into(),
+            inline: None,
             target: None,
             args,
             cache_from: Vec::new(),

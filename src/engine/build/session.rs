@@ -18,7 +18,7 @@ use super::super::connect::Address;
 use super::super::credentials::{self, Credentials};
 use super::super::hijack::{self, Then};
 use super::files::Files;
-use super::{Trouble, proto};
+use super::{Trouble, proto, ssh};
 use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
 
@@ -41,6 +41,8 @@ const LONGEST_QUESTION: usize = 64 * 1024;
 pub(super) struct Offer {
     /// Secrets by id: the file each is in.
     pub(super) secrets: BTreeMap<String, PathBuf>,
+    /// SSH agents by id: the socket of each.
+    pub(super) agents: BTreeMap<String, PathBuf>,
     /// Where `docker login` leaves credentials.
     pub(super) config_dir: PathBuf,
     /// The files of the build, where they are not sent as an archive.
@@ -72,8 +74,12 @@ impl Session {
         let half = || RandomState::new().hash_one("session");
         let id = format!("{:016x}{:016x}", half(), half());
         let about = [("Uuid", id.as_str()), ("Name", "taskava"), ("Sharedkey", "")];
-        let methods = [HEALTH, LOGIN, SECRET, FILES].map(|method| ("Grpc-Method", method));
-        let offered = methods.iter().filter(|(_, method)| *method != FILES || offer.files.is_some());
+        let methods = [HEALTH, LOGIN, SECRET, FILES, ssh::CHECK, ssh::FORWARD].map(|method| ("Grpc-Method", method));
+        let offered = methods.iter().filter(|(_, method)| match *method {
+            FILES => offer.files.is_some(),
+            ssh::CHECK | ssh::FORWARD => !offer.agents.is_empty(),
+            _ => true,
+        });
         let headers = about.iter().chain(offered);
         let headers: String =
             headers.map(|(name, value)| format!("X-Docker-Expose-Session-{name}: {value}\r\n")).collect();
@@ -103,6 +109,15 @@ async fn answer(request: Request<h2::RecvStream>, mut respond: SendResponse<Byte
                 Error::new(ErrorKind::Image, message).hint("run the command again once the files no longer change"),
             );
             respond.send_reset(h2::Reason::INTERNAL_ERROR);
+        }
+        return;
+    }
+    if path == ssh::FORWARD {
+        let id = request.headers().get("buildkit.ssh.id").and_then(|id| id.to_str().ok()).unwrap_or_default();
+        match offer.agent(id).cloned() {
+            // A step that does not wait for an answer ends the call: nothing of ours has failed.
+            Ok(socket) => drop(ssh::forward(&socket, request, &mut respond).await),
+            Err(error) => drop(send(&mut respond, Err(error))),
         }
         return;
     }
@@ -163,8 +178,15 @@ impl Offer {
             HEALTH => Ok(vec![1 << 3, 1]),
             SECRET => self.secret(&name),
             LOGIN => self.login(&name).await,
+            ssh::CHECK => self.agent(&name).map(|_| Vec::new()),
             _ => Err((UNIMPLEMENTED, format!("{path} is not offered"))),
         }
+    }
+
+    /// The socket of an agent; without an id, that of the default one.
+    fn agent(&self, id: &str) -> Result<&PathBuf, (u8, String)> {
+        let id = if id.is_empty() { "default" } else { id };
+        self.agents.get(id).ok_or_else(|| (NOT_FOUND, format!("unset ssh forward key {id}")))
     }
 
     fn secret(&self, id: &str) -> Result<Vec<u8>, (u8, String)> {
@@ -203,7 +225,8 @@ mod tests {
 
     fn offer(folder: &std::path::Path) -> Offer {
         let secrets = BTreeMap::from([("npmrc".into(), folder.join("secret")), ("gone".into(), folder.join("gone"))]);
-        Offer { secrets, config_dir: folder.into(), files: None, trouble: Trouble::default() }
+        let agents = BTreeMap::from([("default".into(), folder.join("agent"))]);
+        Offer { secrets, agents, config_dir: folder.into(), files: None, trouble: Trouble::default() }
     }
 
     #[tokio::test]
@@ -215,6 +238,8 @@ mod tests {
         assert_eq!(offer.answer(SECRET, &proto::write(1, b"../secret")).await.unwrap_err().0, NOT_FOUND);
         assert_eq!(offer.answer("/moby.filesync.v1.FileSync/DiffCopy", b"").await.unwrap_err().0, UNIMPLEMENTED);
         assert_eq!(offer.answer(LOGIN, &proto::write(1, b"registry.example")).await, Ok(Vec::new()));
+        assert_eq!(offer.answer(ssh::CHECK, b"").await, Ok(Vec::new()));
+        assert_eq!(offer.answer(ssh::CHECK, &proto::write(1, b"other")).await.unwrap_err().0, NOT_FOUND);
         assert!(offer.trouble.take().is_none());
         assert_eq!(offer.answer(SECRET, &proto::write(1, b"gone")).await.unwrap_err().0, INTERNAL);
         assert!(offer.trouble.take().expect("noted").to_string().starts_with("can't read build secret gone from"));

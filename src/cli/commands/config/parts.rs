@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use toml::{Table, Value};
 
 use crate::model::options::Written;
-use crate::model::{Dependency, Logging, Network, Port, ServiceName, Volume};
+use crate::model::{Dependency, Logging, Network, Port, ServiceName, Ulimit, Volume};
 
 /// Adds a key unless there is nothing to say.
 pub(super) fn put(table: &mut Table, key: &str, value: impl Into<Value>) {
@@ -57,7 +57,18 @@ pub(super) fn option(value: Written<'_>) -> Value {
         Written::Bytes(bytes) => number(bytes).into(),
         Written::Set(texts) | Written::List(texts) => list(texts),
         Written::Pairs(all) => pairs(all).into(),
+        Written::Rates(rates) => {
+            Value::Table(rates.iter().map(|(name, rate)| (name.clone(), number(*rate).into())).collect())
+        }
     }
+}
+
+pub(super) fn limits(limits: &IndexMap<String, Ulimit>) -> Table {
+    let limits = limits.iter().map(|(name, limit)| {
+        let both = [("soft".to_owned(), limit.soft.into()), ("hard".to_owned(), limit.hard.into())];
+        (name.clone(), Value::Table(Table::from_iter(both)))
+    });
+    limits.collect()
 }
 
 pub(super) fn resources(memory: Option<u64>, nano_cpus: Option<u64>) -> Table {
