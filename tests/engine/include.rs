@@ -1,7 +1,7 @@
 //! A stack of several files: what is included and extended runs, and `watch` follows edits of each file.
 
 use crate::docker;
-use crate::stack::{Stack, image};
+use crate::stack::{Stack, image, wait_until};
 use crate::watch::Watching;
 
 const SERVICE: &str = "image = \"image:busybox\"\ncommand = [\"sleep\", \"1000\"]\nstop_signal = \"SIGKILL\"\n";
@@ -27,22 +27,20 @@ fn included_services_run_and_edits_of_their_files_are_applied() {
     assert_eq!(stack.dev(&["exec", "cache", "cat", "/data/x"]).ends(0).stdout.trim_end(), "of the shop");
 
     let watching = Watching::start(&stack, &[]);
-    let changes = |path: &str, times: usize| {
-        let reloaded = watching.wait("watch-reloaded", times);
-        assert_eq!(reloaded["path"], path);
-        reloaded.to_string()
+    // An edit right after the start may be seen twice, and the second time nothing is left to do.
+    let applied = |path: &str, service: &str, variable: &str| {
+        wait_until(path, || watching.all("watch-reloaded").iter().any(|told| told["path"] == path).then_some(()));
+        let env = docker::inspect(&stack.container(service)).env;
+        assert!(env.contains(&variable.to_owned()), "{path}: {env:?}");
     };
     file("shop/services.toml", &cache("2"));
-    let change = changes("shop/services.toml", 1);
-    assert!(change.contains("cache recreated (config changed: env.LEVEL)"), "{change}");
+    applied("shop/services.toml", "cache", "LEVEL=2");
     file("base/base.toml", &(base + "env = { B = \"2\" }\n"));
-    let change = changes("base/base.toml", 2);
-    assert!(change.contains("app recreated (config changed: env.B)"), "{change}");
+    applied("base/base.toml", "app", "B=2");
     file("shop/.env", "FROM=dotenv\n");
-    let change = changes("shop/.env", 3);
-    assert!(change.contains("cache recreated (config changed: env.FROM)"), "{change}");
+    applied("shop/.env", "cache", "FROM=dotenv");
     let env = docker::inspect(&stack.container("app")).env;
-    assert!(["A=1", "B=2"].iter().all(|one| env.contains(&(*one).to_owned())), "{env:?}");
+    assert!(env.contains(&"A=1".to_owned()), "{env:?}");
 }
 
 #[test]
