@@ -77,7 +77,8 @@ impl Importer<'_> {
                 Some(_) if part.node.is_null() || self.value(&part.node) == "0" => {}
                 Some((known, of)) => self.option(draft, known.own, *of, part),
                 None => {
-                    self.lost(&part.key, &format!("blkio_config.{key}"), "it is not a key of the Compose specification")
+                    let remedy = "it is not a key of the Compose specification";
+                    self.lost(&part.key, &format!("blkio_config.{key}"), remedy);
                 }
             }
         }
