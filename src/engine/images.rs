@@ -102,7 +102,9 @@ impl Engine {
                 let of_registry = failed("", &error).kind == ErrorKind::Other;
                 let kind = if of_registry { ErrorKind::Image } else { ErrorKind::Engine };
                 let failed = Error::new(kind, format_args!("can't push {reference}: {text}"));
-                if of_registry { failed.hint("is it built, and are you logged in? docker login") } else { failed }
+                let host = name.host().map(|host| format!(" {host}")).unwrap_or_default();
+                let hint = format!("is it built, and are you logged in? docker login{host}");
+                if of_registry { failed.hint(hint) } else { failed }
             })?;
         }
         Ok(())

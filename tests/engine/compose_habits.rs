@@ -140,6 +140,34 @@ command = ["sh", "-c", "trap 'echo asked; exit 4' INT; while :; do sleep 0.1; do
 }
 
 #[test]
+fn the_keys_of_docker_leave_a_service_running() {
+    let shell = "[services.sh]\nimage = \"image:busybox\"\ncommand = [\"sh\"]\ntty = true\nstdin_open = true\nstop_signal = \"SIGKILL\"\n";
+    let stack = Stack::new("keys", shell);
+    stack.up();
+    for (arguments, keys) in
+        [(&["attach", "sh"][..], "\u{10}\u{11}"), (&["attach", "--detach-keys", "ctrl-x,q", "sh"], "\u{18}q")]
+    {
+        let mut terminal = crate::pty::Terminal::start(&stack.command(arguments), 24, 80);
+        wait_until("keys go through", || terminal.is_raw().then_some(()));
+        terminal.types("echo $((6 * 7))\n");
+        terminal.wait_for("42");
+        terminal.types(keys);
+        assert_eq!(terminal.ends(), 0, "{}", terminal.shown());
+        assert!(!terminal.is_raw());
+        assert_eq!(stack.state("sh"), "running");
+    }
+    let mut terminal = crate::pty::Terminal::start(&stack.command(&["run", "sh"]), 24, 80);
+    wait_until("keys go through", || terminal.is_raw().then_some(()));
+    terminal.types("echo $((6 * 7))\n");
+    terminal.wait_for("42");
+    terminal.types("\u{10}\u{11}");
+    terminal.ends();
+    assert!(terminal.everything().contains("detached"), "{}", terminal.shown());
+    assert_eq!(docker::names(&[&stack.label()]).len(), 2, "the container of `run` goes on");
+    stack.dev(&["down"]).ends(0);
+}
+
+#[test]
 fn a_one_off_container_takes_what_compose_takes() {
     let stack = Stack::new("one-off", TWO);
     stack.file("vars", "FROM_FILE=a\nBOTH=file\n");

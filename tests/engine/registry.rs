@@ -364,3 +364,33 @@ async fn up_says_whether_an_image_is_denied_or_missing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_built_image_is_pushed_with_the_login_of_docker() {
+    with_registry(async |registry, docker| {
+        let image = format!("{}/pushed:1", registry.address);
+        let build = format!("{{ dockerfile_inline = \"FROM {IMAGE}\\nLABEL pushed=yes\" }}");
+        let services = format!("services.web = {{ image = \"{image}\", build = {build} }}\n");
+        let nobody = registry.config("nobody", &serde_json::json!({}));
+        let login = serde_json::json!({ &registry.address: { "auth": STANDARD.encode("pusher:plain") } });
+        let pusher = registry.config("pusher", &serde_json::json!({ "auths": login }));
+        let run = async |options: &ConnectOptions, arguments: &[&str]| {
+            let output = dev_with(registry, &services, options, &[], arguments).await;
+            (output.status.code(), said(&output))
+        };
+        assert_eq!(run(&nobody, &["build"]).await.0, Some(0));
+        let (code, refused) = run(&nobody, &["push"]).await;
+        assert_eq!(code, Some(4), "{refused}");
+        assert!(refused.contains(&format!("docker login {}", registry.address)), "{refused}");
+        let (code, refused) = run(&nobody, &["push", "--ignore-push-failures"]).await;
+        assert_eq!(code, Some(0), "{refused}");
+        assert!(refused.contains("warning: "), "{refused}");
+        assert!(pull(&registry.logged_in(PASSWORD), &image).await.is_err(), "nothing was pushed");
+        let (code, pushed) = run(&pusher, &["push"]).await;
+        assert_eq!(code, Some(0), "{pushed}");
+        assert!(pushed.contains(&format!("web: pushing {image}")) && pushed.contains("web: pushed"), "{pushed}");
+        docker.remove_image(&image, None::<RemoveImageOptions>, None).await.expect("the tag");
+        pull(&registry.logged_in(PASSWORD), &image).await.expect("it is in the registry");
+    })
+    .await;
+}
