@@ -52,7 +52,7 @@ fn a_stack_is_created_looked_at_and_removed() {
     stack.dev(&["rm"]).ends(0);
     assert_eq!((stack.state("idle"), stack.state("slow")), ("running".into(), "none".into()));
     stack.dev(&["exec", "-T", "--index", "1", "idle", "sh", "-c", "echo x > /kept/x"]).ends(0);
-    stack.dev(&["exec", "--index", "2", "idle", "true"]).ends(2).says(&["one container"]);
+    stack.dev(&["exec", "--index", "2", "idle", "true"]).ends(2).says(&["idle has 1 container"]);
     let saved = stack.dev(&["rm", "-s", "-f", "-v", "idle"]).ends(0).says(&["saved"]);
     assert_eq!(stack.state("idle"), "none", "{}", saved.stderr);
     assert!(docker::volumes().contains(&stack.volume("kept")), "a named volume stays");
