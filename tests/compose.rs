@@ -152,7 +152,7 @@ fn what_the_engines_builder_can_not_do_is_one_line_each() {
     std::fs::write(folder.path().join("id_rsa"), "a key").expect("a file");
     let build = "context: ., ssh: [default, 'key=./id_rsa', 'agent=./a.sock'], cache_to: [type=inline, 'type=local,dest=x'], \
                  ulimits: { nofile: 10 }, privileged: true, entitlements: [network.host], isolation: process, \
-                 additional_contexts: { lib: ../lib }, platforms: [linux/amd64, linux/arm64]";
+                 additional_contexts: { lib: https://example.test/lib.git }, platforms: [linux/amd64, linux/arm64]";
     let compose = format!("services: {{ web: {{ build: {{ {build} }} }} }}\n");
     std::fs::write(folder.path().join("compose.yaml"), compose).expect("a file");
     let output = dev(folder.path(), &["import"]);
@@ -164,7 +164,7 @@ fn what_the_engines_builder_can_not_do_is_one_line_each() {
         "`build.privileged` has no counterpart: the engine's own builder grants none",
         "`build.entitlements` has no counterpart",
         "`build.isolation` has no counterpart: it only exists on Windows",
-        "`build.additional_contexts` has no counterpart",
+        "`additional_contexts: lib=https://example.test/lib.git` has no counterpart: clone or download it",
         "`build.platforms` is left out: it is built for the platform that it runs on; for several: docker buildx",
     ] {
         assert_eq!(said.matches(what).count(), 1, "{what}\n{said}");

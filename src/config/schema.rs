@@ -127,6 +127,8 @@ table! {
         dockerfile_inline: Option<String>, default "none", example r#"dockerfile_inline = "FROM busybox:1.37\nCOPY . /app""#;
         /// Build stage to build.
         target: Option<String>, default "the last one", example r#"target = "dev""#;
+        /// What the Dockerfile can use by a name of its own, with `FROM NAME`, `COPY --from=NAME` or `RUN --mount=from=NAME`: a folder, `docker-image://IMAGE`, or `service:NAME`, whose image is built before.
+        additional_contexts: Pairs, default "none", example r#"additional_contexts = { shared = "../shared", base = "service:base" }"#;
         /// Build arguments.
         args: Pairs, default "none", example r#"args = { VERSION = "1.2" }"#;
         /// Images whose layers may be reused.

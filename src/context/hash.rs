@@ -7,11 +7,11 @@ use std::thread;
 
 use sha2::{Digest, Sha256};
 
-use super::{Context, Entry, What, unreadable};
+use super::{Context, Entry, What, of_folder, unreadable};
 use crate::bounded;
 use crate::diag::Result;
-use crate::model::Build;
 use crate::model::built::{Content, Item};
+use crate::model::{Build, NamedContext};
 
 /// Below this number of files, another thread costs more than it brings.
 const WORTH_A_THREAD: usize = 64;
@@ -27,7 +27,16 @@ pub fn content(build: &Build) -> Result<Content> {
         None => bounded::file(&context.dockerfile_source, bounded::WRITTEN)
             .map_err(|error| unreadable(&context.dockerfile_source, &error))?,
     };
-    let entries: Vec<&Entry> = context.entries.iter().filter(|entry| entry.path != context.dockerfile).collect();
+    let mut entries: Vec<Entry> = context.entries;
+    entries.retain(|entry| entry.path != context.dockerfile);
+    for (name, named) in &build.contexts {
+        if let NamedContext::Folder(folder) = named {
+            let listed = Context::list(&of_folder(folder))?;
+            let files = listed.entries.into_iter().filter(|entry| entry.path != listed.dockerfile);
+            entries.extend(files.map(|entry| Entry { path: format!("{name}:{}", entry.path), ..entry }));
+        }
+    }
+    let entries: Vec<&Entry> = entries.iter().collect();
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(entries.len() / WORTH_A_THREAD + 1);
     let items = thread::scope(|scope| {
         let parts: Vec<_> = entries

@@ -3,17 +3,21 @@
 
 mod hash;
 mod ignore;
+mod stages;
 
 use std::fs;
 use std::io::ErrorKind as Io;
 use std::path::{Path, PathBuf};
 
+use indexmap::IndexMap;
+
 pub use hash::content;
+pub use stages::with_stages;
 
 pub(crate) use self::ignore::Ignore;
 use crate::bounded;
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::Build;
+use crate::model::{Build, BuildOptions};
 
 /// Where a Dockerfile from outside the context is put inside it.
 const OUTSIDE: &str = ".taskava.dockerfile";
@@ -111,6 +115,21 @@ impl Context {
     /// The folder that one of its files must lie in when it is read; for a Dockerfile from outside, any.
     pub(crate) fn folder_of(&self, entry: &Entry) -> &Path {
         if entry.path == OUTSIDE { Path::new("/") } else { &self.root }
+    }
+}
+
+/// How an image of a folder alone is built: what a named context is until the build is done.
+pub fn of_folder(folder: &Path) -> Build {
+    Build {
+        context: folder.to_path_buf(),
+        dockerfile: "Dockerfile".into(),
+        inline: Some("FROM scratch\nCOPY . /\n".into()),
+        target: None,
+        contexts: IndexMap::new(),
+        args: IndexMap::new(),
+        cache_from: Vec::new(),
+        secrets: IndexMap::new(),
+        options: BuildOptions::default(),
     }
 }
 

@@ -14,6 +14,7 @@ fn write(root: &Path, path: &str, text: &str) {
 fn build(context: &Path, dockerfile: &str) -> Build {
     Build {
         inline: None,
+        contexts: Default::default(),
         context: context.into(),
         dockerfile: dockerfile.into(),
         target: None,

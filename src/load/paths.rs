@@ -74,7 +74,7 @@ pub(super) struct Role(&'static str);
 impl Role {
     /// Whether only a build needs it.
     pub(super) fn is_of_build(&self) -> bool {
-        matches!(self.0, "build context" | "dockerfile" | "build secret")
+        matches!(self.0, "build context" | "additional build context" | "dockerfile" | "build secret")
     }
 }
 

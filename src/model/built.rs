@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
-use super::{Service, fingerprint, fingerprint_of};
+use super::{NamedContext, Service, fingerprint, fingerprint_of};
 
 /// The label's parts by name.
 pub type Label = BTreeMap<String, String>;
@@ -127,6 +127,14 @@ pub fn change(service: &Service, content: Option<&Content>, seen: Option<&Label>
     Some(Change { parts: changed, files, more })
 }
 
+/// A named context: the files of a folder are among the context's.
+fn named(context: &NamedContext) -> &str {
+    match context {
+        NamedContext::Folder(_) => "folder",
+        NamedContext::Image(image) | NamedContext::Service { image, .. } => image,
+    }
+}
+
 /// What services.toml says of a build that makes a difference to the image.
 fn parts(service: &Service) -> Label {
     let mut parts = Label::new();
@@ -140,6 +148,10 @@ fn parts(service: &Service) -> Label {
         ("platform", service.platform.clone().unwrap_or_default()),
         ("secrets", ids.join("\n")),
         ("target", build.target.clone().unwrap_or_default()),
+        (
+            "additional_contexts",
+            build.contexts.iter().map(|(name, context)| format!("{name}={}\n", named(context))).collect(),
+        ),
         ("tags", build.options.tags.join("\n")),
         ("cache_to", if build.options.inline_cache { "inline".into() } else { String::new() }),
         ("labels", build.options.labels.iter().map(|(name, value)| format!("{name}={value}\n")).collect()),

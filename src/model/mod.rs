@@ -6,6 +6,7 @@
 //! takes its name apart, `secret` says what is masked when shown.
 
 pub mod aws;
+mod build;
 pub mod built;
 pub mod danger;
 mod dependency;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 
+pub use build::{Build, BuildOptions, NamedContext};
 pub use dependency::{Condition, Dependency};
 pub use failure::{Endpoint, Failure};
 pub use health::HealthCheck;
@@ -48,8 +50,7 @@ pub use names::{CopyName, ServiceName, StackName};
 pub use pins::Pins;
 pub use ports::{Port, Protocol, PublishedPort};
 pub use service::{
-    Build, BuildOptions, EnvValue, Logging, Probe, PullPolicy, Readiness, Replica, RestartPolicy, Service, Ulimit,
-    WatchAction, WatchRule,
+    EnvValue, Logging, Probe, PullPolicy, Readiness, Replica, RestartPolicy, Service, Ulimit, WatchAction, WatchRule,
 };
 
 use crate::diag::{Diagnostic, Error, ErrorKind, Result, similar};

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use serde::Serialize;
 
 use super::options::ContainerOptions;
-use super::{Condition, Dependency, HealthCheck, Hooks, InlineFile, Kind, Mount, Port, ServiceName, Tmpfs};
+use super::{Build, Condition, Dependency, HealthCheck, Hooks, InlineFile, Kind, Mount, Port, ServiceName, Tmpfs};
 use crate::diag::Place;
 
 /// One service.
@@ -148,52 +148,6 @@ impl PullPolicy {
             Self::Never => "never",
         }
     }
-}
-
-/// How an image is built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Build {
-    /// Folder sent to the builder, absolute.
-    pub context: PathBuf,
-    /// Dockerfile, relative to the context.
-    pub dockerfile: String,
-    /// The text of the Dockerfile, instead of a file.
-    pub inline: Option<String>,
-    /// Stage to build.
-    pub target: Option<String>,
-    /// Build arguments.
-    pub args: IndexMap<String, String>,
-    /// Images whose layers may be reused.
-    pub cache_from: Vec<String>,
-    /// Secrets by id: file they come from, absolute.
-    pub secrets: IndexMap<String, PathBuf>,
-    /// What the builder takes as it is written.
-    pub options: BuildOptions,
-}
-
-/// What a builder takes as it is written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BuildOptions {
-    /// Further names of the image.
-    pub tags: Vec<String>,
-    /// Labels of the image.
-    pub labels: IndexMap<String, String>,
-    /// Network of the steps.
-    pub network: Option<String>,
-    /// `host:address` lines for /etc/hosts.
-    pub extra_hosts: Vec<String>,
-    /// Size of /dev/shm.
-    pub shm_size: Option<u64>,
-    /// Without the cache.
-    pub no_cache: bool,
-    /// Newer base images are looked for.
-    pub pull: bool,
-    /// Limits of the steps by name (`nofile`).
-    pub ulimits: IndexMap<String, Ulimit>,
-    /// The image carries what another build needs to use its layers as a cache.
-    pub inline_cache: bool,
-    /// SSH agents by id: their socket, absolute; none = that of the environment (`SSH_AUTH_SOCK`).
-    pub ssh: IndexMap<String, Option<PathBuf>>,
 }
 
 /// The value of an environment variable and its origin.

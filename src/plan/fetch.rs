@@ -1,8 +1,13 @@
 //! Plans for images alone: what `pull` and `build` would do, and what `--frozen` allows.
 
-use super::{Cause, Observed, Op, Plan, Request};
+use std::collections::HashMap;
+
+use indexmap::IndexSet;
+
+use super::up::selection;
+use super::{Cause, Observed, Op, Plan, Request, StepId};
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{PullPolicy, Service, ServiceName, Stack};
+use crate::model::{Build, PullPolicy, Service, ServiceName, Stack};
 
 /// Why `pull` leaves a service out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +52,7 @@ pub fn pull<'a>(
 /// When a service is named that has none.
 pub fn build(stack: &Stack, seen: &Observed, names: &[ServiceName]) -> Result<Plan> {
     let mut plan = Plan::default();
-    let mut done = Vec::new();
+    let mut done = HashMap::new();
     for service in meant(stack, names) {
         if stack.builder(&service.image).is_none() {
             if names.is_empty() {
@@ -58,15 +63,46 @@ pub fn build(stack: &Stack, seen: &Observed, names: &[ServiceName]) -> Result<Pl
                 Error::new(ErrorKind::Usage, message).hint(format!("pull it with: taskava dev pull {}", service.name))
             );
         }
-        super::unusable::refuse_unusable_of(stack, stack.builder(&service.image))?;
-        if !done.contains(&&service.image) {
-            done.push(&service.image);
-            let cause = if seen.images.contains_key(&service.image) { Cause::Requested } else { Cause::Missing };
-            let (service, image) = (service.name.clone(), service.image.clone());
-            plan.push(Op::Build { service, image }, cause, Vec::new());
-        }
+        build_one(stack, seen, service, &mut plan, &mut done)?;
     }
     Ok(plan)
+}
+
+/// The step that builds a service's image, once, after those of the images that it is built on.
+fn build_one<'a>(
+    stack: &'a Stack,
+    seen: &Observed,
+    service: &'a Service,
+    plan: &mut Plan,
+    done: &mut HashMap<&'a str, StepId>,
+) -> Result<Option<StepId>> {
+    let Some(builder) = stack.builder(&service.image) else { return Ok(None) };
+    if let Some(step) = done.get(service.image.as_str()) {
+        return Ok(Some(*step));
+    }
+    super::unusable::refuse_unusable_of(stack, [builder])?;
+    let mut after = Vec::new();
+    for base in builder.build.iter().flat_map(Build::services) {
+        after.extend(build_one(stack, seen, &stack.services[base], plan, done)?);
+    }
+    let cause = if seen.images.contains_key(&service.image) { Cause::Requested } else { Cause::Missing };
+    let step = plan.push(Op::Build { service: service.name.clone(), image: service.image.clone() }, cause, after);
+    done.insert(&service.image, step);
+    Ok(Some(step))
+}
+
+/// The services whose images are built for a request.
+pub fn wanted<'a>(stack: &'a Stack, request: &Request) -> Vec<&'a Service> {
+    let mut builders: IndexSet<&ServiceName> = IndexSet::new();
+    let mut queue: Vec<&Service> =
+        selection(stack, request).iter().rev().filter_map(|service| stack.builder(&service.image)).collect();
+    while let Some(builder) = queue.pop() {
+        if builders.insert(&builder.name) {
+            let bases = builder.build.iter().flat_map(Build::services).map(|base| &stack.services[base].image);
+            queue.extend(bases.filter_map(|image| stack.builder(image)));
+        }
+    }
+    builders.into_iter().map(|name| &stack.services[name]).collect()
 }
 
 /// The services that are meant: those named, else the active ones.

@@ -28,13 +28,13 @@ use serde::Serialize;
 use crate::model::{Condition, Pins, Place, ServiceName, built};
 
 pub use down::{down, removable_volumes, remove};
-pub use fetch::{LeftOut, build, pull};
+pub use fetch::{LeftOut, build, pull, wanted};
 pub use intent::{Intent, Work, refuse, volumes};
 pub use notes::{Note, dangers, kept, notes};
 pub use observed::Observed;
 pub use snapshot::{Restore, not_saved, restore, save};
 pub use unusable::refuse_unusable;
-pub use up::{needed, orphans, up, wanted};
+pub use up::{needed, orphans, up};
 
 /// Number of a step in its plan, from 1.
 pub type StepId = usize;

@@ -108,16 +108,6 @@ fn short<T>(all: &IndexMap<String, T>, name: &str, name_of: impl Fn(&T) -> &Stri
     all.iter().find(|(_, one)| name_of(one) == name).map(|(short, _)| short.clone()).unwrap_or_default()
 }
 
-/// The services whose images are built for a request.
-pub fn wanted<'a>(stack: &'a Stack, request: &Request) -> Vec<&'a Service> {
-    let builders: IndexSet<&ServiceName> = selection(stack, request)
-        .iter()
-        .filter_map(|service| stack.builder(&service.image))
-        .map(|builder| &builder.name)
-        .collect();
-    builders.into_iter().map(|name| &stack.services[name]).collect()
-}
-
 /// The services a request is about, dependencies first.
 pub(super) fn selection<'a>(stack: &'a Stack, request: &Request) -> Vec<&'a Service> {
     let active = stack.services.values().filter(|service| service.active).map(|service| &service.name);
@@ -290,8 +280,17 @@ impl<'a> Builder<'a> {
         if let Some(step) = self.names.images.get(&service.image) {
             return Some(*step);
         }
+        // What it is built on comes first.
+        let builder = self.stack.builder(&service.image);
+        let bases: Vec<ServiceName> = builder
+            .and_then(|builder| builder.build.as_ref())
+            .iter()
+            .flat_map(|build| build.services())
+            .cloned()
+            .collect();
+        let after: Vec<StepId> = bases.iter().filter_map(|base| self.image(base)).collect();
         let (op, cause) = self.fetches(service)?;
-        let step = self.plan.push(op, cause, Vec::new());
+        let step = self.plan.push(op, cause, after);
         self.names.images.insert(service.image.clone(), step);
         Some(step)
     }

@@ -1,15 +1,18 @@
 //! The image of a service, or how it is built.
 
+use std::collections::{BTreeSet, HashMap};
+
 use indexmap::IndexMap;
 
 use super::service::limit;
 use super::{MustBe, PathUse, Resolver, strings};
-use crate::config::decode::Entry;
+use crate::config::decode::{Entry, Spanned};
+use crate::config::forms::Scalar;
 use crate::config::schema;
 use crate::diag::{Diagnostic, Place};
 use crate::kinds;
 use crate::model::reference::Reference;
-use crate::model::{Build, BuildOptions, Kind, Service, ServiceName, Unusable};
+use crate::model::{Build, BuildOptions, Kind, NamedContext, Service, ServiceName, Unusable};
 
 impl Resolver<'_> {
     /// The image's reference, with the tag filled in.
@@ -106,7 +109,11 @@ impl Resolver<'_> {
             .iter()
             .map(|(id, file)| (id.clone(), self.path(&file.value, "build secret", MustBe::File, &file.key)));
         let secrets = secrets.collect();
+        let contexts =
+            spec.additional_contexts.0.iter().filter_map(|(name, written)| self.named_context(name, written));
+        let contexts = contexts.collect();
         Some(Build {
+            contexts,
             context,
             dockerfile,
             inline: spec.dockerfile_inline.clone(),
@@ -127,6 +134,73 @@ impl Resolver<'_> {
                 ssh,
             },
         })
+    }
+}
+
+impl Resolver<'_> {
+    /// What a Dockerfile uses by a name.
+    fn named_context(&mut self, name: &str, written: &Spanned<Scalar>) -> Option<(String, NamedContext)> {
+        let (text, place) = (&written.value.0, &written.place);
+        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-' | '.');
+        if !name.starts_with(|c: char| c.is_ascii_lowercase()) || !name.chars().all(good) {
+            let hint = "letters in lower case, digits, `_`, `-` and `.`, beginning with a letter";
+            self.error_hint(place, format!("`{name}` can't name a stage of a Dockerfile"), hint);
+            return None;
+        }
+        let context = if let Some(image) = text.strip_prefix("docker-image://") {
+            NamedContext::Image(image.into())
+        } else if let Some(service) = text.strip_prefix("service:") {
+            let known = ServiceName::parse(service).ok().filter(|_| self.config.services.contains_key(service));
+            let Some(service) = known else {
+                let message = format!("the context `{name}` is the image of `{service}`, which doesn't exist");
+                self.error_hint(place, message, "name a service of this file");
+                return None;
+            };
+            NamedContext::Service { service, image: String::new() }
+        } else if text.contains("://") || text.starts_with("target:") || text.starts_with("git@") {
+            let hint = "write a folder, \"docker-image://IMAGE\" or \"service:NAME\"";
+            self.error_hint(place, format!("the context `{name}` can't be `{text}`"), hint);
+            return None;
+        } else {
+            NamedContext::Folder(self.path(text, "additional build context", MustBe::Folder, place))
+        };
+        Some((name.to_owned(), context))
+    }
+
+    /// Fills in the images of services that others are built on, and reports those that are built on each other.
+    pub(super) fn images_of_contexts(&mut self, services: &mut IndexMap<ServiceName, Service>) {
+        let images: HashMap<ServiceName, String> =
+            services.values().map(|service| (service.name.clone(), service.image.clone())).collect();
+        for build in services.values_mut().filter_map(|service| service.build.as_mut()) {
+            for context in build.contexts.values_mut() {
+                if let NamedContext::Service { service, image } = context {
+                    *image = images.get(service).cloned().unwrap_or_default();
+                }
+            }
+        }
+        let uses = |name: &ServiceName| -> Vec<ServiceName> {
+            let build = services.get(name).and_then(|service| service.build.as_ref());
+            build.iter().flat_map(|build| build.services()).cloned().collect()
+        };
+        let is_circular = |name: &ServiceName| {
+            let (mut seen, mut queue) = (BTreeSet::new(), uses(name));
+            while let Some(next) = queue.pop() {
+                if seen.insert(next.clone()) {
+                    queue.extend(uses(&next));
+                }
+            }
+            seen.contains(name)
+        };
+        let circular: Vec<ServiceName> = services.keys().filter(|name| is_circular(name)).cloned().collect();
+        for name in circular {
+            let place = services[&name].place.clone();
+            let message = format!("the image of `{name}` is built on itself, through `additional_contexts`");
+            self.problems.push(Diagnostic::error(place, message).hint("remove one of the contexts"));
+            // So that no plan goes in circles.
+            if let Some(build) = services.get_mut(&name).and_then(|service| service.build.as_mut()) {
+                build.contexts.clear();
+            }
+        }
     }
 }
 

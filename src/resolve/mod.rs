@@ -166,6 +166,7 @@ pub fn resolve(config: &Config, around: &ResolveContext, problems: &mut Vec<Diag
             }
         }
     }
+    resolver.images_of_contexts(&mut services);
     resolver.scaled(&mut services);
     resolver.cycles();
     resolver.activate(&mut services);

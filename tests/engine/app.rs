@@ -193,7 +193,10 @@ fn the_application_finds_the_production_stack() {
     // After the night everything is there: the database, the accounts, what is declared, and what was uploaded.
     stack.dev(&["--profile", "app", "down"]).ends(0);
     stack.dev(&up).ends(0);
-    browser.base = format!("http://{}", stack.address("edge", 80));
+    // At the same address; what was connected to the container before is not to the one that is there now.
+    let base = format!("http://{}", stack.address("edge", 80));
+    assert_eq!(base, browser.base);
+    browser = Browser::new(&base);
     sign_in(&mut browser);
     assert_eq!(notes(&browser).0, "remember");
     browser.get("/api/settings").json(200);

@@ -6,7 +6,7 @@ use bollard::query_parameters::{ListImagesOptions, RemoveImageOptions};
 use futures_util::TryStreamExt as _;
 
 use crate::docker;
-use crate::stack::{Output, Stack, image};
+use crate::stack::{Output, Stack, image, wait_until};
 
 /// A stack whose only service prints what its image was made with. The image goes when this does, after the stack.
 struct Built {
@@ -325,4 +325,71 @@ fn steps_have_their_limits_and_an_image_carries_its_cache() {
     built.classic(&["build", "--no-cache"]).ends(0);
     built.stack.up();
     assert_eq!(built.printed(), "123\n");
+}
+
+#[test]
+fn a_dockerfile_uses_folders_images_and_other_services_by_name() {
+    let services = r#"
+[services.base]
+kind = "job"
+build = { context = "base", dockerfile_inline = "FROM image:busybox\nLABEL test=LABEL\nRUN echo base one > /base\n" }
+command = "true"
+[services.app]
+kind = "job"
+image = "IMAGE"
+command = ["cat", "/made"]
+depends_on = ["base"]
+build = { context = "app", additional_contexts = { shared = "shared", tools = "docker-image://image:busybox", own = "service:base" } }
+"#;
+    let stack = Stack::new("contexts", &services.replace("image:busybox", image("image:busybox")));
+    let name = format!("{}-app:made", stack.project);
+    stack.edit("IMAGE", &name);
+    stack.edit("LABEL test=LABEL", &format!("LABEL test={}", stack.project));
+    stack.file("base/none", "");
+    stack.file("app/file", "context");
+    stack.file("shared/file", "shared one");
+    stack.file("shared/left-out", "");
+    stack.file("shared/.dockerignore", "left-out");
+    stack.file(
+        "app/Dockerfile",
+        &format!(
+            "ARG NOTHING\nFROM own AS mine\nCOPY file /context\nFROM tools\nLABEL test={}\nCOPY --from=shared . /shared\n\
+             COPY --from=0 /base /context /\nCOPY . /app\n\
+             RUN (cat /base /context /shared/file; ls /shared /app) | tr '\\n' ' ' > /made\n",
+            stack.project
+        ),
+    );
+    let made = |stack: &Stack| {
+        let container = stack.container("app");
+        wait_until("it has ended", || (stack.state("app") == "exited").then_some(()));
+        docker::log(&container)
+    };
+    stack.up();
+    // The context itself has nothing of the others.
+    assert_eq!(made(&stack), "base one contextshared one/app: Dockerfile file  /shared: file ");
+    assert!(!docker::names(&[]).iter().any(|name| name.contains("taskava-context")));
+    stack.dev(&["plan", "--exit-code"]).ends(0);
+    assert!(!docker::has_image("taskava-context"), "what a folder was made into is gone");
+
+    stack.file("shared/file", "shared two");
+    let plan = stack.dev(&["plan"]).ends(0).stdout;
+    assert!(plan.contains("build context changed: shared:file"), "{plan}");
+    stack.up();
+    assert!(made(&stack).contains("shared two"));
+    stack.edit("base one", "base two");
+    let plan = stack.dev(&["plan"]).ends(0).stdout;
+    assert!(plan.contains("build changed: additional_contexts"), "{plan}");
+    stack.up();
+    assert!(made(&stack).contains("base two"));
+    stack.dev(&["plan", "--exit-code"]).ends(0);
+
+    // The classic builder, too, and what the image is built on comes first.
+    let mut command = stack.command(&["build", "app"]);
+    let built = crate::stack::Running::start(command.env("DOCKER_BUILDKIT", "0")).finish().ends(0);
+    assert!(built.stderr.find("base").is_some_and(|base| built.stderr[base..].contains("app")), "{}", built.stderr);
+    stack.edit("service:base", "service:app");
+    stack.dev(&["check"]).ends(2).says(&["is built on itself"]);
+    stack.edit("service:app", "service:base");
+    stack.dev(&["down", "--rmi", "all"]).ends(0);
+    docker::remove_images(&format!("test={}", stack.project));
 }

@@ -15,8 +15,8 @@ use crate::cli::whole_file;
 use crate::config::scalars::show_duration;
 use crate::diag::{Error, Result};
 use crate::model::{
-    Build, BuildOptions, HealthCheck, Hook, Hooks, Mount, MountOptions, MountSource, Probe, Readiness, Service, Stack,
-    WatchRule, danger, graph, secret,
+    Build, BuildOptions, HealthCheck, Hook, Hooks, Mount, MountOptions, MountSource, NamedContext, Probe, Readiness,
+    Service, Stack, WatchRule, danger, graph, secret,
 };
 use crate::ui::Format;
 
@@ -325,6 +325,15 @@ impl Show<'_> {
             None => put(&mut table, "dockerfile", text(&build.dockerfile)),
         }
         build.target.iter().for_each(|target| put(&mut table, "target", text(target)));
+        let contexts = build.contexts.iter().map(|(name, context)| {
+            let written = match context {
+                NamedContext::Folder(folder) => self.path(folder),
+                NamedContext::Image(image) => format!("docker-image://{image}"),
+                NamedContext::Service { service, .. } => format!("service:{service}"),
+            };
+            (name.clone(), text(&written).into())
+        });
+        put(&mut table, "additional_contexts", contexts.collect::<Table>());
         put(&mut table, "cache_from", list(&build.cache_from));
         let args = build.args.iter().map(|(name, value)| {
             let masked = !self.secrets && secret::is_secret_name(name);

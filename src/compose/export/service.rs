@@ -13,7 +13,8 @@ use crate::compose::{EXTENSION, Note, guess};
 use crate::config::node::{Node, Value};
 use crate::config::scalars::show_duration;
 use crate::model::{
-    Build, Condition, InlineFile, Kind, MountSource, Port, PullPolicy, RestartPolicy, Service, WatchAction,
+    Build, Condition, InlineFile, Kind, MountSource, NamedContext, Port, PullPolicy, RestartPolicy, Service,
+    WatchAction,
 };
 
 type Map = Vec<(String, Yaml)>;
@@ -152,6 +153,15 @@ impl Exporter<'_> {
         if let Some(target) = &build.target {
             map.push(("target".into(), Yaml::text(target)));
         }
+        let context = |(name, context): (&String, &NamedContext)| {
+            let text = match context {
+                NamedContext::Folder(folder) => self.path(folder),
+                NamedContext::Image(image) => format!("docker-image://{image}"),
+                NamedContext::Service { service, .. } => format!("service:{service}"),
+            };
+            (name.clone(), Yaml::text(&text))
+        };
+        put(&mut map, "additional_contexts", Yaml::Map(build.contexts.iter().map(context).collect()));
         let args = self.raw.of(name, "build").and_then(|build| build.get("args"));
         let arg = |(key, value): (&String, &String)| {
             let written = args.and_then(|args| args.get(key)).and_then(text);

@@ -76,6 +76,7 @@ impl Importer<'_> {
                     let limits = self.limits(&part.node);
                     fields.push(Field::new("ulimits", Value::Map(limits)));
                 }
+                "additional_contexts" => fields.extend(self.named_contexts(part)),
                 "cache_to" => fields.extend(self.cache_to(part)),
                 "ssh" => fields.extend(self.ssh(part)),
                 "secrets" => fields.extend(self.build_secrets(&part.node)),
@@ -90,6 +91,30 @@ impl Importer<'_> {
         };
         let field = self.field("build", &entry.key, value);
         draft.push(field);
+    }
+
+    /// What the Dockerfile uses by a name: folders, images, and images of services.
+    fn named_contexts(&mut self, part: &Entry) -> Option<Field> {
+        let mut fields = Vec::new();
+        for (name, entry) in crate::compose::merge::pairs(part.node.clone(), &['=']).map().into_iter().flatten() {
+            let value = self.value(&entry.node);
+            let text = match value.strip_prefix("service:") {
+                Some(service) => format!("service:{}", self.name(service)),
+                None if value.starts_with("docker-image://") => self.text(&entry.node),
+                None if value.contains("://") || value.starts_with("git@") || value.starts_with("target:") => {
+                    let remedy = "clone or download it next to this file, and name that folder";
+                    self.lost(&entry.key, &format!("additional_contexts: {name}={value}"), remedy);
+                    continue;
+                }
+                None => {
+                    let written = self.text(&entry.node);
+                    self.outside(&written, &value);
+                    written
+                }
+            };
+            fields.push(Field::new(name.as_str(), text));
+        }
+        (!fields.is_empty()).then(|| self.field("additional_contexts", &part.key, Value::Map(fields)))
     }
 
     /// Caches that the engine's own builder can export.
@@ -188,7 +213,6 @@ impl Importer<'_> {
 /// What to do about a key of `build`.
 fn of_build(key: &str) -> &'static str {
     match key {
-        "additional_contexts" => "copy what is needed into the context, or use `FROM` with an image",
         "privileged" | "entitlements" => "the engine's own builder grants none: docker buildx build --allow",
         "isolation" => "it only exists on Windows",
         "provenance" | "sbom" => "it only means something to a registry",

@@ -121,6 +121,7 @@ mod tests {
             context: root.into(),
             dockerfile: "Dockerfile".into(),
             inline: None,
+            contexts: Default::default(),
             target: None,
             args,
             cache_from: Vec::new(),

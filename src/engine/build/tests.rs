@@ -1,5 +1,6 @@
 //! What is sent to builders, and what is understood of their answers.
 
+use super::failure::{build_hint, without_frames};
 use super::*;
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Builder;
 use crate::diag::{Error, ErrorKind, Result};
-use crate::model::{Kind, PullPolicy, Service, ServiceName, built, fingerprint, graph};
+use crate::model::{Build, Kind, PullPolicy, Service, ServiceName, built, fingerprint, graph};
 use crate::plan::observed::{Container, ContainerState};
 use crate::plan::{Cause, Op, Trouble, fetch, nameless, networks, unusable};
 
@@ -194,6 +194,11 @@ impl<'a> Builder<'a> {
                 Some(seen) => match built::change(builder, content, seen.build.as_ref()) {
                     Some(change) if !self.request.start_only => Cause::BuildChanged(change),
                     _ if self.request.build => Cause::Requested,
+                    _ if self.has_new_base(builder) => Cause::BuildChanged(built::Change {
+                        parts: vec!["additional_contexts".into()],
+                        files: Vec::new(),
+                        more: 0,
+                    }),
                     _ => return None,
                 },
             };
@@ -206,6 +211,15 @@ impl<'a> Builder<'a> {
             PullPolicy::Never => false,
         };
         is_due.then(|| (fetch::pull_of(service, self.request), cause))
+    }
+}
+
+impl Builder<'_> {
+    /// Whether an image that another is built on is built in this plan.
+    fn has_new_base(&self, builder: &Service) -> bool {
+        let bases = builder.build.iter().flat_map(Build::services).map(|base| &self.stack.services[base]);
+        let mut fetched = bases.filter_map(|base| self.fetches(base));
+        fetched.any(|(op, _)| matches!(op, Op::Build { .. }))
     }
 }
 
