@@ -13,11 +13,8 @@ pub fn with_stages(dockerfile: &str, stages: &[(String, String)]) -> String {
             begun = true;
             stages.iter().for_each(|(name, image)| out += &format!("FROM {image} AS {name}\n"));
         }
-        if begun {
-            out += &renumbered(line, stages.len())
-        } else {
-            out += line
-        }
+        let line = if begun { renumbered(line, stages.len()) } else { line.to_owned() };
+        out += &line;
         out.push('\n');
     }
     out
