@@ -36,8 +36,6 @@ impl Resolver<'_> {
             Some((own(&format!("the name `{}`", fixed.value)), "remove `container_name`".into()))
         } else if !(addresses.ipv4_address.is_empty() && addresses.ipv6_address.is_empty()) {
             Some((own("a fixed IP address"), "remove `ipv4_address` and `ipv6_address`".into()))
-        } else if addresses.mac_address.is_some() {
-            Some((own("a MAC address"), "remove `mac_address`".into()))
         } else {
             None
         };
@@ -136,6 +134,8 @@ fn further(first: &Service, name: ServiceName, number: u32) -> Service {
     }
     further.replica = Some(Replica { of: first.name.clone(), number });
     further.name = name;
+    // Two with one address would not be reached.
+    further.options.mac_address = None;
     // The image is made once, and what is said of the service is said of the first.
     further.build = None;
     further.watch.retain(|rule| rule.action != WatchAction::Rebuild);

@@ -30,7 +30,7 @@ impl Importer<'_> {
                         let address = self.text(&part.node);
                         draft.push(Field::new("mac_address", address));
                     }
-                    "priority" | "gw_priority" => {}
+                    "priority" => {}
                     key if key.starts_with("x-") => {}
                     key => {
                         self.lost(&part.key, &format!("networks.{key}"), "the engine's default for networks applies");
