@@ -118,6 +118,17 @@ impl Context {
     }
 }
 
+/// The text of a Dockerfile.
+///
+/// # Errors
+/// When its file can't be read.
+pub fn dockerfile(build: &Build) -> std::io::Result<String> {
+    match &build.inline {
+        Some(text) => Ok(text.clone()),
+        None => bounded::text(&build.context.join(&build.dockerfile), bounded::WRITTEN),
+    }
+}
+
 /// How an image of a folder alone is built: what a named context is until the build is done.
 pub fn of_folder(folder: &Path) -> Build {
     Build {

@@ -14,7 +14,7 @@ use super::nameless::Kept;
 use super::{labels, mounts};
 use crate::model::gpus::Gpus;
 use crate::model::options::ContainerOptions;
-use crate::model::{Logging, Probe, RestartPolicy, Service, Stack, fingerprint};
+use crate::model::{Logging, Port, Probe, RestartPolicy, Service, Stack, fingerprint};
 
 /// Rows and columns of a terminal.
 pub type Size = (u16, u16);
@@ -56,7 +56,7 @@ pub(super) fn container(
     if let Some(replica) = &service.replica {
         all_labels.insert(labels::REPLICA_OF.into(), replica.of.to_string());
     }
-    let chosen = service.ports.iter().filter_map(|port| Some((port_key(port), port.chosen?)));
+    let chosen = service.ports.iter().filter_map(|port| Some((port.key(), port.chosen?)));
     let chosen: BTreeMap<String, u16> = chosen.collect();
     if !chosen.is_empty() {
         all_labels.insert(labels::CHOSEN_PORTS.into(), serde_json::json!(chosen).to_string());
@@ -172,7 +172,7 @@ fn exposed_ports(service: &Service) -> Vec<String> {
         true => port.clone(),
         false => format!("{port}/tcp"),
     });
-    let mut all: Vec<String> = service.ports.iter().map(port_key).chain(declared).collect();
+    let mut all: Vec<String> = service.ports.iter().map(Port::key).chain(declared).collect();
     all.dedup();
     all
 }
@@ -263,7 +263,7 @@ fn host_config(stack: &Stack, service: &Service, kept: &[Kept]) -> HostConfig {
             host_ip: Some(port.address.to_string()),
             host_port: Some(port.host.or(port.chosen).map(|host| host.to_string()).unwrap_or_default()),
         };
-        ports.entry(port_key(port)).or_default().get_or_insert_default().push(binding);
+        ports.entry(port.key()).or_default().get_or_insert_default().push(binding);
     }
     HostConfig {
         port_bindings: Some(ports),
@@ -342,10 +342,6 @@ fn weights(weights: &IndexMap<String, u64>) -> Option<Vec<ResourcesBlkioWeightDe
         weight: Some(usize::try_from(*weight).unwrap_or(usize::MAX)),
     };
     (!weights.is_empty()).then(|| weights.iter().map(weight).collect())
-}
-
-fn port_key(port: &crate::model::Port) -> String {
-    format!("{}/{}", port.container, port.protocol.as_str())
 }
 
 /// The engine's own drivers keep logs in files of a bounded size; others have no such options.

@@ -1,6 +1,6 @@
 //! How an image is built.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
@@ -55,6 +55,17 @@ pub enum NamedContext {
     },
 }
 
+impl NamedContext {
+    /// As written in services.toml and in Compose files; `path`: how a folder is shown.
+    pub fn written(&self, path: impl FnOnce(&Path) -> String) -> String {
+        match self {
+            Self::Folder(folder) => path(folder),
+            Self::Image(image) => format!("docker-image://{image}"),
+            Self::Service { service, .. } => format!("service:{service}"),
+        }
+    }
+}
+
 /// What a builder takes as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildOptions {
@@ -78,4 +89,14 @@ pub struct BuildOptions {
     pub inline_cache: bool,
     /// SSH agents by id: their socket, absolute; none = that of the environment (`SSH_AUTH_SOCK`).
     pub ssh: IndexMap<String, Option<PathBuf>>,
+}
+
+impl BuildOptions {
+    /// The SSH agents as written in services.toml and in Compose files; `path`: how a socket is shown.
+    pub fn written_ssh(&self, path: impl Fn(&Path) -> String) -> impl Iterator<Item = String> {
+        self.ssh.iter().map(move |(id, socket)| match socket {
+            Some(socket) => format!("{id}={}", path(socket)),
+            None => id.clone(),
+        })
+    }
 }

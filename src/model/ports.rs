@@ -26,6 +26,11 @@ pub struct Port {
 }
 
 impl Port {
+    /// As the engine names it: `5432/tcp`.
+    pub fn key(&self) -> String {
+        format!("{}/{}", self.container, self.protocol.as_str())
+    }
+
     /// The host port as it is written: `8080`, `8080-8082`; empty = the engine chooses.
     pub fn written_host(&self) -> String {
         match (self.host, self.through) {

@@ -126,6 +126,14 @@ pub struct Replica {
     pub number: u32,
 }
 
+impl Replica {
+    /// The further container of a service that has this name; none if it is not the name of one.
+    pub fn named(name: &ServiceName, of: &ServiceName) -> Option<Self> {
+        let number = name.as_str().rsplit_once('-')?.1.parse().ok()?;
+        Some(Self { of: of.clone(), number })
+    }
+}
+
 /// When an image is pulled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]

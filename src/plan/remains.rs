@@ -115,10 +115,8 @@ impl Remains {
         let around = ResolveContext { root, project: Some(name.to_string()), ..ResolveContext::default() };
         let mut stack = resolve(&config, &around, &mut odd).stack;
         for made in &self.containers {
-            let number = made.service.as_str().rsplit_once('-').and_then(|(_, number)| number.parse().ok());
-            let service = stack.services.get_mut(&made.service);
-            if let (Some(service), Some(of), Some(number)) = (service, &made.replica_of, number) {
-                service.replica = Some(Replica { of: of.clone(), number });
+            if let Some(service) = stack.services.get_mut(&made.service) {
+                service.replica = made.replica_of.as_ref().and_then(|of| Replica::named(&made.service, of));
             }
         }
         stack

@@ -111,9 +111,8 @@ impl Resolver<'_> {
 /// Adds the further containers that a stack has on its engine, each with the service it is of: `--scale` made more of them
 /// than the file says.
 pub fn observed<'a>(stack: &mut Stack, seen: impl IntoIterator<Item = (&'a ServiceName, &'a ServiceName)>) {
-    let number = |name: &ServiceName| name.as_str().rsplit_once('-').and_then(|(_, number)| number.parse().ok());
     let mut further: Vec<(u32, &ServiceName, &ServiceName)> =
-        seen.into_iter().filter_map(|(name, of)| Some((number(name)?, name, of))).collect();
+        seen.into_iter().filter_map(|(name, of)| Some((Replica::named(name, of)?.number, name, of))).collect();
     further.sort_unstable();
     for (number, name, of) in further {
         let Some(first) = stack.services.get(of) else { continue };

@@ -38,7 +38,7 @@ pub(super) fn choose(run: &Run<'_>, service: &Service, taken: &mut BTreeSet<u16>
         others.flat_map(|seen| seen.ports.iter().map(|port| port.host).chain(seen.chosen_ports.values().copied()));
     let others: BTreeSet<u16> = others.collect();
     for port in service.ports.iter_mut().filter(|port| port.host.is_none()) {
-        let key = format!("{}/{}", port.container, port.protocol.as_str());
+        let key = port.key();
         let before = run.seen.of(&name).find_map(|seen| seen.chosen_ports.get(&key).copied());
         let derived = (0..TRIES).map(|attempt| derived(run.stack.name.as_str(), name.as_str(), port, attempt));
         let mut candidates = before.into_iter().chain(derived).enumerate();
@@ -62,7 +62,7 @@ pub(super) fn is_about_one(run: &Run<'_>, service: &Service, error: &Error) -> b
 
 /// A port that follows from whose it is.
 fn derived(stack: &str, service: &str, port: &Port, attempt: usize) -> u16 {
-    let text = format!("{stack} {service} {}/{} {attempt}", port.container, port.protocol.as_str());
+    let text = format!("{stack} {service} {} {attempt}", port.key());
     let number = u64::from_str_radix(&fingerprint_of(text.as_bytes()), 16).unwrap_or_default();
     FIRST + (number % COUNT) as u16
 }

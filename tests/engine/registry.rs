@@ -166,9 +166,10 @@ async fn a_build_may_start_from_a_private_image() {
                 dev_with(registry, &services, &options, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
             assert_eq!(built.status.code(), Some(0), "{}", said(&built));
             docker.remove_image(&name, None::<RemoveImageOptions>, None).await.expect("the image");
-            let nobody = registry.config("nobody", &serde_json::json!({}));
+            let without_login = registry.config("without-login", &serde_json::json!({}));
             let refused =
-                dev_with(registry, &services, &nobody, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"]).await;
+                dev_with(registry, &services, &without_login, &[("DOCKER_BUILDKIT", buildkit)], &["build", "--pull"])
+                    .await;
             assert_eq!(refused.status.code(), Some(4), "{}", said(&refused));
             assert!(said(&refused).contains("docker login"), "{}", said(&refused));
         }
@@ -371,18 +372,18 @@ async fn a_built_image_is_pushed_with_the_login_of_docker() {
         let image = format!("{}/pushed:1", registry.address);
         let build = format!("{{ dockerfile_inline = \"FROM {IMAGE}\\nLABEL pushed=yes\" }}");
         let services = format!("services.web = {{ image = \"{image}\", build = {build} }}\n");
-        let nobody = registry.config("nobody", &serde_json::json!({}));
+        let without_login = registry.config("without-login", &serde_json::json!({}));
         let login = serde_json::json!({ &registry.address: { "auth": STANDARD.encode("pusher:plain") } });
         let pusher = registry.config("pusher", &serde_json::json!({ "auths": login }));
         let run = async |options: &ConnectOptions, arguments: &[&str]| {
             let output = dev_with(registry, &services, options, &[], arguments).await;
             (output.status.code(), said(&output))
         };
-        assert_eq!(run(&nobody, &["build"]).await.0, Some(0));
-        let (code, refused) = run(&nobody, &["push"]).await;
+        assert_eq!(run(&without_login, &["build"]).await.0, Some(0));
+        let (code, refused) = run(&without_login, &["push"]).await;
         assert_eq!(code, Some(4), "{refused}");
         assert!(refused.contains(&format!("docker login {}", registry.address)), "{refused}");
-        let (code, refused) = run(&nobody, &["push", "--ignore-push-failures"]).await;
+        let (code, refused) = run(&without_login, &["push", "--ignore-push-failures"]).await;
         assert_eq!(code, Some(0), "{refused}");
         assert!(refused.contains("warning: "), "{refused}");
         assert!(pull(&registry.logged_in(PASSWORD), &image).await.is_err(), "nothing was pushed");

@@ -325,14 +325,8 @@ impl Show<'_> {
             None => put(&mut table, "dockerfile", text(&build.dockerfile)),
         }
         build.target.iter().for_each(|target| put(&mut table, "target", text(target)));
-        let contexts = build.contexts.iter().map(|(name, context)| {
-            let written = match context {
-                NamedContext::Folder(folder) => self.path(folder),
-                NamedContext::Image(image) => format!("docker-image://{image}"),
-                NamedContext::Service { service, .. } => format!("service:{service}"),
-            };
-            (name.clone(), text(&written).into())
-        });
+        let written = |context: &NamedContext| text(&context.written(|folder| self.path(folder)));
+        let contexts = build.contexts.iter().map(|(name, context)| (name.clone(), written(context).into()));
         put(&mut table, "additional_contexts", contexts.collect::<Table>());
         put(&mut table, "cache_from", list(&build.cache_from));
         let args = build.args.iter().map(|(name, value)| {
@@ -340,16 +334,23 @@ impl Show<'_> {
             (name.clone(), if masked { secret::MASK.into() } else { self.url(&text(value)).into() })
         });
         put(&mut table, "args", args.collect::<Table>());
-        let BuildOptions { tags, labels, network, extra_hosts, shm_size, no_cache, pull, ulimits, inline_cache, ssh } =
-            &build.options;
+        let BuildOptions {
+            tags,
+            labels,
+            network,
+            extra_hosts,
+            shm_size,
+            no_cache,
+            pull,
+            ulimits,
+            inline_cache,
+            ssh: _,
+        } = &build.options;
         if *inline_cache {
             put(&mut table, "cache_to", vec![Value::from("type=inline")]);
         }
-        let agent = |(id, socket): (&String, &Option<std::path::PathBuf>)| match socket {
-            Some(socket) => Value::from(text(&format!("{id}={}", self.path(socket)))),
-            None => Value::from(text(id)),
-        };
-        put(&mut table, "ssh", ssh.iter().map(agent).collect::<Vec<_>>());
+        let agents = build.options.written_ssh(|socket| self.path(socket));
+        put(&mut table, "ssh", agents.map(|agent| Value::from(text(&agent))).collect::<Vec<_>>());
         put(&mut table, "tags", list(tags));
         put(&mut table, "extra_hosts", list(extra_hosts));
         network.iter().for_each(|network| put(&mut table, "network", text(network)));

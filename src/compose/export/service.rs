@@ -154,12 +154,7 @@ impl Exporter<'_> {
             map.push(("target".into(), Yaml::text(target)));
         }
         let context = |(name, context): (&String, &NamedContext)| {
-            let text = match context {
-                NamedContext::Folder(folder) => self.path(folder),
-                NamedContext::Image(image) => format!("docker-image://{image}"),
-                NamedContext::Service { service, .. } => format!("service:{service}"),
-            };
-            (name.clone(), Yaml::text(&text))
+            (name.clone(), Yaml::text(&context.written(|folder| self.path(folder))))
         };
         put(&mut map, "additional_contexts", Yaml::Map(build.contexts.iter().map(context).collect()));
         let args = self.raw.of(name, "build").and_then(|build| build.get("args"));
@@ -177,11 +172,8 @@ impl Exporter<'_> {
             secrets.push(Yaml::Map(vec![("source".into(), Yaml::text(&source)), ("target".into(), Yaml::text(id))]));
         }
         put(&mut map, "secrets", Yaml::List(secrets));
-        let agent = |(id, socket): (&String, &Option<std::path::PathBuf>)| match socket {
-            Some(socket) => Yaml::text(&format!("{id}={}", self.path(socket))),
-            None => Yaml::text(id),
-        };
-        put(&mut map, "ssh", Yaml::List(build.options.ssh.iter().map(agent).collect()));
+        let agents = build.options.written_ssh(|socket| self.path(socket));
+        put(&mut map, "ssh", Yaml::List(agents.map(|agent| Yaml::text(&agent)).collect()));
         build_options(&mut map, &build.options);
         Yaml::Map(map)
     }

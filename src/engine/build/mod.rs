@@ -32,7 +32,6 @@ use self::steps::{Culprit, Steps};
 use super::connect::answer;
 use super::error::{failed, message, status};
 use super::{Builder, Engine, Progress, credentials, hijack, labels};
-use crate::bounded;
 use crate::context::{self, Context};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::model::built::Label;
@@ -207,10 +206,7 @@ impl Work<'_> {
 
     async fn classic(&self, tell: &mut dyn FnMut(Progress)) -> Result<()> {
         let trouble = Trouble::default();
-        let dockerfile = self.build.inline.clone().unwrap_or_else(|| {
-            let path = self.build.context.join(&self.build.dockerfile);
-            bounded::text(&path, bounded::WRITTEN).unwrap_or_default()
-        });
+        let dockerfile = context::dockerfile(self.build).unwrap_or_default();
         let found = credentials::for_build(&self.engine.config_dir, &dockerfile).await?;
         let found: HashMap<String, DockerCredentials> =
             found.into_iter().map(|(registry, found)| (registry, found.into_bollard())).collect();

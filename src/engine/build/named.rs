@@ -6,8 +6,7 @@ use std::collections::HashMap;
 use bollard::query_parameters::RemoveImageOptions;
 
 use super::{Engine, How};
-use crate::bounded;
-use crate::context::{of_folder, with_stages};
+use crate::context::{dockerfile, of_folder, with_stages};
 use crate::diag::{Error, ErrorKind, Result};
 use crate::engine::Progress;
 use crate::model::{Build, NamedContext, Service, fingerprint_of};
@@ -45,14 +44,10 @@ impl Engine {
 
 /// A build whose Dockerfile has a stage for each name; `folders`: the images of folders.
 pub(super) fn staged(build: &Build, folders: &HashMap<String, String>) -> Result<Build> {
-    let text = match &build.inline {
-        Some(text) => text.clone(),
-        None => {
-            let path = build.context.join(&build.dockerfile);
-            let read = bounded::text(&path, bounded::WRITTEN);
-            read.map_err(|error| Error::new(ErrorKind::Image, format_args!("can't read {}: {error}", path.display())))?
-        }
-    };
+    let text = dockerfile(build).map_err(|error| {
+        let path = build.context.join(&build.dockerfile);
+        Error::new(ErrorKind::Image, format_args!("can't read {}: {error}", path.display()))
+    })?;
     let stages = build.contexts.iter().map(|(name, context)| {
         let image = match context {
             NamedContext::Folder(_) => folders.get(name).cloned().unwrap_or_default(),

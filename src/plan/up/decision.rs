@@ -212,9 +212,7 @@ impl<'a> Builder<'a> {
         };
         is_due.then(|| (fetch::pull_of(service, self.request), cause))
     }
-}
 
-impl Builder<'_> {
     /// Whether an image that another is built on is built in this plan.
     fn has_new_base(&self, builder: &Service) -> bool {
         let bases = builder.build.iter().flat_map(Build::services).map(|base| &self.stack.services[base]);

@@ -8,18 +8,13 @@ use crate::run::{chosen_ports, ports, wait};
 impl Doing<'_> {
     pub(super) async fn start(&self, service: &Service) -> Result<()> {
         let id = self.container(&service.name)?;
-        // Each time, so that a run that was cut off before it is made up for.
-        self.run.engine.put_files(&id, &service.files).await?;
+        self.equip(service, &id).await?;
         // Noted before: a start that is cut off may have happened.
         self.known.borrow_mut().started.push(service.name.clone());
         if self.run.seen.containers.iter().any(|seen| seen.id == id)
             && let Some(at) = self.run.engine.last_line_at(&id).await
         {
             self.known.borrow_mut().earlier.insert(service.name.clone(), at);
-        }
-        // Where that is not possible there is still the log.
-        if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, &id).await {
-            self.known.borrow_mut().listening.insert(service.name.clone(), listening);
         }
         let mut started = self.run.engine.start(&id, &service.name).await;
         if started.as_ref().is_err_and(|error| error.to_string().contains("is ambiguous")) {
@@ -43,15 +38,23 @@ impl Doing<'_> {
         }
     }
 
+    /// What a container gets before it is started.
+    async fn equip(&self, service: &Service, id: &str) -> Result<()> {
+        // Each time, so that a run that was cut off before it is made up for.
+        self.run.engine.put_files(id, &service.files).await?;
+        // Where that is not possible there is still the log.
+        if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, id).await {
+            self.known.borrow_mut().listening.insert(service.name.clone(), listening);
+        }
+        Ok(())
+    }
+
     /// A host port that was chosen for a container was taken since: the container is created again with others.
     async fn start_on_other_ports(&self, service: &Service, id: String) -> Result<()> {
         self.run.engine.remove_service(self.run.stack, &service.name, &id, true).await?;
         self.create(service).await?;
         let id = self.container(&service.name)?;
-        self.run.engine.put_files(&id, &service.files).await?;
-        if let Ok(Some(listening)) = wait::Listening::begin(self.run.engine, service, &id).await {
-            self.known.borrow_mut().listening.insert(service.name.clone(), listening);
-        }
+        self.equip(service, &id).await?;
         match self.run.engine.start(&id, &service.name).await {
             Err(error) if error.kind == ErrorKind::Port => Err(self.port_taken(service, error).await),
             started => started,
